@@ -1,0 +1,82 @@
+// Correlation between the channels of two models over paired rows, in exact integers: the same bits whatever the instruction set,
+// the thread count, the order of the shards or the machine (DESIGN: "Exact correlation").
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "regauge/progress.hpp"
+#include "regauge/tensor.hpp"
+
+namespace regauge {
+
+// Rows of a float tensor as they lie in the file: row-major, little-endian, no converted copy.
+struct RowsView {
+    const std::byte* data = nullptr;
+    Dtype dtype = Dtype::F32;  // F16, BF16, F32 or F64
+    std::size_t rows = 0;
+    std::size_t d = 0;
+};
+
+// Maps one side's rows to integers in [-127, 127], channel by channel: q = clamp(roundToNearestEven((x - centre) / step)).
+// step is a power of two, so a channel's sign flip flips q exactly and nothing else: the quantizer commutes with every gauge.
+// Rows whose norm exceeds rowLimit (BOS, attention sinks) are set aside whole, on both sides.
+struct Quantizer {
+    std::vector<float> centre;   // [d]
+    std::vector<float> step;     // [d], powers of two; 0 for a constant channel
+    double rowLimit = 0;         // Euclidean norm of a row
+    std::size_t d() const { return centre.size(); }
+};
+
+// Fits a quantizer to the first rows of a site: centre = mean, 127 steps = 4 to 8 standard deviations, massive rows left out.
+// Throws Error(notFinite) with row and column, Error(wrongDtype).
+Quantizer fitQuantizer(const RowsView& rows, const std::string& where);
+
+// Integer sums over paired rows of a source (x) and a target (y) of the same d.
+class CorrelationSums {
+public:
+    // withGram: also sum the two Gram matrices, which whitening needs.
+    CorrelationSums(Quantizer x, Quantizer y, bool withGram);
+
+    // Adds paired rows: x.rows == y.rows. firstRow: the number of the first row in its file, for messages.
+    // skip: empty, or one flag a row; non-zero rows are left out (padding). threads: how many to use; the sums do not depend on it.
+    // Throws Error(notFinite) naming where, row and column; Error(shapeMismatch).
+    void add(const RowsView& x, const RowsView& y, std::uint64_t firstRow, const std::string& whereX, const std::string& whereY,
+             std::span<const std::uint8_t> skip = {}, unsigned threads = 1);
+
+    // Adds another's sums. Any order gives the same result. Throws Error(shapeMismatch) where the quantizers differ.
+    void merge(const CorrelationSums& other);
+
+    std::size_t d() const;
+    bool withGram() const;
+    std::uint64_t rows() const;     // rows summed
+    std::uint64_t setAside() const; // massive rows left out
+    const Quantizer& quantizerX() const;
+    const Quantizer& quantizerY() const;
+
+    // Channels with no variance: nothing is known of them.
+    std::vector<std::uint8_t> constantX() const;
+    std::vector<std::uint8_t> constantY() const;
+
+    // Pearson correlation of the integers, d x d row-major: out[i * d + j] = r(target channel i, source channel j), 0 where a channel is constant.
+    // r = (n Sxy - Sx Sy) / sqrt((n Sxx - Sx^2)(n Syy - Sy^2)): integer parts exact, one rounding each to IEEE double, then to the output type.
+    void cross(std::span<double> out) const;
+    void cross(std::span<float> out) const;
+    // The same of source with source, target with target; ones on the diagonal (also of a constant channel, which is 0 elsewhere).
+    void gramX(std::span<double> out) const;
+    void gramY(std::span<double> out) const;
+    void gramX(std::span<float> out) const;
+    void gramY(std::span<float> out) const;
+
+    // A byte image (little-endian, versioned, checksummed) to merge elsewhere, and back. Throws Error(malformed).
+    std::vector<std::byte> serialize() const;
+    static CorrelationSums deserialize(std::span<const std::byte> bytes, const std::string& where);
+
+private:
+    // Representation left to the implementation.
+};
+
+}  // namespace regauge

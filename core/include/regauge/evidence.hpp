@@ -1,0 +1,59 @@
+// Evidence: what tells the channels of a residual stream apart. Paired rows (activations, embedding rows) by site, and RMSNorm gains.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "regauge/io/byte_source.hpp"
+#include "regauge/tensor.hpp"
+
+namespace regauge {
+
+// Rows of length d in a file, read in blocks: a safetensors tensor, a .npy in either order and endianness, columns of a weight.
+class RowReader {
+public:
+    virtual ~RowReader() = default;
+    virtual std::uint64_t rows() const = 0;
+    virtual std::size_t d() const = 0;
+    virtual Dtype dtype() const = 0;  // F16, BF16, F32 or F64
+    // Rows [first, first + count) as row-major little-endian elements of dtype(): count * d() * byteSize(dtype()) bytes.
+    virtual void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const = 0;
+    // "evidence.safetensors: activations/resid.4", for messages.
+    virtual const std::string& where() const = 0;
+};
+
+// One named block of paired rows, e.g. "resid.4" or "embedding".
+struct Site {
+    std::string name;
+    std::shared_ptr<const RowReader> rows;
+};
+
+// The gain vector of one RMSNorm, as the model multiplies with it (Gemma: 1 + w). Even: it permutes and takes no sign.
+struct Gains {
+    std::string name;            // "attn.3", "final"
+    std::vector<double> values;  // [d]
+};
+
+// One side's evidence.
+struct Evidence {
+    std::string name;                                    // the path it came from
+    std::string sha256;                                  // of the file; empty for folders and very large files
+    std::size_t d = 0;
+    std::vector<Site> sites;
+    std::vector<Gains> gains;
+    std::optional<std::vector<std::int64_t>> tokenIds;   // one a row
+    std::optional<std::vector<std::uint8_t>> mask;       // attention_mask: 0 = padding; one a row
+};
+
+// Opens any evidence file or folder (DESIGN section 4), recognised by content: a .safetensors bundle with activations/<site> [..., d],
+// gains/<site> [d] and optional token_ids and attention_mask; plain .npy, .npz, .pt or .safetensors rows; a Hugging Face checkpoint (folder, file or
+// shards), whose gains, embedding and unembedding serve. Headers are read now, rows later.
+// Throws Error: missingFile, truncated, malformed, wrongDtype, shapeMismatch, notFinite (gains), unsupported.
+Evidence openEvidence(const Files& files, const std::string& path);
+
+}  // namespace regauge

@@ -1,0 +1,78 @@
+// Matching: from evidence on both sides to the gauge between them, and how sure it is.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "regauge/evidence.hpp"
+#include "regauge/gauge.hpp"
+#include "regauge/progress.hpp"
+
+namespace regauge {
+
+enum class Group {
+    signedPermutation,  // "signed": B_d, what RMSNorm leaves free; sign-marginalized matching
+    permutation,        // "permutation": S_d, the baseline that misses sign flips; raw signed matching
+    layernorm,          // "layernorm": S_d and one global sign
+};
+enum class Statistic { automatic, correlation, whitened };
+enum class Verdict { aligned, partial, unrelated };
+// "signed", "permutation", "layernorm"; "auto", "correlation", "whitened"; "aligned", "partial", "unrelated": the words of flags and files.
+std::string_view name(Group);
+std::string_view name(Statistic);
+std::string_view name(Verdict);
+std::optional<Group> groupFromName(std::string_view);
+std::optional<Statistic> statisticFromName(std::string_view);
+std::optional<Verdict> verdictFromName(std::string_view);
+
+struct MatchOptions {
+    Group group = Group::signedPermutation;
+    Statistic statistic = Statistic::automatic;
+    std::vector<std::string> sites;      // empty: all sites that both sides have
+    std::optional<std::uint64_t> rows;   // use only the first N rows of each site
+    std::uint64_t skipFirst = 0;         // leave out the first N rows of each sequence (BOS)
+    unsigned threads = 1;                // the answer does not depend on it
+};
+
+// What one site said on its own.
+struct SiteReport {
+    std::string name;             // a site, or "gains"
+    std::string statistic;        // the one used: "correlation", "whitened" or "gains"
+    std::uint64_t rows = 0;       // rows summed
+    std::uint64_t setAside = 0;   // massive rows left out
+    double meanScore = 0;         // of its own answer
+    double agreement = 0;         // of the answers of two halves of its rows
+    double estimate = 0;          // estimated share of right channels if it were used alone
+    double weight = 0;            // in the fused score; 0: left out
+    Gauge gauge = Gauge::identity(0);  // its own answer
+};
+
+// A gauge and how sure it is. Scores and margins are per target channel.
+struct Alignment {
+    Gauge gauge = Gauge::identity(0);
+    Group group = Group::signedPermutation;
+    Verdict verdict = Verdict::aligned;
+    double estimate = 1;                // estimated share of right channels
+    double agreement = 1;               // of the answers of two halves of the rows
+    std::vector<double> score;          // similarity of the matched pair, 0 .. 1
+    std::vector<double> margin;         // how far it stands above the best alternative
+    std::vector<std::uint8_t> sure;     // 1: the channel is matched beyond doubt
+    std::uint64_t rows = 0;
+    std::string statistic = "none";
+    double lambda = 0;                  // of the whitening; 0 where there is none
+    std::vector<SiteReport> sites;
+    struct Side {
+        std::string name;
+        std::string sha256;
+    } source, target;
+};
+
+// Aligns source with target: y[i] = sign[i] * x[perm[i]]. Rows are paired by position; where both sides carry token_ids they must agree.
+// Throws Error: dimensionMismatch, rowsMismatch, tokensDiffer, notFinite, usage (no common site), tooLarge, cancelled.
+// Time O(rows d^2 + d^3), memory O(d^2).
+Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options = {}, const Progress& progress = {});
+
+}  // namespace regauge
