@@ -1,0 +1,135 @@
+#include "kernels/isa.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <string>
+
+#include "regauge/error.hpp"
+#include "regauge/isa.hpp"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace regauge::kernels {
+namespace {
+
+constexpr std::array allIsas{Isa::scalar, Isa::sse2, Isa::sse42, Isa::avx2, Isa::avx512vnni, Isa::neon, Isa::wasm};
+
+#if defined(__x86_64__)
+// What the operating system saves on a context switch: XCR0, readable where cpuid says OSXSAVE.
+std::uint64_t savedRegisters() {
+    std::uint32_t low = 0;
+    std::uint32_t high = 0;
+    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (std::uint64_t{high} << 32) | low;
+}
+
+Isa bestOfMachine() {
+    const auto has = [](unsigned word, std::initializer_list<unsigned> bits) {
+        return std::all_of(bits.begin(), bits.end(), [word](unsigned bit) { return ((word >> bit) & 1u) != 0; });
+    };
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0) return Isa::sse2;
+    const bool sse42 = has(c, {0, 9, 19, 20});          // SSE3, SSSE3, SSE4.1, SSE4.2
+    if (!sse42) return Isa::sse2;
+    const bool avx = has(c, {12, 27, 28, 29});          // FMA, OSXSAVE, AVX, F16C
+    if (!avx) return Isa::sse42;
+    const std::uint64_t saved = savedRegisters();
+    if ((saved & 0x6) != 0x6) return Isa::sse42;        // XMM and upper halves of YMM
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || !has(b, {5})) return Isa::sse42;  // AVX2
+    const bool avx512 = has(b, {16, 17, 30, 31}) && has(c, {11});  // F, DQ, BW, VL; VNNI
+    return avx512 && (saved & 0xe6) == 0xe6 ? Isa::avx512vnni : Isa::avx2;  // masks, upper halves of ZMM, ZMM16-31
+}
+#elif defined(__aarch64__)
+Isa bestOfMachine() { return Isa::neon; }
+#elif defined(__wasm_simd128__)
+Isa bestOfMachine() { return Isa::wasm; }  // a module with SIMD does not even load elsewhere
+#else
+Isa bestOfMachine() { return Isa::scalar; }
+#endif
+
+bool available(Isa isa) {
+    static const Isa best = bestOfMachine();
+    switch (isa) {
+        case Isa::scalar: return true;
+#define REGAUGE_CASE(compiled) \
+    case Isa::compiled: return isa <= best;
+        REGAUGE_COMPILED_ISAS(REGAUGE_CASE)
+#undef REGAUGE_CASE
+        default: return false;
+    }
+}
+
+std::atomic<Isa>& inUse() {
+    static std::atomic<Isa> isa{availableIsas().back()};
+    return isa;
+}
+
+}  // namespace
+
+std::string_view name(Isa isa) {
+    switch (isa) {
+        case Isa::scalar: return "scalar";
+        case Isa::sse2: return "sse2";
+        case Isa::sse42: return "sse42";
+        case Isa::avx2: return "avx2";
+        case Isa::avx512vnni: return "avx512vnni";
+        case Isa::neon: return "neon";
+        case Isa::wasm: return "wasm";
+    }
+    return "scalar";
+}
+
+std::vector<Isa> availableIsas() {
+    std::vector<Isa> isas;
+    for (const Isa isa : allIsas) {
+        if (available(isa)) isas.push_back(isa);
+    }
+    return isas;
+}
+
+Isa activeIsa() { return inUse().load(std::memory_order_relaxed); }
+
+void forceIsa(Isa isa) {
+    if (!available(isa)) {
+        throw Error(ErrorCode::unsupported, "", "this machine has no " + std::string(name(isa)) + "; use an instruction set that it has, or none for the best");
+    }
+    inUse().store(isa, std::memory_order_relaxed);
+}
+
+void unforceIsa() { inUse().store(availableIsas().back(), std::memory_order_relaxed); }
+
+}  // namespace regauge::kernels
+
+namespace regauge {
+
+std::vector<std::string_view> instructionSets() {
+    std::vector<std::string_view> names;
+    for (const kernels::Isa isa : kernels::availableIsas()) names.push_back(kernels::name(isa));
+    return names;
+}
+
+std::string_view instructionSet() { return kernels::name(kernels::activeIsa()); }
+
+void forceInstructionSet(std::string_view wanted) {
+    if (wanted.empty()) {
+        kernels::unforceIsa();
+        return;
+    }
+    std::string known;
+    for (const kernels::Isa isa : kernels::availableIsas()) {
+        if (kernels::name(isa) == wanted) {
+            kernels::forceIsa(isa);
+            return;
+        }
+        known += (known.empty() ? "" : ", ") + std::string(kernels::name(isa));
+    }
+    throw Error(ErrorCode::unsupported, "", "no instruction set \"" + std::string(wanted) + "\" here; this machine and build have " + known);
+}
+
+}  // namespace regauge
