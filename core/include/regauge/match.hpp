@@ -70,6 +70,11 @@ struct Alignment {
     } source, target;
 };
 
+// The same alignment read backwards, and two alignments one after the other. Per-channel scores and margins follow their channels; a
+// composition is as sure as its weaker part. Throws Error(dimensionMismatch).
+Alignment inverse(const Alignment& alignment);
+Alignment then(const Alignment& first, const Alignment& next);
+
 // Aligns source with target: y[i] = sign[i] * x[perm[i]]. Rows are paired by position; where both sides carry token_ids they must agree.
 // Throws Error: dimensionMismatch, rowsMismatch, tokensDiffer, notFinite, usage (no common site), tooLarge, cancelled.
 // Time O(rows d^2 + d^3), memory O(d^2).

@@ -1,0 +1,92 @@
+// The subcommands that work on gauges alone: show, compose, invert, compare.
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "jobs.hpp"
+#include "regauge/io/gauge_json.hpp"
+#include "summary.hpp"
+
+namespace regauge {
+
+RunJob addShow(CLI::App& command) {
+    auto path = std::make_shared<std::string>();
+    command.add_option("GAUGE", *path, "a gauge file")->required();
+    return [path](const Job& job) {
+        const Alignment alignment = readGauge(job.host.files, *path);
+        job.print(job.json ? summaryJson(alignment) : summaryText(alignment));
+        return 0;
+    };
+}
+
+RunJob addCompose(CLI::App& command) {
+    struct Options {
+        std::vector<std::string> paths;
+        OutputOptions output;
+    };
+    auto options = std::make_shared<Options>();
+    command.add_option("GAUGES", options->paths, "gauge files, the one to apply first first")->required();
+    addOutput(command, options->output, true, "the composed gauge file");
+    return [options](const Job& job) {
+        requireFree(job.host.files, options->output);
+        Alignment composed = readGauge(job.host.files, options->paths.front());
+        for (std::size_t k = 1; k < options->paths.size(); ++k) composed = then(composed, readGauge(job.host.files, options->paths[k]));
+        writeText(job.host.files, options->output, toJson(composed));
+        if (job.json)
+            job.print(summaryJson(composed));
+        else
+            job.say("wrote " + options->output.path);
+        return 0;
+    };
+}
+
+RunJob addInvert(CLI::App& command) {
+    struct Options {
+        std::string path;
+        OutputOptions output;
+    };
+    auto options = std::make_shared<Options>();
+    command.add_option("GAUGE", options->path, "a gauge file")->required();
+    addOutput(command, options->output, true, "the inverse gauge file");
+    return [options](const Job& job) {
+        requireFree(job.host.files, options->output);
+        const Alignment inverted = inverse(readGauge(job.host.files, options->path));
+        writeText(job.host.files, options->output, toJson(inverted));
+        if (job.json)
+            job.print(summaryJson(inverted));
+        else
+            job.say("wrote " + options->output.path);
+        return 0;
+    };
+}
+
+RunJob addCompare(CLI::App& command) {
+    struct Options {
+        std::string gauge, reference;
+        double atLeast = 1;
+    };
+    auto options = std::make_shared<Options>();
+    command.add_option("GAUGE", options->gauge, "a gauge file")->required();
+    command.add_option("REFERENCE", options->reference, "the gauge file to compare with")->required();
+    command.add_option("--at-least", options->atLeast, "exit 0 when at least this fraction agrees in both permutation and sign (default 1)")
+        ->check(CLI::Range(0.0, 1.0));
+    return [options](const Job& job) {
+        const Alignment gauge = readGauge(job.host.files, options->gauge), reference = readGauge(job.host.files, options->reference);
+        const Agreement agreement = compare(gauge.gauge, reference.gauge);
+        if (job.json) {
+            const nlohmann::ordered_json json{{"d", gauge.gauge.d()},
+                                              {"permutation", agreement.permutation},
+                                              {"sign", agreement.sign},
+                                              {"both", agreement.both},
+                                              {"fingerprint", gauge.gauge.fingerprint()},
+                                              {"reference_fingerprint", reference.gauge.fingerprint()}};
+            job.print(json.dump() + "\n");
+        } else {
+            job.print("permutation  " + percent(agreement.permutation) + "\nsign         " + percent(agreement.sign) + "\nboth         " +
+                      percent(agreement.both) + "\n");
+        }
+        return agreement.both >= options->atLeast ? 0 : 1;
+    };
+}
+
+}  // namespace regauge

@@ -1,0 +1,47 @@
+// One function a subcommand: it adds the subcommand to the app, and what it returns runs when the words were right.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "progress_bar.hpp"
+#include "regauge/command.hpp"
+
+namespace regauge {
+
+// What every subcommand has at hand when it runs.
+struct Job {
+    Host& host;
+    bool json = false;   // --json: one JSON object on stdout
+    bool quiet = false;  // --quiet: no progress, no messages; only errors
+
+    void say(const std::string& line) const { if (!quiet) host.err(line + "\n"); }   // messages
+    void print(const std::string& text) const { host.out(text); }                    // the answer
+    Progress progress() const { return quiet ? Progress([this](auto&&...) { return !host.cancelled(); }) : progressBar(host); }
+};
+
+// Runs a subcommand; the exit status.
+using RunJob = std::function<int(const Job&)>;
+
+RunJob addInspect(CLI::App& command);
+RunJob addAlign(CLI::App& command);
+RunJob addShow(CLI::App& command);
+RunJob addCompose(CLI::App& command);
+RunJob addInvert(CLI::App& command);
+RunJob addCompare(CLI::App& command);
+RunJob addTransport(CLI::App& command);
+
+// The gauge options that several subcommands share: -o OUT and --force.
+struct OutputOptions {
+    std::string path;
+    bool force = false;
+};
+void addOutput(CLI::App& command, OutputOptions& output, bool required, const std::string& what);
+
+// Writes `text` to the path, whole or not at all. Throws Error(outputExists) unless forced.
+void writeText(Files& files, const OutputOptions& output, const std::string& text);
+// Throws Error(outputExists) before long work begins.
+void requireFree(const Files& files, const OutputOptions& output);
+
+}  // namespace regauge

@@ -1,0 +1,107 @@
+#include <new>
+
+#include "jobs.hpp"
+#include "regauge/error.hpp"
+#include "regauge/version.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr int refused = 2, interrupted = 130;
+
+// Every subcommand: its name, what it does, an example for its --help, and its options.
+struct Subcommand {
+    const char* name;
+    const char* purpose;
+    const char* example;
+    RunJob (*add)(CLI::App&);
+};
+constexpr Subcommand subcommands[] = {
+    {"inspect", "Say what is inside files, and how each tensor would move.", "regauge inspect source/sae_resid2", addInspect},
+    {"align", "Find the gauge from SOURCE coordinates to TARGET coordinates.",
+     "regauge align source/evidence.safetensors target/evidence.safetensors -o gauge.json", addAlign},
+    {"show", "Summarise a gauge in words.", "regauge show gauge.json", addShow},
+    {"compose", "Compose gauges, the first one first.", "regauge compose a-to-b.json b-to-c.json -o a-to-c.json", addCompose},
+    {"invert", "Invert a gauge: from the target back to the source.", "regauge invert gauge.json -o back.json", addInvert},
+    {"compare", "Say how far two gauges agree.", "regauge compare gauge.json reference.json", addCompare},
+    {"transport", "Move an object into the target's coordinates.", "regauge transport steering.npy --gauge gauge.json -o moved.npy",
+     addTransport},
+};
+
+int refuse(Host& host, const std::string& sentence) {
+    host.err("regauge: " + sentence + "\n");
+    return refused;
+}
+
+}  // namespace
+
+int runCommand(const std::vector<std::string>& args, Host& host) {
+    CLI::App app("Moves steering vectors, SAEs, adapters, optimizer state and checkpoints between transformers whose residual-stream "
+                 "coordinates differ by a signed permutation.",
+                 "regauge");
+    app.set_version_flag("--version", "regauge " + std::string(version));
+    app.require_subcommand(1);
+    app.footer("`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one line says why.");
+
+    Job job{host};
+    std::vector<std::pair<CLI::App*, RunJob>> jobs;
+    for (const Subcommand& subcommand : subcommands) {
+        CLI::App* command = app.add_subcommand(subcommand.name, subcommand.purpose);
+        command->footer(std::string("Example:\n  ") + subcommand.example);
+        jobs.emplace_back(command, subcommand.add(*command));
+        command->add_flag("--json", job.json, "print one JSON object on stdout");
+        command->add_flag("--quiet", job.quiet, "no progress and no messages, only errors");
+    }
+
+    try {
+        app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes them last first
+        for (const auto& [command, run] : jobs)
+            if (command->parsed()) return run(job);
+        return refuse(host, "no command was given; see 'regauge --help'");
+    } catch (const CLI::CallForVersion&) {
+        host.out("regauge " + std::string(version) + "\n");
+        return 0;
+    } catch (const CLI::CallForHelp&) {
+        for (const auto& [command, run] : jobs)
+            if (command->parsed()) {
+                host.out(command->help("regauge"));
+                return 0;
+            }
+        host.out(app.help());
+        return 0;
+    } catch (const CLI::ParseError& error) {
+        std::string place = "regauge";
+        for (const auto& [command, run] : jobs)
+            if (command->parsed()) place += " " + command->get_name();
+        return refuse(host, std::string(error.what()) + "; see '" + place + " --help'");
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::cancelled) {
+            host.err(std::string("regauge: ") + error.what() + "\n");
+            return interrupted;
+        }
+        return refuse(host, error.what());
+    } catch (const std::bad_alloc&) {
+        return refuse(host, "not enough memory; the inputs were left as they are and nothing was written");
+    } catch (const std::exception& error) {
+        return refuse(host, std::string("a defect of regauge: ") + error.what() + "; please report it with the command you ran");
+    }
+}
+
+void addOutput(CLI::App& command, OutputOptions& output, bool required, const std::string& what) {
+    CLI::Option* option = command.add_option("-o,--output", output.path, what);
+    if (required) option->required();
+    command.add_flag("--force", output.force, "overwrite an output that exists");
+}
+
+void requireFree(const Files& files, const OutputOptions& output) {
+    if (!output.path.empty() && !output.force && files.exists(output.path))
+        throw Error(ErrorCode::outputExists, output.path, "exists already; --force overwrites it, or choose another name with -o");
+}
+
+void writeText(Files& files, const OutputOptions& output, const std::string& text) {
+    const std::unique_ptr<Output> file = files.create(output.path, false, output.force);
+    file->file("").write(std::as_bytes(std::span(text)));
+    file->commit();
+}
+
+}  // namespace regauge

@@ -1,0 +1,150 @@
+#include "summary.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace regauge {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double mean(const std::vector<double>& values) {
+    double sum = 0;
+    for (const double value : values) sum += value;
+    return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
+std::string verdictSentence(const Alignment& alignment) {
+    const std::size_t d = alignment.gauge.d();
+    switch (alignment.verdict) {
+        case Verdict::aligned:
+            if (alignment.gauge.isIdentity()) return "aligned: these two already share coordinates (the gauge is the identity).";
+            return "aligned: " + percent(alignment.estimate) + " of the " + std::to_string(d) + " channels are estimated right.";
+        case Verdict::partial:
+            return "partial: about " + percent(alignment.estimate) + " of the " + std::to_string(d) +
+                   " channels are estimated right; do not trust the others.";
+        case Verdict::unrelated: return "unrelated: nothing here says that these two share a residual basis; do not use this gauge.";
+    }
+    return {};
+}
+
+// Columns padded to their widest cell, two spaces between.
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+    std::vector<std::size_t> width;
+    for (const auto& row : rows)
+        for (std::size_t k = 0; k < row.size(); ++k) {
+            if (k == width.size()) width.push_back(0);
+            width[k] = std::max(width[k], row[k].size());
+        }
+    std::string text;
+    for (const auto& row : rows) {
+        for (std::size_t k = 0; k < row.size(); ++k) {
+            text += row[k];
+            if (k + 1 < row.size()) text += std::string(width[k] - row[k].size() + 2, ' ');
+        }
+        text += '\n';
+    }
+    return text;
+}
+
+std::string fixed(double value, int digits) {
+    char buffer[64];
+    std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
+    return buffer;
+}
+
+}  // namespace
+
+std::string percent(double fraction) { return fixed(100 * fraction, 1) + " %"; }
+
+std::string summaryText(const Alignment& alignment) {
+    std::string text = verdictSentence(alignment) + "\n";
+    std::vector<std::vector<std::string>> rows;
+    if (!alignment.source.name.empty()) rows.push_back({"source", alignment.source.name});
+    if (!alignment.target.name.empty()) rows.push_back({"target", alignment.target.name});
+    rows.push_back({"d", std::to_string(alignment.gauge.d())});
+    rows.push_back({"group", std::string(name(alignment.group))});
+    rows.push_back({"sign flips", std::to_string(alignment.gauge.signFlips())});
+    if (alignment.gauge.undetermined() > 0) rows.push_back({"undetermined", std::to_string(alignment.gauge.undetermined()) + " channels without a sign"});
+    if (!alignment.score.empty()) rows.push_back({"mean score", fixed(mean(alignment.score), 3)});
+    if (!alignment.margin.empty()) rows.push_back({"mean margin", fixed(mean(alignment.margin), 3)});
+    rows.push_back({"fingerprint", alignment.gauge.fingerprint()});
+    text += table(rows);
+    if (!alignment.sites.empty()) {
+        std::vector<std::vector<std::string>> sites{{"site", "statistic", "rows", "mean score", "halves agree", "estimate", "weight"}};
+        for (const SiteReport& site : alignment.sites)
+            sites.push_back({site.name, site.statistic, std::to_string(site.rows), fixed(site.meanScore, 3), percent(site.agreement),
+                             percent(site.estimate), fixed(site.weight, 2)});
+        text += "\n" + table(sites);
+    }
+    return text;
+}
+
+std::string summaryJson(const Alignment& alignment) {
+    Json sites = Json::array();
+    for (const SiteReport& site : alignment.sites)
+        sites.push_back({{"name", site.name},
+                         {"statistic", site.statistic},
+                         {"rows", site.rows},
+                         {"set_aside", site.setAside},
+                         {"mean_score", site.meanScore},
+                         {"agreement", site.agreement},
+                         {"estimate", site.estimate},
+                         {"weight", site.weight}});
+    const Json json{{"d", alignment.gauge.d()},
+                    {"group", name(alignment.group)},
+                    {"verdict", name(alignment.verdict)},
+                    {"estimate", alignment.estimate},
+                    {"agreement", alignment.agreement},
+                    {"identity", alignment.gauge.isIdentity()},
+                    {"fingerprint", alignment.gauge.fingerprint()},
+                    {"statistic", alignment.statistic},
+                    {"lambda", alignment.lambda},
+                    {"rows", alignment.rows},
+                    {"sites", std::move(sites)},
+                    {"sign_flips", alignment.gauge.signFlips()},
+                    {"mean_score", mean(alignment.score)},
+                    {"mean_margin", mean(alignment.margin)},
+                    {"undetermined", alignment.gauge.undetermined()},
+                    {"source", alignment.source.name},
+                    {"target", alignment.target.name}};
+    return json.dump() + "\n";
+}
+
+std::string planText(const Plan& plan) {
+    std::string text = plan.description + "\n";
+    if (plan.permutationOnly) text += "permutation only: " + plan.permutationOnlyReason + "\n";
+    std::vector<std::vector<std::string>> rows{{"tensor", "dtype", "shape", "axis", "action", "why"}};
+    for (const TensorMove& move : plan.moves) {
+        std::string axes = "-", actions = "copy";
+        if (!move.moves.empty()) axes.clear(), actions.clear();
+        for (const AxisMove& axis : move.moves) {
+            axes += (axes.empty() ? "" : ",") + std::to_string(axis.axis);
+            actions += (actions.empty() ? "" : ",") + std::string(name(axis.action));
+        }
+        rows.push_back({move.tensor.name, std::string(name(move.tensor.dtype)), toString(move.tensor.shape), axes, actions, move.why});
+    }
+    text += table(rows);
+    for (const std::string& tensor : plan.unknown) text += "unknown: " + tensor + "\n";
+    return text;
+}
+
+std::string planJson(const Plan& plan) {
+    Json moves = Json::array();
+    for (const TensorMove& move : plan.moves) {
+        Json axes = Json::array();
+        for (const AxisMove& axis : move.moves) axes.push_back({{"axis", axis.axis}, {"action", name(axis.action)}});
+        moves.push_back({{"name", move.tensor.name},
+                         {"dtype", name(move.tensor.dtype)},
+                         {"shape", move.tensor.shape},
+                         {"moves", std::move(axes)},
+                         {"why", move.why}});
+    }
+    Json json{{"kind", plan.kind}, {"description", plan.description}, {"d", plan.d}, {"tensors", std::move(moves)}, {"unknown", plan.unknown}};
+    if (plan.permutationOnly) json["permutation_only"] = plan.permutationOnlyReason;
+    return json.dump() + "\n";
+}
+
+}  // namespace regauge

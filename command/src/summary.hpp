@@ -1,0 +1,21 @@
+// What `align` and `show` say of an alignment: in words, and as one JSON object.
+#pragma once
+
+#include <string>
+
+#include "regauge/match.hpp"
+#include "regauge/recipe.hpp"
+
+namespace regauge {
+
+// "97.7 %".
+std::string percent(double fraction);
+
+std::string summaryText(const Alignment& alignment);
+std::string summaryJson(const Alignment& alignment);
+
+// A plan as a table: name, dtype, shape, axis, action, why.
+std::string planText(const Plan& plan);
+std::string planJson(const Plan& plan);
+
+}  // namespace regauge

@@ -1,0 +1,86 @@
+// Words and algebra of alignments.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "regauge/match.hpp"
+
+namespace regauge {
+namespace {
+
+template <class Enum, std::size_t N>
+std::string_view wordOf(const std::array<std::pair<Enum, std::string_view>, N>& words, Enum value) {
+    for (const auto& [entry, word] : words)
+        if (entry == value) return word;
+    return {};
+}
+
+template <class Enum, std::size_t N>
+std::optional<Enum> valueOf(const std::array<std::pair<Enum, std::string_view>, N>& words, std::string_view text) {
+    for (const auto& [entry, word] : words)
+        if (word == text) return entry;
+    return std::nullopt;
+}
+
+constexpr std::array<std::pair<Group, std::string_view>, 3> groups{
+    {{Group::signedPermutation, "signed"}, {Group::permutation, "permutation"}, {Group::layernorm, "layernorm"}}};
+constexpr std::array<std::pair<Statistic, std::string_view>, 3> statistics{
+    {{Statistic::automatic, "auto"}, {Statistic::correlation, "correlation"}, {Statistic::whitened, "whitened"}}};
+constexpr std::array<std::pair<Verdict, std::string_view>, 3> verdicts{
+    {{Verdict::aligned, "aligned"}, {Verdict::partial, "partial"}, {Verdict::unrelated, "unrelated"}}};
+
+// out[i] = values[from[i]]; nothing of nothing.
+template <class Value>
+std::vector<Value> gather(const std::vector<Value>& values, const std::vector<std::uint32_t>& from) {
+    std::vector<Value> out;
+    if (!values.empty())
+        for (const std::uint32_t channel : from) out.push_back(values[channel]);
+    return out;
+}
+
+// The channel-wise minimum of two lists in the second's order; the one there is, where there is one.
+template <class Value>
+std::vector<Value> weaker(const std::vector<Value>& first, const std::vector<Value>& next, const std::vector<std::uint32_t>& from) {
+    std::vector<Value> out = gather(first, from);
+    if (out.empty()) return next;
+    for (std::size_t i = 0; i < next.size(); ++i) out[i] = std::min(out[i], next[i]);
+    return out;
+}
+
+}  // namespace
+
+std::string_view name(Group group) { return wordOf(groups, group); }
+std::string_view name(Statistic statistic) { return wordOf(statistics, statistic); }
+std::string_view name(Verdict verdict) { return wordOf(verdicts, verdict); }
+std::optional<Group> groupFromName(std::string_view text) { return valueOf(groups, text); }
+std::optional<Statistic> statisticFromName(std::string_view text) { return valueOf(statistics, text); }
+std::optional<Verdict> verdictFromName(std::string_view text) { return valueOf(verdicts, text); }
+
+Alignment inverse(const Alignment& alignment) {
+    Alignment inverted = alignment;
+    inverted.gauge = alignment.gauge.inverse();
+    inverted.score = gather(alignment.score, inverted.gauge.perm());
+    inverted.margin = gather(alignment.margin, inverted.gauge.perm());
+    inverted.sure = gather(alignment.sure, inverted.gauge.perm());
+    std::swap(inverted.source, inverted.target);
+    return inverted;
+}
+
+Alignment then(const Alignment& first, const Alignment& next) {
+    Alignment composed;
+    composed.gauge = first.gauge.then(next.gauge);
+    composed.group = first.group == next.group ? first.group : Group::signedPermutation;
+    composed.verdict = std::max(first.verdict, next.verdict);  // the enum runs from sure to unsure
+    composed.estimate = first.estimate * next.estimate;
+    composed.agreement = std::min(first.agreement, next.agreement);
+    composed.score = weaker(first.score, next.score, next.gauge.perm());
+    composed.margin = weaker(first.margin, next.margin, next.gauge.perm());
+    composed.sure = weaker(first.sure, next.sure, next.gauge.perm());
+    composed.rows = std::min(first.rows, next.rows);
+    composed.statistic = "composed";
+    composed.source = first.source;
+    composed.target = next.target;
+    return composed;
+}
+
+}  // namespace regauge
