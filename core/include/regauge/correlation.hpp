@@ -27,11 +27,12 @@ struct RowsView {
 struct Quantizer {
     std::vector<float> centre;   // [d]
     std::vector<float> step;     // [d], powers of two; 0 for a constant channel
-    double rowLimit = 0;         // Euclidean norm of a row
+    double rowLimit = 0;         // Euclidean norm of a row; 0: no limit
     std::size_t d() const { return centre.size(); }
 };
 
-// Fits a quantizer to the first rows of a site: centre = mean, 127 steps = 4 to 8 standard deviations, massive rows left out.
+// Fits a quantizer to rows of a site (to 2048 of them at even distances, where there are more): centre = mean, 127 steps = 4 to 8 standard
+// deviations, rows with a norm beyond 8 times the upper quartile left out. A channel that never changes in these rows gets step 0.
 // Throws Error(notFinite) with row and column, Error(wrongDtype).
 Quantizer fitQuantizer(const RowsView& rows, const std::string& where);
 

@@ -31,6 +31,7 @@ public:
 struct Site {
     std::string name;
     std::shared_ptr<const RowReader> rows;
+    std::uint64_t sequence = 0;  // rows of one sequence, from a shape [.., sequence, d]; 0 where the shape does not tell
 };
 
 // The gain vector of one RMSNorm, as the model multiplies with it (Gemma: 1 + w). Even: it permutes and takes no sign.

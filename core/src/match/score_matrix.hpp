@@ -1,0 +1,35 @@
+// Signed similarity between target channels (rows) and source channels (columns), and what one matrix answers on its own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "regauge/match.hpp"
+
+namespace regauge {
+
+// value[i * d + j] in [-1, 1]: of target channel i and source channel j.
+struct ScoreMatrix {
+    std::size_t d = 0;
+    std::vector<float> value;
+};
+
+// The best gauge under a group, and per target channel its score and its margin above the best alternative in its row and its column.
+struct Answer {
+    Gauge gauge = Gauge::identity(0);
+    std::vector<double> score;
+    std::vector<double> margin;
+};
+
+// Rounds to integers and solves the assignment exactly (paper section 4):
+//   signed       maximise sum |value[i, perm[i]]|, sign[i] = sgn value[i, perm[i]]   (sign-marginalized matching)
+//   permutation  maximise sum value[i, perm[i]], all signs +1                        (raw signed matching, the baseline)
+//   layernorm    the better of +value and -value, one sign for all
+// A channel whose row is all zero (constant) gets sign 0.
+Answer solve(const ScoreMatrix& scores, Group group, const Progress& progress);
+
+// The share of channels on which two gauges agree in place and sign.
+double agreement(const Gauge& a, const Gauge& b);
+
+}  // namespace regauge

@@ -1,0 +1,113 @@
+#include "site_sums.hpp"
+
+#include <algorithm>
+
+#include "regauge/error.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr std::uint64_t fitRows = 4096;        // the quantizer is fitted to the first rows
+constexpr std::uint64_t largestStripe = 256;   // rows that stay together in one half: neighbouring tokens resemble each other
+constexpr std::uint64_t stripesAtLeast = 16;   // so that both halves see every part of the data
+constexpr std::size_t bytesAtOnce = std::size_t{8} << 20;
+
+const Site& findSite(const Evidence& evidence, const std::string& name) {
+    const auto found = std::ranges::find(evidence.sites, name, &Site::name);
+    if (found == evidence.sites.end()) throw Error(ErrorCode::usage, evidence.name, "there is no site '" + name + "'");
+    return *found;
+}
+
+// A plain buffer for rows of one side.
+struct RowBuffer {
+    explicit RowBuffer(const RowReader& from) : reader(from), rowBytes(from.d() * byteSize(from.dtype())) {}
+    RowsView read(std::uint64_t first, std::uint64_t count) {
+        bytes.resize(static_cast<std::size_t>(count) * rowBytes);
+        reader.read(first, count, bytes);
+        return view(0, static_cast<std::size_t>(count));
+    }
+    RowsView view(std::size_t first, std::size_t count) const { return {bytes.data() + first * rowBytes, reader.dtype(), count, reader.d()}; }
+
+    const RowReader& reader;
+    std::size_t rowBytes;
+    std::vector<std::byte> bytes;
+};
+
+// One flag a row: 1 = leave it out (padding on either side, or the first rows of a sequence).
+std::vector<std::uint8_t> skippedRows(const Evidence& source, const Evidence& target, std::uint64_t rows, std::uint64_t sequence,
+                                      std::uint64_t skipFirst) {
+    std::vector<std::uint8_t> skip(static_cast<std::size_t>(rows), 0);
+    for (const Evidence* side : {&source, &target})
+        if (side->mask && side->mask->size() == rows)
+            for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= (*side->mask)[row] == 0;
+    if (skipFirst > 0)
+        for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= row % sequence < skipFirst;
+    return skip;
+}
+
+void requireSameTokens(const Evidence& source, const Evidence& target, std::uint64_t rows) {
+    if (!source.tokenIds || !target.tokenIds || source.tokenIds->size() != rows || target.tokenIds->size() != rows) return;
+    const auto [s, t] = std::ranges::mismatch(*source.tokenIds, *target.tokenIds);
+    if (s == source.tokenIds->end()) return;
+    throw Error(ErrorCode::tokensDiffer, target.name,
+                "token_ids differ from those of " + source.name + " at row " + std::to_string(s - source.tokenIds->begin()) + " (" +
+                    std::to_string(*t) + " against " + std::to_string(*s) + "); run both models on the same tokens in the same order");
+}
+
+}  // namespace
+
+CorrelationSums SiteSums::total() const {
+    CorrelationSums sums = half[0];
+    sums.merge(half[1]);
+    return sums;
+}
+
+std::vector<std::string> commonSites(const Evidence& source, const Evidence& target, const std::vector<std::string>& asked) {
+    if (!asked.empty()) {
+        for (const std::string& site : asked) findSite(source, site), findSite(target, site);
+        return asked;
+    }
+    std::vector<std::string> names;
+    for (const Site& site : source.sites)
+        if (std::ranges::find(target.sites, site.name, &Site::name) != target.sites.end()) names.push_back(site.name);
+    return names;
+}
+
+SiteSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool withGram,
+                 const Progress& progress) {
+    const Site &siteX = findSite(source, site), &siteY = findSite(target, site);
+    const RowReader &x = *siteX.rows, &y = *siteY.rows;
+    if (x.d() != y.d())
+        throw Error(ErrorCode::dimensionMismatch, y.where(),
+                    "d = " + std::to_string(y.d()) + ", and " + x.where() + " has d = " + std::to_string(x.d()) + "; both models must have one width");
+    if (x.rows() != y.rows())
+        throw Error(ErrorCode::rowsMismatch, y.where(),
+                    std::to_string(y.rows()) + " rows, and " + x.where() + " has " + std::to_string(x.rows()) +
+                        "; rows are paired by position, so both sides need the same tokens in the same order");
+    requireSameTokens(source, target, x.rows());
+    const std::uint64_t rows = std::min(x.rows(), options.rows.value_or(x.rows()));
+    const std::uint64_t sequence = std::max<std::uint64_t>(1, siteX.sequence > 0 ? siteX.sequence : x.rows());
+    const std::vector<std::uint8_t> skip = skippedRows(source, target, x.rows(), sequence, options.skipFirst);
+
+    RowBuffer bufferX(x), bufferY(y);
+    const std::uint64_t fitted = std::min(rows, fitRows);
+    const Quantizer quantizerX = fitQuantizer(bufferX.read(0, fitted), x.where()), quantizerY = fitQuantizer(bufferY.read(0, fitted), y.where());
+    SiteSums sums{site, {CorrelationSums(quantizerX, quantizerY, withGram), CorrelationSums(quantizerX, quantizerY, withGram)}};
+
+    const std::uint64_t stripe = std::clamp<std::uint64_t>(rows / stripesAtLeast, 1, largestStripe);
+    const std::uint64_t widest = std::max<std::uint64_t>(1, std::max(bufferX.rowBytes, bufferY.rowBytes));
+    const std::uint64_t atOnce = std::max<std::uint64_t>(1, bytesAtOnce / widest / (2 * stripe)) * 2 * stripe;  // whole stripe pairs
+    for (std::uint64_t first = 0; first < rows; first += atOnce) {
+        const std::uint64_t count = std::min(atOnce, rows - first);
+        bufferX.read(first, count), bufferY.read(first, count);
+        for (std::uint64_t at = 0; at < count; at += stripe) {
+            const auto here = static_cast<std::size_t>(std::min(stripe, count - at)), begin = static_cast<std::size_t>(at);
+            sums.half[(first + at) / stripe % 2].add(bufferX.view(begin, here), bufferY.view(begin, here), first + at, x.where(), y.where(),
+                                                     std::span(skip).subspan(static_cast<std::size_t>(first) + begin, here), options.threads);
+        }
+        progress.report("reading " + site, first + count, rows);
+    }
+    return sums;
+}
+
+}  // namespace regauge
