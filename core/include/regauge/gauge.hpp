@@ -22,10 +22,9 @@ std::string_view name(Action action);
 
 // y = Q x with y[i] = sign[i] * x[perm[i]]: x in source coordinates, y in target coordinates, perm 0-based.
 //
-//     source   x[0]   x[1]   x[2]          perm = [2, 0, 1]
-//                  \      \  /             sign = [+, -, +]
-//                   \     /\
-//     target   y[0] y[1] y[2]   = +x[2], -x[0], +x[1]
+//     source   x[0]   x[1]   x[2]        perm = [2, 0, 1]     y[0] = +x[2]
+//                                        sign = [+, -, +]     y[1] = -x[0]
+//     target   y[0]   y[1]   y[2]                             y[2] = +x[1]
 //
 // A Gauge that exists is valid: perm is a permutation of 0 .. d-1, every sign is +1, -1 or 0 (undetermined).
 class Gauge {
