@@ -1,0 +1,8 @@
+file(GLOB REGAUGE_BENCH_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.cpp")
+if(REGAUGE_BENCH_SOURCES)
+  add_executable(regauge_bench ${REGAUGE_BENCH_SOURCES})
+  target_link_libraries(regauge_bench PRIVATE regauge_core benchmark::benchmark Eigen3::Eigen)
+  target_include_directories(regauge_bench PRIVATE "${PROJECT_SOURCE_DIR}/core/src")
+  target_compile_definitions(regauge_bench PRIVATE REGAUGE_ISAS_${REGAUGE_ISA_FAMILY}=1)
+  regauge_compile_options(regauge_bench)
+endif()

@@ -1,0 +1,66 @@
+# Each dependency is looked for first; what is not there is fetched, pinned by hash.
+include(FetchContent)
+
+# regauge_dependency(<package> <version> <target> URL <url> SHA256 <hash>)
+macro(regauge_dependency package version target)
+  cmake_parse_arguments(_dep "" "URL;SHA256" "" ${ARGN})
+  if(NOT TARGET ${target})
+    find_package(${package} ${version} QUIET CONFIG)
+  endif()
+  if(NOT TARGET ${target})
+    message(STATUS "${package} ${version} is not here: fetching ${_dep_URL}")
+    FetchContent_Declare(${package} URL "${_dep_URL}" URL_HASH SHA256=${_dep_SHA256}
+      DOWNLOAD_EXTRACT_TIMESTAMP TRUE SYSTEM)
+    FetchContent_MakeAvailable(${package})
+  endif()
+endmacro()
+
+# Header-only, and never fetched with their own tests, documentation or install rules.
+set(EIGEN_BUILD_DOC OFF)
+set(EIGEN_BUILD_PKGCONFIG OFF)
+set(JSON_Install OFF)
+set(BENCHMARK_ENABLE_TESTING OFF)
+set(BENCHMARK_ENABLE_INSTALL OFF)
+set(BENCHMARK_ENABLE_WERROR OFF)
+set(_saved_build_testing "${BUILD_TESTING}")
+set(BUILD_TESTING OFF)
+
+regauge_dependency(Eigen3 3.4 Eigen3::Eigen
+  URL https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.gz
+  SHA256 8586084f71f9bde545ee7fa6d00288b264a2b7ac3607b974e54d13e7162c1c72)
+regauge_dependency(xsimd 13 xsimd  # 13 is the first with the wasm backend
+  URL https://github.com/xtensor-stack/xsimd/archive/refs/tags/13.2.0.tar.gz
+  SHA256 edd8cd3d548c185adc70321c53c36df41abe64c1fe2c67bc6d93c3ecda82447a)
+regauge_dependency(nlohmann_json 3.11 nlohmann_json::nlohmann_json
+  URL https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz
+  SHA256 d6c65aca6b1ed68e7a182f4757257b107ae403032760ed6ef121c9d55e81757d)
+if(REGAUGE_BUILD_COMMAND)
+  regauge_dependency(CLI11 2.1 CLI11::CLI11
+    URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
+    SHA256 f2d893a65c3b1324c50d4e682c0cdc021dd0477ae2c048544f39eed6654b699a)
+endif()
+if(REGAUGE_BUILD_TESTS)
+  regauge_dependency(Catch2 3 Catch2::Catch2WithMain
+    URL https://github.com/catchorg/Catch2/archive/refs/tags/v3.7.1.tar.gz
+    SHA256 c991b247a1a0d7bb9c39aa35faf0fe9e19764213f28ffba3109388e62ee0269c)
+  if(EMSCRIPTEN AND TARGET Catch2)  # just fetched: it must throw as our code does
+    target_compile_options(Catch2 PRIVATE -fwasm-exceptions)
+    target_compile_options(Catch2WithMain PRIVATE -fwasm-exceptions)
+  endif()
+endif()
+if(REGAUGE_BUILD_BENCH)
+  regauge_dependency(benchmark 1.7 benchmark::benchmark
+    URL https://github.com/google/benchmark/archive/refs/tags/v1.9.1.tar.gz
+    SHA256 32131c08ee31eeff2c8968d7e874f3cb648034377dfc32a4c377fa8796d84981)
+endif()
+set(BUILD_TESTING "${_saved_build_testing}")
+
+if(NOT EMSCRIPTEN)
+  find_package(Threads REQUIRED)
+  if(REGAUGE_BUILD_COMMAND)
+    find_package(ZLIB REQUIRED)  # deflated .npz; a browser and Node bring their own
+  endif()
+  if(REGAUGE_MPI)
+    find_package(MPI REQUIRED COMPONENTS CXX)
+  endif()
+endif()

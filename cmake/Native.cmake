@@ -1,0 +1,10 @@
+# The native command: build/<preset>/regauge, with build/native/regauge the one that the README names.
+file(GLOB REGAUGE_NATIVE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/native/*.cpp")
+add_executable(regauge ${REGAUGE_NATIVE_SOURCES})
+target_link_libraries(regauge PRIVATE regauge_command ZLIB::ZLIB nlohmann_json::nlohmann_json)
+target_compile_definitions(regauge PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
+regauge_compile_options(regauge)
+if(REGAUGE_MPI)
+  target_link_libraries(regauge PRIVATE MPI::MPI_CXX)
+  target_compile_definitions(regauge PRIVATE REGAUGE_MPI=1)
+endif()

@@ -1,0 +1,28 @@
+# One set of C++ tests, run natively and, as wasm, in Node.
+file(GLOB REGAUGE_TEST_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cpp/*.cpp")
+if(NOT REGAUGE_TEST_SOURCES)
+  return()
+endif()
+add_executable(regauge_tests ${REGAUGE_TEST_SOURCES})
+target_link_libraries(regauge_tests PRIVATE regauge_core
+  Catch2::Catch2WithMain Eigen3::Eigen nlohmann_json::nlohmann_json)
+if(REGAUGE_BUILD_COMMAND)
+  target_link_libraries(regauge_tests PRIVATE regauge_command)
+endif()
+target_include_directories(regauge_tests PRIVATE
+  "${PROJECT_SOURCE_DIR}/core/src" "${PROJECT_SOURCE_DIR}/tests/cpp")  # kernels are tested beside their references
+target_compile_definitions(regauge_tests PRIVATE
+  REGAUGE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests"
+  REGAUGE_ISAS_${REGAUGE_ISA_FAMILY}=1)
+regauge_compile_options(regauge_tests)
+if(EMSCRIPTEN)
+  regauge_wasm_link_options(regauge_tests)
+  set_target_properties(regauge_tests PROPERTIES SUFFIX ".js")
+  target_link_options(regauge_tests PRIVATE
+    -lnodefs.js -lnoderawfs.js
+    -sNODERAWFS                  # the tests read tests/fixtures
+    -sENVIRONMENT=node
+    -sEXIT_RUNTIME               # flush, and return main's status
+    -sINCOMING_MODULE_JS_API=[]
+    -sSTACK_SIZE=4MB)            # Catch2's reporters recurse
+endif()

@@ -1,0 +1,67 @@
+# The Emscripten module: <name>.mjs, <name>.wasm and its generated types <name>.d.ts.
+file(GLOB REGAUGE_WASM_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/*.cpp")
+
+# tsc (npm's typescript) checks and writes the types that Embind declares.
+find_program(REGAUGE_TSC tsc HINTS "${PROJECT_SOURCE_DIR}/node_modules/.bin" NO_CMAKE_FIND_ROOT_PATH)
+
+# Emscripten's settings that both the module and the tests are linked with.
+function(regauge_wasm_link_options target)
+  target_link_options(${target} PRIVATE
+    -fwasm-exceptions            # as compiled
+    -sALLOW_MEMORY_GROWTH        # start small,
+    -sMAXIMUM_MEMORY=4GB         # grow to all that 32-bit addresses reach
+    -sABORTING_MALLOC=0          # out of memory is std::bad_alloc, hence an error the caller sees
+    -sSTACK_SIZE=1MB             # 64 KB is too little for nested JSON and Eigen's temporaries
+    -sSTRICT                     # no deprecated settings, nothing linked in by guess
+    "$<$<CONFIG:Debug>:-sASSERTIONS=2>"        # explain misuse of the runtime
+    "$<$<CONFIG:Debug>:-sSTACK_OVERFLOW_CHECK=2>"
+    "$<$<CONFIG:Debug>:-g>"
+    "$<$<CONFIG:Release>:-O3>"   # wasm-opt and the small JavaScript
+    "$<$<CONFIG:Release>:-sASSERTIONS=0>")
+endfunction()
+
+# regauge_add_wasm(<name> [THREADS])
+function(regauge_add_wasm name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "" "")
+  set(command regauge_command)
+  if(arg_THREADS)
+    set(command regauge_command_mt)
+    regauge_add_core(regauge_core_mt THREADS)
+    regauge_add_command(regauge_command_mt regauge_core_mt)
+  endif()
+
+  set(target wasm-${name})
+  add_executable(${target} ${REGAUGE_WASM_SOURCES})
+  target_link_libraries(${target} PRIVATE ${command} nlohmann_json::nlohmann_json)
+  target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
+  regauge_compile_options(${target})
+  regauge_wasm_link_options(${target})
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME "${name}" SUFFIX ".mjs"
+    RUNTIME_OUTPUT_DIRECTORY "${REGAUGE_WASM_OUTPUT_DIR}")
+  target_link_options(${target} PRIVATE
+    -lembind                     # the bindings; -sSTRICT links no library by itself
+    -sMODULARIZE                 # a factory: as many instances as wanted, no globals
+    -sEXPORT_ES6                 # `import createRegauge from`
+    -sEXPORT_NAME=createRegauge
+    -sENVIRONMENT=node,web,worker
+    -sDYNAMIC_EXECUTION=0        # no eval or new Function: the page's policy allows neither
+    -sFILESYSTEM=0               # bytes come through the caller, never through a file system
+    -sINCOMING_MODULE_JS_API=locateFile,wasmBinary,instantiateWasm,print,printErr,mainScriptUrlOrBlob
+    --no-entry)                  # a library: no main()
+  if(arg_THREADS)
+    target_compile_options(${target} PRIVATE -pthread)
+    target_link_options(${target} PRIVATE
+      -pthread                   # shared memory; the page must be cross-origin isolated
+      -sPTHREAD_POOL_SIZE=navigator.hardwareConcurrency  # ready before the first call, which must not wait
+      -Wno-pthreads-mem-growth)  # growth makes JavaScript's views slower, and our calls are coarse
+  endif()
+  if(REGAUGE_TSC)
+    cmake_path(GET REGAUGE_TSC PARENT_PATH tsc_dir)
+    target_link_options(${target} PRIVATE --emit-tsd "${REGAUGE_WASM_OUTPUT_DIR}/${name}.d.ts")
+    set_property(TARGET ${target} PROPERTY RULE_LAUNCH_LINK  # --emit-tsd looks for tsc on PATH
+      "\"${CMAKE_COMMAND}\" -E env --modify PATH=path_list_prepend:${tsc_dir} --")
+  else()
+    message(STATUS "no tsc (npm ci brings it): ${name}.d.ts will not be written")
+  endif()
+endfunction()
