@@ -32,6 +32,7 @@ struct Site {
     std::string name;
     std::shared_ptr<const RowReader> rows;
     std::uint64_t sequence = 0;  // rows of one sequence, from a shape [.., sequence, d]; 0 where the shape does not tell
+    bool weights = false;        // rows or columns of a weight inside the layers: evidence only where heads and neurons of both models still correspond
 };
 
 // The gain vector of one RMSNorm, as the model multiplies with it (Gemma: 1 + w). Even: it permutes and takes no sign.
@@ -52,8 +53,10 @@ struct Evidence {
 };
 
 // Opens any evidence file or folder (DESIGN section 4), recognised by content: a .safetensors bundle with activations/<site> [..., d],
-// gains/<site> [d] and optional token_ids and attention_mask; plain .npy, .npz, .pt or .safetensors rows; a Hugging Face checkpoint (folder, file or
-// shards), whose gains, embedding and unembedding serve. Headers are read now, rows later.
+// gains/<site> [d] and optional token_ids and attention_mask; plain .npy, .npz, .pt or .safetensors rows (a single tensor is the site "rows", several
+// are sites under their names); a folder of such files (each a site by its stem), or with evidence.safetensors; a Hugging Face checkpoint (folder, file
+// or shards): sites "embedding", "unembedding" and "weights.<layer>.<module>" (rows of reading weights, columns of writing ones), gains
+// "input_layernorm.<layer>" and the like, and "final". Headers are read now, rows later.
 // Throws Error: missingFile, truncated, malformed, wrongDtype, shapeMismatch, notFinite (gains), unsupported.
 Evidence openEvidence(const Files& files, const std::string& path);
 

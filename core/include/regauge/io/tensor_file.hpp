@@ -22,17 +22,21 @@ enum class FileFormat { safetensors, npy, npz, torchZip, gguf, jsonVector };
 std::string_view name(FileFormat format);
 
 // A tensor as its container stores it. The bytes are elements in row-major order of `info.shape`, little-endian, unless a flag says otherwise.
+// Names: as in the container. A .npy's only array is "array", a bare tensor in a .pt "tensor", a JSON array "vector"; in nested .pt dicts and lists the
+// keys are joined by '.' ("state.0.exp_avg"). Strided views in a .pt are read and written as if they were contiguous; info.offset is then where the
+// view begins.
 struct StoredTensor {
     TensorInfo info;            // info.offset: of the first byte in the file (in the inflated member, where deflated)
     bool fortranOrder = false;  // .npy: stored column-major, i.e. row-major with the axes reversed
     bool bigEndian = false;     // .npy '>f4': the sign bit is in an element's first byte
+    std::string quantized;      // GGUF block types ("Q4_K"): blocks of info.bytes that cannot move (info.dtype is U8); empty for plain elements
 };
 
 struct TensorFile {
     FileFormat format = FileFormat::safetensors;
     std::shared_ptr<const ByteSource> source;
     std::vector<StoredTensor> tensors;                           // in the file's own order
-    std::vector<std::pair<std::string, std::string>> metadata;   // safetensors __metadata__, GGUF key-values as text
+    std::vector<std::pair<std::string, std::string>> metadata;   // safetensors __metadata__; GGUF key-values and a .pt's numbers and texts ("param_groups.0.lr"), as text
     const StoredTensor* find(std::string_view name) const;       // nullptr where there is none
 
     // Format-specific state (a zip directory, a pickle's storages) that rewriting needs.
