@@ -1,0 +1,55 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "regauge/error.hpp"
+#include "regauge/model.hpp"
+
+namespace regauge {
+namespace {
+
+// log softmax, in double.
+std::vector<double> logProbabilities(std::span<const float> logits) {
+    const double largest = *std::ranges::max_element(logits);
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(logit - largest);
+    std::vector<double> result;
+    for (const float logit : logits) result.push_back(logit - largest - std::log(sum));
+    return result;
+}
+
+}  // namespace
+
+FunctionDifference verify(const Model& a, const Model& b, const std::vector<std::vector<std::int64_t>>& sequences, const Progress& progress) {
+    const std::size_t vocabulary = a.config().vocabulary;
+    if (vocabulary != b.config().vocabulary)
+        throw Error(ErrorCode::dimensionMismatch, "", "the vocabularies differ, " + std::to_string(vocabulary) + " and " + std::to_string(b.config().vocabulary));
+    FunctionDifference difference;
+    double klSum = 0;
+    std::uint64_t sameTop = 0;
+    for (std::size_t sequence = 0; sequence < sequences.size(); ++sequence) {
+        progress.report("verifying", sequence, sequences.size());
+        const std::vector<float> logitsA = a.logits(sequences[sequence]), logitsB = b.logits(sequences[sequence]);
+        for (std::size_t at = 0; at < logitsA.size(); at += vocabulary) {
+            const std::span<const float> rowA(&logitsA[at], vocabulary), rowB(&logitsB[at], vocabulary);
+            for (std::size_t k = 0; k < vocabulary; ++k) {
+                const double gap = std::fabs(static_cast<double>(rowA[k]) - rowB[k]);
+                difference.maxLogitDifference = std::isfinite(gap) ? std::max(difference.maxLogitDifference, gap) : INFINITY;
+            }
+            const std::vector<double> logP = logProbabilities(rowA), logQ = logProbabilities(rowB);
+            double kl = 0;
+            for (std::size_t k = 0; k < vocabulary; ++k) kl += std::exp(logP[k]) * (logP[k] - logQ[k]);
+            klSum += kl;
+            difference.maxKl = std::max(difference.maxKl, kl);
+            sameTop += std::ranges::max_element(rowA) - rowA.begin() == std::ranges::max_element(rowB) - rowB.begin();
+            ++difference.positions;
+        }
+    }
+    if (difference.positions > 0) {
+        difference.meanKl = klSum / static_cast<double>(difference.positions);
+        difference.topAgreement = static_cast<double>(sameTop) / static_cast<double>(difference.positions);
+    }
+    return difference;
+}
+
+}  // namespace regauge
