@@ -1,0 +1,7 @@
+// The package in browsers.
+
+import { createApi } from "./api.js";
+import { browserPlatform } from "./platform-browser.js";
+
+export * from "./public.js";
+export const { align, transport, inspect, trace, correlation, compose, invert, compare, runCommand, dispose, workers } = /* @__PURE__ */ createApi(browserPlatform);

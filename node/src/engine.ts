@@ -1,0 +1,127 @@
+// Runs jobs in the wasm module of this thread. Used inside workers, where a job may take its time.
+
+import createRegauge, { type MainModule } from "./wasm/regauge.mjs";
+import { refusal, RegaugeError, type ErrorCode } from "./error.js";
+import type { Host, HostFiles } from "./host.js";
+import type { MemoryFiles } from "./memory-files.js";
+import type { Answer, Job, ProgressReport } from "./protocol.js";
+
+/** What a job is lent besides its words. */
+export interface Surroundings {
+    readonly files: HostFiles;
+    /** Where outputs gather that are handed back. */
+    readonly memory: MemoryFiles;
+    readonly onProgress: (report: ProgressReport) => void;
+    readonly stopped: () => boolean;
+    readonly out: (text: string) => void;
+    readonly err: (text: string) => void;
+}
+
+/** One instance of the module. */
+export class Engine {
+    readonly #module: MainModule;
+    readonly #memory: () => number;
+
+    private constructor(module: MainModule, memory: () => number) {
+        this.#module = module;
+        this.#memory = memory;
+    }
+
+    /** compile: WebAssembly.compileStreaming in browsers, from a file in Node. */
+    static async load(compile: () => Promise<WebAssembly.Module>): Promise<Engine> {
+        const compiled = await compile();
+        let memory = (): number => 0;
+        const module = await createRegauge({
+            // Ours, not Emscripten's loader: one way to find the file in Node, in browsers and after bundling.
+            instantiateWasm: (imports: WebAssembly.Imports, received: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void) => {
+                const instance = new WebAssembly.Instance(compiled, imports);
+                const exported = Object.values(instance.exports).find((value) => value instanceof WebAssembly.Memory);
+                if (exported) memory = () => exported.buffer.byteLength;
+                received(instance, compiled);
+                return instance.exports;
+            },
+        });
+        return new Engine(module, memory);
+    }
+
+    /** Bytes of wasm memory, which grows and never shrinks. */
+    get wasmBytes(): number {
+        return this.#memory();
+    }
+
+    get version(): string {
+        return this.#module.version();
+    }
+
+    get errorCodes(): string[] {
+        return this.#module.errorCodes();
+    }
+
+    /** Throws RegaugeError; anything else that it throws is a trap, after which the engine must not be used again. */
+    run(job: Pick<Job, "call" | "wantsProgress">, surroundings: Surroundings): Answer {
+        let array: Float32Array | undefined;
+        const { files } = surroundings;
+        const host: Host = {
+            exists: (path) => files.exists(path),
+            isFolder: (path) => files.isFolder(path),
+            list: (folder) => files.list(folder),
+            open: (path) => files.open(path),
+            create: (path, folder, overwrite) => files.create(path, folder, overwrite),
+            progress: throttled(job.wantsProgress ? surroundings.onProgress : undefined, surroundings.stopped),
+            cancelled: surroundings.stopped,
+            array: (values) => void (array = values.slice()),
+            out: surroundings.out,
+            err: surroundings.err,
+            errIsTerminal: job.call.name === "run" && job.call.errIsTerminal,
+        };
+        const value = this.#dispatch(job.call, host);
+        return { value, files: surroundings.memory.outputs, ...(array ? { array } : {}) };
+    }
+
+    #dispatch(call: Job["call"], host: Host): string {
+        const module = this.#module;
+        switch (call.name) {
+            case "align":
+                return valueOf(module.align(host, call.source, call.target, call.options));
+            case "correlation":
+                return valueOf(module.correlation(host, call.source, call.target, call.options));
+            case "transport":
+                return valueOf(module.transport(host, call.object, call.gauge, call.out, call.options));
+            case "plan":
+                return valueOf(module.plan(host, call.object, call.options, call.d));
+            case "run":
+                return String(module.runCommand(host, [...call.args]));
+        }
+    }
+}
+
+type Outcome = ReturnType<MainModule["align"]>;
+
+function valueOf(outcome: Outcome): string {
+    if (outcome.ok) return String(outcome.value);
+    throw new RegaugeError(String(outcome.code) as ErrorCode, String(outcome.where), String(outcome.message));
+}
+
+/** Milliseconds between reports of one stage. */
+const interval = 50;
+
+/** Passes on a stage's first and last report and what lies 50 ms apart: a report crosses threads, a question whether to go on does not. */
+function throttled(onProgress: ((report: ProgressReport) => void) | undefined, stopped: () => boolean): Host["progress"] {
+    let lastStage: string | undefined, last = -Infinity;
+    return (stage, done, total) => {
+        if (onProgress) {
+            const now = performance.now();
+            if (stage !== lastStage || now - last >= interval || done === total) {
+                lastStage = stage;
+                last = now;
+                onProgress({ stage, done, total });
+            }
+        }
+        return !stopped();
+    };
+}
+
+/** A trap's or a defect's error as a refusal. */
+export function internalError(error: unknown): RegaugeError {
+    return refusal("internal", "", `a defect of regauge: ${error instanceof Error ? error.message : String(error)}; please report it with the call you made`);
+}

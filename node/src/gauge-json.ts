@@ -1,0 +1,116 @@
+// The gauge file: its JSON object and its checks, as core/src/io/gauge_json.cpp has them.
+
+import { refusal } from "./error.js";
+
+export const groups = ["signed", "permutation", "layernorm"] as const;
+/** signed: B_d, what RMSNorm leaves free; permutation: S_d, the baseline; layernorm: S_d and one global sign. */
+export type Group = (typeof groups)[number];
+
+export const statistics = ["auto", "correlation", "whitened"] as const;
+export type Statistic = (typeof statistics)[number];
+
+/** From sure to unsure. */
+export const verdicts = ["aligned", "partial", "unrelated"] as const;
+export type Verdict = (typeof verdicts)[number];
+
+export interface Side {
+    readonly name: string;
+    readonly sha256?: string;
+}
+
+/** What one site said on its own. */
+export interface SiteSummary {
+    /** A site, or "gains". */
+    readonly name: string;
+    readonly statistic: string;
+    readonly rows: number;
+    /** Massive rows (BOS, attention sinks) that were left out. */
+    readonly set_aside: number;
+    readonly mean_score: number;
+    /** Of the answers of two halves of its rows, as a fraction. */
+    readonly agreement: number;
+    /** Estimated share of right channels if it were used alone. */
+    readonly estimate: number;
+    /** In the fused score; 0: left out. */
+    readonly weight: number;
+}
+
+export interface Summary {
+    /** Estimated share of right channels. */
+    readonly estimate: number;
+    /** Of the answers of two halves of the rows, as a fraction. */
+    readonly agreement: number;
+    readonly mean_score: number;
+    /** Channels with sign -1. */
+    readonly sign_flips: number;
+    /** Channels with sign 0. */
+    readonly undetermined: number;
+    readonly identity: boolean;
+}
+
+/** A gauge file. */
+export interface GaugeJson {
+    readonly format: "regauge-gauge";
+    readonly version: 1;
+    readonly d: number;
+    readonly group: Group;
+    readonly perm: readonly number[];
+    readonly sign: readonly number[];
+    readonly score?: readonly number[];
+    readonly margin?: readonly number[];
+    readonly sure?: readonly number[];
+    readonly verdict?: Verdict;
+    readonly summary?: Partial<Summary>;
+    readonly source?: Side;
+    readonly target?: Side;
+    readonly method?: {
+        readonly statistic?: string;
+        readonly lambda?: number;
+        readonly rows?: number;
+        readonly sites?: readonly SiteSummary[];
+        readonly version?: string;
+    };
+    readonly fingerprint?: string;
+}
+
+/** Checks everything but the entries of perm and sign, which a Gauge checks. Throws RegaugeError: malformed, unsupported, invalidGauge. */
+export function parseGauge(json: string | object, where: string): GaugeJson {
+    const malformed = (sentence: string): never => {
+        throw refusal("malformed", where, sentence);
+    };
+    let parsed: unknown = json;
+    if (typeof json === "string") {
+        try {
+            parsed = JSON.parse(json);
+        } catch {
+            malformed("a gauge file is JSON, and this is not");
+        }
+    }
+    if (typeof parsed !== "object" || parsed === null || !("format" in parsed) || parsed.format !== "regauge-gauge")
+        malformed('not a gauge file: expected a JSON object with "format": "regauge-gauge"');
+    const file = parsed as Readonly<Record<string, unknown>>;
+    for (const key of ["version", "d", "group", "perm", "sign"]) if (!(key in file)) malformed(`a gauge file needs "${key}", and there is none`);
+    if (file["version"] !== 1)
+        throw refusal("unsupported", where, `gauge file version ${String(file["version"])} is not known here; this regauge reads version 1`);
+    const d = file["d"];
+    if (typeof d !== "number" || !Number.isInteger(d) || d < 0) malformed('"d" must be a whole number');
+    const oneOf = (key: string, words: readonly string[], sentence: string): void => {
+        if (file[key] !== undefined && !words.includes(String(file[key]))) malformed(`"${key}" is "${String(file[key])}"; it must be ${sentence}`);
+    };
+    oneOf("group", groups, "signed, permutation or layernorm");
+    oneOf("verdict", verdicts, "aligned, partial or unrelated");
+    for (const key of ["perm", "sign"]) {
+        const list = file[key];
+        if (!Array.isArray(list) || list.length !== d) throw refusal("invalidGauge", where, `"${key}" must be a list of d = ${String(d)} whole numbers`);
+    }
+    for (const key of ["score", "margin", "sure"]) {
+        const list = file[key];
+        if (list !== undefined && !(Array.isArray(list) && list.length === d && list.every((value) => typeof value === "number")))
+            malformed(`"${key}" must be a list of d numbers`);
+    }
+    for (const key of ["summary", "source", "target", "method"]) {
+        const value = file[key];
+        if (value !== undefined && (typeof value !== "object" || value === null)) malformed(`"${key}" has the wrong type`);
+    }
+    return file as unknown as GaugeJson;
+}

@@ -1,0 +1,314 @@
+// A gauge: an element of the signed permutation group B_d, and how sure its matching is.
+
+import { refusal } from "./error.js";
+import { parseGauge, verdicts, type GaugeJson, type Group, type Side, type SiteSummary, type Summary, type Verdict } from "./gauge-json.js";
+import { sha256 } from "./sha256.js";
+import { version } from "./version.js";
+
+/** How far two gauges agree, as fractions of d. */
+export interface Agreement {
+    /** perm[i] equal. */
+    readonly permutation: number;
+    /** sign[i] equal, whatever perm[i] is. */
+    readonly sign: number;
+    /** Both equal. */
+    readonly both: number;
+}
+
+/** What a gauge says beyond its permutation and signs, all of it optional. */
+export interface GaugeDetails {
+    readonly group?: Group;
+    readonly verdict?: Verdict;
+    readonly score?: ArrayLike<number>;
+    readonly margin?: ArrayLike<number>;
+    readonly sure?: ArrayLike<number>;
+    readonly summary?: { readonly estimate?: number; readonly agreement?: number };
+    readonly source?: Side;
+    readonly target?: Side;
+    readonly method?: {
+        readonly statistic?: string;
+        readonly lambda?: number;
+        readonly rows?: number;
+        readonly sites?: readonly SiteSummary[];
+    };
+}
+
+/** Vectors that a gauge moves; the answer has the same type. */
+export type Vector = Float32Array | Float64Array | number[];
+
+/**
+ * y = Q x with `y[i] = sign[i] * x[perm[i]]`: x in source coordinates, y in target coordinates, perm 0-based.
+ *
+ *     source   x[0]   x[1]   x[2]          perm = [2, 0, 1]
+ *                  \      \  /             sign = [+, -, +]
+ *                   \     /\
+ *     target   y[0] y[1] y[2]   = +x[2], -x[0], +x[1]
+ *
+ * A Gauge that exists is valid: perm is a permutation of 0 .. d-1, every sign is +1, -1 or 0 (undetermined). Gauges do not change:
+ * operations return new ones, and the arrays are to be read only.
+ */
+export class Gauge {
+    /** The width of the residual stream. */
+    readonly d: number;
+    readonly group: Group;
+    readonly perm: Uint32Array;
+    readonly sign: Int8Array;
+    /** Similarity of the matched pair, per target channel; empty where nothing was measured. */
+    readonly score: Float64Array;
+    /** How far it stands above the best alternative, per target channel; empty where nothing was measured. */
+    readonly margin: Float64Array;
+    /** 1 where the channel is matched beyond doubt; empty where nothing was measured. */
+    readonly sure: Uint8Array;
+    readonly verdict: Verdict;
+    readonly summary: Summary;
+    readonly source: Side;
+    readonly target: Side;
+    /** "correlation", "whitened", "gains", "composed" or "none". */
+    readonly statistic: string;
+    readonly lambda: number;
+    /** Paired rows that were used. */
+    readonly rows: number;
+    /** What each site said on its own. */
+    readonly sites: readonly SiteSummary[];
+    #fingerprint: string | undefined;
+
+    /** Throws RegaugeError(invalidGauge), naming the first entry that is wrong. `where`: the file, for the message. */
+    constructor(perm: ArrayLike<number>, sign: ArrayLike<number>, details: GaugeDetails = {}, where = "gauge") {
+        checkEntries(perm, sign, where);
+        const d = perm.length;
+        this.d = d;
+        this.perm = Uint32Array.from(perm);
+        this.sign = Int8Array.from(sign);
+        this.group = details.group ?? "signed";
+        this.verdict = details.verdict ?? "aligned";
+        this.score = Float64Array.from(details.score ?? []);
+        this.margin = Float64Array.from(details.margin ?? []);
+        this.sure = Uint8Array.from(details.sure ?? []);
+        for (const [key, list] of [["score", this.score], ["margin", this.margin], ["sure", this.sure]] as const)
+            if (list.length !== 0 && list.length !== d) throw refusal("malformed", where, `"${key}" must be a list of d numbers`);
+        this.source = details.source ?? { name: "" };
+        this.target = details.target ?? { name: "" };
+        this.statistic = details.method?.statistic ?? "none";
+        this.lambda = details.method?.lambda ?? 0;
+        this.rows = details.method?.rows ?? 0;
+        this.sites = Object.freeze([...(details.method?.sites ?? [])]);
+        let signFlips = 0, undetermined = 0, identity = true;
+        for (let i = 0; i < d; ++i) {
+            if (this.sign[i] === -1) ++signFlips;
+            if (this.sign[i] === 0) ++undetermined;
+            identity &&= this.perm[i] === i && this.sign[i] === 1;
+        }
+        this.summary = Object.freeze({
+            estimate: rounded(details.summary?.estimate ?? 1),
+            agreement: rounded(details.summary?.agreement ?? 1),
+            mean_score: rounded(mean(this.score)),
+            sign_flips: signFlips,
+            undetermined,
+            identity,
+        });
+        Object.freeze(this);
+    }
+
+    static identity(d: number): Gauge {
+        if (!Number.isSafeInteger(d) || d < 0) throw refusal("invalidGauge", "gauge", `d is ${d}; it must be a whole number`);
+        return new Gauge(Uint32Array.from({ length: d }, (_, i) => i), new Int8Array(d).fill(1));
+    }
+
+    /**
+     * A gauge from a gauge file's text, its parsed JSON, or another gauge. Only format, version, d, group, perm and sign are required.
+     * `where` names the file in messages. Throws RegaugeError: malformed, unsupported (a later version), invalidGauge (also when the
+     * fingerprint disagrees).
+     */
+    static from(json: string | object, where = "gauge"): Gauge {
+        if (json instanceof Gauge) return json;
+        const file = parseGauge(json, where);
+        const gauge = new Gauge(file.perm, file.sign, file, where);
+        if (file.fingerprint !== undefined && file.fingerprint !== "" && file.fingerprint !== gauge.fingerprint)
+            throw refusal("invalidGauge", where, "the fingerprint does not fit perm and sign: the file was changed after it was written");
+        return gauge;
+    }
+
+    /** SHA-256, in hexadecimal, of perm as u32 little-endian followed by sign as i8: the same natively, in Node and in every browser. */
+    get fingerprint(): string {
+        if (this.#fingerprint === undefined) {
+            const bytes = new Uint8Array(5 * this.d);
+            const view = new DataView(bytes.buffer);
+            this.perm.forEach((channel, i) => view.setUint32(4 * i, channel, true));
+            bytes.set(new Uint8Array(this.sign.buffer), 4 * this.d);
+            this.#fingerprint = sha256(bytes);
+        }
+        return this.#fingerprint;
+    }
+
+    get isIdentity(): boolean {
+        return this.summary.identity;
+    }
+
+    /** Q^-1: perm^-1[perm[i]] = i, and the sign goes with its channel. Scores and margins go along; source and target change places. */
+    inverse(): Gauge {
+        const perm = new Uint32Array(this.d), sign = new Int8Array(this.d);
+        for (let i = 0; i < this.d; ++i) {
+            perm[this.perm[i]!] = i;
+            sign[this.perm[i]!] = this.sign[i]!;
+        }
+        return new Gauge(perm, sign, {
+            ...this.#details(),
+            score: gathered(this.score, perm),
+            margin: gathered(this.margin, perm),
+            sure: gathered(this.sure, perm),
+            source: this.target,
+            target: this.source,
+        });
+    }
+
+    /**
+     * next * this: first this, then next. (C++ calls it `then`; a JavaScript object with a method of that name would be taken for a promise
+     * by `await`.) Throws RegaugeError(dimensionMismatch) where d differs.
+     */
+    andThen(next: Gauge): Gauge {
+        requireSameWidth(this, next);
+        const perm = new Uint32Array(this.d), sign = new Int8Array(this.d);
+        for (let i = 0; i < this.d; ++i) {
+            const middle = next.perm[i]!;
+            perm[i] = this.perm[middle]!;
+            sign[i] = next.sign[i]! * this.sign[middle]!;
+        }
+        return new Gauge(perm, sign, {
+            group: this.group === next.group ? this.group : "signed",
+            verdict: verdicts[Math.max(verdicts.indexOf(this.verdict), verdicts.indexOf(next.verdict))]!,
+            score: weaker(this.score, next.score, next.perm),
+            margin: weaker(this.margin, next.margin, next.perm),
+            sure: weaker(this.sure, next.sure, next.perm),
+            summary: {
+                estimate: this.summary.estimate * next.summary.estimate,
+                agreement: Math.min(this.summary.agreement, next.summary.agreement),
+            },
+            source: this.source,
+            target: next.target,
+            method: { statistic: "composed", rows: Math.min(this.rows, next.rows) },
+        });
+    }
+
+    /** `y[i] = sign[i] * x[perm[i]]`, of the same type as x. Throws RegaugeError: dimensionMismatch, undeterminedSign. */
+    apply(x: Float32Array): Float32Array;
+    apply(x: Float64Array): Float64Array;
+    apply(x: number[]): number[];
+    apply(x: Vector): Vector {
+        return this.applyRows(x as Float32Array, 1);
+    }
+
+    /** The same of `rows` vectors that lie one after the other. */
+    applyRows(x: Float32Array, rows: number): Float32Array;
+    applyRows(x: Float64Array, rows: number): Float64Array;
+    applyRows(x: number[], rows: number): number[];
+    applyRows(x: Vector, rows: number): Vector {
+        if (x.length !== rows * this.d)
+            throw refusal("dimensionMismatch", "vector", `has ${x.length} elements, and the gauge moves ${rows === 1 ? "" : `${rows} rows of `}${this.d}`);
+        const unknown = this.sign.indexOf(0);
+        if (unknown >= 0) throw refusal("undeterminedSign", "gauge", `the sign of target channel ${unknown} is undetermined, so no vector can be moved`);
+        const y = Array.isArray(x) ? new Array<number>(x.length) : x instanceof Float32Array ? new Float32Array(x.length) : new Float64Array(x.length);
+        for (let start = 0; start < x.length; start += this.d)
+            for (let i = 0; i < this.d; ++i) {
+                const value = x[start + this.perm[i]!]!;
+                y[start + i] = this.sign[i] === 1 ? value : -value;
+            }
+        return y;
+    }
+
+    /** Where channels of the source are in the target: j -> perm^-1[j]. */
+    applyToIndices(channels: readonly number[]): number[] {
+        const place = new Uint32Array(this.d);
+        this.perm.forEach((channel, i) => (place[channel] = i));
+        return channels.map((channel) => {
+            if (!Number.isInteger(channel) || channel < 0 || channel >= this.d)
+                throw refusal("dimensionMismatch", "channels", `${channel} is not a channel of a gauge with d = ${this.d}`);
+            return place[channel]!;
+        });
+    }
+
+    /** How far this gauge agrees with another. Throws RegaugeError(dimensionMismatch). */
+    compare(other: Gauge): Agreement {
+        requireSameWidth(this, other);
+        let permutation = 0, sign = 0, both = 0;
+        for (let i = 0; i < this.d; ++i) {
+            const samePlace = this.perm[i] === other.perm[i], sameSign = this.sign[i] === other.sign[i];
+            if (samePlace) ++permutation;
+            if (sameSign) ++sign;
+            if (samePlace && sameSign) ++both;
+        }
+        const share = (count: number): number => (this.d === 0 ? 1 : count / this.d);
+        return { permutation: share(permutation), sign: share(sign), both: share(both) };
+    }
+
+    /** The gauge file's object, in the file's key order: `JSON.stringify(gauge)` is a gauge file. */
+    toJSON(): GaugeJson {
+        const list = (key: "score" | "margin" | "sure"): object => (this[key].length === 0 ? {} : { [key]: Array.from(this[key]) });
+        return {
+            format: "regauge-gauge",
+            version: 1,
+            d: this.d,
+            group: this.group,
+            perm: Array.from(this.perm),
+            sign: Array.from(this.sign),
+            ...list("score"),
+            ...list("margin"),
+            ...list("sure"),
+            verdict: this.verdict,
+            summary: this.summary,
+            source: this.source,
+            target: this.target,
+            method: { statistic: this.statistic, lambda: this.lambda, rows: this.rows, sites: this.sites, version },
+            fingerprint: this.fingerprint,
+        };
+    }
+
+    #details(): GaugeDetails {
+        return {
+            group: this.group,
+            verdict: this.verdict,
+            summary: this.summary,
+            method: { statistic: this.statistic, lambda: this.lambda, rows: this.rows, sites: this.sites },
+        };
+    }
+}
+
+function checkEntries(perm: ArrayLike<number>, sign: ArrayLike<number>, where: string): void {
+    const d = perm.length;
+    const refuse = (sentence: string): never => {
+        throw refusal("invalidGauge", where, sentence);
+    };
+    if (sign.length !== d) refuse(`perm has ${d} entries and sign has ${sign.length}; both must have d`);
+    const seen = new Uint8Array(d);
+    for (let i = 0; i < d; ++i) {
+        const channel = perm[i]!, s = sign[i]!;
+        if (!Number.isInteger(channel) || channel < 0 || channel >= d) refuse(`perm[${i}] is ${channel}; it must be a whole number from 0 to ${d - 1}`);
+        if (seen[channel]) refuse(`perm names channel ${channel} twice (again at entry ${i}); it must be a permutation`);
+        seen[channel] = 1;
+        if (s !== 1 && s !== -1 && s !== 0) refuse(`sign[${i}] is ${s}; it must be 1, -1 or 0 (undetermined)`);
+    }
+}
+
+function requireSameWidth(a: Gauge, b: Gauge): void {
+    if (a.d !== b.d) throw refusal("dimensionMismatch", "", `the gauges act on different widths, d = ${a.d} and d = ${b.d}`);
+}
+
+/** values[from[i]]; nothing of nothing. */
+function gathered(values: ArrayLike<number>, from: Uint32Array): number[] {
+    return values.length === 0 ? [] : Array.from(from, (channel) => values[channel]!);
+}
+
+/** The channel-wise minimum of two lists in the second's order; the one there is, where there is one. */
+function weaker(first: ArrayLike<number>, next: ArrayLike<number>, from: Uint32Array): ArrayLike<number> {
+    const moved = gathered(first, from);
+    if (moved.length === 0) return next;
+    return next.length === 0 ? moved : moved.map((value, i) => Math.min(value, next[i]!));
+}
+
+function mean(values: Float64Array): number {
+    return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Six decimals, as gauge files have. */
+function rounded(value: number): number {
+    return Math.round(value * 1e6) / 1e6;
+}

@@ -1,0 +1,64 @@
+// What a job in C++ may ask of JavaScript (wasm/host.hpp is the other half). Every call is synchronous and none throws:
+// a call that can fail returns a Failure instead.
+
+import type { ErrorCode } from "./error.js";
+
+export interface Failure {
+    readonly failure: ErrorCode;
+    /** The sentence without the path, which C++ adds. */
+    readonly message: string;
+}
+
+export interface HostFile {
+    readonly size: number;
+    /** Fills `into`, a view of wasm memory that must not be kept, from `offset`. The range lies within the file. */
+    read(offset: number, into: Uint8Array): Failure | undefined;
+    close(): void;
+}
+
+/** A file or a folder of files that appears whole or not at all. */
+export interface HostOutput {
+    /** Starts a member; "" where the output is one file. */
+    begin(member: string): Failure | undefined;
+    /** Appends `bytes`, a view of wasm memory that must not be kept, to the member begun last. */
+    write(member: string, bytes: Uint8Array): Failure | undefined;
+    commit(): Failure | undefined;
+    /** Leaves nothing behind. */
+    abandon(): void;
+}
+
+export interface HostFiles {
+    exists(path: string): boolean;
+    isFolder(path: string): boolean;
+    /** Names of the files directly in a folder, sorted by their UTF-8 bytes. */
+    list(folder: string): readonly string[] | Failure;
+    open(path: string): HostFile | Failure;
+    create(path: string, folder: boolean, overwrite: boolean): HostOutput | Failure;
+}
+
+export interface Host extends HostFiles {
+    /** Hears how far a job is; false stops it. */
+    progress(stage: string, done: number, total: number): boolean;
+    cancelled(): boolean;
+    /** Takes a copy of a job's array. */
+    array(values: Float32Array): void;
+    out(text: string): void;
+    err(text: string): void;
+    readonly errIsTerminal: boolean;
+}
+
+export function failure(code: ErrorCode, message: string): Failure {
+    return { failure: code, message };
+}
+
+const encoder = new TextEncoder();
+
+/** Sorts by UTF-8 bytes, as C++ compares std::string: JavaScript's own order is by UTF-16 units and differs beyond the BMP. */
+export function sortedByBytes(names: Iterable<string>): string[] {
+    const compare = (a: Uint8Array, b: Uint8Array): number => {
+        const shorter = Math.min(a.length, b.length);
+        for (let k = 0; k < shorter; ++k) if (a[k] !== b[k]) return a[k]! - b[k]!;
+        return a.length - b.length;
+    };
+    return [...names].map((name) => ({ name, bytes: encoder.encode(name) })).sort((a, b) => compare(a.bytes, b.bytes)).map(({ name }) => name);
+}

@@ -1,0 +1,85 @@
+// Files that lie in memory or behind a Blob, and outputs that are handed back instead of written.
+
+import { failure, sortedByBytes, type Failure, type HostFile, type HostFiles, type HostOutput } from "./host.js";
+
+/** One input under the path by which the job knows it. */
+export interface Mount {
+    readonly path: string;
+    readonly content: Uint8Array | Blob;
+}
+
+/** One file of a finished output: its path within a folder, or the output's own name. */
+export interface OutputFile {
+    readonly name: string;
+    readonly blob: Blob;
+}
+
+/** Reads a range of a Blob at once: FileReaderSync, which only browsers' workers have. */
+export type ReadBlob = (blob: Blob, offset: number, into: Uint8Array) => void;
+
+export class MemoryFiles implements HostFiles {
+    readonly #mounts = new Map<string, Uint8Array | Blob>();
+    readonly #readBlob: ReadBlob;
+    readonly outputs: OutputFile[] = [];
+    /** Files and outputs that are open now: a job that is over has none. */
+    handles = 0;
+
+    constructor(mounts: readonly Mount[], readBlob: ReadBlob) {
+        for (const { path, content } of mounts) this.#mounts.set(path, content);
+        this.#readBlob = readBlob;
+    }
+
+    exists(path: string): boolean {
+        return this.#mounts.has(path) || this.isFolder(path);
+    }
+
+    isFolder(path: string): boolean {
+        for (const mounted of this.#mounts.keys()) if (mounted.startsWith(`${path}/`)) return true;
+        return false;
+    }
+
+    list(folder: string): readonly string[] | Failure {
+        const names: string[] = [];
+        for (const mounted of this.#mounts.keys())
+            if (mounted.startsWith(`${folder}/`) && !mounted.includes("/", folder.length + 1)) names.push(mounted.slice(folder.length + 1));
+        return sortedByBytes(names);
+    }
+
+    open(path: string): HostFile | Failure {
+        const content = this.#mounts.get(path);
+        if (content === undefined) return failure("missingFile", "there is no such file among those given");
+        ++this.handles;
+        return {
+            size: content instanceof Uint8Array ? content.length : content.size,
+            read: (offset, into) => {
+                if (content instanceof Uint8Array) {
+                    into.set(content.subarray(offset, offset + into.length));
+                    return undefined;
+                }
+                try {
+                    this.#readBlob(content, offset, into);
+                    return undefined;
+                } catch (error) {  // the file on disk changed or went away since it was chosen
+                    return failure("missingFile", `cannot be read any more (${error instanceof Error ? error.message : String(error)}); choose it again`);
+                }
+            },
+            close: () => void --this.handles,
+        };
+    }
+
+    create(path: string): HostOutput {
+        const members = new Map<string, Uint8Array<ArrayBuffer>[]>();
+        const name = path.slice(path.lastIndexOf("/") + 1);
+        ++this.handles;
+        return {
+            begin: (member) => void members.set(member, []),
+            write: (member, bytes) => void members.get(member)!.push(new Uint8Array(bytes)),
+            commit: () => {
+                for (const [member, parts] of members) this.outputs.push({ name: member === "" ? name : member, blob: new Blob(parts) });
+                --this.handles;
+                return undefined;
+            },
+            abandon: () => void --this.handles,
+        };
+    }
+}

@@ -1,0 +1,7 @@
+// The package in Node.
+
+import { createApi } from "./api.js";
+import { nodePlatform } from "./platform-node.js";
+
+export * from "./public.js";
+export const { align, transport, inspect, trace, correlation, compose, invert, compare, runCommand, dispose, workers } = /* @__PURE__ */ createApi(nodePlatform);

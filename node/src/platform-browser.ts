@@ -1,0 +1,34 @@
+// Browsers, from the page's thread.
+
+import { refusal } from "./error.js";
+import type { Platform } from "./platform.js";
+import type { FromWorker } from "./protocol.js";
+
+const noDisk = (input: string | URL): never => {
+    throw refusal("usage", String(input), "a browser cannot open paths; give a File, a Blob or a Uint8Array");
+};
+
+export const browserPlatform: Platform = {
+    parallelism: Math.max(1, globalThis.navigator?.hardwareConcurrency ?? 1),
+    canShare: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === "function",
+    removeTemporary: () => undefined,
+
+    start(onMessage, onCrash) {
+        // In this form bundlers (Vite, webpack, Rollup) see the worker and bring it along.
+        const worker = new Worker(new URL("./worker-browser.js", import.meta.url), { type: "module", name: "regauge" });
+        worker.onmessage = (event: MessageEvent<FromWorker>) => onMessage(event.data);
+        worker.onerror = (event) => {
+            event.preventDefault();
+            onCrash(new Error(event.message || "its script could not be loaded"));
+        };
+        return {
+            post: (job, transfer) => worker.postMessage(job, [...transfer]),
+            terminate: async () => worker.terminate(),
+            keepsProcess: () => undefined,
+        };
+    },
+
+    path: noDisk,
+    readText: noDisk,
+    readable: async (blob) => blob,
+};

@@ -1,0 +1,14 @@
+// What the package gives on both platforms, beside the calls.
+
+export { errorCodes, RegaugeError, type ErrorCode } from "./error.js";
+export { Gauge, type Agreement, type GaugeDetails, type Vector } from "./gauge.js";
+export type { GaugeJson, Group, Side, SiteSummary, Statistic, Summary, Verdict } from "./gauge-json.js";
+export type { Api, GaugeInput } from "./api.js";
+export type { Bytes, EvidenceInput, FileInput } from "./inputs.js";
+export type { MemoryEvidence, Rows } from "./memory-evidence.js";
+export type { OutputFile } from "./memory-files.js";
+export type { ProgressReport } from "./protocol.js";
+export type {
+    Action, AlignOptions, Correlation, CorrelationOptions, InspectOptions, JobControl, MatchOptions, Moved, Plan, TensorMove, TransportOptions,
+} from "./types.js";
+export { version } from "./version.js";

@@ -1,0 +1,46 @@
+// A worker's side of the protocol: loads the engine with the first job, then runs one job after another.
+
+import { Engine, internalError } from "./engine.js";
+import { RegaugeError } from "./error.js";
+import type { HostFiles } from "./host.js";
+import type { MemoryFiles } from "./memory-files.js";
+import type { FromWorker, Job } from "./protocol.js";
+
+/** What a platform lends its workers. */
+export interface WorkerPlatform {
+    compile(): Promise<WebAssembly.Module>;
+    memoryFiles(job: Job): MemoryFiles;
+    /** The files of one job: its mounts and, in Node, the disk. onTemporary hears of temporary files. */
+    files(memory: MemoryFiles, job: Job, onTemporary: (path: string, gone: boolean) => void): HostFiles;
+    out(text: string): void;
+    err(text: string): void;
+    send(message: FromWorker): void;
+}
+
+/** What takes a platform's jobs. */
+export function server(platform: WorkerPlatform): (job: Job) => Promise<void> {
+    let engine: Promise<Engine> | undefined;
+    return async (job) => {
+        const { id } = job;
+        try {
+            engine ??= Engine.load(() => platform.compile());
+            const loaded = await engine;
+            const flag = job.stop && new Int32Array(job.stop);
+            const memory = platform.memoryFiles(job);
+            const files = platform.files(memory, job, (path, gone) => platform.send({ type: "temporary", id, path, gone }));
+            const answer = loaded.run(job, {
+                files,
+                memory,
+                onProgress: (report) => platform.send({ type: "progress", id, report }),
+                stopped: () => flag !== undefined && Atomics.load(flag, 0) !== 0,
+                out: (text) => platform.out(text),
+                err: (text) => platform.err(text),
+            });
+            platform.send({ type: "done", id, answer, wasmBytes: loaded.wasmBytes });
+        } catch (error) {
+            const known = error instanceof RegaugeError;
+            const { code, where, message } = known ? error : internalError(error);
+            platform.send({ type: "failed", id, code, where, message, unusable: !known });
+        }
+    };
+}

@@ -1,0 +1,98 @@
+// What the calls take and give.
+
+import type { Group, Statistic } from "./gauge-json.js";
+import type { OutputFile } from "./memory-files.js";
+import type { ProgressReport } from "./protocol.js";
+
+/** Every long call can be watched and stopped. */
+export interface JobControl {
+    /** Called about twenty times a second while the job runs. */
+    onProgress?: ((progress: ProgressReport) => void) | undefined;
+    /** Stops the job: it rejects with the signal's reason, and nothing is left behind. */
+    signal?: AbortSignal | undefined;
+}
+
+/** How evidence is matched; the words are the command's. */
+export interface MatchOptions {
+    /** Default "signed". */
+    group?: Group | undefined;
+    /** Default "auto". */
+    statistic?: Statistic | undefined;
+    /** Default: every site that both sides have. */
+    sites?: readonly string[] | undefined;
+    /** Use only the first `rows` rows of each site. */
+    rows?: number | undefined;
+    /** Leave out the first rows of each sequence (BOS). */
+    skipFirst?: number | undefined;
+    /** The answer does not depend on it. */
+    threads?: number | undefined;
+}
+
+export interface AlignOptions extends MatchOptions, JobControl {}
+
+export interface CorrelationOptions extends JobControl {
+    /** Default: the first site that both sides have. */
+    site?: string | undefined;
+    rows?: number | undefined;
+    skipFirst?: number | undefined;
+    threads?: number | undefined;
+}
+
+/** Pearson correlations of source and target channels over paired rows. */
+export interface Correlation {
+    readonly d: number;
+    readonly site: string;
+    /** Rows summed. */
+    readonly rows: number;
+    /** d x d, row-major: `values[i * d + j]` = r(target channel i, source channel j); 0 where a channel is constant. */
+    readonly values: Float32Array;
+}
+
+/** How one axis moves: odd `out[i] = sign[i] * in[perm[i]]`, even without the sign, index `j -> perm^-1[j]`, copy not at all. */
+export type Action = "odd" | "even" | "index" | "copy";
+
+export interface TensorMove {
+    readonly name: string;
+    readonly dtype: string;
+    readonly shape: readonly number[];
+    /** Empty for a tensor that is copied. */
+    readonly moves: readonly { readonly axis: number; readonly action: Action }[];
+    /** "reads the residual stream". */
+    readonly why: string;
+}
+
+/** What an object is and how each of its tensors moves. */
+export interface Plan {
+    /** "saelens", "vector", "activations", "llama", ... */
+    readonly kind: string;
+    readonly description: string;
+    readonly d: number;
+    readonly tensors: readonly TensorMove[];
+    /** Tensors that no rule names: transport refuses them. */
+    readonly unknown: readonly string[];
+    /** Why signs are not a symmetry here; absent where they are. */
+    readonly permutation_only?: string;
+}
+
+export interface InspectOptions extends JobControl {
+    /** What it is, where its content does not tell. */
+    kind?: string | undefined;
+}
+
+export interface TransportOptions extends InspectOptions {
+    /** Where the moved object goes (Node). Without it the moved files are handed back. */
+    out?: string | URL | undefined;
+    /** Overwrite `out`; use a gauge whose verdict is "unrelated". */
+    force?: boolean | undefined;
+    /** Copy tensors that no recipe names, instead of refusing them. */
+    copyUnknown?: boolean | undefined;
+    /** Only say how each tensor would move. */
+    dryRun?: boolean | undefined;
+}
+
+/** A moved object. */
+export interface Moved {
+    readonly plan: Plan;
+    /** The moved files; empty where they were written to `out`, and after a dry run. */
+    readonly files: readonly OutputFile[];
+}

@@ -1,0 +1,55 @@
+// The worker in Node.
+
+import { readFile } from "node:fs/promises";
+import { writeSync } from "node:fs";
+import { parentPort } from "node:worker_threads";
+
+import { DiskFiles } from "./host-node.js";
+import type { HostFiles } from "./host.js";
+import { MemoryFiles } from "./memory-files.js";
+import type { FromWorker, Job } from "./protocol.js";
+import { server } from "./serve.js";
+
+if (!parentPort) throw new Error("worker-node.js runs as a worker only");
+const port = parentPort;
+
+const serve = server({
+    compile: async () => WebAssembly.compile(await readFile(new URL("./wasm/regauge.wasm", import.meta.url))),
+    memoryFiles: (job) =>
+        new MemoryFiles(job.mounts, () => {
+            throw new Error("a Blob cannot be read at once in Node");  // the caller's side turns Blobs into arrays
+        }),
+    files: (memory, job, onTemporary) => overlay(memory, new DiskFiles(onTemporary), job.outputsInMemory),
+    out: (text) => put(1, text),
+    err: (text) => put(2, text),
+    send: (message: FromWorker) => port.postMessage(message),
+});
+port.on("message", (job: Job) => void serve(job));
+
+/** Mounts hide the disk's files of the same name; outputs go to one of the two. */
+function overlay(memory: MemoryFiles, disk: DiskFiles, outputsInMemory: boolean): HostFiles {
+    const of = (path: string): HostFiles => (memory.exists(path) ? memory : disk);
+    return {
+        exists: (path) => of(path).exists(path),
+        isFolder: (path) => of(path).isFolder(path),
+        list: (folder) => of(folder).list(folder),
+        open: (path) => of(path).open(path),
+        create: (path, folder, overwrite) => (outputsInMemory ? memory : disk).create(path, folder, overwrite),
+    };
+}
+
+const closed = new Set<number>();
+
+/** Writes all of the text. A reader that went away (`regauge show g.json | head -1`) is no error. */
+function put(descriptor: 1 | 2, text: string): void {
+    const bytes = new TextEncoder().encode(text);
+    for (let written = 0; written < bytes.length && !closed.has(descriptor); ) {
+        try {
+            written += writeSync(descriptor, bytes, written);
+        } catch (error) {
+            const code = error instanceof Error && "code" in error ? error.code : undefined;
+            if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);  // a pipe that is full for now
+            else closed.add(descriptor);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+#include "options.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "regauge/error.hpp"
+
+namespace regauge::wasm {
+namespace {
+
+using Json = nlohmann::json;
+
+[[noreturn]] void refuse(const std::string& sentence) { throw Error(ErrorCode::usage, "", sentence); }
+
+Json parse(const std::string& text) {
+    Json options = Json::parse(text, nullptr, false);
+    if (!options.is_object()) refuse("options must be an object");
+    return options;
+}
+
+template <class Value>
+Value as(const std::string& key, const Json& value, const char* expected) {
+    try {
+        return value.get<Value>();
+    } catch (const Json::exception&) {
+        refuse("option " + key + " is " + value.dump() + "; expected " + expected);
+    }
+}
+
+// JSON converts -1 and 2.5 to unsigned without a word; a count must be a whole number.
+std::uint64_t count(const std::string& key, const Json& value, std::uint64_t least) {
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() < least)
+        refuse("option " + key + " is " + value.dump() + "; expected a whole number of at least " + std::to_string(least));
+    return value.get<std::uint64_t>();
+}
+
+template <class Enum>
+Enum oneOf(const std::string& key, const Json& value, std::optional<Enum> (*fromName)(std::string_view), const char* expected) {
+    const auto found = value.is_string() ? fromName(value.get<std::string>()) : std::nullopt;
+    if (!found) refuse("option " + key + " is " + value.dump() + "; expected " + expected);
+    return *found;
+}
+
+}  // namespace
+
+MatchOptions matchOptions(const std::string& json) {
+    MatchOptions options;
+    for (const auto& [key, value] : parse(json).items()) {
+        if (key == "group")
+            options.group = oneOf(key, value, groupFromName, "signed, permutation or layernorm");
+        else if (key == "statistic")
+            options.statistic = oneOf(key, value, statisticFromName, "auto, correlation or whitened");
+        else if (key == "sites")
+            options.sites = as<std::vector<std::string>>(key, value, "a list of site names");
+        else if (key == "rows")
+            options.rows = count(key, value, 1);
+        else if (key == "skipFirst")
+            options.skipFirst = count(key, value, 0);
+        else if (key == "threads")
+            options.threads = static_cast<unsigned>(std::min<std::uint64_t>(count(key, value, 1), 1024));
+        else
+            refuse("unknown option " + key);
+    }
+    return options;
+}
+
+TransportOptions transportOptions(const std::string& json) {
+    TransportOptions options;
+    for (const auto& [key, value] : parse(json).items()) {
+        if (key == "kind")
+            options.kind = as<std::string>(key, value, "the name of a kind of object");
+        else if (key == "copyUnknown")
+            options.copyUnknown = as<bool>(key, value, "true or false");
+        else if (key == "force")
+            options.force = as<bool>(key, value, "true or false");
+        else
+            refuse("unknown option " + key);
+    }
+    return options;
+}
+
+}  // namespace regauge::wasm
