@@ -22,8 +22,8 @@ endif()
 
 set(REGAUGE_ISA_FLAGS_sse2)        # x86-64's baseline
 set(REGAUGE_ISA_FLAGS_sse42 -msse4.2)
-set(REGAUGE_ISA_FLAGS_avx2 -mavx2) # without -mfma: nothing may contract
-set(REGAUGE_ISA_FLAGS_avx512vnni -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
+set(REGAUGE_ISA_FLAGS_avx2 -mavx2 -mf16c) # without -mfma: nothing may contract
+set(REGAUGE_ISA_FLAGS_avx512vnni -mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
 set(REGAUGE_ISA_FLAGS_neon)        # aarch64's baseline
 set(REGAUGE_ISA_FLAGS_wasm -msimd128)
 

@@ -5,7 +5,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "regauge/progress.hpp"
@@ -44,7 +46,8 @@ public:
 
     // Adds paired rows: x.rows == y.rows. firstRow: the number of the first row in its file, for messages.
     // skip: empty, or one flag a row; non-zero rows are left out (padding). threads: how many to use; the sums do not depend on it.
-    // Throws Error(notFinite) naming where, row and column; Error(shapeMismatch).
+    // Quantised rows wait until there are enough to multiply (or until an answer is asked for), so blocks of any size do.
+    // Throws Error(notFinite) naming where, row and column; Error(shapeMismatch), Error(wrongDtype). After an error earlier rows may have been added.
     void add(const RowsView& x, const RowsView& y, std::uint64_t firstRow, const std::string& whereX, const std::string& whereY,
              std::span<const std::uint8_t> skip = {}, unsigned threads = 1);
 
@@ -76,8 +79,20 @@ public:
     std::vector<std::byte> serialize() const;
     static CorrelationSums deserialize(std::span<const std::byte> bytes, const std::string& where);
 
+    // Copies are deep.
+    CorrelationSums(const CorrelationSums& other);
+    CorrelationSums& operator=(const CorrelationSums& other);
+    CorrelationSums(CorrelationSums&& other) noexcept;
+    CorrelationSums& operator=(CorrelationSums&& other) noexcept;
+    ~CorrelationSums();
+
+    struct State;  // private in effect: defined in core/src
+
 private:
-    // Representation left to the implementation.
+    explicit CorrelationSums(std::unique_ptr<State> state);
+    State& settled() const;
+
+    std::unique_ptr<State> state_;
 };
 
 }  // namespace regauge

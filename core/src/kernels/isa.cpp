@@ -42,7 +42,7 @@ Isa bestOfMachine() {
     const std::uint64_t saved = savedRegisters();
     if ((saved & 0x6) != 0x6) return Isa::sse42;        // XMM and upper halves of YMM
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || !has(b, {5})) return Isa::sse42;  // AVX2
-    const bool avx512 = has(b, {16, 17, 30, 31}) && has(c, {11});  // F, DQ, BW, VL; VNNI
+    const bool avx512 = has(b, {16, 17, 28, 30, 31}) && has(c, {11});  // F, DQ, CD, BW, VL; VNNI
     return avx512 && (saved & 0xe6) == 0xe6 ? Isa::avx512vnni : Isa::avx2;  // masks, upper halves of ZMM, ZMM16-31
 }
 #elif defined(__aarch64__)

@@ -31,8 +31,8 @@ namespace regauge::kernels {
 // Slowest first. The flags that each is compiled with (GCC and Clang), all of which availableIsas() checks for:
 //   sse2        (the x86-64 baseline)
 //   sse42       -msse4.2
-//   avx2        -mavx2 -mfma -mf16c
-//   avx512vnni  -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+//   avx2        -mavx2 -mf16c
+//   avx512vnni  -mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
 //   neon        (the aarch64 baseline)
 //   wasm        -msimd128
 enum class Isa : std::uint8_t { scalar, sse2, sse42, avx2, avx512vnni, neon, wasm };

@@ -1,0 +1,27 @@
+// From integer sums to correlations, one tile of 32 x 32 channels at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/isa.hpp"
+#include "kernels/panel.hpp"
+
+namespace regauge::kernels {
+
+// The sums of the 32 channels on one edge of a tile.
+struct PearsonEdge {
+    const double* sums;       // [32] sum of q; integers, exact
+    const double* variances;  // [32] n sum of q^2 - (sum of q)^2, rounded once; 0 = constant
+};
+
+// r[i * 32 + j] = (n S_ij - s_i s_j) / sqrt(v_i v_j), 0 where either is constant; IEEE double, so the same bits everywhere.
+// Requires n < 2^18: then every integer is below 2^53 and double arithmetic is exact up to the square root.
+using PearsonTile = void (*)(const std::int32_t* products, double n, PearsonEdge rows, PearsonEdge columns, double* r);
+
+PearsonTile pearsonTile(Isa isa);
+
+// The definition.
+PearsonTile pearsonTileReference();
+
+}  // namespace regauge::kernels
