@@ -31,6 +31,8 @@ RunJob addCompose(CLI::App& command);
 RunJob addInvert(CLI::App& command);
 RunJob addCompare(CLI::App& command);
 RunJob addTransport(CLI::App& command);
+RunJob addVerify(CLI::App& command);
+RunJob addActivations(CLI::App& command);
 
 // The gauge options that several subcommands share: -o OUT and --force.
 struct OutputOptions {

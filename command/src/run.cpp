@@ -26,6 +26,9 @@ constexpr Subcommand subcommands[] = {
     {"compare", "Say how far two gauges agree.", "regauge compare gauge.json reference.json", addCompare},
     {"transport", "Move an object into the target's coordinates.", "regauge transport steering.npy --gauge gauge.json -o moved.npy",
      addTransport},
+    {"verify", "Do two checkpoints compute the same function? (small models)", "regauge verify source moved --tokens tokens.npy", addVerify},
+    {"activations", "Sample activation evidence from a small checkpoint.", "regauge activations source --tokens tokens.npy -o evidence.safetensors",
+     addActivations},
 };
 
 int refuse(Host& host, const std::string& sentence) {

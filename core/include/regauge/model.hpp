@@ -64,6 +64,9 @@ public:
     // Logits [tokens, vocabulary] of one sequence. Throws Error(usage) for a token beyond the vocabulary.
     std::vector<float> logits(std::span<const std::int64_t> tokens, const ResidualHook& hook = {}) const;
 
+    // The RMSNorm gains on the residual stream, as multiplied with (Gemma: 1 + w): "attn.0", "mlp.0", ..., "final". Empty where a family has none.
+    void forEachGain(const std::function<void(const std::string& name, const std::vector<float>& gain)>& visit) const;
+
 private:
     struct Weights;
     explicit Model(std::unique_ptr<Weights> weights);
@@ -79,6 +82,10 @@ struct FunctionDifference {
     std::uint64_t positions = 0;
 };
 FunctionDifference verify(const Model& a, const Model& b, const std::vector<std::vector<std::int64_t>>& sequences, const Progress& progress = {});
+
+// Activation evidence of a model over sequences: activations/resid.<place> [tokens, d] F32 for every place, gains/<norm>.<layer> and gains/final [d],
+// and token_ids [tokens]; what `align` reads. Throws Error(tooLarge) where it would not fit in memory.
+void writeActivations(const Model& model, const std::vector<std::vector<std::int64_t>>& sequences, ByteSink& out, const Progress& progress = {});
 
 // Token ids from a file: .npy or .safetensors (token_ids) integers [tokens] or [sequences, tokens], or a JSON array of either.
 std::vector<std::vector<std::int64_t>> readTokens(const Files& files, const std::string& path);

@@ -1,0 +1,124 @@
+// What JavaScript can call: a whole job a call, synchronous, in a worker. Texts are JSON with the files' own keys; tensors never cross,
+// but for the correlations that the page draws. Nothing here outlives its call: there is no handle to dispose of.
+#include <emscripten/bind.h>
+
+#include <new>
+#include <string>
+
+#include "correlations.hpp"
+#include "host.hpp"
+#include "options.hpp"
+#include "regauge/command.hpp"
+#include "regauge/error.hpp"
+#include "regauge/io/gauge_json.hpp"
+#include "regauge/match.hpp"
+#include "regauge/transport.hpp"
+#include "regauge/version.hpp"
+#include "summary.hpp"
+
+namespace regauge::wasm {
+namespace {
+
+EMSCRIPTEN_DECLARE_VAL_TYPE(StringList)
+
+// A job's answer, or why there is none. A refusal crosses as a value: a C++ exception would reach JavaScript as an opaque pointer that it must free.
+struct Outcome {
+    bool ok = true;
+    std::string value;              // JSON
+    std::string code, where, message;  // of the refusal: an ErrorCode's name, Error::where(), Error::what()
+};
+
+template <class Job>
+Outcome answer(const Job& job) {
+    const auto refusal = [](ErrorCode code, const std::string& where, const char* message) {
+        return Outcome{false, "", std::string(name(code)), where, message};
+    };
+    try {
+        return {true, job(), "", "", ""};
+    } catch (const Error& error) {
+        return refusal(error.code(), error.where(), error.what());
+    } catch (const std::bad_alloc&) {
+        return refusal(ErrorCode::tooLarge, "", "needs more memory than WebAssembly has here (4 GB at most); use the native command");
+    } catch (const std::exception& error) {
+        return refusal(ErrorCode::internal, "", error.what());
+    }
+}
+
+Outcome align(JsHost host, std::string source, std::string target, std::string options) {
+    return answer([&] {
+        const HostFiles files(host);
+        const MatchOptions matching = matchOptions(options);
+        const Evidence from = openEvidence(files, source), to = openEvidence(files, target);
+        return toJson(match(from, to, matching, hostProgress(host)));
+    });
+}
+
+Outcome transportObject(JsHost host, std::string object, std::string gauge, std::string out, std::string options) {
+    return answer([&] {
+        HostFiles files(host);
+        return planJson(transport(files, object, parseGauge(gauge, "gauge"), out, transportOptions(options), hostProgress(host)));
+    });
+}
+
+// d: the gauge's width, or 0 where there is no gauge.
+Outcome plan(JsHost host, std::string object, std::string options, unsigned d) {
+    return answer([&] { return planJson(planTransport(HostFiles(host), object, transportOptions(options), d)); });
+}
+
+// A gauge file's text, checked and in its canonical form.
+Outcome checkGauge(std::string text, std::string where) {
+    return answer([&] { return toJson(parseGauge(text, where)); });
+}
+
+Outcome correlation(JsHost host, std::string source, std::string target, std::string options) {
+    return answer([&] {
+        const HostFiles files(host);
+        const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target), matchOptions(options), hostProgress(host));
+        host.call<void>("array", emscripten::typed_memory_view(found.r.size(), found.r.data()));
+        return found.json;
+    });
+}
+
+// The exit status.
+int run(JsHost host, StringList args) {
+    HostFiles files(host);
+    Host terminal{.files = files,
+                  .out = [&](std::string_view text) { host.call<void>("out", std::string(text)); },
+                  .err = [&](std::string_view text) { host.call<void>("err", std::string(text)); },
+                  .errIsTerminal = host["errIsTerminal"].as<bool>(),
+                  .cancelled = [&] { return host.call<bool>("cancelled"); },
+                  .threads = 1};
+    return runCommand(emscripten::vecFromJSArray<std::string>(args), terminal);
+}
+
+StringList errorCodes() {
+    emscripten::val codes = emscripten::val::array();
+#define REGAUGE_PUSH(code) codes.call<void>("push", std::string(#code));
+    REGAUGE_ERROR_CODES(REGAUGE_PUSH)
+#undef REGAUGE_PUSH
+    return StringList(codes);
+}
+
+std::string versionText() { return std::string(version); }
+
+EMSCRIPTEN_BINDINGS(regauge) {
+    emscripten::register_type<JsHost>("import(\"../../src/host.js\").Host");
+    emscripten::register_type<StringList>("string[]");
+    emscripten::value_object<Outcome>("Outcome")
+        .field("ok", &Outcome::ok)
+        .field("value", &Outcome::value)
+        .field("code", &Outcome::code)
+        .field("where", &Outcome::where)
+        .field("message", &Outcome::message);
+    emscripten::function("align(host, source, target, options)", &align);
+    emscripten::function("transport(host, object, gauge, out, options)", &transportObject);
+    emscripten::function("plan(host, object, options, d)", &plan);
+    emscripten::function("checkGauge(text, where)", &checkGauge);
+    emscripten::function("correlation(host, source, target, options)", &correlation);
+    emscripten::function("runCommand(host, args)", &run);
+    emscripten::function("errorCodes", &errorCodes);
+    emscripten::function("version", &versionText);
+}
+
+}  // namespace
+}  // namespace regauge::wasm

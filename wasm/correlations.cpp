@@ -1,0 +1,22 @@
+#include "correlations.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "match/site_sums.hpp"
+#include "regauge/error.hpp"
+
+namespace regauge::wasm {
+
+Correlations correlate(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
+    const std::vector<std::string> sites = commonSites(source, target, options.sites);
+    if (sites.empty())
+        throw Error(ErrorCode::usage, target.name, "has no site of paired rows in common with " + source.name + ", so there is nothing to correlate");
+    const CorrelationSums sums = sumSite(source, target, sites.front(), options, false, progress).total();
+    Correlations found;
+    found.r.resize(sums.d() * sums.d());
+    sums.cross(std::span<float>(found.r));
+    found.json = nlohmann::ordered_json{{"d", sums.d()}, {"site", sites.front()}, {"rows", sums.rows()}}.dump();
+    return found;
+}
+
+}  // namespace regauge::wasm
