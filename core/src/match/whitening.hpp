@@ -1,0 +1,50 @@
+// Whitening: the inverse square root of a correlation matrix, by inverses alone, so that it is fast at d = 4096 and has the same bits everywhere.
+//
+//   A = f(G),  f(w) = sum over poles k of c_k / (w + s_k),  close to w^(-1/2) for 1e-4 <= w <= 100
+//
+// Any function of G commutes with signed permutations, so A C B is as legitimate a statistic as C. Fewer poles whiten less: the largest two act like
+// a ridge of about 1, all four like one of 1e-4. (experiments/README.md shows what each recovers.)
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "regauge/progress.hpp"
+
+namespace regauge {
+
+struct Pole {
+    double shift, weight;
+};
+// From the weakest whitening to the strongest: each strength uses one pole more.
+inline constexpr std::array<Pole, 4> poles{{{63.4, 13.44}, {0.786, 1.168}, {0.0127, 0.1486}, {1.6e-4, 0.0212}}};
+
+// f(G) of one side, built up pole by pole.
+class Whitener {
+public:
+    // gram: the correlation matrix, d x d. It is borrowed and must outlive the whitener.
+    Whitener(std::span<const float> gram, std::size_t d);
+
+    // Adds the next pole. O(d^3).
+    void strengthen(unsigned threads, const Progress& progress);
+
+    std::size_t strength() const { return strength_; }  // poles in use
+    std::span<const float> matrix() const { return matrix_; }
+    // 1 / sqrt(diagonal of A G A): scales a whitened channel to unit variance.
+    std::vector<float> scale() const;
+
+private:
+    std::span<const float> gram_;
+    std::size_t d_;
+    std::size_t strength_ = 0;
+    std::vector<float> matrix_;                                // A
+    std::array<std::vector<double>, poles.size()> diagonal_;   // of (G + s_k)^-1
+    std::array<std::vector<double>, poles.size()> rowSquares_; // of (G + s_k)^-1: the diagonal of its square
+};
+
+// W = A_y C A_x, renormalised: W[i, j] = scale_y[i] (A_y C A_x)[i, j] scale_x[j]. C and W are d x d, target channels down, source channels across.
+std::vector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads);
+
+}  // namespace regauge
