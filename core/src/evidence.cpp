@@ -1,0 +1,73 @@
+#include "regauge/evidence.hpp"
+
+#include <algorithm>
+
+#include "evidence/kinds.hpp"
+#include "io/bytes.hpp"
+#include "regauge/io/checkpoint_files.hpp"
+#include "sha256.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr std::uint64_t mostHashed = std::uint64_t{256} << 20;
+
+// Evidence files are named in the gauge by their hash; hashing a 5 GB checkpoint would cost more than aligning it.
+std::string sha256Of(const ByteSource& source) {
+    if (source.size() > mostHashed) return "";
+    class HashSink final : public ByteSink {
+    public:
+        Sha256 hash;
+        void write(std::span<const std::byte> bytes) override { hash.update(bytes); }
+    } sink;
+    copyBytes(source, 0, source.size(), sink);
+    return sink.hash.hex();
+}
+
+Evidence fromFile(const Files& files, const std::string& path) {
+    if (path.ends_with(".index.json")) return checkpointEvidence(files, path);
+    const std::shared_ptr<const ByteSource> source = files.open(path);
+    auto file = std::make_shared<const TensorFile>(openTensorFile(source));
+    Evidence evidence = looksLikeCheckpoint(*file) ? checkpointEvidence(files, path) : looksLikeBundle(*file) ? bundleEvidence(file) : plainEvidence(file);
+    evidence.sha256 = sha256Of(*source);
+    return evidence;
+}
+
+Evidence fromFolder(const Files& files, const std::string& path) {
+    const std::vector<std::string> names = files.list(path);
+    const auto has = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+    if (has("config.json") && !checkpointFileIn(files, path).empty()) return checkpointEvidence(files, path);
+    if (has("evidence.safetensors")) return fromFile(files, joinPath(path, "evidence.safetensors"));
+    if (!checkpointFileIn(files, path).empty() && checkpointFileIn(files, path).ends_with(".index.json")) return checkpointEvidence(files, path);
+    return folderOfRows(files, path);
+}
+
+// Every width and every row count must agree before anyone pairs rows.
+void check(const Evidence& evidence) {
+    for (const Site& site : evidence.sites) {
+        if (site.rows->d() != evidence.d) {
+            throw Error(ErrorCode::shapeMismatch, site.rows->where(), "rows of " + std::to_string(site.rows->d()) + " numbers, where others of this evidence have " + std::to_string(evidence.d));
+        }
+    }
+    const auto perRow = [&](const char* what, std::size_t count) {
+        for (const Site& site : evidence.sites) {
+            if (site.rows->rows() != count) {
+                throw Error(ErrorCode::shapeMismatch, site.rows->where(), std::to_string(site.rows->rows()) + " rows, but there are " + std::to_string(count) + " " + what + "; expected one a row");
+            }
+        }
+    };
+    if (evidence.tokenIds) perRow("token_ids", evidence.tokenIds->size());
+    if (evidence.mask) perRow("attention_mask entries", evidence.mask->size());
+}
+
+}  // namespace
+
+Evidence openEvidence(const Files& files, const std::string& path) {
+    if (!files.exists(path)) throw Error(ErrorCode::missingFile, path, "no such file or folder");
+    Evidence evidence = files.isFolder(path) ? fromFolder(files, path) : fromFile(files, path);
+    evidence.name = path;
+    check(evidence);
+    return evidence;
+}
+
+}  // namespace regauge
