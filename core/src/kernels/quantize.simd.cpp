@@ -14,59 +14,80 @@ static_assert(panelWidth % width == 0);
 // Added to |t| < 2^22, this rounds t to the nearest even integer, which then stands in the low bits, two's complement.
 constexpr float roundingBase = 0x1.8p23f;
 
-// The elements of one row in one panel, as floats.
-template <Dtype dtype>
-inline void convert(const std::byte* from, float* to) {
-    for (std::size_t j = 0; j < panelWidth; ++j) to[j] = element<dtype>(from + j * bytesOf<dtype>);
-}
+// 16-bit words from memory, widened to 32 bits.
+inline Words loadHalves(const std::byte* from) {
 #if defined(__AVX512F__)
-template <>
-inline void convert<Dtype::F16>(const std::byte* from, float* to) {
-    for (std::size_t j = 0; j < panelWidth; j += 16) {
-        _mm512_store_ps(to + j, _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 2 * j))));
-    }
-}
-#elif defined(__F16C__)
-template <>
-inline void convert<Dtype::F16>(const std::byte* from, float* to) {
-    for (std::size_t j = 0; j < panelWidth; j += 8) {
-        _mm256_store_ps(to + j, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 2 * j))));
-    }
-}
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#elif defined(__AVX2__)
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#elif defined(__SSE2__) && !defined(__wasm__)
+    return _mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)), _mm_setzero_si128());
+#elif defined(__aarch64__)
+    return vmovl_u16(vreinterpret_u16_u8(vld1_u8(reinterpret_cast<const std::uint8_t*>(from))));
+#elif defined(__wasm_simd128__)
+    return wasm_u32x4_load16x4(from);
 #endif
+}
 
-// The elements that are left past the last whole panel, zeros after them.
+// Neighbouring elements of a row as floats: what element() in element.hpp does, `width` at a time.
 template <Dtype dtype>
-inline void convertTail(const std::byte* from, std::size_t count, float* to) {
-    for (std::size_t j = 0; j < panelWidth; ++j) to[j] = j < count ? element<dtype>(from + j * bytesOf<dtype>) : 0.0f;
+inline Floats load(const std::byte* from) {
+    if constexpr (dtype == Dtype::F32) {
+        return Floats::load_unaligned(reinterpret_cast<const float*>(from));
+    } else if constexpr (dtype == Dtype::BF16) {
+        return xsimd::bitwise_cast<float>(loadHalves(from) << 16);
+    } else if constexpr (dtype == Dtype::F16) {
+#if defined(__AVX512F__)
+        return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#elif defined(__F16C__)
+        return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#else
+        const Words half = loadHalves(from);
+        const Floats magnitude = xsimd::bitwise_cast<float>((half & Words(0x7fffu)) << 13) * Floats(0x1p112f);
+        const Words special = xsimd::select((half & Words(0x7c00u)) == Words(0x7c00u), Words(0x7f800000u), Words(0u));
+        return xsimd::bitwise_cast<float>(xsimd::bitwise_cast<std::uint32_t>(magnitude) | special | ((half & Words(0x8000u)) << 16));
+#endif
+    } else {
+        alignas(64) float values[width];
+        for (std::size_t j = 0; j < width; ++j) values[j] = element<dtype>(from + j * bytesOf<dtype>);
+        return Floats::load_aligned(values);
+    }
+}
+
+// Copies what is left of a row past the last whole panel, zeros after it.
+template <Dtype dtype>
+inline void copyTail(const std::byte* from, std::size_t count, std::byte* to) {
+    std::memset(to, 0, panelWidth * bytesOf<dtype>);
+    std::memcpy(to, from, count * bytesOf<dtype>);
+}
+
+template <Dtype dtype>
+inline void addSquares(const std::byte* from, Floats scale, Floats* sums) {
+    for (std::size_t v = 0; v < panelWidth / width; ++v) {
+        const Floats x = load<dtype>(from + v * width * bytesOf<dtype>) * scale;
+        sums[v] += x * x;
+    }
 }
 
 template <Dtype dtype>
 float sumOfSquares(const std::byte* row, std::size_t d, float scale) {
-    alignas(64) float values[panelWidth];
     Floats sums[panelWidth / width];
     for (Floats& sum : sums) sum = Floats(0.0f);
-    for (std::size_t j = 0; j < d; j += panelWidth) {
-        if (d - j >= panelWidth) {
-            convert<dtype>(row + j * bytesOf<dtype>, values);
-        } else {
-            convertTail<dtype>(row + j * bytesOf<dtype>, d - j, values);
-        }
-        for (std::size_t v = 0; v < panelWidth / width; ++v) {
-            const Floats x = Floats::load_aligned(values + v * width) * Floats(scale);
-            sums[v] += x * x;
-        }
+    std::size_t j = 0;
+    for (; j + panelWidth <= d; j += panelWidth) addSquares<dtype>(row + j * bytesOf<dtype>, Floats(scale), sums);
+    if (j < d) {
+        std::byte tail[panelWidth * bytesOf<dtype>];
+        copyTail<dtype>(row + j * bytesOf<dtype>, d - j, tail);
+        addSquares<dtype>(tail, Floats(scale), sums);
     }
-    alignas(64) float parts[panelWidth];
-    for (std::size_t v = 0; v < panelWidth / width; ++v) sums[v].store_aligned(parts + v * width);
     float sum = 0;
-    for (const float part : parts) sum += part;
+    for (const Floats& part : sums) sum += xsimd::reduce_add(part);
     return sum;
 }
 
-// One group of one panel.
-template <std::size_t rowsPerWord>
-inline void packPanel(const float (*values)[panelWidth], const bool* present, const float* centre, const float* inverseStep, std::uint32_t* out) {
+// One group of one panel. rows[k] null: zeros.
+template <Dtype dtype, std::size_t rowsPerWord>
+inline void packPanel(const std::byte* const* rows, const float* centre, const float* inverseStep, std::uint32_t* out) {
     constexpr std::uint32_t mask = rowsPerWord == 4 ? 0xff : 0xffff;
     constexpr int shift = rowsPerWord == 4 ? 8 : 16;
     const Floats high(static_cast<float>(quantizedLimit));
@@ -76,8 +97,8 @@ inline void packPanel(const float (*values)[panelWidth], const bool* present, co
         const Floats scale = Floats::load_aligned(inverseStep + j);
         Words word(0u);
         for (std::size_t k = 0; k < rowsPerWord; ++k) {
-            if (!present[k]) continue;
-            const Floats steps = (Floats::load_aligned(values[k] + j) - middle) * scale;
+            if (rows[k] == nullptr) continue;
+            const Floats steps = (load<dtype>(rows[k] + j * bytesOf<dtype>) - middle) * scale;
             const Floats rounded = xsimd::min(xsimd::max(steps, low), high) + Floats(roundingBase);
             word = word | ((xsimd::bitwise_cast<std::uint32_t>(rounded) & Words(mask)) << (shift * static_cast<int>(k)));
         }
@@ -87,19 +108,21 @@ inline void packPanel(const float (*values)[panelWidth], const bool* present, co
 
 template <Dtype dtype, std::size_t rowsPerWord>
 void pack(const std::byte* const* rows, const float* centre, const float* inverseStep, std::size_t d, std::uint32_t* out, std::size_t panelStride) {
-    alignas(64) float values[rowsPerWord][panelWidth];
-    bool present[rowsPerWord];
-    for (std::size_t k = 0; k < rowsPerWord; ++k) present[k] = rows[k] != nullptr;
-    for (std::size_t j = 0; j < d; j += panelWidth, out += panelStride) {
+    const std::byte* at[rowsPerWord];
+    for (std::size_t k = 0; k < rowsPerWord; ++k) at[k] = rows[k];
+    std::size_t j = 0;
+    for (; j + panelWidth <= d; j += panelWidth, out += panelStride) {
+        packPanel<dtype, rowsPerWord>(at, centre + j, inverseStep + j, out);
+        for (const std::byte*& row : at) row = row == nullptr ? nullptr : row + panelWidth * bytesOf<dtype>;
+    }
+    if (j < d) {
+        std::byte tails[rowsPerWord][panelWidth * bytesOf<dtype>];
         for (std::size_t k = 0; k < rowsPerWord; ++k) {
-            if (!present[k]) continue;
-            if (d - j >= panelWidth) {
-                convert<dtype>(rows[k] + j * bytesOf<dtype>, values[k]);
-            } else {
-                convertTail<dtype>(rows[k] + j * bytesOf<dtype>, d - j, values[k]);
-            }
+            if (at[k] == nullptr) continue;
+            copyTail<dtype>(at[k], d - j, tails[k]);
+            at[k] = tails[k];
         }
-        packPanel<rowsPerWord>(values, present, centre + j, inverseStep + j, out);
+        packPanel<dtype, rowsPerWord>(at, centre + j, inverseStep + j, out);
     }
 }
 
