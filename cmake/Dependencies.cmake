@@ -28,6 +28,16 @@ set(BUILD_TESTING OFF)
 regauge_dependency(Eigen3 3.4 Eigen3::Eigen
   URL https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.gz
   SHA256 8586084f71f9bde545ee7fa6d00288b264a2b7ac3607b974e54d13e7162c1c72)
+# By header, not by its CMake package: Debian's asks for xtl as well, which nothing here uses.
+find_path(REGAUGE_XSIMD_INCLUDE xsimd/config/xsimd_config.hpp)
+if(REGAUGE_XSIMD_INCLUDE)
+  file(STRINGS "${REGAUGE_XSIMD_INCLUDE}/xsimd/config/xsimd_config.hpp" _xsimd REGEX "define XSIMD_VERSION_MAJOR")
+  string(REGEX MATCH "[0-9]+$" _xsimd "${_xsimd}")
+  if(_xsimd GREATER_EQUAL 13)
+    add_library(xsimd INTERFACE IMPORTED)
+    target_include_directories(xsimd INTERFACE "${REGAUGE_XSIMD_INCLUDE}")
+  endif()
+endif()
 regauge_dependency(xsimd 13 xsimd  # 13 is the first with the wasm backend
   URL https://github.com/xtensor-stack/xsimd/archive/refs/tags/13.2.0.tar.gz
   SHA256 edd8cd3d548c185adc70321c53c36df41abe64c1fe2c67bc6d93c3ecda82447a)
