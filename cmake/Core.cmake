@@ -1,6 +1,7 @@
 # regauge_core, and regauge_command (the commands with their I/O passed in, shared by the native program and
 # the wasm). Each can be built twice: wasm objects with and without threads do not mix.
 
+include(EmbedRecipes)
 file(GLOB_RECURSE REGAUGE_CORE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/core/src/*.cpp")
 set(REGAUGE_SIMD_SOURCES ${REGAUGE_CORE_SOURCES})
 list(FILTER REGAUGE_SIMD_SOURCES INCLUDE REGEX "\\.simd\\.cpp$")
@@ -10,7 +11,7 @@ file(GLOB_RECURSE REGAUGE_COMMAND_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DI
 # regauge_add_core(<target> [THREADS]); THREADS matters to wasm only
 function(regauge_add_core target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "" "")
-  add_library(${target} STATIC ${REGAUGE_CORE_SOURCES})
+  add_library(${target} STATIC ${REGAUGE_CORE_SOURCES} "${REGAUGE_RECIPES_SOURCE}")
   set_target_properties(${target} PROPERTIES REGAUGE_THREADS "${arg_THREADS}")
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_compile_definitions(${target} PRIVATE

@@ -35,4 +35,11 @@ struct Plan {
     std::string permutationOnlyReason;
 };
 
+// A kind of object that regauge knows: what --kind takes, and its title for people.
+struct KindInfo {
+    std::string kind;
+    std::string title;
+};
+std::vector<KindInfo> kinds();
+
 }  // namespace regauge

@@ -1,0 +1,69 @@
+#include "recipes/config.hpp"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "regauge/error.hpp"
+#include "regauge/io/byte_source.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr std::uint64_t maxBytes = 64u << 20;
+constexpr int maxDepth = 32;
+
+void flatten(const nlohmann::json& value, const std::string& key, int depth, std::map<std::string, std::string, std::less<>>& into) {
+    const std::string prefix = key.empty() ? "" : key + ".";
+    if (value.is_object() && depth < maxDepth) {
+        if (!key.empty()) into[key] = "{}";
+        for (const auto& [name, member] : value.items()) flatten(member, prefix + name, depth + 1, into);
+    } else if (value.is_array() && depth < maxDepth) {
+        into[key] = "[]";
+        for (std::size_t i = 0; i < value.size(); ++i) flatten(value[i], prefix + std::to_string(i), depth + 1, into);
+    } else {
+        into[key] = value.is_string() ? value.get<std::string>() : value.dump();
+    }
+}
+
+}  // namespace
+
+Config Config::read(const ByteSource& source) {
+    if (source.size() > maxBytes) throw Error(ErrorCode::tooLarge, source.name(), "is larger than a configuration can be (64 MB)");
+    std::string text(static_cast<std::size_t>(source.size()), '\0');
+    source.read(0, std::as_writable_bytes(std::span(text.data(), text.size())));
+    const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+    if (!json.is_object()) throw Error(ErrorCode::malformed, source.name(), "is not a JSON object; regauge needs it to tell what the tensors are");
+    Config config;
+    flatten(json, "", 0, config.values_);
+    return config;
+}
+
+std::optional<std::string> Config::text(std::string_view keys) const {
+    std::optional<std::string> found;
+    anyAlternative(keys, [&](std::string_view key) {
+        const auto at = values_.find(key);
+        if (at == values_.end() || at->second == "null") return false;
+        found = at->second;
+        return true;
+    });
+    return found;
+}
+
+std::optional<std::uint64_t> Config::number(std::string_view keys) const {
+    const auto found = text(keys);
+    std::uint64_t value = 0;
+    if (!found) return std::nullopt;
+    const auto [end, error] = std::from_chars(found->data(), found->data() + found->size(), value);
+    return error == std::errc() && end == found->data() + found->size() ? std::optional(value) : std::nullopt;
+}
+
+bool Config::has(std::string_view key) const { return values_.find(key) != values_.end(); }
+
+std::map<std::string, std::string> Config::below(std::string_view prefix) const {
+    std::map<std::string, std::string> found;
+    for (auto at = values_.lower_bound(prefix); at != values_.end() && at->first.starts_with(prefix); ++at)
+        found[at->first.substr(prefix.size())] = at->second;
+    return found;
+}
+
+}  // namespace regauge

@@ -1,0 +1,86 @@
+// Recipes as the core reads them: core/recipes/**/*.json. The fields and the rule language are described in core/recipes/README.md.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "recipes/config.hpp"
+#include "regauge/gauge.hpp"
+
+namespace regauge {
+
+// One rule says of the tensors whose names fit how each axis moves. A shape is a list of words, one for each axis:
+//     "odd"  "even"     the residual axis: length d, moved with or without signs
+//     "d"               length d, and not moved
+//     "F"               upper case: a length that is the same wherever the symbol stands in the object
+//     "rows" "*"        lower case, or '*': any length
+//     "..."             (first) any number of leading axes
+//     "1"               that length
+//     "in"  "out"       in recipes about a model's parameters: as the last or first axis of {module}'s weight moves;
+//     "out:even"        the same without signs
+struct TensorRule {
+    std::string name;                 // pattern (name_pattern.hpp), after the recipe's prefixes were cut
+    std::vector<std::string> shape;   // words as above; for `like` rules empty
+    std::string like;                 // "same" or "even": as the parameter {module} moves, or that without signs
+    bool required = false;            // an object without it is not of this kind
+    std::string why;
+};
+
+// A condition on the companion configuration.
+struct ConfigRule {
+    std::string key;                  // alternatives with '|'
+    std::vector<std::string> is;      // holds where the value is one of these; "{any}" and the other placeholders allowed
+    bool present = false;             // holds where the key is there
+    std::string why;
+    bool holds(const Config& config) const;
+};
+
+struct Recipe {
+    std::string path;                 // of the file, for messages
+    std::string kind;                 // what --kind takes
+    std::string title;                // "SAELens SAE"
+
+    // Recognition. All that are given must hold.
+    std::string config;               // companion file's name; "" where there is none
+    std::vector<ConfigRule> when;     // on that companion
+    std::vector<std::string> allTensors, anyTensor;  // patterns that must fit some tensor: each, at least one
+    std::vector<std::string> formats; // container names
+    bool single = false;              // exactly one tensor
+    std::vector<std::string> files;   // in a folder: the tensor files, the first pattern that is there; an .index.json means its shards
+    std::vector<std::string> alsoFiles;  // and these where they are there
+    std::vector<std::string> copyFiles;  // files of tensors without coordinates, copied as they are
+
+    // What it says.
+    std::string refuse;               // the sentence, for kinds that are recognised in order to be refused
+    std::vector<ConfigRule> refuseWhen, permutationOnly;
+    std::vector<std::pair<std::string, std::vector<std::string>>> known;  // key -> the values that this recipe knows
+    std::vector<std::string> hooks;   // config keys that name the hook, each of which must be residual
+    std::vector<std::pair<std::string, std::string>> sizes;   // symbol -> config keys
+    std::vector<std::string> describe;
+    bool metadata = true;             // the format's readers tolerate a metadata block that was not there before
+    std::vector<std::string> recordIn;   // objects of the companion that may take the record of gauges; the first that is there ("" is the outermost)
+    bool aboutParameters = false;     // its rules refer to a model's parameters through {module}
+    bool model = false;               // a family of checkpoints: its table is what such recipes look parameters up in, its names lose the model prefixes
+    std::vector<TensorRule> tensors;
+
+    // 2: recognised by its configuration, 1: by tensor names, 0: a fallback.
+    int certainty() const;
+};
+
+// The shared lists of core/recipes/shared.json.
+struct SharedRules {
+    std::vector<std::string> residualHooks;
+    std::vector<std::pair<std::string, std::string>> otherHooks;   // pattern -> what it is
+    std::vector<std::pair<std::string, std::string>> quantised;    // tensor name pattern -> what it is
+    std::vector<std::string> tensorFileEndings;                    // files that hold tensors, by name
+    std::vector<std::string> modelPrefixes;                        // "model.", "base_model.model.": wrappers around a model's own names
+};
+
+// Parsed once. Throws Error(internal) where a compiled-in recipe is wrong; a test reads them all.
+const std::vector<Recipe>& recipes();
+const SharedRules& sharedRules();
+
+}  // namespace regauge

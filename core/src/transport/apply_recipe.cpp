@@ -1,0 +1,181 @@
+#include "transport/apply_recipe.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "recipes/name_pattern.hpp"
+#include "regauge/error.hpp"
+
+namespace regauge {
+namespace {
+
+std::string place(const Member& member, const std::string& tensor) {
+    return tensor.empty() ? member.file.source->name() : member.file.source->name() + ": " + tensor;
+}
+
+// "model.language_model.layers.0.x" -> "layers.0.x": the wrappers around a model's own names, cut as often as they occur.
+std::string_view withoutPrefixes(std::string_view name) {
+    for (bool cut = true; cut;) {
+        cut = false;
+        for (const std::string& prefix : sharedRules().modelPrefixes)
+            if (name.starts_with(prefix)) {
+                name.remove_prefix(prefix.size());
+                cut = true;
+            }
+    }
+    return name;
+}
+
+bool isSymbol(const std::string& word) { return word == "odd" || word == "even" || word == "d" || (word[0] >= 'A' && word[0] <= 'Z'); }
+std::string symbolOf(const std::string& word) { return word == "odd" || word == "even" ? "d" : word; }
+
+// The shape's words, one for each axis: "..." is spread, and "in" and "out" are looked up in the parameter's own rule.
+// Nothing where the number of axes does not fit.
+std::vector<std::string> wordsFor(const TensorRule& rule, std::string_view module, std::size_t axes, const std::string& where) {
+    std::vector<std::string> words = rule.shape;
+    if (!words.empty() && words[0] == "...") {
+        words.erase(words.begin());
+        if (words.size() > axes) return {};
+        words.insert(words.begin(), axes - words.size(), "*");
+    }
+    if (words.size() != axes) return {};
+    for (std::string& word : words) {
+        if (word != "in" && word != "out" && word != "in:even" && word != "out:even") continue;
+        const TensorRule* parameter = parameterRule(std::string(module) + ".weight", 2);
+        if (!parameter) throw Error(ErrorCode::unknownTensor, where, "is about '" + std::string(module) + "', a module that no model family of regauge has");
+        const std::string& axis = word.starts_with("in") ? parameter->shape.back() : parameter->shape.front();
+        word = axis != "odd" ? "*" : word.ends_with(":even") ? "even" : "odd";
+    }
+    return words;
+}
+
+class Application {
+public:
+    Application(const Recipe& recipe, const Config& config, std::size_t d) : recipe_(recipe), used_(recipe.tensors.size()) {
+        if (d) bind("d", d);
+        for (const auto& [symbol, keys] : recipe.sizes)
+            if (const auto value = config.number(keys)) configured_.emplace_back(symbol, keys, *value);
+    }
+
+    void tensor(const Member& member, const StoredTensor& stored) {
+        const TensorInfo& info = stored.info;
+        const std::string where = place(member, info.name);
+        if (!stored.quantized.empty())
+            throw Error(ErrorCode::unsupported, where, "is stored as " + stored.quantized + ", in blocks along an axis; convert the file to F16, BF16 or F32 first and move that");
+        for (const auto& [pattern, what] : sharedRules().quantised)
+            if (matchName(pattern, info.name))
+                throw Error(ErrorCode::unsupported, where, "is " + what + ", whose blocks run along the residual axis; dequantize the model first (save it in float) and move that");
+        const std::string_view name = recipe_.model || recipe_.aboutParameters ? withoutPrefixes(info.name) : std::string_view(info.name);
+        const TensorRule* nearest = nullptr;
+        for (std::size_t i = 0; i < recipe_.tensors.size(); ++i) {
+            const TensorRule& rule = recipe_.tensors[i];
+            const auto module = matchName(rule.name, name);
+            if (!module) continue;
+            const auto words = rule.like.empty() ? wordsFor(rule, *module, info.shape.size(), where) : likeWords(rule, *module, info);
+            if (words.empty() && !info.shape.empty()) {
+                nearest = &rule;
+                continue;
+            }
+            used_[i] = true;
+            ++applied_.rulesUsed;
+            applied_.moves.push_back({info, movesOf(words, info, where), rule.why});
+            return;
+        }
+        if (nearest) throw Error(ErrorCode::shapeMismatch, where, "has shape " + toString(info.shape) + "; " + recipe_.title + " has " + shapeText(*nearest) + " there");
+        applied_.moves.push_back({info, {}, "no rule of " + recipe_.title + " names it"});
+        applied_.unknown.push_back(info.name.empty() ? member.file.source->name() : info.name);
+    }
+
+    Applied finish(const std::string& where) {
+        for (std::size_t i = 0; i < used_.size(); ++i)
+            if (recipe_.tensors[i].required && !used_[i])
+                throw Error(ErrorCode::malformed, where, "has no tensor '" + recipe_.tensors[i].name + "', which every " + recipe_.title + " has");
+        for (const auto& [symbol, key, value] : configured_) {
+            const std::uint64_t found = applied_.sizes.of(symbol);
+            if (found && found != value)
+                throw Error(ErrorCode::shapeMismatch, where, recipe_.config + " says " + key + " = " + std::to_string(value) + ", and its tensors have " + std::to_string(found));
+            if (!found) bind(symbol, value);
+        }
+        return std::move(applied_);
+    }
+
+private:
+    void bind(const std::string& symbol, std::uint64_t length) { applied_.sizes.bound.emplace_back(symbol, length); }
+
+    static std::string shapeText(const TensorRule& rule) {
+        std::string text = "[";
+        for (const std::string& word : rule.shape) text += (text.size() > 1 ? ", " : "") + symbolOf(word);
+        return text + "]";
+    }
+
+    // As the parameter itself, or as it without signs (second moments).
+    static std::vector<std::string> likeWords(const TensorRule& rule, std::string_view module, const TensorInfo& info) {
+        const TensorRule* parameter = parameterRule(module, info.shape.size());
+        if (!parameter) return {};
+        std::vector<std::string> words = parameter->shape;
+        if (rule.like == "even") std::replace(words.begin(), words.end(), std::string("odd"), std::string("even"));
+        return words;
+    }
+
+    std::vector<AxisMove> movesOf(const std::vector<std::string>& words, const TensorInfo& info, const std::string& where) {
+        std::vector<AxisMove> moves;
+        for (std::size_t axis = 0; axis < words.size(); ++axis) {
+            const std::string& word = words[axis];
+            if (isSymbol(word)) checkLength(symbolOf(word), axis, info, where);
+            if (word[0] >= '0' && word[0] <= '9' && std::to_string(info.shape[axis]) != word)
+                throw Error(ErrorCode::shapeMismatch, where, "has shape " + toString(info.shape) + "; axis " + std::to_string(axis) + " should have length " + word);
+            if (word == "odd") moves.push_back({Action::odd, axis});
+            if (word == "even") moves.push_back({Action::even, axis});
+        }
+        return moves;
+    }
+
+    void checkLength(const std::string& symbol, std::size_t axis, const TensorInfo& info, const std::string& where) {
+        const std::uint64_t length = info.shape[axis], expected = applied_.sizes.of(symbol);
+        if (!expected) return bind(symbol, length);
+        if (length == expected) return;
+        const std::string found = "axis " + std::to_string(axis) + " of " + toString(info.shape) + " has length " + std::to_string(length);
+        if (symbol == "d")
+            throw Error(ErrorCode::dimensionMismatch, where, found + ", and the residual stream's width is d = " + std::to_string(expected));
+        throw Error(ErrorCode::shapeMismatch, where, found + ", and " + symbol + " is " + std::to_string(expected) + " elsewhere in the object");
+    }
+
+    const Recipe& recipe_;
+    std::vector<bool> used_;
+    std::vector<std::tuple<std::string, std::string, std::uint64_t>> configured_;
+    Applied applied_;
+};
+
+}  // namespace
+
+std::uint64_t Sizes::of(const std::string& symbol) const {
+    const auto found = std::find_if(bound.begin(), bound.end(), [&](const auto& one) { return one.first == symbol; });
+    return found == bound.end() ? 0 : found->second;
+}
+
+Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d) {
+    Application application(recipe, config, d);
+    for (const Member& member : members)
+        for (const StoredTensor& stored : member.file.tensors) application.tensor(member, stored);
+    return application.finish(members.front().file.source->name());
+}
+
+const TensorRule* parameterRule(std::string_view name, std::size_t axes) {
+    const TensorRule* found = nullptr;
+    const std::string_view own = withoutPrefixes(name);
+    for (const Recipe& recipe : recipes()) {
+        if (!recipe.model) continue;
+        for (const TensorRule& rule : recipe.tensors) {
+            if (rule.shape.size() != axes || !matchName(rule.name, own)) continue;
+            const auto moved = [](const std::string& word) { return word == "odd" || word == "even" ? word : std::string("*"); };
+            if (found && !std::equal(found->shape.begin(), found->shape.end(), rule.shape.begin(),
+                                     [&](const auto& a, const auto& b) { return moved(a) == moved(b); }))
+                throw Error(ErrorCode::ambiguous, std::string(name), "moves differently in different model families");
+            found = &rule;
+            break;
+        }
+    }
+    return found;
+}
+
+}  // namespace regauge

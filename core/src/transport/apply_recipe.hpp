@@ -1,0 +1,37 @@
+// A recipe applied to the tensors that are there: which axis of which tensor moves.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "recipes/config.hpp"
+#include "recipes/recipe_table.hpp"
+#include "regauge/recipe.hpp"
+#include "transport/object_files.hpp"
+
+namespace regauge {
+
+// What the lengths turned out to be.
+struct Sizes {
+    std::vector<std::pair<std::string, std::uint64_t>> bound;  // "d", "F", ...
+    std::uint64_t of(const std::string& symbol) const;         // 0 where it is not known
+};
+
+struct Applied {
+    std::vector<TensorMove> moves;
+    std::vector<std::string> unknown;
+    Sizes sizes;
+    std::size_t rulesUsed = 0;   // tensors that a rule named
+};
+
+// Every tensor of the members by the recipe's rules. Tensors that no rule names are in `unknown` and, without moves, in `moves`.
+// d: the gauge's width, or 0 where there is none yet; then the object's own lengths must agree on one.
+// Throws Error: dimensionMismatch (an axis that must be d), shapeMismatch, malformed (a required tensor is not there), unsupported (quantised).
+Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d);
+
+// How the parameter `name` of a model moves, by the tables of all model families: the words of its shape.
+// Nothing where no family knows it. Throws Error(ambiguous) where families disagree.
+const TensorRule* parameterRule(std::string_view name, std::size_t axes);
+
+}  // namespace regauge

@@ -1,0 +1,92 @@
+#include "transport/object_files.hpp"
+
+#include <algorithm>
+
+#include "recipes/name_pattern.hpp"
+#include "regauge/error.hpp"
+#include "regauge/io/checkpoint_files.hpp"
+
+namespace regauge {
+namespace {
+
+bool holdsTensors(const std::string& name) {
+    const auto& endings = sharedRules().tensorFileEndings;
+    return std::any_of(endings.begin(), endings.end(), [&](const std::string& ending) { return name.ends_with(ending); });
+}
+
+std::vector<std::string> fitting(const ObjectPath& object, const std::string& pattern) {
+    std::vector<std::string> found;
+    for (const std::string& name : object.names())
+        if (matchName(pattern, name)) found.push_back(name);
+    // A pattern with a folder in it ("checkpoints/final.safetensors") is a plain name: folders are not searched.
+    if (found.empty() && pattern.find('/') != std::string::npos && object.has(pattern)) found.push_back(pattern);
+    return found;
+}
+
+std::vector<Member> tensorFilesOf(const ObjectPath& object, const Recipe& recipe) {
+    for (const std::string& pattern : recipe.files) {
+        std::vector<std::string> found = fitting(object, pattern);
+        std::vector<TensorFile> opened;
+        if (found.empty()) continue;
+        if (pattern.ends_with(".index.json")) {
+            CheckpointFiles checkpoint = openCheckpointFiles(object.files(), object.pathOf(found.front()));
+            found = checkpoint.names;
+            opened = std::move(checkpoint.shards);
+        }
+        for (const std::string& also : recipe.alsoFiles)
+            for (const std::string& name : fitting(object, also))
+                if (std::find(found.begin(), found.end(), name) == found.end()) found.push_back(name);
+        std::vector<Member> members;
+        for (std::size_t i = 0; i < found.size(); ++i)
+            members.push_back({found[i], i < opened.size() ? std::move(opened[i]) : openTensorFile(object.open(found[i]))});
+        return members;
+    }
+    return {};
+}
+
+}  // namespace
+
+ObjectPath::ObjectPath(const Files& files, std::string path) : files_(&files), path_(std::move(path)) {
+    if (!files.exists(path_)) throw Error(ErrorCode::missingFile, path_, "is not there");
+    isFolder_ = files.isFolder(path_);
+    if (isFolder_) {
+        while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+        folder_ = path_;
+        names_ = files.list(path_);
+    } else {
+        folder_ = folderOf(path_);
+        names_ = {fileNameOf(path_)};
+    }
+}
+
+bool ObjectPath::sameName(std::string_view a, std::string_view b) {
+    const auto bare = [](std::string_view path) { return path.substr(0, path.find_last_not_of('/') + 1); };
+    return bare(a) == bare(b);
+}
+
+std::string ObjectPath::pathOf(const std::string& name) const { return joinPath(folder_, name); }
+bool ObjectPath::has(const std::string& name) const { return files_->exists(pathOf(name)) && !files_->isFolder(pathOf(name)); }
+std::unique_ptr<ByteSource> ObjectPath::open(const std::string& name) const { return files_->open(pathOf(name)); }
+
+const Config& ObjectPath::config(const std::string& name) const {
+    const auto known = configs_.find(name);
+    if (known != configs_.end()) return known->second;
+    return configs_.emplace(name, has(name) ? Config::read(*open(name)) : Config()).first->second;
+}
+
+Members membersOf(const ObjectPath& object, const Recipe& recipe) {
+    Members result;
+    if (!object.isFolder()) {
+        result.members.push_back({"", openTensorFile(object.open(object.names().front()))});
+        return result;
+    }
+    result.members = tensorFilesOf(object, recipe);
+    for (const std::string& name : object.names()) {
+        if (std::any_of(result.members.begin(), result.members.end(), [&](const Member& member) { return member.name == name; })) continue;
+        const bool copied = std::any_of(recipe.copyFiles.begin(), recipe.copyFiles.end(), [&](const auto& p) { return matchName(p, name); });
+        (copied || !holdsTensors(name) ? result.copies : result.left).push_back(name);
+    }
+    return result;
+}
+
+}  // namespace regauge

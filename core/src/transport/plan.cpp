@@ -1,0 +1,200 @@
+// Recognition: which recipe an object is of, by what is in it.
+#include <algorithm>
+
+#include "recipes/name_pattern.hpp"
+#include "regauge/error.hpp"
+#include "transport/apply_recipe.hpp"
+#include "transport/planned_object.hpp"
+
+namespace regauge {
+namespace {
+
+bool anyFits(const std::string& pattern, const std::vector<Member>& members) {
+    for (const Member& member : members)
+        for (const StoredTensor& tensor : member.file.tensors)
+            if (matchName(pattern, tensor.info.name)) return true;
+    return false;
+}
+
+std::size_t tensorCount(const std::vector<Member>& members) {
+    std::size_t count = 0;
+    for (const Member& member : members) count += member.file.tensors.size();
+    return count;
+}
+
+bool configFits(const Recipe& recipe, const ObjectPath& object) {
+    if (recipe.when.empty()) return true;
+    const Config& config = object.config(recipe.config);
+    return std::all_of(recipe.when.begin(), recipe.when.end(), [&](const ConfigRule& rule) { return rule.holds(config); });
+}
+
+bool tensorsFit(const Recipe& recipe, const std::vector<Member>& members) {
+    const auto fits = [&](const std::string& pattern) { return anyFits(pattern, members); };
+    if (members.empty()) return false;
+    if (recipe.single && tensorCount(members) != 1) return false;
+    if (!recipe.formats.empty() && std::find(recipe.formats.begin(), recipe.formats.end(), name(members.front().file.format)) == recipe.formats.end()) return false;
+    if (!recipe.anyTensor.empty() && std::none_of(recipe.anyTensor.begin(), recipe.anyTensor.end(), fits)) return false;
+    return std::all_of(recipe.allTensors.begin(), recipe.allTensors.end(), fits);
+}
+
+// "hook blocks.1.hook_resid_post" and its like, joined; parts whose keys are not there are left out.
+std::string describe(const Recipe& recipe, const Config& config, const Applied& applied, const Members& files) {
+    std::string text = recipe.title;
+    for (std::string part : recipe.describe) {
+        const std::size_t open = part.find('{'), close = part.find('}', open);
+        const std::string key = part.substr(open + 1, close - open - 1);
+        const std::uint64_t size = applied.sizes.of(key);
+        const auto value = size ? std::optional(std::to_string(size)) : config.text(key);
+        if (value) text += ", " + part.replace(open, close - open + 1, *value);
+    }
+    if (!files.left.empty()) {
+        text += "; left out, being no part of it: ";
+        for (const std::string& file : files.left) text += (&file == &files.left.front() ? "" : ", ") + file;
+    }
+    return text;
+}
+
+void checkHook(const std::string& hook, const std::string& where, bool insist) {
+    const SharedRules& shared = sharedRules();
+    const auto fits = [&](const std::string& pattern) { return matchName(pattern, hook).has_value(); };
+    for (const auto& [pattern, what] : shared.otherHooks)
+        if (fits(pattern))
+            throw Error(ErrorCode::unsupported, where,
+                        "lives at '" + hook + "', which is " + what + ", not residual coordinates: the gauge does not act there, whatever the width. It stays as it is for the same "
+                        "model in other coordinates, and needs another alignment for another model");
+    if (!insist && std::none_of(shared.residualHooks.begin(), shared.residualHooks.end(), fits))
+        throw Error(ErrorCode::unsupported, where, "lives at '" + hook + "', and regauge does not know whether that is in residual coordinates; --unknown copy goes on as if it were");
+}
+
+// What the recipe's configuration forbids. Throws Error(unsupported).
+void checkConfig(const Recipe& recipe, const Config& config, const std::string& where, const TransportOptions& options) {
+    if (!recipe.refuse.empty()) throw Error(ErrorCode::unsupported, where, recipe.refuse);
+    for (const ConfigRule& rule : recipe.refuseWhen)
+        if (rule.holds(config)) throw Error(ErrorCode::unsupported, where, recipe.config + " has " + rule.key + (rule.present ? "" : " = " + *config.text(rule.key)) + ": " + rule.why);
+    for (const auto& [key, values] : recipe.known) {
+        const auto value = config.text(key);
+        if (value && std::find(values.begin(), values.end(), *value) == values.end())
+            throw Error(ErrorCode::unsupported, where, recipe.config + " has " + key + " = " + *value + ", which regauge does not know yet");
+    }
+    for (const std::string& key : recipe.hooks)
+        if (const auto hook = config.text(key)) checkHook(*hook, where, options.copyUnknown);
+}
+
+struct Candidate {
+    const Recipe* recipe = nullptr;
+    Members files;
+};
+
+// The recipes that the object may be of, only the most certain ones.
+std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOptions& options) {
+    std::vector<Candidate> found;
+    int certainty = 0;
+    bool known = false;
+    Members single;  // a single file is opened once, whatever the recipe
+    if (!object.isFolder()) single = membersOf(object, Recipe{});
+    for (const Recipe& recipe : recipes()) {
+        if (options.kind && recipe.kind != *options.kind) continue;
+        known = true;
+        if (!options.kind && (recipe.certainty() < certainty || !configFits(recipe, object))) continue;
+        Members files = object.isFolder() ? membersOf(object, recipe) : single;
+        if (options.kind ? files.members.empty() : !tensorsFit(recipe, files.members)) continue;
+        if (!options.kind && recipe.certainty() > certainty) {
+            found.clear();
+            certainty = recipe.certainty();
+        }
+        found.push_back({&recipe, std::move(files)});
+    }
+    if (options.kind && !known) {
+        std::string all;
+        for (const KindInfo& kind : kinds()) all += (all.empty() ? "" : ", ") + kind.kind;
+        throw Error(ErrorCode::usage, "--kind " + *options.kind, "is not a kind of object; the kinds are " + all);
+    }
+    return found;
+}
+
+bool sameMoves(const Plan& a, const Plan& b) {
+    const auto same = [](const TensorMove& x, const TensorMove& y) {
+        return std::equal(x.moves.begin(), x.moves.end(), y.moves.begin(), y.moves.end(),
+                          [](const AxisMove& p, const AxisMove& q) { return p.action == q.action && p.axis == q.axis; });
+    };
+    return a.unknown == b.unknown && std::equal(a.moves.begin(), a.moves.end(), b.moves.begin(), b.moves.end(), same);
+}
+
+PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t d) {
+    const Recipe& recipe = *candidate.recipe;
+    const Config& config = object.config(recipe.config);
+    Applied applied = applyRecipe(recipe, candidate.files.members, config, d);
+    PlannedObject result;
+    result.plan.kind = recipe.kind;
+    result.plan.description = describe(recipe, config, applied, candidate.files);
+    result.plan.d = static_cast<std::size_t>(applied.sizes.of("d"));
+    result.plan.moves = std::move(applied.moves);
+    result.plan.unknown = std::move(applied.unknown);
+    for (const ConfigRule& rule : recipe.permutationOnly)
+        if (rule.holds(config)) {
+            result.plan.permutationOnly = true;
+            result.plan.permutationOnlyReason = rule.why;
+        }
+    result.recipe = &recipe;
+    result.files = std::move(candidate.files);
+    return result;
+}
+
+// Nothing recognises it: shown by inspect, refused by transport.
+PlannedObject unrecognised(const ObjectPath& object) {
+    if (object.isFolder())
+        throw Error(ErrorCode::unsupported, object.path(), "holds nothing that regauge recognises (a checkpoint, an SAE with its cfg.json, an adapter); name one file, or give --kind");
+    PlannedObject result;
+    result.files = membersOf(object, Recipe{});
+    result.plan.kind = "unknown";
+    result.plan.description = "not recognised: give --kind, or --kind vector where every tensor's last axis is the residual one";
+    for (const Member& member : result.files.members)
+        for (const StoredTensor& tensor : member.file.tensors) {
+            result.plan.moves.push_back({tensor.info, {}, "no recipe names it"});
+            result.plan.unknown.push_back(tensor.info.name);
+        }
+    return result;
+}
+
+}  // namespace
+
+std::vector<KindInfo> kinds() {
+    std::vector<KindInfo> found;
+    for (const Recipe& recipe : recipes())
+        if (recipe.refuse.empty() && std::none_of(found.begin(), found.end(), [&](const KindInfo& one) { return one.kind == recipe.kind; }))
+            found.push_back({recipe.kind, recipe.title});
+    return found;
+}
+
+PlannedObject planObject(const ObjectPath& object, const TransportOptions& options, std::size_t d) {
+    std::vector<Candidate> candidates = candidatesFor(object, options);
+    std::vector<PlannedObject> plans;
+    std::optional<Error> misfit;
+    for (Candidate& candidate : candidates) {
+        checkConfig(*candidate.recipe, object.config(candidate.recipe->config), object.path(), options);
+        try {
+            plans.push_back(planned(std::move(candidate), object, d));
+        } catch (const Error& error) {
+            // Another reading may fit; where none does, the first misfit says why.
+            if (candidates.size() == 1) throw;
+            if (!misfit) misfit = error;
+        }
+    }
+    if (plans.empty() && misfit) throw *misfit;
+    // A reading that names every tensor is better than one that does not.
+    const auto incomplete = [](const PlannedObject& plan) { return !plan.plan.unknown.empty(); };
+    if (!std::all_of(plans.begin(), plans.end(), incomplete)) std::erase_if(plans, incomplete);
+    if (plans.empty()) return unrecognised(object);
+    for (const PlannedObject& other : plans)
+        if (!sameMoves(other.plan, plans.front().plan))
+            throw Error(ErrorCode::ambiguous, object.path(),
+                        "could be " + plans.front().recipe->title + " (--kind " + plans.front().plan.kind + ") or " + other.recipe->title + " (--kind " + other.plan.kind +
+                            "), whose axes differ; say which");
+    return std::move(plans.front());
+}
+
+Plan planTransport(const Files& files, const std::string& object, const TransportOptions& options, std::size_t d) {
+    return planObject(ObjectPath(files, object), options, d).plan;
+}
+
+}  // namespace regauge

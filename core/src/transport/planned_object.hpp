@@ -1,0 +1,23 @@
+// A plan together with the files that it is about: what planTransport shows and transport carries out.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "recipes/recipe_table.hpp"
+#include "regauge/transport.hpp"
+#include "transport/object_files.hpp"
+
+namespace regauge {
+
+struct PlannedObject {
+    Plan plan;                       // plan.moves: the members' tensors in order, one after the other
+    const Recipe* recipe = nullptr;
+    Members files;
+};
+
+// Recognises the object and applies the recipe that fits. d: the gauge's width, or 0.
+// Throws Error: missingFile, malformed, unsupported, ambiguous, shapeMismatch, dimensionMismatch, and those of openTensorFile.
+PlannedObject planObject(const ObjectPath& object, const TransportOptions& options, std::size_t d);
+
+}  // namespace regauge

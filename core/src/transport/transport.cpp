@@ -1,0 +1,119 @@
+#include "regauge/transport.hpp"
+
+#include <algorithm>
+
+#include "io/bytes.hpp"
+#include "io/json_edit.hpp"
+#include "regauge/error.hpp"
+#include "transport/move_tensor.hpp"
+#include "transport/planned_object.hpp"
+#include "transport/provenance.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr const char* recordKey = "regauge.gauges";        // in safetensors metadata
+constexpr const char* configRecordKey = "regauge_gauges";  // in JSON that Python reads into keyword arguments
+
+// The gauge that this object takes: signs where signs are its symmetry, none where a mean is subtracted.
+void checkGauge(const Plan& plan, const Alignment& alignment, const std::string& object, const TransportOptions& options) {
+    const Gauge& gauge = alignment.gauge;
+    if (alignment.verdict == Verdict::unrelated && !options.force)
+        throw Error(ErrorCode::unrelated, object, "the gauge's own verdict is that the two models are unrelated, so moving by it would scramble the object; --force does it all the same");
+    if (plan.d != 0 && plan.d != gauge.d())
+        throw Error(ErrorCode::dimensionMismatch, object, "has d = " + std::to_string(plan.d) + ", and the gauge has d = " + std::to_string(gauge.d()));
+    if (plan.permutationOnly) {
+        // All signs alike is the one sign that a subtracted mean leaves free.
+        const bool uniform = std::all_of(gauge.sign().begin(), gauge.sign().end(), [&](std::int8_t sign) { return sign != 0 && sign == gauge.sign().front(); });
+        if (!uniform)
+            throw Error(ErrorCode::unsupported, object, plan.permutationOnlyReason + ", so single signs are not a symmetry; align with --group layernorm or --group permutation and move by that gauge");
+    }
+}
+
+void checkTensors(const Plan& plan, const Gauge& gauge, const std::string& object, const TransportOptions& options) {
+    if (!plan.unknown.empty() && !options.copyUnknown) {
+        std::string list;
+        const std::size_t shown = std::min<std::size_t>(plan.unknown.size(), 12);
+        for (std::size_t i = 0; i < shown; ++i) list += (i ? ", " : "") + plan.unknown[i];
+        if (shown < plan.unknown.size()) list += " and " + std::to_string(plan.unknown.size() - shown) + " more";
+        throw Error(ErrorCode::unknownTensor, object,
+                    "no recipe says how these move: " + list + (plan.kind == "unknown" ? "; give --kind, or --kind vector where every tensor's last axis is the residual one"
+                                                                                      : "; --unknown copy copies them as they are"));
+    }
+    for (const TensorMove& move : plan.moves)
+        for (const AxisMove& axis : move.moves) {
+            if (axis.action != Action::odd) continue;
+            if (!isFloat(move.tensor.dtype))
+                throw Error(ErrorCode::wrongDtype, object + (move.tensor.name.empty() ? "" : ": " + move.tensor.name),
+                            "holds " + std::string(name(move.tensor.dtype)) + ", which has no sign bit; residual coordinates are floats (quantised tensors must be dequantized first)");
+            if (gauge.undetermined() > 0)
+                throw Error(ErrorCode::undeterminedSign, object + (move.tensor.name.empty() ? "" : ": " + move.tensor.name),
+                            "needs every sign, and the gauge leaves " + std::to_string(gauge.undetermined()) + " of " + std::to_string(gauge.d()) +
+                                " undetermined; align with activations or embedding rows, not gains alone");
+        }
+}
+
+// Bytes so far, of all tensors.
+class Meter {
+public:
+    Meter(const Progress& progress, std::uint64_t total) : progress_(progress), total_(total) { progress_.report("moving tensors", 0, total_); }
+    void add(std::uint64_t bytes) { progress_.report("moving tensors", done_ += bytes, total_); }
+
+private:
+    const Progress& progress_;
+    std::uint64_t total_, done_ = 0;
+};
+
+using Record = std::vector<std::pair<std::string, std::string>>;
+
+// The entry for a member's metadata; empty where the format has no room, or would be read differently with a block that was not there.
+Record recordFor(const Member& member, const Recipe& recipe, const Gauge& gauge) {
+    const auto& metadata = member.file.metadata;
+    if (member.file.format != FileFormat::safetensors || (metadata.empty() && !recipe.metadata)) return {};
+    const auto found = std::find_if(metadata.begin(), metadata.end(), [](const auto& entry) { return entry.first == recordKey; });
+    const std::string before = found == metadata.end() ? "" : found->second, after = recordAfter(before, gauge);
+    return after == before ? Record() : Record{{recordKey, after}};
+}
+
+// A companion as it is, but for the record where its readers ignore what they do not know.
+void writeCompanion(const ObjectPath& path, const std::string& name, const Recipe* recipe, const Gauge& gauge, ByteSink& out) {
+    const std::unique_ptr<ByteSource> in = path.open(name);
+    if (!recipe || recipe->recordIn.empty() || name != recipe->config) return copyBytes(*in, 0, in->size(), out);
+    const std::vector<std::byte> bytes = readBytes(*in, 0, in->size());
+    const std::string_view text = asText(bytes);
+    const auto object = std::find_if(recipe->recordIn.begin(), recipe->recordIn.end(), [&](const std::string& one) { return hasJsonObject(text, one); });
+    if (object == recipe->recordIn.end()) return out.write(bytes);
+    const std::string after = recordAfter(jsonEntry(text, *object, configRecordKey), gauge);
+    out.write(asBytes(withJsonEntry(text, *object, configRecordKey, after)));
+}
+
+}  // namespace
+
+Plan transport(Files& files, const std::string& object, const Alignment& alignment, const std::string& out, const TransportOptions& options, const Progress& progress) {
+    const Gauge& gauge = alignment.gauge;
+    const ObjectPath path(files, object);
+    if (ObjectPath::sameName(object, out)) throw Error(ErrorCode::usage, out, "is the input itself, which is never overwritten; name another output");
+    PlannedObject planned = planObject(path, options, gauge.d());
+    checkGauge(planned.plan, alignment, object, options);
+    checkTensors(planned.plan, gauge, object, options);
+
+    std::uint64_t total = 0;
+    for (const TensorMove& move : planned.plan.moves) total += move.tensor.bytes;
+    Meter meter(progress, total);
+    const std::unique_ptr<Output> output = files.create(out, path.isFolder(), options.force);
+    std::size_t first = 0;  // of the member's tensors in plan.moves
+    for (const Member& member : planned.files.members) {
+        const Record record = planned.recipe ? recordFor(member, *planned.recipe, gauge) : Record();
+        rewriteTensorFile(member.file, record,
+                          [&](std::size_t index, const ByteSource& in, ByteSink& to) {
+                              moveTensor(gauge, member.file.tensors[index], planned.plan.moves[first + index].moves, in, to, [&](std::uint64_t bytes) { meter.add(bytes); });
+                          },
+                          output->file(member.name));
+        first += member.file.tensors.size();
+    }
+    for (const std::string& name : planned.files.copies) writeCompanion(path, name, planned.recipe, gauge, output->file(name));
+    output->commit();
+    return std::move(planned.plan);
+}
+
+}  // namespace regauge
