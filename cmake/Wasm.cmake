@@ -1,4 +1,4 @@
-# The Emscripten module: <name>.mjs, <name>.wasm and its generated types <name>.d.ts.
+# The Emscripten module: <name>.mjs, <name>.wasm and its generated types <name>.d.mts.
 file(GLOB REGAUGE_WASM_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/*.cpp")
 
 # tsc (npm's typescript) checks and writes the types that Embind declares.
@@ -34,6 +34,8 @@ function(regauge_add_wasm name)
   add_executable(${target} ${REGAUGE_WASM_SOURCES})
   target_link_libraries(${target} PRIVATE ${command} nlohmann_json::nlohmann_json)
   target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
+  target_include_directories(${target} PRIVATE
+    "${PROJECT_SOURCE_DIR}/core/src" "${PROJECT_SOURCE_DIR}/command/src")  # one site's sums; plans as JSON
   regauge_compile_options(${target})
   regauge_wasm_link_options(${target})
   set_target_properties(${target} PROPERTIES
@@ -58,10 +60,10 @@ function(regauge_add_wasm name)
   endif()
   if(REGAUGE_TSC)
     cmake_path(GET REGAUGE_TSC PARENT_PATH tsc_dir)
-    target_link_options(${target} PRIVATE --emit-tsd "${REGAUGE_WASM_OUTPUT_DIR}/${name}.d.ts")
+    target_link_options(${target} PRIVATE --emit-tsd "${REGAUGE_WASM_OUTPUT_DIR}/${name}.d.mts")
     set_property(TARGET ${target} PROPERTY RULE_LAUNCH_LINK  # --emit-tsd looks for tsc on PATH
       "\"${CMAKE_COMMAND}\" -E env --modify PATH=path_list_prepend:${tsc_dir} --")
   else()
-    message(STATUS "no tsc (npm ci brings it): ${name}.d.ts will not be written")
+    message(STATUS "no tsc (npm ci brings it): ${name}.d.mts will not be written")
   endif()
 endfunction()

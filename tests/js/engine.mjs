@@ -1,0 +1,24 @@
+// The wasm module on this thread, for tests that look inside.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { repository } from "./helpers.mjs";
+
+const inside = (name) => import(pathToFileURL(join(repository, "node/dist", name)).href);
+
+export async function loadEngine() {
+    const { Engine } = await inside("engine.js");
+    return Engine.load(async () => WebAssembly.compile(await readFile(join(repository, "node/dist/wasm/regauge.wasm"))));
+}
+
+/** Surroundings of one job on disk, its files' counters at hand. */
+export async function surroundings({ mounts = [], stopped = () => false } = {}) {
+    const { MemoryFiles } = await inside("memory-files.js");
+    const { DiskFiles } = await inside("host-node.js");
+    const memory = new MemoryFiles(mounts, () => assert.fail());
+    const temporaries = new Set();
+    const disk = new DiskFiles((path, gone) => (gone ? temporaries.delete(path) : temporaries.add(path)));
+    const reports = [];
+    return { files: disk, disk, memory, temporaries, reports, onProgress: (report) => reports.push(report), stopped, out: () => {}, err: () => {} };
+}
