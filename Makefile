@@ -1,0 +1,47 @@
+# Names the steps; tools/, the CMake presets and the npm scripts do them. Every target brings what it needs.
+export PATH := $(CURDIR)/.toolchain/bin:$(PATH)
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+export REGAUGE_JOBS := $(JOBS)
+
+.PHONY: demo test web native wasm test-native test-wasm test-js test-page bench experiments format clean
+
+demo: native          ## align the shipped sample, move a steering vector and an SAE, compare with the baseline
+	@tools/demo
+
+test:                 ## everything: C++ natively and as wasm, the JS API, the packed package, the page
+	@tools/test native wasm js page
+test-native test-wasm test-js test-page:
+	@tools/test $(@:test-%=%)
+
+native:               ## the command: build/native/regauge
+	@tools/bootstrap native
+	@test -f build/native/build.ninja || cmake --preset native -DREGAUGE_BUILD_TESTS=OFF
+	@cmake --build --preset native -j $(JOBS) --target regauge
+
+wasm: node_modules/.package-lock.json  ## the npm package, in place: `npx regauge` works here
+	@tools/bootstrap wasm
+	@test -f build/wasm/build.ninja || cmake --preset wasm -DREGAUGE_BUILD_TESTS=OFF
+	@cmake --build --preset wasm -j $(JOBS) --target wasm-regauge
+	@npm run --silent build --workspace node
+
+web: wasm             ## serve the page
+	@npm run dev --workspace web
+
+node_modules/.package-lock.json: package-lock.json
+	@tools/bootstrap node
+	npm ci
+	@touch $@
+
+bench: native         ## benchmarks beside their peers
+	@cmake --preset bench
+	@cmake --build --preset bench -j $(JOBS) --target regauge_bench
+	@build/bench/regauge_bench
+
+experiments: native   ## small-scale runs of the paper's tables
+	@experiments/run
+
+format:               ## clang-format over the C++
+	@git ls-files '*.cpp' '*.hpp' | xargs clang-format -i
+
+clean:                ## what was built; the toolchain stays (rm -r .toolchain removes that too)
+	rm -rf build node/dist web/dist
