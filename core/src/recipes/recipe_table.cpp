@@ -32,8 +32,8 @@ std::vector<std::pair<std::string, std::string>> pairs(const Json& json, const c
 }
 
 ConfigRule configRule(const Json& json) {
-    onlyKeys(json, {"key", "is", "why"});
-    return {json.at("key"), strings(json, "is"), !json.contains("is"), json.value("why", "")};
+    onlyKeys(json, {"key", "is", "is_not", "why"});
+    return {json.at("key"), strings(json, "is"), strings(json, "is_not"), !json.contains("is") && !json.contains("is_not"), json.value("why", "")};
 }
 
 std::vector<ConfigRule> configRules(const Json& json, const char* key) {
@@ -50,16 +50,27 @@ TensorRule tensorRule(const Json& json) {
     return rule;
 }
 
+// What all families of checkpoints have in common; model.files and model.copyFiles come with the shared rules.
+void asModel(Recipe& recipe, const Strings& modelTypes) {
+    recipe.model = true;
+    recipe.config = "config.json";
+    recipe.when.push_back({"model_type", modelTypes, {}, false, ""});
+    recipe.refuseWhen.push_back({"quantization_config", {}, {}, true, "quantised blocks run along the residual axis and cannot be permuted; dequantize the model (save it in float) and move that"});
+    recipe.sizes.emplace_back("d", "hidden_size|text_config.hidden_size|n_embd");
+    recipe.describe = {"{model_type}", "d = {d}", "{num_hidden_layers|text_config.num_hidden_layers|n_layer} layers"};
+    recipe.metadata = false;  // transformers refuses a __metadata__ without its own "format"
+}
+
 Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
-    onlyKeys(json, {"kind", "title", "recognise", "files", "also_files", "copy_files", "refuse", "refuse_when", "permutation_only", "known", "hooks",
-                    "sizes", "describe", "metadata", "record_in", "about", "model", "tensors", "note"});
+    onlyKeys(json, {"kind", "title", "recognise", "config", "files", "also_files", "copy_files", "refuse", "refuse_when", "refuse_paths", "permutation_only", "known", "hooks",
+                    "sizes", "describe", "metadata", "record_in", "about", "model", "optimizer", "named_by_folder", "transposed", "tensors", "note"});
     Recipe recipe;
     recipe.path = file.path;
     recipe.kind = json.at("kind");
     recipe.title = json.at("title");
     const Json recognise = json.value("recognise", Json::object());
     onlyKeys(recognise, {"config", "when", "all_tensors", "any_tensor", "formats", "single"});
-    recipe.config = recognise.value("config", "");
+    recipe.config = recognise.value("config", json.value("config", ""));
     recipe.when = configRules(recognise, "when");
     recipe.allTensors = strings(recognise, "all_tensors");
     recipe.anyTensor = strings(recognise, "any_tensor");
@@ -70,7 +81,11 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     recipe.copyFiles = strings(json, "copy_files");
     recipe.refuse = json.value("refuse", "");
     recipe.refuseWhen = configRules(json, "refuse_when");
-    recipe.permutationOnly = configRules(json, "permutation_only");
+    // Either conditions, or the reason alone where it always holds.
+    if (json.contains("permutation_only") && json["permutation_only"].is_string())
+        recipe.alwaysPermutationOnly = json["permutation_only"];
+    else
+        recipe.permutationOnly = configRules(json, "permutation_only");
     if (json.contains("known"))
         for (const auto& [key, values] : json.at("known").items()) recipe.known.emplace_back(key, values.get<Strings>());
     recipe.hooks = strings(json, "hooks");
@@ -79,9 +94,13 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     recipe.metadata = json.value("metadata", true);
     recipe.recordIn = strings(json, "record_in");
     recipe.aboutParameters = json.value("about", "") == "parameters";
-    recipe.model = json.value("model", false);
+    recipe.refusePaths = strings(json, "refuse_paths");
+    recipe.optimizer = json.value("optimizer", false);
+    recipe.namedByFolder = json.value("named_by_folder", false);
+    recipe.transposed = json.value("transposed", false);
     if (json.contains("tensors"))
         for (const Json& rule : json.at("tensors")) recipe.tensors.push_back(tensorRule(rule));
+    if (json.contains("model")) asModel(recipe, strings(json, "model"));
     return recipe;
 }
 
@@ -96,9 +115,9 @@ Tables parseAll() {
         try {
             const Json json = Json::parse(file.json);
             if (file.path == "shared.json") {
-                onlyKeys(json, {"residual_hooks", "other_hooks", "quantised", "tensor_file_endings", "model_prefixes", "note"});
+                onlyKeys(json, {"residual_hooks", "other_hooks", "quantised", "tensor_file_endings", "model_prefixes", "model_files", "model_copy_files", "note"});
                 tables.shared = {strings(json, "residual_hooks"), pairs(json, "other_hooks"), pairs(json, "quantised"),
-                                 strings(json, "tensor_file_endings"), strings(json, "model_prefixes")};
+                                 strings(json, "tensor_file_endings"), strings(json, "model_prefixes"), strings(json, "model_files"), strings(json, "model_copy_files")};
             } else if (json.is_array()) {
                 for (const Json& one : json) tables.recipes.push_back(parseRecipe(file, one));
             } else {
@@ -108,6 +127,11 @@ Tables parseAll() {
             throw Error(ErrorCode::internal, "core/recipes/" + std::string(file.path), error.what());
         }
     }
+    for (Recipe& recipe : tables.recipes)
+        if (recipe.model) {
+            recipe.files = tables.shared.modelFiles;
+            recipe.copyFiles = tables.shared.modelCopyFiles;
+        }
     return tables;
 }
 
@@ -121,12 +145,35 @@ const Tables& tables() {
 bool ConfigRule::holds(const Config& config) const {
     if (present) return anyAlternative(key, [&](std::string_view k) { return config.has(k); });
     const auto value = config.text(key);
-    return value && std::any_of(is.begin(), is.end(), [&](const std::string& pattern) { return matchName(pattern, *value).has_value(); });
+    const auto fits = [&](const std::string& pattern) { return matchName(pattern, *value).has_value(); };
+    return value && (is.empty() ? std::none_of(isNot.begin(), isNot.end(), fits) : std::any_of(is.begin(), is.end(), fits));
 }
 
 int Recipe::certainty() const {
     if (!when.empty()) return 2;
     return allTensors.empty() && anyTensor.empty() ? 0 : 1;
+}
+
+bool Recipe::requiredNamesFit(const std::vector<std::string_view>& names) const {
+    bool some = false;
+    for (const TensorRule& rule : tensors) {
+        if (!rule.required) continue;
+        some = true;
+        if (std::none_of(names.begin(), names.end(), [&](std::string_view name) { return matchName(rule.name, withoutModelPrefixes(name)).has_value(); })) return false;
+    }
+    return some;
+}
+
+std::string_view withoutModelPrefixes(std::string_view name) {
+    for (bool cut = true; cut;) {
+        cut = false;
+        for (const std::string& prefix : sharedRules().modelPrefixes)
+            if (name.starts_with(prefix)) {
+                name.remove_prefix(prefix.size());
+                cut = true;
+            }
+    }
+    return name;
 }
 
 const std::vector<Recipe>& recipes() { return tables().recipes; }

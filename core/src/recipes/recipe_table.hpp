@@ -33,7 +33,8 @@ struct TensorRule {
 struct ConfigRule {
     std::string key;                  // alternatives with '|'
     std::vector<std::string> is;      // holds where the value is one of these; "{any}" and the other placeholders allowed
-    bool present = false;             // holds where the key is there
+    std::vector<std::string> isNot;   // or where it is there and none of these
+    bool present = false;             // or where the key is there
     std::string why;
     bool holds(const Config& config) const;
 };
@@ -56,6 +57,8 @@ struct Recipe {
     // What it says.
     std::string refuse;               // the sentence, for kinds that are recognised in order to be refused
     std::vector<ConfigRule> refuseWhen, permutationOnly;
+    std::vector<std::string> refusePaths;   // parts of a path that say that it is not residual, where the file itself does not
+    std::string alwaysPermutationOnly;   // the reason, for kinds where signs never are a symmetry
     std::vector<std::pair<std::string, std::vector<std::string>>> known;  // key -> the values that this recipe knows
     std::vector<std::string> hooks;   // config keys that name the hook, each of which must be residual
     std::vector<std::pair<std::string, std::string>> sizes;   // symbol -> config keys
@@ -63,9 +66,14 @@ struct Recipe {
     bool metadata = true;             // the format's readers tolerate a metadata block that was not there before
     std::vector<std::string> recordIn;   // objects of the companion that may take the record of gauges; the first that is there ("" is the outermost)
     bool aboutParameters = false;     // its rules refer to a model's parameters through {module}
+    bool optimizer = false;           // its parameters may be numbers (optimizer_names.hpp)
+    bool namedByFolder = false;       // rules know a tensor as "<folder>/<file>/<tensor>"
+    bool transposed = false;          // its weights are stored [in, out] (GPT-2)
     bool model = false;               // a family of checkpoints: its table is what such recipes look parameters up in, its names lose the model prefixes
     std::vector<TensorRule> tensors;
 
+    // Rules that every object of the kind must use, by name alone: how a family is told where there is no configuration.
+    bool requiredNamesFit(const std::vector<std::string_view>& names) const;
     // 2: recognised by its configuration, 1: by tensor names, 0: a fallback.
     int certainty() const;
 };
@@ -77,7 +85,11 @@ struct SharedRules {
     std::vector<std::pair<std::string, std::string>> quantised;    // tensor name pattern -> what it is
     std::vector<std::string> tensorFileEndings;                    // files that hold tensors, by name
     std::vector<std::string> modelPrefixes;                        // "model.", "base_model.model.": wrappers around a model's own names
+    std::vector<std::string> modelFiles, modelCopyFiles;            // files and copyFiles of every model family
 };
+
+// "model.language_model.layers.0.x" -> "layers.0.x": the wrappers around a model's own names, cut as often as they occur.
+std::string_view withoutModelPrefixes(std::string_view name);
 
 // Parsed once. Throws Error(internal) where a compiled-in recipe is wrong; a test reads them all.
 const std::vector<Recipe>& recipes();

@@ -1,6 +1,7 @@
 #include "transport/apply_recipe.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
 #include "recipes/name_pattern.hpp"
@@ -13,37 +14,24 @@ std::string place(const Member& member, const std::string& tensor) {
     return tensor.empty() ? member.file.source->name() : member.file.source->name() + ": " + tensor;
 }
 
-// "model.language_model.layers.0.x" -> "layers.0.x": the wrappers around a model's own names, cut as often as they occur.
-std::string_view withoutPrefixes(std::string_view name) {
-    for (bool cut = true; cut;) {
-        cut = false;
-        for (const std::string& prefix : sharedRules().modelPrefixes)
-            if (name.starts_with(prefix)) {
-                name.remove_prefix(prefix.size());
-                cut = true;
-            }
-    }
-    return name;
-}
-
 bool isSymbol(const std::string& word) { return word == "odd" || word == "even" || word == "d" || (word[0] >= 'A' && word[0] <= 'Z'); }
 std::string symbolOf(const std::string& word) { return word == "odd" || word == "even" ? "d" : word; }
 
 // The shape's words, one for each axis: "..." is spread, and "in" and "out" are looked up in the parameter's own rule.
 // Nothing where the number of axes does not fit.
-std::vector<std::string> wordsFor(const TensorRule& rule, std::string_view module, std::size_t axes, const std::string& where) {
+std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::string_view module, std::size_t axes, const std::string& where) {
     std::vector<std::string> words = rule.shape;
     if (!words.empty() && words[0] == "...") {
         words.erase(words.begin());
-        if (words.size() > axes) return {};
+        if (words.size() > axes) return std::nullopt;
         words.insert(words.begin(), axes - words.size(), "*");
     }
-    if (words.size() != axes) return {};
+    if (words.size() != axes) return std::nullopt;
     for (std::string& word : words) {
         if (word != "in" && word != "out" && word != "in:even" && word != "out:even") continue;
-        const TensorRule* parameter = parameterRule(std::string(module) + ".weight", 2);
-        if (!parameter) throw Error(ErrorCode::unknownTensor, where, "is about '" + std::string(module) + "', a module that no model family of regauge has");
-        const std::string& axis = word.starts_with("in") ? parameter->shape.back() : parameter->shape.front();
+        const Parameter parameter = parameterRule(std::string(module) + ".weight", 2);
+        if (!parameter.rule) throw Error(ErrorCode::unknownTensor, where, "is about '" + std::string(module) + "', a module that no model family of regauge has");
+        const std::string& axis = word.starts_with("in") != parameter.transposed ? parameter.rule->shape.back() : parameter.rule->shape.front();
         word = axis != "odd" ? "*" : word.ends_with(":even") ? "even" : "odd";
     }
     return words;
@@ -57,7 +45,8 @@ public:
             if (const auto value = config.number(keys)) configured_.emplace_back(symbol, keys, *value);
     }
 
-    void tensor(const Member& member, const StoredTensor& stored) {
+    void tensor(const Member& member, std::size_t index) {
+        const StoredTensor& stored = member.file.tensors[index];
         const TensorInfo& info = stored.info;
         const std::string where = place(member, info.name);
         if (!stored.quantized.empty())
@@ -65,20 +54,19 @@ public:
         for (const auto& [pattern, what] : sharedRules().quantised)
             if (matchName(pattern, info.name))
                 throw Error(ErrorCode::unsupported, where, "is " + what + ", whose blocks run along the residual axis; dequantize the model first (save it in float) and move that");
-        const std::string_view name = recipe_.model || recipe_.aboutParameters ? withoutPrefixes(info.name) : std::string_view(info.name);
+        const std::string_view name = recipe_.model || recipe_.aboutParameters ? withoutModelPrefixes(member.names[index]) : std::string_view(member.names[index]);
         const TensorRule* nearest = nullptr;
         for (std::size_t i = 0; i < recipe_.tensors.size(); ++i) {
             const TensorRule& rule = recipe_.tensors[i];
             const auto module = matchName(rule.name, name);
             if (!module) continue;
             const auto words = rule.like.empty() ? wordsFor(rule, *module, info.shape.size(), where) : likeWords(rule, *module, info);
-            if (words.empty() && !info.shape.empty()) {
-                nearest = &rule;
+            if (!words) {
+                if (rule.like.empty()) nearest = &rule;
                 continue;
             }
             used_[i] = true;
-            ++applied_.rulesUsed;
-            applied_.moves.push_back({info, movesOf(words, info, where), rule.why});
+            applied_.moves.push_back({info, movesOf(*words, info, where), rule.why + (member.parameters.empty() ? "" : ": " + member.parameters[index])});
             return;
         }
         if (nearest) throw Error(ErrorCode::shapeMismatch, where, "has shape " + toString(info.shape) + "; " + recipe_.title + " has " + shapeText(*nearest) + " there");
@@ -109,10 +97,11 @@ private:
     }
 
     // As the parameter itself, or as it without signs (second moments).
-    static std::vector<std::string> likeWords(const TensorRule& rule, std::string_view module, const TensorInfo& info) {
-        const TensorRule* parameter = parameterRule(module, info.shape.size());
-        if (!parameter) return {};
-        std::vector<std::string> words = parameter->shape;
+    // Nothing where no model family knows the parameter.
+    static std::optional<std::vector<std::string>> likeWords(const TensorRule& rule, std::string_view module, const TensorInfo& info) {
+        const Parameter parameter = parameterRule(module, info.shape.size());
+        if (!parameter.rule) return std::nullopt;
+        std::vector<std::string> words = parameter.rule->shape;
         if (rule.like == "even") std::replace(words.begin(), words.end(), std::string("odd"), std::string("even"));
         return words;
     }
@@ -156,22 +145,22 @@ std::uint64_t Sizes::of(const std::string& symbol) const {
 Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d) {
     Application application(recipe, config, d);
     for (const Member& member : members)
-        for (const StoredTensor& stored : member.file.tensors) application.tensor(member, stored);
+        for (std::size_t i = 0; i < member.file.tensors.size(); ++i) application.tensor(member, i);
     return application.finish(members.front().file.source->name());
 }
 
-const TensorRule* parameterRule(std::string_view name, std::size_t axes) {
-    const TensorRule* found = nullptr;
-    const std::string_view own = withoutPrefixes(name);
+Parameter parameterRule(std::string_view name, std::size_t axes) {
+    Parameter found;
+    const std::string_view own = withoutModelPrefixes(name);
+    const auto moved = [](const std::string& word) { return word == "odd" || word == "even" ? word : std::string("*"); };
     for (const Recipe& recipe : recipes()) {
         if (!recipe.model) continue;
         for (const TensorRule& rule : recipe.tensors) {
             if (rule.shape.size() != axes || !matchName(rule.name, own)) continue;
-            const auto moved = [](const std::string& word) { return word == "odd" || word == "even" ? word : std::string("*"); };
-            if (found && !std::equal(found->shape.begin(), found->shape.end(), rule.shape.begin(),
-                                     [&](const auto& a, const auto& b) { return moved(a) == moved(b); }))
+            if (found.rule && !std::equal(found.rule->shape.begin(), found.rule->shape.end(), rule.shape.begin(),
+                                          [&](const auto& a, const auto& b) { return moved(a) == moved(b); }))
                 throw Error(ErrorCode::ambiguous, std::string(name), "moves differently in different model families");
-            found = &rule;
+            found = {&rule, recipe.transposed};
             break;
         }
     }

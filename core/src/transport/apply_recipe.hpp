@@ -22,7 +22,6 @@ struct Applied {
     std::vector<TensorMove> moves;
     std::vector<std::string> unknown;
     Sizes sizes;
-    std::size_t rulesUsed = 0;   // tensors that a rule named
 };
 
 // Every tensor of the members by the recipe's rules. Tensors that no rule names are in `unknown` and, without moves, in `moves`.
@@ -30,8 +29,12 @@ struct Applied {
 // Throws Error: dimensionMismatch (an axis that must be d), shapeMismatch, malformed (a required tensor is not there), unsupported (quantised).
 Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d);
 
-// How the parameter `name` of a model moves, by the tables of all model families: the words of its shape.
-// Nothing where no family knows it. Throws Error(ambiguous) where families disagree.
-const TensorRule* parameterRule(std::string_view name, std::size_t axes);
+// How a model's parameter moves.
+struct Parameter {
+    const TensorRule* rule = nullptr;  // nullptr where no family knows it
+    bool transposed = false;           // stored [in, out]
+};
+// By the tables of all model families. Throws Error(ambiguous) where they disagree.
+Parameter parameterRule(std::string_view name, std::size_t axes);
 
 }  // namespace regauge

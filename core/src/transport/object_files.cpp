@@ -38,7 +38,7 @@ std::vector<Member> tensorFilesOf(const ObjectPath& object, const Recipe& recipe
                 if (std::find(found.begin(), found.end(), name) == found.end()) found.push_back(name);
         std::vector<Member> members;
         for (std::size_t i = 0; i < found.size(); ++i)
-            members.push_back({found[i], i < opened.size() ? std::move(opened[i]) : openTensorFile(object.open(found[i]))});
+            members.push_back({found[i], i < opened.size() ? std::move(opened[i]) : openTensorFile(object.open(found[i])), {}, {}});
         return members;
     }
     return {};
@@ -74,13 +74,27 @@ const Config& ObjectPath::config(const std::string& name) const {
     return configs_.emplace(name, has(name) ? Config::read(*open(name)) : Config()).first->second;
 }
 
+namespace {
+
+void nameTensors(std::vector<Member>& members, const std::string& folder, bool byFolder) {
+    for (Member& member : members) {
+        member.names.clear();
+        for (const StoredTensor& tensor : member.file.tensors)
+            member.names.push_back(byFolder ? fileNameOf(folder) + "/" + member.name + "/" + tensor.info.name : tensor.info.name);
+    }
+}
+
+}  // namespace
+
 Members membersOf(const ObjectPath& object, const Recipe& recipe) {
     Members result;
     if (!object.isFolder()) {
-        result.members.push_back({"", openTensorFile(object.open(object.names().front()))});
+        result.members.push_back({"", openTensorFile(object.open(object.names().front())), {}, {}});
+        nameTensors(result.members, "", false);
         return result;
     }
     result.members = tensorFilesOf(object, recipe);
+    nameTensors(result.members, object.path(), recipe.namedByFolder);
     for (const std::string& name : object.names()) {
         if (std::any_of(result.members.begin(), result.members.end(), [&](const Member& member) { return member.name == name; })) continue;
         const bool copied = std::any_of(recipe.copyFiles.begin(), recipe.copyFiles.end(), [&](const auto& p) { return matchName(p, name); });

@@ -4,16 +4,15 @@
 #include "recipes/name_pattern.hpp"
 #include "regauge/error.hpp"
 #include "transport/apply_recipe.hpp"
+#include "transport/optimizer_names.hpp"
 #include "transport/planned_object.hpp"
 
 namespace regauge {
 namespace {
 
 bool anyFits(const std::string& pattern, const std::vector<Member>& members) {
-    for (const Member& member : members)
-        for (const StoredTensor& tensor : member.file.tensors)
-            if (matchName(pattern, tensor.info.name)) return true;
-    return false;
+    const auto fits = [&](const std::string& name) { return matchName(pattern, name).has_value(); };
+    return std::any_of(members.begin(), members.end(), [&](const Member& member) { return std::any_of(member.names.begin(), member.names.end(), fits); });
 }
 
 std::size_t tensorCount(const std::vector<Member>& members) {
@@ -23,9 +22,16 @@ std::size_t tensorCount(const std::vector<Member>& members) {
 }
 
 bool configFits(const Recipe& recipe, const ObjectPath& object) {
-    if (recipe.when.empty()) return true;
     const Config& config = object.config(recipe.config);
     return std::all_of(recipe.when.begin(), recipe.when.end(), [&](const ConfigRule& rule) { return rule.holds(config); });
+}
+
+// How sure it is that the object is of this recipe, before any shape is looked at: Recipe::certainty(), or nothing.
+std::optional<int> certaintyOf(const Recipe& recipe, const ObjectPath& object) {
+    if (configFits(recipe, object)) return recipe.certainty();
+    // A checkpoint without its config.json is told by its names.
+    if (recipe.model && recipe.refuse.empty() && !object.has(recipe.config)) return 1;
+    return std::nullopt;
 }
 
 bool tensorsFit(const Recipe& recipe, const std::vector<Member>& members) {
@@ -33,12 +39,21 @@ bool tensorsFit(const Recipe& recipe, const std::vector<Member>& members) {
     if (members.empty()) return false;
     if (recipe.single && tensorCount(members) != 1) return false;
     if (!recipe.formats.empty() && std::find(recipe.formats.begin(), recipe.formats.end(), name(members.front().file.format)) == recipe.formats.end()) return false;
+    if (recipe.model) {
+        std::vector<std::string_view> names;
+        for (const Member& member : members)
+            names.insert(names.end(), member.names.begin(), member.names.end());
+        // A table that is there to be refused has no names of its own: any transformer's will do.
+        return recipe.refuse.empty() ? recipe.requiredNamesFit(names) : std::any_of(names.begin(), names.end(), [](std::string_view name) {
+            return matchName("{any}.{l}.{any}.weight", name).has_value();
+        });
+    }
     if (!recipe.anyTensor.empty() && std::none_of(recipe.anyTensor.begin(), recipe.anyTensor.end(), fits)) return false;
     return std::all_of(recipe.allTensors.begin(), recipe.allTensors.end(), fits);
 }
 
 // "hook blocks.1.hook_resid_post" and its like, joined; parts whose keys are not there are left out.
-std::string describe(const Recipe& recipe, const Config& config, const Applied& applied, const Members& files) {
+std::string describe(const Recipe& recipe, const Config& config, const Applied& applied) {
     std::string text = recipe.title;
     for (std::string part : recipe.describe) {
         const std::size_t open = part.find('{'), close = part.find('}', open);
@@ -47,10 +62,12 @@ std::string describe(const Recipe& recipe, const Config& config, const Applied& 
         const auto value = size ? std::optional(std::to_string(size)) : config.text(key);
         if (value) text += ", " + part.replace(open, close - open + 1, *value);
     }
-    if (!files.left.empty()) {
-        text += "; left out, being no part of it: ";
-        for (const std::string& file : files.left) text += (&file == &files.left.front() ? "" : ", ") + file;
-    }
+    return text;
+}
+
+std::string leftOut(const Members& files) {
+    std::string text;
+    for (const std::string& file : files.left) text += (text.empty() ? "; left out, being no part of it: " : ", ") + file;
     return text;
 }
 
@@ -68,6 +85,9 @@ void checkHook(const std::string& hook, const std::string& where, bool insist) {
 
 // What the recipe's configuration forbids. Throws Error(unsupported).
 void checkConfig(const Recipe& recipe, const Config& config, const std::string& where, const TransportOptions& options) {
+    for (const std::string& part : recipe.refusePaths)
+        if (where.find(part) != std::string::npos)
+            throw Error(ErrorCode::unsupported, where, "lies in '" + part + "': attention SAEs of this publisher read attn.hook_z, head space, not residual coordinates, whatever the width");
     if (!recipe.refuse.empty()) throw Error(ErrorCode::unsupported, where, recipe.refuse);
     for (const ConfigRule& rule : recipe.refuseWhen)
         if (rule.holds(config)) throw Error(ErrorCode::unsupported, where, recipe.config + " has " + rule.key + (rule.present ? "" : " = " + *config.text(rule.key)) + ": " + rule.why);
@@ -78,6 +98,15 @@ void checkConfig(const Recipe& recipe, const Config& config, const std::string& 
     }
     for (const std::string& key : recipe.hooks)
         if (const auto hook = config.text(key)) checkHook(*hook, where, options.copyUnknown);
+}
+
+std::optional<Error> forbiddenBy(const Recipe& recipe, const ObjectPath& object, const TransportOptions& options) {
+    try {
+        checkConfig(recipe, object.config(recipe.config), object.path(), options);
+    } catch (const Error& error) {
+        return error;
+    }
+    return std::nullopt;
 }
 
 struct Candidate {
@@ -95,12 +124,13 @@ std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOp
     for (const Recipe& recipe : recipes()) {
         if (options.kind && recipe.kind != *options.kind) continue;
         known = true;
-        if (!options.kind && (recipe.certainty() < certainty || !configFits(recipe, object))) continue;
+        const std::optional<int> sure = options.kind ? 2 : certaintyOf(recipe, object);
+        if (!sure || *sure < certainty) continue;
         Members files = object.isFolder() ? membersOf(object, recipe) : single;
         if (options.kind ? files.members.empty() : !tensorsFit(recipe, files.members)) continue;
-        if (!options.kind && recipe.certainty() > certainty) {
+        if (*sure > certainty) {
             found.clear();
-            certainty = recipe.certainty();
+            certainty = *sure;
         }
         found.push_back({&recipe, std::move(files)});
     }
@@ -123,13 +153,17 @@ bool sameMoves(const Plan& a, const Plan& b) {
 PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t d) {
     const Recipe& recipe = *candidate.recipe;
     const Config& config = object.config(recipe.config);
+    if (recipe.optimizer)
+        for (Member& member : candidate.files.members) nameParameters(member, object);
     Applied applied = applyRecipe(recipe, candidate.files.members, config, d);
     PlannedObject result;
     result.plan.kind = recipe.kind;
-    result.plan.description = describe(recipe, config, applied, candidate.files);
+    result.plan.description = describe(recipe, config, applied);
     result.plan.d = static_cast<std::size_t>(applied.sizes.of("d"));
     result.plan.moves = std::move(applied.moves);
     result.plan.unknown = std::move(applied.unknown);
+    result.plan.permutationOnly = !recipe.alwaysPermutationOnly.empty();
+    result.plan.permutationOnlyReason = recipe.alwaysPermutationOnly;
     for (const ConfigRule& rule : recipe.permutationOnly)
         if (rule.holds(config)) {
             result.plan.permutationOnly = true;
@@ -138,6 +172,27 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
     result.recipe = &recipe;
     result.files = std::move(candidate.files);
     return result;
+}
+
+// A training checkpoint's optimizer state goes along with its model; one that is not understood stays behind, and the description says so.
+void addOptimizer(PlannedObject& model, const ObjectPath& object, const TransportOptions& options) {
+    for (const char* name : {"optimizer.pt", "optimizer.bin"}) {
+        const auto at = std::find(model.files.left.begin(), model.files.left.end(), name);
+        if (at == model.files.left.end()) continue;
+        try {
+            TransportOptions asOptimizer = options;
+            asOptimizer.kind = "optimizer";
+            PlannedObject state = planObject(ObjectPath(object.files(), object.pathOf(name)), asOptimizer, model.plan.d);
+            state.files.members.front().name = name;
+            model.files.members.push_back(std::move(state.files.members.front()));
+            model.plan.moves.insert(model.plan.moves.end(), state.plan.moves.begin(), state.plan.moves.end());
+            model.plan.unknown.insert(model.plan.unknown.end(), state.plan.unknown.begin(), state.plan.unknown.end());
+            model.files.left.erase(at);
+            model.plan.description += "; with its optimizer state";
+        } catch (const Error& error) {
+            model.plan.description += "; " + std::string(error.what());
+        }
+    }
 }
 
 // Nothing recognises it: shown by inspect, refused by transport.
@@ -171,12 +226,13 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
     std::vector<PlannedObject> plans;
     std::optional<Error> misfit;
     for (Candidate& candidate : candidates) {
-        checkConfig(*candidate.recipe, object.config(candidate.recipe->config), object.path(), options);
+        // Another reading may fit; where none does, the first refusal says why.
         try {
+            const std::optional<Error> forbidden = forbiddenBy(*candidate.recipe, object, options);
+            if (forbidden && candidates.size() == 1) throw *forbidden;
             plans.push_back(planned(std::move(candidate), object, d));
+            plans.back().forbidden = forbidden;
         } catch (const Error& error) {
-            // Another reading may fit; where none does, the first misfit says why.
-            if (candidates.size() == 1) throw;
             if (!misfit) misfit = error;
         }
     }
@@ -190,6 +246,9 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
             throw Error(ErrorCode::ambiguous, object.path(),
                         "could be " + plans.front().recipe->title + " (--kind " + plans.front().plan.kind + ") or " + other.recipe->title + " (--kind " + other.plan.kind +
                             "), whose axes differ; say which");
+    if (plans.front().forbidden) throw *plans.front().forbidden;
+    if (plans.front().recipe->model && object.isFolder()) addOptimizer(plans.front(), object, options);
+    plans.front().plan.description += leftOut(plans.front().files);
     return std::move(plans.front());
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "recipes/recipe_table.hpp"
+#include "regauge/error.hpp"
 #include "regauge/transport.hpp"
 #include "transport/object_files.hpp"
 
@@ -14,6 +16,7 @@ struct PlannedObject {
     Plan plan;                       // plan.moves: the members' tensors in order, one after the other
     const Recipe* recipe = nullptr;
     Members files;
+    std::optional<Error> forbidden;  // what its configuration forbids, until it is known that this reading is the one
 };
 
 // Recognises the object and applies the recipe that fits. d: the gauge's width, or 0.
