@@ -3,14 +3,15 @@ file(GLOB REGAUGE_TEST_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/cp
 if(NOT REGAUGE_TEST_SOURCES)
   return()
 endif()
-add_executable(regauge_tests ${REGAUGE_TEST_SOURCES})
+add_executable(regauge_tests ${REGAUGE_TEST_SOURCES}
+  "${PROJECT_SOURCE_DIR}/native/native_files.cpp")  # the tests work on real files; Node lends them to the wasm build
 target_link_libraries(regauge_tests PRIVATE regauge_core
   Catch2::Catch2WithMain Eigen3::Eigen nlohmann_json::nlohmann_json)
 if(REGAUGE_BUILD_COMMAND)
   target_link_libraries(regauge_tests PRIVATE regauge_command)
 endif()
 target_include_directories(regauge_tests PRIVATE
-  "${PROJECT_SOURCE_DIR}/core/src" "${PROJECT_SOURCE_DIR}/tests/cpp")  # kernels are tested beside their references
+  "${PROJECT_SOURCE_DIR}/core/src" "${PROJECT_SOURCE_DIR}/native" "${PROJECT_SOURCE_DIR}/tests/cpp")  # kernels are tested beside their references
 target_compile_definitions(regauge_tests PRIVATE
   REGAUGE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests"
   REGAUGE_ISAS_${REGAUGE_ISA_FAMILY}=1)

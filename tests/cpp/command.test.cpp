@@ -1,0 +1,187 @@
+#include "regauge/command.hpp"
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "native_files.hpp"
+
+using namespace regauge;
+using Catch::Matchers::ContainsSubstring;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string sample = std::string(REGAUGE_TEST_DATA) + "/../examples/shakespeare-d128/";
+
+struct Ran {
+    int status;
+    std::string out, err;
+    nlohmann::json json() const { return nlohmann::json::parse(out); }
+};
+
+Ran run(const std::vector<std::string>& args) {
+    NativeFiles files;
+    Ran ran{};
+    Host host{.files = files, .out = [&](std::string_view text) { ran.out += text; }, .err = [&](std::string_view text) { ran.err += text; }};
+    ran.status = runCommand(args, host);
+    return ran;
+}
+
+// A folder of its own that goes away again.
+class Scratch {
+public:
+    Scratch() : path_(fs::temp_directory_path() / ("regauge-test-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
+        fs::remove_all(path_);
+        fs::create_directories(path_);
+    }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    ~Scratch() { fs::remove_all(path_); }
+    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+    std::size_t entries() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator())); }
+
+private:
+    fs::path path_;
+};
+
+std::string bytesOf(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+// The planted truth of the sample as a gauge file.
+std::string plantedTruth(const Scratch& scratch, const std::string& model) {
+    const auto truth = nlohmann::json::parse(bytesOf(sample + "truth.json"))["gauges"][model];
+    const nlohmann::json gauge{{"format", "regauge-gauge"}, {"version", 1}, {"d", 128}, {"group", "signed"}, {"perm", truth["perm"]}, {"sign", truth["sign"]}};
+    write(scratch / (model + "-truth.json"), gauge.dump());
+    return scratch / (model + "-truth.json");
+}
+
+}  // namespace
+
+TEST_CASE("aligning the sample recovers every planted channel and sign, for both targets") {
+    const Scratch scratch;
+    for (const std::string target : {"target", "other_run"}) {
+        const Ran aligned = run({"align", sample + "source/evidence.safetensors", sample + target + "/evidence.safetensors", "-o", scratch / (target + ".json"), "--json"});
+        CHECK(aligned.status == 0);
+        CHECK(aligned.json()["verdict"] == "aligned");
+        CHECK(aligned.json()["d"] == 128);
+        const Ran compared = run({"compare", scratch / (target + ".json"), plantedTruth(scratch, target), "--json"});
+        CHECK(compared.status == 0);
+        CHECK(compared.json()["permutation"] == 1.0);
+        CHECK(compared.json()["sign"] == 1.0);
+        CHECK(compared.json()["both"] == 1.0);
+    }
+}
+
+TEST_CASE("the permutation-only baseline recovers the fraction of positive signs, as the theory says") {
+    const Scratch scratch;
+    for (const auto& [target, positive] : {std::pair<std::string, double>{"target", 0.414}, {"other_run", 0.555}}) {
+        run({"align", sample + "source/evidence.safetensors", sample + target + "/evidence.safetensors", "--group", "permutation", "-o", scratch / (target + ".json"), "--quiet"});
+        const Ran compared = run({"compare", scratch / (target + ".json"), plantedTruth(scratch, target), "--json"});
+        CHECK(compared.status == 1);
+        const double permutation = compared.json()["permutation"];
+        CHECK(permutation >= positive - 0.02);
+        CHECK(permutation <= positive + 0.02);
+    }
+}
+
+TEST_CASE("an object moved there and back is the same to the byte") {
+    const Scratch scratch;
+    const std::string gauge = plantedTruth(scratch, "target"), back = scratch / "back.json";
+    CHECK(run({"invert", gauge, "-o", back}).status == 0);
+    for (const std::string object : {"steering_resid2.npy", "evidence.safetensors"}) {
+        CHECK(run({"transport", sample + "source/" + object, "--gauge", gauge, "-o", scratch / ("moved-" + object)}).status == 0);
+        CHECK(run({"transport", scratch / ("moved-" + object), "--gauge", back, "-o", scratch / object}).status == 0);
+        CHECK(bytesOf(scratch / object) == bytesOf(sample + "source/" + object));
+        CHECK(bytesOf(scratch / ("moved-" + object)) != bytesOf(sample + "source/" + object));
+    }
+    CHECK(run({"transport", sample + "source/sae_resid2", "--gauge", gauge, "-o", scratch / "sae-moved"}).status == 0);
+    CHECK(run({"transport", scratch / "sae-moved", "--gauge", back, "-o", scratch / "sae"}).status == 0);
+    for (const std::string member : {"cfg.json", "sae_weights.safetensors"})
+        CHECK(bytesOf(scratch / ("sae/" + member)) == bytesOf(sample + "source/sae_resid2/" + member));
+}
+
+TEST_CASE("composing a gauge with its inverse gives the identity") {
+    const Scratch scratch;
+    const std::string gauge = plantedTruth(scratch, "target");
+    CHECK(run({"invert", gauge, "-o", scratch / "back.json", "--quiet"}).status == 0);
+    CHECK(run({"compose", gauge, scratch / "back.json", "-o", scratch / "none.json", "--quiet"}).status == 0);
+    const Ran shown = run({"show", scratch / "none.json", "--json"});
+    CHECK(shown.status == 0);
+    CHECK(shown.json()["identity"] == true);
+}
+
+TEST_CASE("bad input is refused with one line and exit status 2, and leaves nothing behind") {
+    const Scratch scratch;
+    const std::string source = sample + "source/evidence.safetensors", target = sample + "target/evidence.safetensors", gauge = plantedTruth(scratch, "target");
+    write(scratch / "cut.safetensors", bytesOf(source).substr(0, 100));
+    write(scratch / "short.safetensors", bytesOf(source).substr(0, 200000));
+    write(scratch / "taken.json", "taken");
+    write(scratch / "bad.json", R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[0,0],"sign":[1,1]})");
+    write(scratch / "narrow.json", R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[0,1],"sign":[1,1]})");
+    const std::size_t before = scratch.entries();
+    const std::string out = scratch / "out";
+    struct Case {
+        std::vector<std::string> args;
+        std::string says;
+    };
+    const std::vector<Case> cases{
+        {{}, "--help"},
+        {{"frobnicate"}, "--help"},
+        {{"align", source}, "--help"},
+        {{"align", source, target, "--group", "rotation"}, "--group"},
+        {{"align", source, scratch / "missing.safetensors", "-o", out}, "missing.safetensors"},
+        {{"align", source, scratch / "cut.safetensors", "-o", out}, "cut.safetensors"},
+        {{"align", source, scratch / "short.safetensors", "-o", out}, "short.safetensors"},
+        {{"align", source, target, "--site", "resid.9", "-o", out}, "resid.9"},
+        {{"align", source, target, "-o", scratch / "taken.json"}, "--force"},
+        {{"align", source, target, "-o", scratch / "no/such/folder.json"}, "folder"},
+        {{"show", scratch / "cut.safetensors"}, "gauge"},
+        {{"show", scratch / "bad.json"}, "twice"},
+        {{"compare", gauge, scratch / "narrow.json"}, "128"},
+        {{"transport", sample + "source/steering_resid2.npy", "--gauge", scratch / "narrow.json", "-o", out}, "128"},
+        {{"transport", sample + "source/steering_resid2.npy", "--gauge", gauge}, "-o"},
+        {{"transport", scratch / "missing.npy", "--gauge", gauge, "-o", out}, "missing.npy"},
+    };
+    for (const Case& entry : cases) {
+        INFO((entry.args.empty() ? "no arguments" : entry.args[0] + " ... " + entry.args.back()));
+        const Ran ran = run(entry.args);
+        CHECK(ran.status == 2);
+        CHECK(ran.out.empty());
+        CHECK_THAT(ran.err, ContainsSubstring(entry.says));
+        CHECK(std::ranges::count(ran.err, '\n') == 1);
+        CHECK(scratch.entries() == before);
+    }
+    CHECK(bytesOf(scratch / "taken.json") == "taken");
+}
+
+TEST_CASE("every subcommand has help with an example") {
+    for (const std::string command : {"inspect", "align", "show", "compose", "invert", "compare", "transport", "verify", "activations"}) {
+        const Ran ran = run({command, "--help"});
+        CHECK(ran.status == 0);
+        CHECK_THAT(ran.out, ContainsSubstring("Example:\n  regauge " + command));
+        CHECK_THAT(ran.out, ContainsSubstring("--json"));
+        CHECK_THAT(ran.out, ContainsSubstring("--quiet"));
+        CHECK(ran.err.empty());
+    }
+    CHECK(run({"--help"}).status == 0);
+    CHECK_THAT(run({"--version"}).out, ContainsSubstring("regauge "));
+}
+
+TEST_CASE("cancelling stops the work and leaves nothing behind") {
+    const Scratch scratch;
+    NativeFiles files;
+    std::string err;
+    Host host{.files = files, .out = [](std::string_view) {}, .err = [&](std::string_view text) { err += text; }, .cancelled = [] { return true; }};
+    const int status = runCommand({"align", sample + "source/evidence.safetensors", sample + "target/evidence.safetensors", "-o", scratch / "g.json"}, host);
+    CHECK(status == 130);
+    CHECK_THAT(err, ContainsSubstring("cancelled"));
+    CHECK(scratch.entries() == 0);
+}

@@ -1,0 +1,96 @@
+#include "regauge/io/gauge_json.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include "regauge/error.hpp"
+
+using namespace regauge;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+// The refusal of a text, as "code: message"; "accepted" where there is none.
+std::string refusal(const std::string& text) {
+    try {
+        parseGauge(text, "g.json");
+    } catch (const Error& error) {
+        return std::string(name(error.code())) + " " + error.what();
+    }
+    return "accepted";
+}
+
+const std::string handWritten = R"({"format":"regauge-gauge","version":1,"d":3,"group":"signed","perm":[2,0,1],"sign":[1,-1,1]})";
+
+std::string with(const std::string& from, const std::string& to) {
+    std::string text = handWritten;
+    return text.replace(text.find(from), from.size(), to);
+}
+
+}  // namespace
+
+TEST_CASE("a hand-written gauge with only the required keys is accepted") {
+    const Alignment alignment = parseGauge(handWritten, "g.json");
+    CHECK(alignment.gauge == Gauge({2, 0, 1}, {1, -1, 1}));
+    CHECK(alignment.group == Group::signedPermutation);
+    CHECK(alignment.verdict == Verdict::aligned);
+}
+
+TEST_CASE("a written gauge reads back, and writes the same bytes again") {
+    Alignment alignment = parseGauge(handWritten, "g.json");
+    alignment.score = {0.5, 0.25, 1};
+    alignment.margin = {0.125, 0, 0.5};
+    alignment.sure = {1, 0, 1};
+    alignment.verdict = Verdict::partial;
+    alignment.estimate = 0.75;
+    alignment.source = {"a/evidence.safetensors", "00ff"};
+    alignment.target = {"b", ""};
+    alignment.statistic = "whitened";
+    alignment.rows = 1024;
+    alignment.sites.push_back({"resid.2", "whitened", 1024, 3, 0.5, 0.75, 0.8, 1, Gauge::identity(0)});
+    const std::string text = toJson(alignment);
+    const Alignment again = parseGauge(text, "g.json");
+    CHECK(again.gauge == alignment.gauge);
+    CHECK(again.score == alignment.score);
+    CHECK(again.verdict == Verdict::partial);
+    CHECK(again.sites.size() == 1);
+    CHECK(toJson(again) == text);
+    CHECK_THAT(text, ContainsSubstring("\"fingerprint\":\"" + alignment.gauge.fingerprint() + "\""));
+}
+
+TEST_CASE("what is not a gauge file is refused with what to do") {
+    CHECK_THAT(refusal("not json"), ContainsSubstring("malformed"));
+    CHECK_THAT(refusal(""), ContainsSubstring("malformed"));
+    CHECK_THAT(refusal("[1,2]"), ContainsSubstring("not a gauge file"));
+    CHECK_THAT(refusal(with("regauge-gauge", "other")), ContainsSubstring("not a gauge file"));
+    CHECK_THAT(refusal(with("\"version\":1", "\"version\":2")), ContainsSubstring("unsupported"));
+    CHECK_THAT(refusal(with("\"d\":3", "\"d\":4")), ContainsSubstring("d = 4"));
+    CHECK_THAT(refusal(with("\"d\":3", "\"d\":-3")), ContainsSubstring("malformed"));
+    CHECK_THAT(refusal(with("\"signed\"", "\"rotation\"")), ContainsSubstring("signed, permutation or layernorm"));
+    CHECK_THAT(refusal(with("[2,0,1]", "[2,0,0]")), ContainsSubstring("twice"));
+    CHECK_THAT(refusal(with("[2,0,1]", "[2,0,3]")), ContainsSubstring("\"perm\"[2] is 3"));
+    CHECK_THAT(refusal(with("[2,0,1]", "[2,0,1.5]")), ContainsSubstring("\"perm\"[2] is 1.5"));
+    CHECK_THAT(refusal(with("[2,0,1]", "[2,0,18446744073709551615]")), ContainsSubstring("invalidGauge"));
+    CHECK_THAT(refusal(with("[1,-1,1]", "[1,-1,2]")), ContainsSubstring("\"sign\"[2] is 2"));
+    CHECK_THAT(refusal(with("[1,-1,1]", "[1,-1]")), ContainsSubstring("invalidGauge"));
+    CHECK_THAT(refusal(with("\"sign\"", "\"signs\"")), ContainsSubstring("\"sign\""));
+    CHECK_THAT(refusal(with("\"d\":3", "\"d\":3,\"fingerprint\":\"00\"")), ContainsSubstring("changed after it was written"));
+    CHECK_THAT(refusal(with("\"d\":3", "\"d\":3,\"score\":[1,2]")), ContainsSubstring("malformed"));
+    CHECK(refusal(handWritten) == "accepted");
+}
+
+TEST_CASE("an inverted and a composed alignment keep each channel's score with its channel") {
+    Alignment first = parseGauge(handWritten, "g.json");
+    first.score = {0.1, 0.2, 0.3};
+    const Alignment back = inverse(first);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(first.score[i] == back.score[first.gauge.perm()[i]]);
+    CHECK(inverse(back).gauge == first.gauge);
+    CHECK(inverse(back).score == first.score);
+    Alignment weak = first;
+    weak.verdict = Verdict::partial;
+    weak.estimate = 0.5;
+    const Alignment composed = then(first, weak);
+    CHECK(composed.gauge == first.gauge.then(weak.gauge));
+    CHECK(composed.verdict == Verdict::partial);
+    CHECK(composed.estimate == 0.5);
+}

@@ -1,0 +1,114 @@
+#include "regauge/model.hpp"
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <cmath>
+#include <cstring>
+
+#include "native_files.hpp"
+#include "regauge/error.hpp"
+#include "regauge/io/tensor_file.hpp"
+
+using namespace regauge;
+
+namespace {
+
+const std::string sample = std::string(REGAUGE_TEST_DATA) + "/../examples/shakespeare-d128/";
+
+std::vector<float> readFloats(const Files& files, const std::string& path) {
+    const TensorFile file = openTensorFile(files.open(path));
+    std::vector<float> values(static_cast<std::size_t>(*elementCount(file.tensors[0].info.shape)));
+    tensorBytes(file, 0)->read(0, std::as_writable_bytes(std::span(values)));
+    return values;
+}
+
+ModelConfig parse(const std::string& json) { return parseModelConfig(json, "config.json"); }
+
+}  // namespace
+
+TEST_CASE("the reference pass gives the logits that PyTorch gave on the sample") {
+    const NativeFiles files;
+    const Model model = Model::load(files, sample + "source");
+    const auto sequences = readTokens(files, sample + "source/tokens.npy");
+    REQUIRE(sequences.size() == 16);
+    const std::vector<float> expected = readFloats(files, sample + "source/logits_first_sequence.npy");  // [64, 512], written by PyTorch
+    const std::vector<float> logits = model.logits(sequences[0]);
+    REQUIRE(logits.size() == expected.size());
+    float worst = 0;
+    for (std::size_t k = 0; k < logits.size(); ++k) worst = std::max(worst, std::fabs(logits[k] - expected[k]));
+    CHECK(worst < 1e-3F);
+    CHECK(worst >= 0);
+}
+
+TEST_CASE("a model computes the same function as itself, and not the same as another checkpoint") {
+    const NativeFiles files;
+    const Model source = Model::load(files, sample + "source"), other = Model::load(files, sample + "target");
+    auto sequences = readTokens(files, sample + "source/tokens.npy");
+    sequences.resize(1);
+    const FunctionDifference same = verify(source, source, sequences);
+    CHECK(same.maxLogitDifference == 0);
+    CHECK(same.maxKl == 0);
+    CHECK(same.topAgreement == 1);
+    const FunctionDifference different = verify(source, other, sequences);
+    CHECK(different.maxLogitDifference > 0.1);
+    CHECK(different.maxKl > 0);
+}
+
+TEST_CASE("a hook sees every place of the residual stream and may steer it") {
+    const NativeFiles files;
+    const Model model = Model::load(files, sample + "source");
+    const std::vector<std::int64_t> tokens{1, 2, 3, 4, 5};
+    std::vector<std::size_t> places;
+    const std::vector<float> plain = model.logits(tokens, [&](std::size_t place, std::span<float> residual) {
+        places.push_back(place);
+        CHECK(residual.size() == tokens.size() * model.config().d);
+    });
+    CHECK(places == std::vector<std::size_t>{0, 1, 2, 3, 4});
+    const std::vector<float> steered = model.logits(tokens, [](std::size_t place, std::span<float> residual) {
+        if (place == 2)
+            for (float& value : residual) value += 1.0F;
+    });
+    CHECK(plain != steered);
+}
+
+TEST_CASE("a token beyond the vocabulary is refused") {
+    const NativeFiles files;
+    const Model model = Model::load(files, sample + "source");
+    CHECK_THROWS_AS(model.logits(std::vector<std::int64_t>{0, 512}), Error);
+    CHECK_THROWS_AS(model.logits(std::vector<std::int64_t>{-1}), Error);
+}
+
+TEST_CASE("a config tells what sets a family apart") {
+    const std::string common = R"("hidden_size":64,"num_hidden_layers":4,"num_attention_heads":4,"num_key_value_heads":2,"intermediate_size":128,"vocab_size":100)";
+    const ModelConfig gemma2 = parse(R"({"model_type":"gemma2","head_dim":16,"sliding_window":8,"attn_logit_softcapping":50.0,"final_logit_softcapping":30.0,)" + common + "}");
+    CHECK(gemma2.gainOffset);
+    CHECK(gemma2.embeddingScale == 8);
+    CHECK(gemma2.window == std::vector<std::size_t>{8, 0, 8, 0});
+    CHECK(gemma2.tiedEmbeddings);
+    const ModelConfig olmo2 = parse(R"({"model_type":"olmo2",)" + common + "}");
+    CHECK_FALSE(olmo2.preNorms);
+    CHECK(olmo2.projectionNorms);
+    const ModelConfig llama3 = parse(R"({"model_type":"llama","rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192},)" + common + "}");
+    CHECK(llama3.rotary[0].inverseFrequency[0] == 1);
+    CHECK(llama3.headDim == 16);
+}
+
+TEST_CASE("what the reference pass does not compute is refused by name") {
+    const auto code = [](const std::string& json) {
+        try {
+            parse(json);
+        } catch (const Error& error) {
+            return name(error.code());
+        }
+        return std::string_view("accepted");
+    };
+    const std::string common = R"("hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":128,"vocab_size":100})";
+    CHECK(code(R"({"model_type":"gpt2",)" + common) == "unsupported");
+    CHECK(code(R"({"model_type":"llama","quantization_config":{"bits":4},)" + common) == "unsupported");
+    CHECK(code(R"({"model_type":"llama","rope_scaling":{"type":"yarn","factor":4.0},)" + common) == "unsupported");
+    CHECK(code(R"({"model_type":"llama","hidden_act":"relu",)" + common) == "unsupported");
+    CHECK(code(R"({"model_type":"llama","hidden_size":"wide"})") == "malformed");
+    CHECK(code(R"({"model_type":"llama","hidden_size":64})") == "malformed");
+    CHECK(code("[1, 2]") == "malformed");
+    CHECK(code(R"({"model_type":"llama",)" + common) == "accepted");
+}
