@@ -32,7 +32,11 @@ struct Opening {
     std::int32_t lowest = maxScore;
 };
 
-Opening open(std::span<const std::int32_t> score, std::size_t n, const Progress& progress) {
+// The largest |score| that 32-bit prices serve.
+constexpr std::int32_t narrowReach = Market<std::int32_t>::limit;
+
+// market: no column is held yet and all prices are zero. Where rows compete, their lists are made here, while their scores are in the cache.
+Opening open(std::span<const std::int32_t> score, std::size_t n, Market<std::int32_t>& market, const Progress& progress) {
     const kernels::RowScan& scan = kernels::rowScan(kernels::activeIsa());
     Opening o{std::vector<std::int32_t>(n), std::vector<std::uint32_t>(n)};
     std::vector<std::uint8_t> wanted(n, 0);
@@ -50,6 +54,9 @@ Opening open(std::span<const std::int32_t> score, std::size_t n, const Progress&
         o.favourite[i] = static_cast<std::uint32_t>(scan.findFirst(row, n, o.best[i]));
         if (wanted[o.favourite[i]]++ == 0) ++o.distinct;
         else wanted[o.favourite[i]] = 1;
+        const std::size_t rivals = i + 1 - o.distinct;
+        const bool contested = rivals > i / 64 + 4 && rivals < i / 2;  // more, and the prices will change first
+        if (contested && o.highest <= narrowReach && o.lowest >= -narrowReach) market.refresh(i);
         if (i % 256 == 0) progress.report("assigning", 0, n);
     }
     return o;
@@ -96,8 +103,8 @@ void matchAll(Market<Price>& market, const Opening& opening) {
 }
 
 template <class Price>
-Assignment solve(std::span<const std::int32_t> score, std::size_t n, const Opening& opening, const Progress& progress) {
-    Market<Price> market(score, n, progress);
+Assignment solve(Market<Price>& market, const Opening& opening, const Progress& progress) {
+    const std::size_t n = market.size();
     matchAll(market, opening);
 
     // The certificate, from the scores themselves: no row values any column more than its own.
@@ -126,21 +133,22 @@ Assignment assign(std::span<const std::int32_t> score, std::size_t n, const Prog
     if (score.size() != n * n) {
         throw Error(ErrorCode::shapeMismatch, "", "expected " + std::to_string(n) + " x " + std::to_string(n) + " scores, found " + std::to_string(score.size()));
     }
-    const Opening opening = open(score, n, progress);
+    Market<std::int32_t> narrow(score, n, progress);
+    const Opening opening = open(score, n, narrow, progress);
     if (opening.distinct == n) {
         // Every row gets its favourite: optimal with all columns free of charge, and the pass above is the proof.
         return {opening.favourite, {opening.best.begin(), opening.best.end()}, std::vector<std::int64_t>(n, 0),
                 std::accumulate(opening.best.begin(), opening.best.end(), std::int64_t{0})};
     }
-    constexpr std::int32_t reach = Market<std::int32_t>::limit;
-    if (opening.highest <= reach && opening.lowest >= -reach) {
+    if (opening.highest <= narrowReach && opening.lowest >= -narrowReach) {
         try {
-            return solve<std::int32_t>(score, n, opening, progress);
+            return solve(narrow, opening, progress);
         } catch (const assignment::PriceOverflow&) {
             // Prices far above the scores: possible, though no evidence has shown it.
         }
     }
-    return solve<std::int64_t>(score, n, opening, progress);
+    Market<std::int64_t> wide(score, n, progress);
+    return solve(wide, opening, progress);
 }
 
 bool isOptimal(std::span<const std::int32_t> score, std::size_t n, const Assignment& a) {

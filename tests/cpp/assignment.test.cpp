@@ -99,7 +99,7 @@ TEST_CASE("scores of either sign, any offset and every size up to the limit are 
             REQUIRE(isOptimal(positive, n, assign(positive, n)));
         }
     }
-    for (const std::string_view name : {"i*j", "rank one", "bos", "low rank"}) {  // 64-bit prices, and rows that shun what others want
+    for (const std::string_view name : {"machol-wien", "rank-one", "bos", "low-rank"}) {  // 64-bit prices, and rows that shun what others want
         CAPTURE(name);
         const std::size_t n = 300;
         auto score = makeMatrix(name, n, 1 << 29);
@@ -194,7 +194,7 @@ TEST_CASE("a score out of range is refused with its row", "[assignment]") {
 
 TEST_CASE("an assignment reports how far it is, never backwards, and can be cancelled at any report", "[assignment]") {
     const std::size_t n = 500;
-    const auto score = makeMatrix("low rank", n);
+    const auto score = makeMatrix("low-rank", n);
     std::vector<std::uint64_t> reports;
     assign(score, n, regauge::Progress([&](std::string_view stage, std::uint64_t done, std::uint64_t total) {
                CHECK(stage == "assigning");

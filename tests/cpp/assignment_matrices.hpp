@@ -48,7 +48,7 @@ private:
 };
 
 inline constexpr std::array<std::string_view, 12> matrixNames{
-    "strong", "weak", "noise", "duplicates", "bos", "bos rows", "rank one", "i*j", "low rank", "ties", "equal", "dead"};
+    "strong", "weak", "noise", "duplicates", "bos", "bos-rows", "rank-one", "machol-wien", "low-rank", "ties", "equal", "dead"};
 
 // An n x n matrix of |correlation| times `scale`, rounded. Noise has the spread that 2048 paired rows leave: 1/45.
 inline std::vector<std::int32_t> makeMatrix(std::string_view name, std::size_t n, std::int64_t scale = 1 << 24, std::uint64_t seed = 1) {
@@ -78,20 +78,20 @@ inline std::vector<std::int32_t> makeMatrix(std::string_view name, std::size_t n
     } else if (name == "bos") {  // one row outweighs all others: u v^T and noise
         uniforms(1 << 17);
         fill([&](std::size_t i, std::size_t j) { return std::abs(((u[i] * v[j]) >> 20) * scale / (1 << 20) + random.normal(spread)); });
-    } else if (name == "bos rows") {  // the same, with the planted pairs still there in what the massive row leaves of the variance
+    } else if (name == "bos-rows") {  // the same, with the planted pairs still there in what the massive row leaves of the variance
         uniforms(1 << 17);
         fill([&](std::size_t i, std::size_t j) {
             const std::int64_t left = (((1 << 20) - u[i]) * ((1 << 20) - v[j])) >> 20;
             const std::int64_t rest = (partner[i] == j ? scale / 2 : 0) + random.normal(spread);
             return std::abs(((u[i] * v[j]) >> 20) * scale / (1 << 20) + (rest * left >> 20));
         });
-    } else if (name == "rank one") {
+    } else if (name == "rank-one") {
         uniforms(1);
         fill([&](std::size_t i, std::size_t j) { return ((u[i] * v[j]) >> 20) * scale >> 20; });
-    } else if (name == "i*j") {  // Machol and Wien: hard for nearly every method
+    } else if (name == "machol-wien") {  // Machol and Wien: hard for nearly every method
         const std::int64_t last = static_cast<std::int64_t>(n * n);
         fill([&](std::size_t i, std::size_t j) { return static_cast<std::int64_t>((i + 1) * (j + 1)) * (scale / last > 0 ? scale / last : 1); });
-    } else if (name == "low rank") {
+    } else if (name == "low-rank") {
         std::vector<std::int64_t> a(4 * n);
         std::vector<std::int64_t> b(4 * n);
         for (std::int64_t& x : a) x = random.normal(1 << 18);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -45,7 +46,7 @@ public:
 
     Market(std::span<const std::int32_t> score, std::size_t n, const Progress& progress)
         : n_(n), scores_(score.data()), scan_(kernels::rowScan(kernels::activeIsa()).priced<Price>()), capacity_(std::min(n, listCapacity)),
-          lists_(n * capacity_), counts_(n, 0), bounds_(n, 0), prices_(n, 0), holder_(n, nobody), column_(n, nobody), held_(n, 0), progress_(progress) {}
+          lists_(std::make_unique_for_overwrite<Candidate[]>(n * capacity_)), counts_(n, 0), bounds_(n, 0), prices_(n, 0), holder_(n, nobody), column_(n, nobody), held_(n, 0), progress_(progress) {}
 
     std::size_t size() const { return n_; }
     const std::int32_t* row(std::size_t i) const { return scores_ + i * n_; }
@@ -73,7 +74,7 @@ public:
     }
 
     // Some of the best columns of row i, unordered; empty until it is first asked for an offer.
-    std::span<const Candidate> list(std::size_t i) const { return {lists_.data() + i * capacity_, counts_[i]}; }
+    std::span<const Candidate> list(std::size_t i) const { return {lists_.get() + i * capacity_, counts_[i]}; }
     // No column that list(i) leaves out is worth more to row i.
     Price bound(std::size_t i) const { return bounds_[i]; }
 
@@ -93,7 +94,7 @@ public:
     void refresh(std::size_t i) {
         work_ += refreshWork();
         const std::int32_t* score = row(i);
-        Candidate* list = lists_.data() + i * capacity_;
+        Candidate* list = lists_.get() + i * capacity_;
         if (n_ <= capacity_) {
             for (std::uint32_t j = 0; j < n_; ++j) list[j] = {j, score[j]};
             counts_[i] = static_cast<std::uint32_t>(n_);
@@ -102,16 +103,17 @@ public:
         }
         Price stripes[kernels::scanStripes];
         scan_.stripeMaxima(score, prices_.data(), n_, stripes);
-        std::sort(std::begin(stripes), std::end(stripes), std::greater<>());
         std::uint32_t found[listCapacity];
-        std::size_t wanted = listTarget;
-        std::size_t count = scan_.collect(score, prices_.data(), n_, stripes[wanted - 1], found, capacity_);
+        std::ptrdiff_t wanted = listTarget;
+        Price threshold = reachedBy(stripes, wanted);
+        std::size_t count = scan_.collect(score, prices_.data(), n_, threshold, found, capacity_);
         while (count > capacity_ && wanted > 1) {  // values tie, or crowd in few stripes: ask for fewer
-            wanted /= 2;
-            count = scan_.collect(score, prices_.data(), n_, stripes[wanted - 1], found, capacity_);
+            wanted /= 4;
+            threshold = wanted > 1 ? reachedBy(stripes, wanted) : *std::max_element(std::begin(stripes), std::end(stripes));
+            count = scan_.collect(score, prices_.data(), n_, threshold, found, capacity_);
         }
         // Where even the best value is shared by more columns than a list holds, the first of them must do, and the bound says so.
-        bounds_[i] = count > capacity_ ? stripes[0] : stripes[wanted - 1] - 1;
+        bounds_[i] = count > capacity_ ? threshold : threshold - 1;
         count = std::min(count, capacity_);
         for (std::size_t k = 0; k < count; ++k) list[k] = {found[k], score[found[k]]};
         counts_[i] = static_cast<std::uint32_t>(count);
@@ -131,8 +133,25 @@ public:
     }
 
 private:
-    static constexpr std::size_t listTarget = 16;
+    static constexpr std::ptrdiff_t listTarget = 16;
     static constexpr std::size_t listCapacity = 32;
+
+    // A threshold that at least `wanted` of the stripes reach, and few more unless they tie. Bisection: it has no branches to mispredict.
+    static Price reachedBy(const Price (&stripes)[kernels::scanStripes], std::ptrdiff_t wanted) {
+        Price low = std::max(lowest, *std::min_element(std::begin(stripes), std::end(stripes)));
+        Price high = *std::max_element(std::begin(stripes), std::end(stripes)) + 1;  // reached by none
+        while (high - low > 1) {
+            const Price middle = low + (high - low) / 2;
+            const auto reached = std::count_if(std::begin(stripes), std::end(stripes), [middle](Price x) { return x >= middle; });
+            if (reached < wanted) {
+                high = middle;
+            } else {
+                low = middle;
+                if (reached <= wanted + wanted / 4) break;
+            }
+        }
+        return low;
+    }
 
     std::uint64_t refreshWork() const { return n_ / 64 + 4; }
 
@@ -151,7 +170,7 @@ private:
     const std::int32_t* scores_;
     const kernels::PricedScan<Price>& scan_;
     std::size_t capacity_;
-    std::vector<Candidate> lists_;        // capacity_ per row
+    std::unique_ptr<Candidate[]> lists_;  // capacity_ per row; not even touched for rows that never ask
     std::vector<std::uint32_t> counts_;   // of them in use
     std::vector<Price> bounds_;
     std::vector<Price> prices_;           // per column
