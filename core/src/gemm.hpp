@@ -26,7 +26,7 @@ template <class T>
 class Gemm {
 public:
     // A block of the result that one call should take: large enough that packing costs little, small enough for the second-level cache.
-    static constexpr std::size_t blockRows = 256;
+    static constexpr std::size_t blockRows = 128;
     static constexpr std::size_t blockColumns = 256;
 
     Gemm();
@@ -38,8 +38,6 @@ public:
     void multiply(MatrixView<T> a, MatrixView<T> b, T* c, std::size_t stride, std::size_t n, std::size_t m, std::size_t depth, Accumulate how);
 
 private:
-    void packLeft(MatrixView<T> a, std::size_t n, std::size_t depth, Accumulate how);
-    void packRight(MatrixView<T> b, std::size_t m, std::size_t depth);
     void multiplyPacked(T* c, std::size_t stride, std::size_t n, std::size_t m, std::size_t depth);
 
     kernels::Dense<T> kernel_;

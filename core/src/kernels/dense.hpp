@@ -19,6 +19,11 @@ struct Dense {
     // a, b: aligned to a cache line.
     void (*multiply)(const T* a, const T* b, std::size_t depth, T* c, std::size_t stride);
 
+    // A strip of up to `rows` rows of a (packLeft) or `columns` columns of b (packRight) as multiply() wants it, times sign (1 or -1):
+    // to[k * size + i] = sign * from[i * acrossStride + k * depthStride] for i < across, 0 from there to size = rows or columns.
+    void (*packLeft)(const T* from, std::size_t acrossStride, std::size_t depthStride, std::size_t across, std::size_t depth, T sign, T* to);
+    void (*packRight)(const T* from, std::size_t acrossStride, std::size_t depthStride, std::size_t across, std::size_t depth, T sign, T* to);
+
     // Forward substitution for `lanes` right-hand sides that lie side by side: for i = 0, 1, .. n - 1,
     //   x[i] = (x[i] - l[i, 0] x[0] - l[i, 1] x[1] - .. - l[i, i - 1] x[i - 1]) / l[i, i]   where x[i] is x[i * stride .. + lanes).
     void (*solve)(const T* l, std::size_t lStride, std::size_t n, T* x, std::size_t stride);
