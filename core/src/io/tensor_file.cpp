@@ -4,17 +4,44 @@
 
 #include "bytes.hpp"
 #include "npy.hpp"
+#include "npz.hpp"
 #include "safetensors.hpp"
+#include "torch_zip.hpp"
 
 namespace regauge {
 namespace {
 
+TensorFile openZip(std::shared_ptr<const ByteSource> source) {
+    ZipDirectory zip = readZip(*source);
+    return looksLikeTorch(zip) ? openTorchZip(std::move(source), std::move(zip)) : openNpz(std::move(source), std::move(zip));
+}
+
+// Formats that people will try, each with the way out.
+struct Refusal {
+    std::string_view head;
+    std::string_view sentence;
+};
+constexpr Refusal refusals[] = {
+    {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", "PyTorch's format before 1.6; re-save it with a current torch: torch.save(torch.load(path), new_path)"},
+    {"\x80", "a bare Python pickle, which regauge does not run; save tensors with torch.save, or arrays with np.savez or safetensors"},
+    {"\x89HDF", "an HDF5 file; save the arrays as .npy or .safetensors"},
+    {"ARROW1", "an Arrow file; save the arrays as .npy or .safetensors"},
+    {"PAR1", "a Parquet file; save the arrays as .npy or .safetensors"},
+    {"\x1f\x8b", "a gzip file; unpack it first"},
+    {"version https://git-lfs", "a Git LFS pointer instead of the file itself; fetch it with git lfs pull"},
+};
+
 // What a file is, by its first bytes. The name only chooses between two sentences of refusal.
 TensorFile recognise(std::shared_ptr<const ByteSource> source) {
-    const std::vector<std::byte> head = readBytes(*source, 0, std::min<std::uint64_t>(source->size(), 16));
+    const std::vector<std::byte> head = readBytes(*source, 0, std::min<std::uint64_t>(source->size(), 64));
     const std::string_view text = asText(head);
     if (text.starts_with("\x93NUMPY")) return openNpy(std::move(source));
-    if ((text.size() > 8 && text[8] == '{') || source->name().ends_with(".safetensors")) return openSafetensors(std::move(source));
+    if (text.starts_with("PK\x03\x04") || text.starts_with("PK\x05\x06")) return openZip(std::move(source));
+    if (text.size() > 8 && text[8] == '{') return openSafetensors(std::move(source));
+    for (const Refusal& refusal : refusals) {
+        if (text.starts_with(refusal.head)) throw Error(ErrorCode::unsupported, source->name(), std::string(refusal.sentence));
+    }
+    if (source->name().ends_with(".safetensors")) return openSafetensors(std::move(source));
     throw Error(ErrorCode::malformed, source->name(), "not a tensor file that regauge knows: expected .safetensors, .npy, .npz, .pt (zip), .gguf or a JSON array of numbers");
 }
 
@@ -40,6 +67,8 @@ const StoredTensor* TensorFile::find(std::string_view name) const {
 TensorFile openTensorFile(std::shared_ptr<const ByteSource> source) { return recognise(std::move(source)); }
 
 std::unique_ptr<ByteSource> tensorBytes(const TensorFile& file, std::size_t index) {
+    if (file.format == FileFormat::npz) return npzTensorBytes(file, index);
+    if (file.format == FileFormat::torchZip) return torchTensorBytes(file, index);
     const TensorInfo& info = file.tensors.at(index).info;
     return std::make_unique<SliceSource>(file.source, info.offset, info.bytes, placeOf(file.source->name(), info.name));
 }
@@ -48,6 +77,8 @@ void rewriteTensorFile(const TensorFile& file, const std::vector<std::pair<std::
     switch (file.format) {
         case FileFormat::safetensors: return rewriteSafetensors(file, provenance, move, out);
         case FileFormat::npy: return rewriteNpy(file, move, out);
+        case FileFormat::npz: return rewriteNpz(file, move, out);
+        case FileFormat::torchZip: return rewriteTorchZip(file, move, out);
         default: throw Error(ErrorCode::unsupported, file.source->name(), "writing this format is not there yet");
     }
 }

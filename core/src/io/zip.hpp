@@ -1,0 +1,58 @@
+// Zip archives, as .npz and .pt files are: reading the directory strictly, and writing an archive again with some members' bytes replaced.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "regauge/io/byte_source.hpp"
+
+namespace regauge {
+
+// One member.   file:  .. [local header | name | extra] [data] [descriptor] ..  .. [central record] ..
+//                        ^localOffset                   ^dataOffset                  ^centralOffset
+struct ZipEntry {
+    std::string name;
+    std::uint16_t flags = 0;
+    std::uint16_t method = 0;  // 0 stored, 8 deflated
+    std::uint16_t time = 0;
+    std::uint16_t date = 0;
+    std::uint32_t crc = 0;
+    std::uint64_t compressed = 0;
+    std::uint64_t size = 0;
+    std::uint64_t localOffset = 0;
+    std::uint64_t dataOffset = 0;
+    std::uint64_t centralOffset = 0;
+
+    bool stored() const { return method == 0; }
+    bool hasDescriptor() const { return (flags & 8U) != 0; }
+};
+
+struct ZipDirectory {
+    std::vector<ZipEntry> entries;      // in the directory's order
+    std::vector<std::size_t> inFile;    // their indices in the order of the data
+    std::uint64_t centralOffset = 0;
+    const ZipEntry* find(std::string_view name) const;
+};
+
+// Throws Error: truncated, malformed (also: overlapping members, two of one name), unsupported (encrypted, other compressions).
+ZipDirectory readZip(const ByteSource& source);
+
+// A member's bytes: a part of the file where stored, inflated into memory where deflated. `wanted` < entry.size gives a prefix.
+std::unique_ptr<ByteSource> openMember(const std::shared_ptr<const ByteSource>& source, const ZipEntry& entry, std::uint64_t wanted, const std::string& where);
+
+// New bytes for one member: `write` gives exactly `entry.size` of them, the same whenever it is called.
+struct ZipPatch {
+    std::size_t entry = 0;
+    std::function<void(ByteSink&)> write;
+};
+
+// Writes the archive again. Where all patched members are stored, everything but their bytes and their CRCs stays as it was; otherwise the archive is
+// laid out anew, patched members stored, the others copied as they are.
+void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, ByteSink& out);
+
+}  // namespace regauge
