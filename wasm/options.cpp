@@ -44,7 +44,8 @@ Enum oneOf(const std::string& key, const Json& value, std::optional<Enum> (*from
 
 MatchOptions matchOptions(const std::string& json) {
     MatchOptions options;
-    for (const auto& [key, value] : parse(json).items()) {
+    const Json given = parse(json);  // named: items() only refers to it
+    for (const auto& [key, value] : given.items()) {
         if (key == "group")
             options.group = oneOf(key, value, groupFromName, "signed, permutation or layernorm");
         else if (key == "statistic")
@@ -65,7 +66,8 @@ MatchOptions matchOptions(const std::string& json) {
 
 TransportOptions transportOptions(const std::string& json) {
     TransportOptions options;
-    for (const auto& [key, value] : parse(json).items()) {
+    const Json given = parse(json);
+    for (const auto& [key, value] : given.items()) {
         if (key == "kind")
             options.kind = as<std::string>(key, value, "the name of a kind of object");
         else if (key == "copyUnknown")

@@ -242,7 +242,7 @@ export class Gauge {
 
     /** The gauge file's object, in the file's key order: `JSON.stringify(gauge)` is a gauge file. */
     toJSON(): GaugeJson {
-        const list = (key: "score" | "margin" | "sure"): object => (this[key].length === 0 ? {} : { [key]: Array.from(this[key]) });
+        const list = (key: "score" | "margin" | "sure"): object => (this[key].length === 0 ? {} : { [key]: Array.from(this[key], rounded) });
         return {
             format: "regauge-gauge",
             version: 1,
