@@ -82,11 +82,14 @@ void matchAll(Market<Price>& market, const Opening& opening) {
     }
     freeRows = reduceRows(market, freeRows, 20 * n);
 
-    // Paths end every assignment, but they are long while prices are far off. So where many rows are free the paths get a budget, and if it does not suffice, auctions
-    // mend the prices: first in steps large enough for an auction to end within its own budget, then in smaller and smaller ones.
+    // Paths end every assignment, but they are long while prices are far off. So while many rows are free paths go on only as long as they get on well, and
+    // otherwise an auction mends the prices: first in steps large enough for it to end within its budget, then in smaller and smaller ones.
     PathSearch<Price> paths(market);
     for (bool coarseEnough = false; freeRows.size() > n / 64;) {
-        if (freeRows.size() <= n / 4) freeRows = paths.augment(freeRows, 6 * market.fullPass());
+        for (std::size_t before = 2 * n; before - freeRows.size() > freeRows.size() / 8 && freeRows.size() > n / 64;) {
+            before = freeRows.size();
+            freeRows = paths.augment(freeRows, market.fullPass());
+        }
         if (freeRows.size() <= n / 64) break;
         const bool ended = auction(market, freeRows, epsilon, 40 * market.fullPass());
         freeRows = reduceRows(market, freeRows, 3 * n);
