@@ -9,7 +9,7 @@
 
 namespace regauge {
 
-// value[i * d + j] in [-1, 1]: of target channel i and source channel j.
+// value[i * d + j]: of target channel i and source channel j. In [-1, 1], or in spreads (block.hpp).
 struct ScoreMatrix {
     std::size_t d = 0;
     std::vector<float> value;

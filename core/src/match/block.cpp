@@ -1,0 +1,155 @@
+#include "block.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "parallel.hpp"
+
+namespace regauge {
+namespace {
+
+// Where nothing but the matches is left (a model against itself, whitened), chance is not zero but unknown.
+constexpr double smallestSpread = 1e-6;
+
+// What decides between candidates: the size of an entry, or the entry itself where signs are not free.
+float strength(float value, Group group) { return group == Group::permutation ? value : std::fabs(value); }
+float signOf(float value, Group group) { return group != Group::permutation && value < 0 ? -1.0F : 1.0F; }
+
+// The two strongest entries of every line (a row, or a column) of a matrix: their places across the line.
+struct Winners {
+    std::vector<std::uint32_t> first, second;
+};
+
+Winners rowWinners(const ScoreMatrix& scores, Group group) {
+    const std::size_t d = scores.d;
+    Winners winners{std::vector<std::uint32_t>(d), std::vector<std::uint32_t>(d)};
+    for (std::size_t i = 0; i < d; ++i) {
+        const float* row = &scores.value[i * d];
+        float best = -2, next = -2;
+        for (std::size_t j = 0; j < d; ++j) {
+            const float s = strength(row[j], group);
+            if (s <= next) continue;
+            if (s > best)
+                next = best, winners.second[i] = winners.first[i], best = s, winners.first[i] = static_cast<std::uint32_t>(j);
+            else
+                next = s, winners.second[i] = static_cast<std::uint32_t>(j);
+        }
+    }
+    return winners;
+}
+
+Winners columnWinners(const ScoreMatrix& scores, Group group) {
+    const std::size_t d = scores.d;
+    Winners winners{std::vector<std::uint32_t>(d), std::vector<std::uint32_t>(d)};
+    std::vector<float> best(d, -2.0F), next(d, -2.0F);
+    for (std::size_t i = 0; i < d; ++i) {
+        const float* row = &scores.value[i * d];
+        for (std::size_t j = 0; j < d; ++j) {
+            const float s = strength(row[j], group);
+            if (s <= next[j]) continue;
+            if (s > best[j])
+                next[j] = best[j], winners.second[j] = winners.first[j], best[j] = s, winners.first[j] = static_cast<std::uint32_t>(i);
+            else
+                next[j] = s, winners.second[j] = static_cast<std::uint32_t>(i);
+        }
+    }
+    return winners;
+}
+
+// Sums of squares row by row, then of the rows: one order, whatever the threads.
+double squares(const ScoreMatrix& scores) {
+    double total = 0;
+    for (std::size_t i = 0; i < scores.d; ++i) {
+        double row = 0;
+        for (std::size_t j = 0; j < scores.d; ++j) row += static_cast<double>(scores.value[i * scores.d + j]) * scores.value[i * scores.d + j];
+        total += row;
+    }
+    return total;
+}
+
+double rootMeanSquare(double squaresOfAll, double squaresOfMatched, std::size_t d) {
+    if (d < 2) return 1;
+    const double rest = std::max(squaresOfAll - squaresOfMatched, 0.0);
+    return std::max(std::sqrt(rest / (static_cast<double>(d) * static_cast<double>(d - 1))), smallestSpread);
+}
+
+// The winners of `one`, measured in `other`. place(line, across) is the entry's index in the matrix.
+template <class Place>
+double oneWay(const Winners& winners, const ScoreMatrix& one, const ScoreMatrix& other, double squaresOfOther, Group group, Place place) {
+    double gain = 0, matched = 0;
+    for (std::size_t line = 0; line < one.d; ++line) {
+        const std::size_t first = place(line, winners.first[line]), second = place(line, winners.second[line]);
+        const double top = other.value[first];
+        gain += signOf(one.value[first], group) * top - signOf(one.value[second], group) * static_cast<double>(other.value[second]);
+        matched += top * top;
+    }
+    return gain / static_cast<double>(one.d) / rootMeanSquare(squaresOfOther, matched, one.d);
+}
+
+}  // namespace
+
+ScoreMatrix sum(const Halves& halves) {
+    ScoreMatrix total = halves[0];
+    for (std::size_t k = 0; k < total.value.size(); ++k) total.value[k] += halves[1].value[k];
+    return total;
+}
+
+void add(ScoreMatrix& into, double factor, const ScoreMatrix& more) {
+    const auto scale = static_cast<float>(factor);
+    for (std::size_t k = 0; k < into.value.size(); ++k) into.value[k] += scale * more.value[k];
+}
+
+double spread(const ScoreMatrix& scores, const Gauge& gauge) {
+    double matched = 0;
+    for (std::size_t i = 0; i < scores.d; ++i) {
+        const double value = scores.value[i * scores.d + gauge.perm()[i]];
+        matched += value * value;
+    }
+    return rootMeanSquare(squares(scores), matched, scores.d);
+}
+
+double advantage(const Halves& halves, Group group, unsigned threads) {
+    const std::size_t d = halves[0].d;
+    if (d < 2) return 0;
+    std::array<double, 2> both{};
+    parallelFor(threads, 2, [&](std::size_t k) {
+        const ScoreMatrix &one = halves[k], &other = halves[1 - k];
+        const double squaresOfOther = squares(other);
+        both[k] = oneWay(rowWinners(one, group), one, other, squaresOfOther, group, [d](std::size_t line, std::size_t across) { return line * d + across; }) +
+                  oneWay(columnWinners(one, group), one, other, squaresOfOther, group, [d](std::size_t line, std::size_t across) { return across * d + line; });
+    });
+    return (both[0] + both[1]) / 4;
+}
+
+double Margins::mean() const {
+    double total = 0;
+    for (std::size_t i = 0; i < matched.size(); ++i) total += matched[i] - runnerUp[i];
+    return matched.empty() ? 0 : total / static_cast<double>(matched.size());
+}
+
+Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group) {
+    const std::size_t d = scores.d;
+    const double unit = spread(scores, gauge);
+    constexpr float none = -1e30F;
+    const float orientation = d > 0 ? static_cast<float>(gauge.sign()[0]) : 1.0F;  // one sign for all, unless signs are free
+    std::vector<float> row(d, none), column(d, none);
+    for (std::size_t i = 0; i < d; ++i)
+        for (std::size_t j = 0; j < d; ++j) {
+            if (gauge.perm()[i] == j) continue;
+            const float value = scores.value[i * d + j];
+            const float s = group == Group::signedPermutation ? std::fabs(value) : orientation * value;
+            row[i] = std::max(row[i], s);
+            column[j] = std::max(column[j], s);
+        }
+    Margins result{std::vector<double>(d), std::vector<double>(d)};
+    for (std::size_t i = 0; i < d; ++i) {
+        const std::uint32_t j = gauge.perm()[i];
+        const double value = scores.value[i * d + j];
+        result.matched[i] = gauge.sign()[i] * value / unit;
+        const float best = std::max(row[i], column[j]);
+        result.runnerUp[i] = best == none ? 0 : static_cast<double>(best) / unit;
+    }
+    return result;
+}
+
+}  // namespace regauge

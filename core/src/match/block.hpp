@@ -1,0 +1,37 @@
+// A block: one statistic of one site, as two halves of a score matrix, and how far it can be believed.
+//
+// "In spreads" means divided by the root mean square of the entries that are not matched: what chance alone would give.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "score_matrix.hpp"
+
+namespace regauge {
+
+// Two matrices that add up to the statistic: each comes from one half of the rows.
+using Halves = std::array<ScoreMatrix, 2>;
+
+ScoreMatrix sum(const Halves& halves);
+
+// Root mean square of the entries that `gauge` does not match.
+double spread(const ScoreMatrix& scores, const Gauge& gauge);
+
+// How far a channel's winner in one half beats its runner-up in the other half, in spreads: the mean over both halves and both sides.
+// Near 0 where the best pair is only the largest of many, however reproducible: which agreement of the halves cannot see.
+// For the permutation baseline the winner is the largest entry, not the largest in absolute value.
+double advantage(const Halves& halves, Group group, unsigned threads);
+
+// Per target channel, in spreads: the matched score with its sign, and the best alternative in its row or its column.
+struct Margins {
+    std::vector<double> matched;
+    std::vector<double> runnerUp;
+    double mean() const;  // of matched - runnerUp
+};
+Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group);
+
+// into += factor * more.
+void add(ScoreMatrix& into, double factor, const ScoreMatrix& more);
+
+}  // namespace regauge

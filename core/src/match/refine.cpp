@@ -1,0 +1,88 @@
+#include "refine.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string>
+
+#include "linalg.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr int rounds = 12;
+constexpr int ramp = 4;  // rounds until T counts in full: early answers are not to be trusted
+
+// How far an answer's channel is to be believed, from 0 to 1. Algebraic rather than a logistic: a square root has the same bits everywhere.
+double belief(double margin) { return 0.5 * (1 + margin / std::sqrt(1 + margin * margin)); }
+
+void scale(ScoreMatrix& scores, double factor) {
+    for (float& value : scores.value) value = static_cast<float>(factor * static_cast<double>(value));
+}
+
+// One structure's T, in spreads, and how well the present answer itself fits it.
+double fit(const Structure& structure, const Gauge& gauge, const std::vector<double>& weight, unsigned threads, ScoreMatrix& t) {
+    const std::size_t d = gauge.d();
+    std::vector<float> carried(d * d);  // carried[k, j] = sign[k] weight[k] source[perm[k], j]
+    for (std::size_t k = 0; k < d; ++k) {
+        const auto factor = static_cast<float>(gauge.sign()[k] * weight[k]);
+        const float* row = &structure.source[gauge.perm()[k] * d];
+        for (std::size_t j = 0; j < d; ++j) carried[k * d + j] = factor * row[j];
+    }
+    t = ScoreMatrix{d, std::vector<float>(d * d, 0.0F)};
+    multiply(structure.target.data(), carried.data(), t.value.data(), d, d, d, threads);
+    scale(t, 1 / spread(t, gauge));
+    double matched = 0, total = 0;
+    for (std::size_t i = 0; i < d; ++i) {
+        matched += weight[i] * gauge.sign()[i] * static_cast<double>(t.value[i * d + gauge.perm()[i]]);
+        total += weight[i];
+    }
+    return total > 0 ? std::max(0.0, matched / total) : 0;
+}
+
+}  // namespace
+
+std::vector<float> offDiagonal(std::span<const float> m, std::span<const std::uint8_t> constant) {
+    const std::size_t d = constant.size();
+    std::vector<float> result(m.begin(), m.end()), size(d, 0.0F);
+    for (std::size_t i = 0; i < d; ++i) {
+        double squares = 0;
+        for (std::size_t j = 0; j < d; ++j) {
+            float& value = result[i * d + j];
+            if (i == j || constant[i] || constant[j]) value = 0;
+            squares += static_cast<double>(value) * value;
+        }
+        size[i] = squares > 0 ? static_cast<float>(1 / std::sqrt(std::sqrt(squares))) : 0.0F;
+    }
+    for (std::size_t i = 0; i < d; ++i)
+        for (std::size_t j = 0; j < d; ++j) result[i * d + j] *= size[i] * size[j];
+    return result;
+}
+
+Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Structure>& structures, Group group, unsigned threads, const Progress& progress) {
+    const std::size_t d = z.d;
+    Refined refined{first, z, {}};
+    std::set<std::string> seen;
+    for (int round = 0; round < rounds; ++round) {
+        progress.report("refining", static_cast<std::uint64_t>(round), rounds);
+        const Margins margin = margins(refined.combined, refined.answer.gauge, group);
+        std::vector<double> weight(d);
+        for (std::size_t i = 0; i < d; ++i) weight[i] = belief(margin.matched[i] - margin.runnerUp[i]);
+        ScoreMatrix t{d, std::vector<float>(d * d, 0.0F)}, one;
+        bool any = false;
+        for (const Structure& structure : structures) {
+            const double share = fit(structure, refined.answer.gauge, weight, threads, one);
+            if (share > 0) add(t, share, one), any = true;
+        }
+        if (!any) break;
+        scale(t, 1 / spread(t, refined.answer.gauge));
+        refined.combined = z;
+        add(refined.combined, std::min(1.0, static_cast<double>(round + 1) / ramp), t);
+        refined.fitted = std::move(t);
+        refined.answer = solve(refined.combined, group, progress);
+        if (!seen.insert(refined.answer.gauge.fingerprint()).second) break;
+    }
+    return refined;
+}
+
+}  // namespace regauge
