@@ -61,7 +61,7 @@ Alignment inverse(const Alignment& alignment) {
     inverted.gauge = alignment.gauge.inverse();
     inverted.score = gather(alignment.score, inverted.gauge.perm());
     inverted.margin = gather(alignment.margin, inverted.gauge.perm());
-    inverted.sure = gather(alignment.sure, inverted.gauge.perm());
+    inverted.confidence = gather(alignment.confidence, inverted.gauge.perm());
     std::swap(inverted.source, inverted.target);
     return inverted;
 }
@@ -75,7 +75,7 @@ Alignment then(const Alignment& first, const Alignment& next) {
     composed.agreement = std::min(first.agreement, next.agreement);
     composed.score = weaker(first.score, next.score, next.gauge.perm());
     composed.margin = weaker(first.margin, next.margin, next.gauge.perm());
-    composed.sure = weaker(first.sure, next.sure, next.gauge.perm());
+    composed.confidence = weaker(first.confidence, next.confidence, next.gauge.perm());
     composed.rows = std::min(first.rows, next.rows);
     composed.statistic = "composed";
     composed.source = first.source;

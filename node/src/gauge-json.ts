@@ -58,7 +58,7 @@ export interface GaugeJson {
     readonly sign: readonly number[];
     readonly score?: readonly number[];
     readonly margin?: readonly number[];
-    readonly sure?: readonly number[];
+    readonly confidence?: readonly number[];
     readonly verdict?: Verdict;
     readonly summary?: Partial<Summary>;
     readonly source?: Side;
@@ -103,7 +103,7 @@ export function parseGauge(json: string | object, where: string): GaugeJson {
         const list = file[key];
         if (!Array.isArray(list) || list.length !== d) throw refusal("invalidGauge", where, `"${key}" must be a list of d = ${String(d)} whole numbers`);
     }
-    for (const key of ["score", "margin", "sure"]) {
+    for (const key of ["score", "margin", "confidence"]) {
         const list = file[key];
         if (list !== undefined && !(Array.isArray(list) && list.length === d && list.every((value) => typeof value === "number")))
             malformed(`"${key}" must be a list of d numbers`);

@@ -21,7 +21,7 @@ export interface GaugeDetails {
     readonly verdict?: Verdict;
     readonly score?: ArrayLike<number>;
     readonly margin?: ArrayLike<number>;
-    readonly sure?: ArrayLike<number>;
+    readonly confidence?: ArrayLike<number>;
     readonly summary?: { readonly estimate?: number; readonly agreement?: number };
     readonly source?: Side;
     readonly target?: Side;
@@ -57,8 +57,8 @@ export class Gauge {
     readonly score: Float64Array;
     /** How far it stands above the best alternative, per target channel; empty where nothing was measured. */
     readonly margin: Float64Array;
-    /** 1 where the channel is matched beyond doubt; empty where nothing was measured. */
-    readonly sure: Uint8Array;
+    /** Probability that the channel is matched right; empty where nothing was measured. */
+    readonly confidence: Float64Array;
     readonly verdict: Verdict;
     readonly summary: Summary;
     readonly source: Side;
@@ -83,8 +83,8 @@ export class Gauge {
         this.verdict = details.verdict ?? "aligned";
         this.score = Float64Array.from(details.score ?? []);
         this.margin = Float64Array.from(details.margin ?? []);
-        this.sure = Uint8Array.from(details.sure ?? []);
-        for (const [key, list] of [["score", this.score], ["margin", this.margin], ["sure", this.sure]] as const)
+        this.confidence = Float64Array.from(details.confidence ?? []);
+        for (const [key, list] of [["score", this.score], ["margin", this.margin], ["confidence", this.confidence]] as const)
             if (list.length !== 0 && list.length !== d) throw refusal("malformed", where, `"${key}" must be a list of d numbers`);
         this.source = details.source ?? { name: "" };
         this.target = details.target ?? { name: "" };
@@ -155,7 +155,7 @@ export class Gauge {
             ...this.#details(),
             score: gathered(this.score, perm),
             margin: gathered(this.margin, perm),
-            sure: gathered(this.sure, perm),
+            confidence: gathered(this.confidence, perm),
             source: this.target,
             target: this.source,
         });
@@ -178,7 +178,7 @@ export class Gauge {
             verdict: verdicts[Math.max(verdicts.indexOf(this.verdict), verdicts.indexOf(next.verdict))]!,
             score: weaker(this.score, next.score, next.perm),
             margin: weaker(this.margin, next.margin, next.perm),
-            sure: weaker(this.sure, next.sure, next.perm),
+            confidence: weaker(this.confidence, next.confidence, next.perm),
             summary: {
                 estimate: this.summary.estimate * next.summary.estimate,
                 agreement: Math.min(this.summary.agreement, next.summary.agreement),
@@ -242,7 +242,7 @@ export class Gauge {
 
     /** The gauge file's object, in the file's key order: `JSON.stringify(gauge)` is a gauge file. */
     toJSON(): GaugeJson {
-        const list = (key: "score" | "margin" | "sure"): object => (this[key].length === 0 ? {} : { [key]: Array.from(this[key], rounded) });
+        const list = (key: "score" | "margin" | "confidence"): object => (this[key].length === 0 ? {} : { [key]: Array.from(this[key], rounded) });
         return {
             format: "regauge-gauge",
             version: 1,
@@ -252,7 +252,7 @@ export class Gauge {
             sign: Array.from(this.sign),
             ...list("score"),
             ...list("margin"),
-            ...list("sure"),
+            ...list("confidence"),
             verdict: this.verdict,
             summary: this.summary,
             source: this.source,

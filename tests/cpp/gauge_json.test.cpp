@@ -40,7 +40,7 @@ TEST_CASE("a written gauge reads back, and writes the same bytes again") {
     Alignment alignment = parseGauge(handWritten, "g.json");
     alignment.score = {0.5, 0.25, 1};
     alignment.margin = {0.125, 0, 0.5};
-    alignment.sure = {1, 0, 1};
+    alignment.confidence = {1, 0.5, 0.75};
     alignment.verdict = Verdict::partial;
     alignment.estimate = 0.75;
     alignment.source = {"a/evidence.safetensors", "00ff"};

@@ -71,7 +71,7 @@ test("the fingerprint is the SHA-256 of perm as u32 little-endian and sign as i8
 });
 
 test("a gauge survives its file, and its file's numbers are checked", () => {
-    const gauge = new Gauge([1, 0], [1, -1], { score: [0.5, 0.25], margin: [0.5, 0.125], sure: [1, 0], verdict: "partial", source: { name: "a" } });
+    const gauge = new Gauge([1, 0], [1, -1], { score: [0.5, 0.25], margin: [0.5, 0.125], confidence: [1, 0.5], verdict: "partial", source: { name: "a" } });
     const again = Gauge.from(JSON.stringify(gauge));
     assert.deepEqual(again.toJSON(), gauge.toJSON());
     assert.deepEqual(Object.keys(gauge.toJSON()).slice(0, 6), ["format", "version", "d", "group", "perm", "sign"]);

@@ -59,7 +59,7 @@ struct Alignment {
     double agreement = 1;               // of the answers of two halves of the rows
     std::vector<double> score;          // similarity of the matched pair, 0 .. 1
     std::vector<double> margin;         // how far it stands above the best alternative
-    std::vector<std::uint8_t> sure;     // 1: the channel is matched beyond doubt
+    std::vector<double> confidence;     // probability that the channel is matched right
     std::uint64_t rows = 0;
     std::string statistic = "none";
     double lambda = 0;                  // of the whitening; 0 where there is none

@@ -110,7 +110,7 @@ std::string toJson(const Alignment& alignment) {
     file["sign"] = alignment.gauge.sign();
     if (!alignment.score.empty()) file["score"] = rounded(alignment.score);
     if (!alignment.margin.empty()) file["margin"] = rounded(alignment.margin);
-    if (!alignment.sure.empty()) file["sure"] = alignment.sure;
+    if (!alignment.confidence.empty()) file["confidence"] = rounded(alignment.confidence);
     file["verdict"] = name(alignment.verdict);
     file["summary"] = {{"estimate", rounded(alignment.estimate)},
                        {"agreement", rounded(alignment.agreement)},
@@ -160,7 +160,7 @@ Alignment parseGauge(std::string_view text, const std::string& where) {
 
     alignment.score = optionalNumbers(file, "score", d, where);
     alignment.margin = optionalNumbers(file, "margin", d, where);
-    if (file.contains("sure")) alignment.sure = integers<std::uint8_t>(file["sure"], "sure", d, 0, 1, where);
+    alignment.confidence = optionalNumbers(file, "confidence", d, where);
     const std::string verdictWord = optional<std::string>(file, "verdict", "aligned", where);
     const std::optional<Verdict> verdict = verdictFromName(verdictWord);
     if (!verdict) refuse(where, "\"verdict\" is \"" + verdictWord + "\"; it must be aligned, partial or unrelated");

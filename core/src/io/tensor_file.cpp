@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "bytes.hpp"
+#include "gguf.hpp"
+#include "json_vector.hpp"
 #include "npy.hpp"
 #include "npz.hpp"
 #include "safetensors.hpp"
@@ -35,13 +37,18 @@ constexpr Refusal refusals[] = {
 TensorFile recognise(std::shared_ptr<const ByteSource> source) {
     const std::vector<std::byte> head = readBytes(*source, 0, std::min<std::uint64_t>(source->size(), 64));
     const std::string_view text = asText(head);
+    // A plausible header length and its '{': nothing else begins so. The length alone may spell any other format's magic.
+    const bool plausible = text.size() > 8 && text.substr(4, 4) == std::string_view("\0\0\0\0", 4) && text[8] == '{';
+    if (plausible) return openSafetensors(std::move(source));
     if (text.starts_with("\x93NUMPY")) return openNpy(std::move(source));
     if (text.starts_with("PK\x03\x04") || text.starts_with("PK\x05\x06")) return openZip(std::move(source));
-    if (text.size() > 8 && text[8] == '{') return openSafetensors(std::move(source));
+    if (text.starts_with("GGUF")) return openGguf(std::move(source));
     for (const Refusal& refusal : refusals) {
         if (text.starts_with(refusal.head)) throw Error(ErrorCode::unsupported, source->name(), std::string(refusal.sentence));
     }
-    if (source->name().ends_with(".safetensors")) return openSafetensors(std::move(source));
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    if (first != std::string_view::npos && text[first] == '[') return openJsonVector(std::move(source));
+    if ((text.size() > 8 && text[8] == '{') || source->name().ends_with(".safetensors")) return openSafetensors(std::move(source));
     throw Error(ErrorCode::malformed, source->name(), "not a tensor file that regauge knows: expected .safetensors, .npy, .npz, .pt (zip), .gguf or a JSON array of numbers");
 }
 
@@ -68,6 +75,7 @@ TensorFile openTensorFile(std::shared_ptr<const ByteSource> source) { return rec
 
 std::unique_ptr<ByteSource> tensorBytes(const TensorFile& file, std::size_t index) {
     if (file.format == FileFormat::npz) return npzTensorBytes(file, index);
+    if (file.format == FileFormat::jsonVector) return jsonTensorBytes(file);
     if (file.format == FileFormat::torchZip) return torchTensorBytes(file, index);
     const TensorInfo& info = file.tensors.at(index).info;
     return std::make_unique<SliceSource>(file.source, info.offset, info.bytes, placeOf(file.source->name(), info.name));
@@ -79,7 +87,8 @@ void rewriteTensorFile(const TensorFile& file, const std::vector<std::pair<std::
         case FileFormat::npy: return rewriteNpy(file, move, out);
         case FileFormat::npz: return rewriteNpz(file, move, out);
         case FileFormat::torchZip: return rewriteTorchZip(file, move, out);
-        default: throw Error(ErrorCode::unsupported, file.source->name(), "writing this format is not there yet");
+        case FileFormat::gguf: return rewriteGguf(file, provenance, move, out);
+        case FileFormat::jsonVector: return rewriteJsonVector(file, move, out);
     }
 }
 

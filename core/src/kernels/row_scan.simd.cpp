@@ -1,11 +1,5 @@
-#if defined(__GNUC__) && !defined(__clang__)
-// GCC 12 warns of its own _mm512_undefined_epi32 (GCC bug 105593).
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <xsimd/xsimd.hpp>
-
 #include "kernels/row_scan.hpp"
+#include "kernels/simd.hpp"
 
 // Each function is the vector form of its namesake in row_scan.cpp. They stay separate functions behind a table also because V8 optimises
 // WebAssembly function by function: a hot loop inside a long-running caller would stay in baseline code to the end.

@@ -191,7 +191,7 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
     alignment.agreement = agreement(solve(block.halves[0], options.group, progress).gauge, solve(block.halves[1], options.group, progress).gauge);
     alignment.estimate = mean(probability);
     alignment.verdict = verdictOf(alignment.estimate);
-    for (const double p : probability) alignment.sure.push_back(p >= 0.95);
+    alignment.confidence = std::move(probability);
     alignment.source = {source.name, source.sha256};
     alignment.target = {target.name, target.sha256};
     return alignment;

@@ -63,7 +63,7 @@ void asModel(Recipe& recipe, const Strings& modelTypes) {
 
 Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     onlyKeys(json, {"kind", "title", "recognise", "config", "files", "also_files", "copy_files", "refuse", "refuse_when", "refuse_paths", "permutation_only", "known", "hooks",
-                    "sizes", "describe", "metadata", "record_in", "about", "model", "optimizer", "named_by_folder", "transposed", "tensors", "note"});
+                    "sizes", "describe", "metadata", "record_in", "about", "model", "optimizer", "named_by_folder", "transposed", "list", "tensors", "note"});
     Recipe recipe;
     recipe.path = file.path;
     recipe.kind = json.at("kind");
@@ -100,6 +100,11 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     recipe.transposed = json.value("transposed", false);
     if (json.contains("tensors"))
         for (const Json& rule : json.at("tensors")) recipe.tensors.push_back(tensorRule(rule));
+    if (json.contains("list")) {
+        const Json& list = json.at("list");
+        onlyKeys(list, {"index", "odd", "even", "about"});
+        recipe.list = {strings(list, "index"), strings(list, "odd"), strings(list, "even"), strings(list, "about")};
+    }
     if (json.contains("model")) asModel(recipe, strings(json, "model"));
     return recipe;
 }

@@ -71,6 +71,10 @@ struct Recipe {
     bool transposed = false;          // its weights are stored [in, out] (GPT-2)
     bool model = false;               // a family of checkpoints: its table is what such recipes look parameters up in, its names lose the model prefixes
     std::vector<TensorRule> tensors;
+    struct ListKeys {
+        std::vector<std::string> index, odd, even, about;
+    } list;                           // the keys and columns of a list of channels (channel_list.hpp), instead of tensors
+    bool isList() const { return !list.index.empty(); }
 
     // Rules that every object of the kind must use, by name alone: how a family is told where there is no configuration.
     bool requiredNamesFit(const std::vector<std::string_view>& names) const;

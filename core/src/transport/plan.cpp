@@ -4,6 +4,7 @@
 #include "recipes/name_pattern.hpp"
 #include "regauge/error.hpp"
 #include "transport/apply_recipe.hpp"
+#include "transport/channel_list.hpp"
 #include "transport/optimizer_names.hpp"
 #include "transport/planned_object.hpp"
 
@@ -122,7 +123,7 @@ std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOp
     Members single;  // a single file is opened once, whatever the recipe
     if (!object.isFolder()) single = membersOf(object, Recipe{});
     for (const Recipe& recipe : recipes()) {
-        if (options.kind && recipe.kind != *options.kind) continue;
+        if (recipe.isList() || (options.kind && recipe.kind != *options.kind)) continue;
         known = true;
         const std::optional<int> sure = options.kind ? 2 : certaintyOf(recipe, object);
         if (!sure || *sure < certainty) continue;
@@ -246,6 +247,8 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
             throw Error(ErrorCode::ambiguous, object.path(),
                         "could be " + plans.front().recipe->title + " (--kind " + plans.front().plan.kind + ") or " + other.recipe->title + " (--kind " + other.plan.kind +
                             "), whose axes differ; say which");
+    // A checkpoint without its config.json can be of several families that move alike.
+    for (std::size_t i = 1; i < plans.size(); ++i) plans.front().plan.description += (i == 1 ? "; or, moving alike, " : ", ") + plans[i].recipe->title;
     if (plans.front().forbidden) throw *plans.front().forbidden;
     if (plans.front().recipe->model && object.isFolder()) addOptimizer(plans.front(), object, options);
     plans.front().plan.description += leftOut(plans.front().files);
@@ -253,7 +256,9 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
 }
 
 Plan planTransport(const Files& files, const std::string& object, const TransportOptions& options, std::size_t d) {
-    return planObject(ObjectPath(files, object), options, d).plan;
+    const ObjectPath path(files, object);
+    if (const auto list = openChannelList(path, options, d)) return list->plan;
+    return planObject(path, options, d).plan;
 }
 
 }  // namespace regauge

@@ -5,6 +5,7 @@
 #include "io/bytes.hpp"
 #include "io/json_edit.hpp"
 #include "regauge/error.hpp"
+#include "transport/channel_list.hpp"
 #include "transport/move_tensor.hpp"
 #include "transport/planned_object.hpp"
 #include "transport/provenance.hpp"
@@ -30,7 +31,7 @@ void checkGauge(const Plan& plan, const Alignment& alignment, const std::string&
     }
 }
 
-void checkTensors(const Plan& plan, const Gauge& gauge, const std::string& object, const TransportOptions& options) {
+void checkUnknown(const Plan& plan, const std::string& object, const TransportOptions& options) {
     if (!plan.unknown.empty() && !options.copyUnknown) {
         std::string list;
         const std::size_t shown = std::min<std::size_t>(plan.unknown.size(), 12);
@@ -40,6 +41,9 @@ void checkTensors(const Plan& plan, const Gauge& gauge, const std::string& objec
                     "no recipe says how these move: " + list + (plan.kind == "unknown" ? "; give --kind, or --kind vector where every tensor's last axis is the residual one"
                                                                                       : "; --unknown copy copies them as they are"));
     }
+}
+
+void checkTensors(const Plan& plan, const Gauge& gauge, const std::string& object) {
     for (const TensorMove& move : plan.moves)
         for (const AxisMove& axis : move.moves) {
             if (axis.action != Action::odd) continue;
@@ -93,9 +97,19 @@ Plan transport(Files& files, const std::string& object, const Alignment& alignme
     const Gauge& gauge = alignment.gauge;
     const ObjectPath path(files, object);
     if (ObjectPath::sameName(object, out)) throw Error(ErrorCode::usage, out, "is the input itself, which is never overwritten; name another output");
+    if (auto list = openChannelList(path, options, gauge.d())) {
+        checkGauge(list->plan, alignment, object, options);
+        checkUnknown(list->plan, object, options);
+        const std::string moved = movedList(*list, gauge, object);
+        const std::unique_ptr<Output> output = files.create(out, false, options.force);
+        output->file("").write(asBytes(moved));
+        output->commit();
+        return std::move(list->plan);
+    }
     PlannedObject planned = planObject(path, options, gauge.d());
     checkGauge(planned.plan, alignment, object, options);
-    checkTensors(planned.plan, gauge, object, options);
+    checkUnknown(planned.plan, object, options);
+    checkTensors(planned.plan, gauge, object);
 
     std::uint64_t total = 0;
     for (const TensorMove& move : planned.plan.moves) total += move.tensor.bytes;

@@ -1,0 +1,309 @@
+#include "transport/channel_list.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "io/bytes.hpp"
+#include "regauge/error.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr std::uint64_t maxBytes = 64u << 20;
+
+const Recipe& listRecipe() {
+    return *std::find_if(recipes().begin(), recipes().end(), [](const Recipe& recipe) { return recipe.isList(); });
+}
+
+bool among(const std::vector<std::string>& words, std::string_view word) { return std::find(words.begin(), words.end(), word) != words.end(); }
+
+enum class Role { index, odd, even, about, unknown };
+Role roleOf(std::string_view key) {
+    std::string lower(key);
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    const Recipe::ListKeys& keys = listRecipe().list;
+    return among(keys.index, lower) ? Role::index : among(keys.odd, lower) ? Role::odd : among(keys.even, lower) ? Role::even : among(keys.about, lower) ? Role::about : Role::unknown;
+}
+
+bool isPolarKey(std::string_view key) { return key.find("positive") != std::string_view::npos || key.find("negative") != std::string_view::npos; }
+
+std::optional<std::uint64_t> channelIn(std::string_view text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool canonical = text == "0" || (!text.empty() && text[0] != '0');
+    return error == std::errc() && end == text.data() + text.size() && canonical ? std::optional(value) : std::nullopt;
+}
+
+// A scalar of a JSON text and where it stands: keys, and "[]" with its place for lists.
+struct Scalar {
+    std::size_t begin = 0, end = 0;  // without quotes
+    std::string key;                 // the nearest object key
+    std::string object;              // path of the object or list that holds it: parallel lists share the parent of theirs
+    std::size_t at = 0;              // place in its list
+    bool inList = false;
+};
+
+// Reads valid JSON once, left to right, without recursion.
+std::vector<Scalar> scalarsOf(std::string_view text) {
+    struct Level {
+        bool list = false;
+        std::string key, path;
+        std::size_t count = 0;
+    };
+    std::vector<Scalar> scalars;
+    std::vector<Level> levels;
+    std::string key;
+    std::size_t serial = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const char c = text[at];
+        if (c == '{' || c == '[') {
+            // A list belongs to its object: its values run parallel to those of the object's other lists.
+            const bool list = c == '[';
+            const std::string parent = levels.empty() ? "" : levels.back().path;
+            levels.push_back({list, key, list && !levels.empty() && !levels.back().list ? parent : parent + "/" + std::to_string(serial++), 0});
+            ++at;
+        } else if (c == '}' || c == ']') {
+            levels.pop_back();
+            ++at;
+            if (!levels.empty()) key = levels.back().key;
+        } else if (c == ',' || c == ':' || c == ' ' || c == '\n' || c == '\r' || c == '\t') {
+            if (c == ',' && !levels.empty()) ++levels.back().count;
+            ++at;
+        } else {
+            const bool quoted = c == '"';
+            std::size_t end = at + 1;
+            if (quoted)
+                for (; text[end] != '"'; ++end) end += text[end] == '\\' ? 1 : 0;
+            else
+                end = std::min(text.find_first_of(",]} \n\r\t", at), text.size());
+            const std::size_t begin = quoted ? at + 1 : at, after = quoted ? end + 1 : end;
+            const std::size_t next = std::min(text.find_first_not_of(" \n\r\t", after), text.size());
+            if (quoted && !levels.empty() && !levels.back().list && next < text.size() && text[next] == ':') {
+                key = std::string(text.substr(begin, end - begin));
+                levels.back().key = key;
+            } else {
+                const bool inList = !levels.empty() && levels.back().list;
+                scalars.push_back({begin, end, levels.empty() ? "" : levels.back().key, levels.empty() ? "" : levels.back().path, levels.empty() ? 0 : levels.back().count, inList});
+            }
+            at = after;
+        }
+    }
+    return scalars;
+}
+
+bool isNumber(std::string_view text) { return !text.empty() && (text[0] == '-' || text[0] == '+' || (text[0] >= '0' && text[0] <= '9')); }
+
+// One line of the plan for each key or column.
+class Summary {
+public:
+    void add(const std::string& key, Role role) { counts_[key] = {role, counts_[key].second + 1}; }
+    Plan plan(const std::string& description) const {
+        Plan plan;
+        plan.kind = listRecipe().kind;
+        plan.description = description;
+        for (const auto& [key, entry] : counts_) {
+            const auto& [role, count] = entry;
+            if (role == Role::about) continue;
+            TensorMove move;
+            move.tensor.name = key;
+            move.tensor.dtype = role == Role::index ? Dtype::I64 : Dtype::F64;
+            move.tensor.shape = {count};
+            if (role == Role::index) move.moves = {{Action::index, 0}};
+            if (role == Role::odd) move.moves = {{Action::odd, 0}};
+            move.why = role == Role::index  ? "channel numbers"
+                       : role == Role::odd  ? "values that change sign with their channel"
+                       : role == Role::even ? "values that do not change sign; each stays with its channel"
+                                            : "may change sign with its channel, or not";
+            if (role == Role::unknown) plan.unknown.push_back(key);
+            plan.moves.push_back(std::move(move));
+        }
+        return plan;
+    }
+
+private:
+    std::map<std::string, std::pair<Role, std::size_t>> counts_;
+};
+
+ChannelList jsonList(std::string text, bool bare) {
+    ChannelList list;
+    list.text = std::move(text);
+    Summary summary;
+    std::map<std::pair<std::string, std::size_t>, std::size_t> channels;  // (object, place) -> entry
+    const std::vector<Scalar> scalars = scalarsOf(list.text);
+    const auto roleOfScalar = [&](const Scalar& scalar) {
+        if (bare || (!scalar.key.empty() && scalar.key.find_first_not_of("0123456789") == std::string::npos)) return Role::index;  // bare numbers, or {"layer": [..]}
+        return roleOf(scalar.key);
+    };
+    for (const bool indices : {true, false})
+        for (const Scalar& scalar : scalars) {
+            const Role role = roleOfScalar(scalar);
+            const std::string_view value = std::string_view(list.text).substr(scalar.begin, scalar.end - scalar.begin);
+            const std::pair place(scalar.object, scalar.inList ? scalar.at : 0);
+            if (indices) {
+                if (role != Role::about && (role != Role::unknown || isNumber(value))) summary.add(scalar.key.empty() ? "channels" : scalar.key, role);
+                if (role != Role::index) continue;
+                channels[place] = list.entries.size();
+                list.entries.push_back({scalar.begin, scalar.end, true, 0, isPolarKey(scalar.key)});
+            } else if (role == Role::odd) {
+                const auto channel = channels.find(place);
+                if (channel == channels.end()) throw Error(ErrorCode::malformed, "", "'" + scalar.key + "' has a value that belongs to no channel");
+                list.entries.push_back({scalar.begin, scalar.end, false, channel->second, false});
+            }
+        }
+    list.plan = summary.plan("list of " + std::to_string(channels.size()) + " channels, JSON");
+    return list;
+}
+
+// Fields of one CSV line, as positions. Quoted fields are passed over whole, without their quotes.
+std::vector<std::pair<std::size_t, std::size_t>> fieldsOf(std::string_view text, std::size_t begin, std::size_t end, char separator) {
+    std::vector<std::pair<std::size_t, std::size_t>> fields;
+    for (std::size_t at = begin; at <= end;) {
+        if (at < end && text[at] == '"') {
+            std::size_t close = at + 1;
+            while (close < end && (text[close] != '"' || (close + 1 < end && text[close + 1] == '"'))) close += text[close] == '"' ? 2 : 1;
+            fields.emplace_back(at + 1, std::min(close, end));
+            at = std::min(text.find(separator, std::min(close, end)), end) + 1;
+        } else {
+            const std::size_t stop = std::min(text.find(separator, at), end);
+            fields.emplace_back(at, stop);
+            at = stop + 1;
+        }
+    }
+    return fields;
+}
+
+std::optional<ChannelList> csvList(std::string text, const std::string& where) {
+    ChannelList list;
+    list.text = std::move(text);
+    const std::string_view view = list.text;
+    std::vector<std::string> header;
+    std::vector<Role> roles;
+    std::size_t indexColumn = 0, rows = 0;
+    char separator = ',';
+    for (std::size_t begin = 0; begin < view.size();) {
+        std::size_t end = std::min(view.find('\n', begin), view.size());
+        const std::size_t next = end + 1;
+        if (end > begin && view[end - 1] == '\r') --end;
+        if (header.empty() && view.substr(begin, end - begin).find('\t') != std::string_view::npos) separator = '\t';
+        const auto fields = fieldsOf(view, begin, end, separator);
+        if (header.empty()) {
+            for (const auto& [from, to] : fields) {
+                header.emplace_back(view.substr(from, to - from));
+                roles.push_back(roleOf(header.back()));
+            }
+            if (std::count(roles.begin(), roles.end(), Role::index) != 1) return std::nullopt;
+            indexColumn = static_cast<std::size_t>(std::find(roles.begin(), roles.end(), Role::index) - roles.begin());
+        } else if (end > begin) {
+            ++rows;
+            if (fields.size() != header.size()) throw Error(ErrorCode::malformed, where, "row " + std::to_string(rows) + " has " + std::to_string(fields.size()) + " fields where the header has " + std::to_string(header.size()));
+            const std::size_t channel = list.entries.size();
+            list.entries.push_back({fields[indexColumn].first, fields[indexColumn].second, true, 0, isPolarKey(header[indexColumn])});
+            for (std::size_t k = 0; k < fields.size(); ++k)
+                if (roles[k] == Role::odd) list.entries.push_back({fields[k].first, fields[k].second, false, channel, false});
+        }
+        begin = next;
+    }
+    if (header.empty()) return std::nullopt;
+    Summary summary;
+    for (std::size_t k = 0; k < header.size(); ++k)
+        for (std::size_t row = 0; row < rows; ++row) summary.add(header[k], roles[k]);
+    list.plan = summary.plan("list of " + std::to_string(rows) + " channels, CSV");
+    return list;
+}
+
+// Bare numbers in a JSON array: channel numbers where they are distinct and whole, unless they could as well be a vector of width d.
+bool bareNumbersAreChannels(const nlohmann::json& array, const TransportOptions& options, std::size_t d, const std::string& where) {
+    if (options.kind) return true;
+    std::set<std::uint64_t> seen;
+    for (const nlohmann::json& one : array)
+        if (!one.is_number_unsigned() || !seen.insert(one.get<std::uint64_t>()).second) return false;
+    if (seen.empty()) return false;
+    if (d != 0 && array.size() == d)
+        throw Error(ErrorCode::ambiguous, where, "could be a vector or a list of channels, as it has d distinct whole numbers; say --kind vector or --kind neurons");
+    return true;
+}
+
+// A value with its sign turned, in the form in which it is written: -x and x, or the words of a polarity.
+std::string negated(std::string_view value, const std::string& where) {
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 3> words{{{"+", "-"}, {"positive", "negative"}, {"pos", "neg"}}};
+    for (const auto& [plus, minus] : words) {
+        if (value == plus) return std::string(minus);
+        if (value == minus) return std::string(plus);
+    }
+    if (value.empty() || value == "null") return std::string(value);
+    if (!isNumber(value) || value[0] == '+') throw Error(ErrorCode::malformed, where, "holds '" + std::string(value) + "' where a signed value is expected: a number without '+', or + and -");
+    return value[0] == '-' ? std::string(value.substr(1)) : "-" + std::string(value);
+}
+
+}  // namespace
+
+std::optional<ChannelList> openChannelList(const ObjectPath& object, const TransportOptions& options, std::size_t d) {
+    const bool asked = options.kind && *options.kind == listRecipe().kind;
+    if (object.isFolder() || (options.kind && !asked)) return std::nullopt;
+    const std::unique_ptr<ByteSource> source = object.open(object.names().front());
+    if (source->size() == 0 || source->size() > maxBytes) return std::nullopt;
+    const std::vector<std::byte> head = readBytes(*source, 0, std::min<std::uint64_t>(source->size(), 4096));
+    const bool isText = std::none_of(head.begin(), head.end(), [](std::byte b) { return std::to_integer<int>(b) < 9; });
+    if (!isText) return std::nullopt;
+    const std::vector<std::byte> bytes = readBytes(*source, 0, source->size());
+    std::string text(asText(bytes));
+    const std::size_t first = text.find_first_not_of(" \n\r\t");
+    std::optional<ChannelList> list;
+    if (first != std::string::npos && (text[first] == '{' || text[first] == '[')) {
+        const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+        if (json.is_discarded()) return std::nullopt;
+        const bool bare = json.is_array() && !json.empty() && json.front().is_number();
+        if (bare && !bareNumbersAreChannels(json, options, d, source->name())) return std::nullopt;
+        list = jsonList(std::move(text), bare);
+    } else {
+        list = csvList(std::move(text), source->name());
+    }
+    const bool hasChannels = list && std::any_of(list->entries.begin(), list->entries.end(), [](const auto& entry) { return entry.isIndex; });
+    if (!hasChannels && asked) throw Error(ErrorCode::malformed, source->name(), "has no channel numbers: a JSON key or a CSV column called neuron, channel or index is expected");
+    return hasChannels ? std::move(list) : std::nullopt;
+}
+
+std::string movedList(const ChannelList& list, const Gauge& gauge, const std::string& where) {
+    const Gauge back = gauge.inverse();
+    std::vector<std::string> moved(list.entries.size());
+    std::vector<std::int8_t> signs(list.entries.size());
+    for (std::size_t i = 0; i < list.entries.size(); ++i) {
+        const ChannelList::Entry& entry = list.entries[i];
+        if (!entry.isIndex) continue;
+        const std::string_view written = std::string_view(list.text).substr(entry.begin, entry.end - entry.begin);
+        const auto channel = channelIn(written);
+        if (!channel) throw Error(ErrorCode::malformed, where, "has '" + std::string(written) + "' where a channel number is expected");
+        if (*channel >= gauge.d()) throw Error(ErrorCode::dimensionMismatch, where, "names channel " + std::to_string(*channel) + ", and the gauge has d = " + std::to_string(gauge.d()) + " (counted from 0)");
+        const std::uint32_t to = back.perm()[*channel];
+        signs[i] = gauge.sign()[to];
+        if (entry.polar && signs[i] < 0)
+            throw Error(ErrorCode::unsupported, where, "holds a set of one polarity, and channel " + std::to_string(*channel) + " changes sign under the gauge, so it would belong to the other; "
+                        "write one list with a 'polarity' or 'value' for each channel");
+        moved[i] = std::to_string(to);
+    }
+    for (std::size_t i = 0; i < list.entries.size(); ++i) {
+        const ChannelList::Entry& entry = list.entries[i];
+        if (entry.isIndex) continue;
+        const std::string_view written = std::string_view(list.text).substr(entry.begin, entry.end - entry.begin);
+        const std::int8_t sign = signs[entry.channel];
+        if (sign == 0) throw Error(ErrorCode::undeterminedSign, where, "needs the sign of a channel that the gauge leaves undetermined; align with activations or embedding rows, not gains alone");
+        moved[i] = sign < 0 ? negated(written, where) : std::string(written);
+    }
+    std::vector<std::size_t> order(list.entries.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return list.entries[a].begin < list.entries[b].begin; });
+    std::string text;
+    std::size_t at = 0;
+    for (const std::size_t i : order) {
+        text.append(list.text, at, list.entries[i].begin - at);
+        text += moved[i];
+        at = list.entries[i].end;
+    }
+    return text.append(list.text, at, std::string::npos);
+}
+
+}  // namespace regauge
