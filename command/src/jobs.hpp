@@ -7,6 +7,7 @@
 
 #include "progress_bar.hpp"
 #include "regauge/command.hpp"
+#include "regauge/match.hpp"
 
 namespace regauge {
 
@@ -30,6 +31,7 @@ RunJob addShow(CLI::App& command);
 RunJob addCompose(CLI::App& command);
 RunJob addInvert(CLI::App& command);
 RunJob addCompare(CLI::App& command);
+RunJob addTrace(CLI::App& command);
 RunJob addTransport(CLI::App& command);
 RunJob addVerify(CLI::App& command);
 RunJob addActivations(CLI::App& command);
@@ -40,6 +42,16 @@ struct OutputOptions {
     bool force = false;
 };
 void addOutput(CLI::App& command, OutputOptions& output, bool required, const std::string& what);
+
+// The options that say how evidence is matched.
+struct MatchFlags {
+    std::string group = "signed", statistic = "auto";
+    std::vector<std::string> sites;
+    std::uint64_t rows = 0, skipFirst = 0;
+    unsigned threads = 0;
+    MatchOptions options(const Host& host) const;
+};
+void addMatchFlags(CLI::App& command, MatchFlags& flags);
 
 // Writes `text` to the path, whole or not at all. Throws Error(outputExists) unless forced.
 void writeText(Files& files, const OutputOptions& output, const std::string& text);

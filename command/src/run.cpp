@@ -24,6 +24,8 @@ constexpr Subcommand subcommands[] = {
     {"compose", "Compose gauges, the first one first.", "regauge compose a-to-b.json b-to-c.json -o a-to-c.json", addCompose},
     {"invert", "Invert a gauge: from the target back to the source.", "regauge invert gauge.json -o back.json", addInvert},
     {"compare", "Say how far two gauges agree.", "regauge compare gauge.json reference.json", addCompare},
+    {"trace", "Find the gauge from the first to the last of a series of checkpoints, through those between.",
+     "regauge trace step-100 step-200 step-400 -o gauge.json", addTrace},
     {"transport", "Move an object into the target's coordinates.", "regauge transport steering.npy --gauge gauge.json -o moved.npy",
      addTransport},
     {"verify", "Do two checkpoints compute the same function? (small models)", "regauge verify source moved --tokens tokens.npy", addVerify},

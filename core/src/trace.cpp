@@ -1,0 +1,146 @@
+#include "regauge/trace.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "match/confidence.hpp"
+#include "match/score_matrix.hpp"
+#include "regauge/error.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr double sureHop = 0.98;         // a hop below this is worth trying to skip
+constexpr double smallestShare = 1e-6;   // keeps logarithms finite
+
+// Every pair of checkpoints is matched at most once.
+class Edges {
+public:
+    Edges(const Files& files, const std::vector<std::string>& checkpoints, const MatchOptions& options, const Progress& progress)
+        : files_(files), checkpoints_(checkpoints), options_(options), progress_(progress) {}
+
+    const Alignment& match(std::size_t from, std::size_t to) {
+        const auto found = edges_.find({from, to});
+        if (found != edges_.end()) return found->second;
+        const std::string stage = "hop " + std::to_string(from) + " to " + std::to_string(to);
+        const Progress hop([&](std::string_view, std::uint64_t done, std::uint64_t total) {
+            progress_.report(stage, done, total);
+            return true;
+        });
+        const Evidence source = openEvidence(files_, checkpoints_[from]), target = openEvidence(files_, checkpoints_[to]);
+        return edges_.emplace(std::pair(from, to), regauge::match(source, target, options_, hop)).first->second;
+    }
+    const std::map<std::pair<std::size_t, std::size_t>, Alignment>& all() const { return edges_; }
+
+private:
+    const Files& files_;
+    const std::vector<std::string>& checkpoints_;
+    const MatchOptions& options_;
+    const Progress& progress_;
+    std::map<std::pair<std::size_t, std::size_t>, Alignment> edges_;
+};
+
+// A way from the first to the last checkpoint.
+struct Route {
+    std::vector<std::size_t> path;
+    Gauge gauge = Gauge::identity(0);
+    std::vector<double> confidence;  // per target channel: every hop right
+};
+
+Route compose(std::vector<std::size_t> path, Edges& edges) {
+    Route route{std::move(path), Gauge::identity(0), {}};
+    for (std::size_t k = 0; k + 1 < route.path.size(); ++k) {
+        const Alignment& hop = edges.match(route.path[k], route.path[k + 1]);
+        if (k == 0) {
+            route.gauge = hop.gauge, route.confidence = hop.confidence;
+            continue;
+        }
+        std::vector<double> confidence(hop.gauge.d());
+        for (std::size_t i = 0; i < confidence.size(); ++i) confidence[i] = hop.confidence[i] * route.confidence[hop.gauge.perm()[i]];
+        route.gauge = route.gauge.then(hop.gauge);
+        route.confidence = std::move(confidence);
+    }
+    return route;
+}
+
+// The path with the largest product of estimates over the pairs matched so far.
+std::vector<std::size_t> surestPath(const Edges& edges, std::size_t checkpoints) {
+    std::vector<double> best(checkpoints, -INFINITY);
+    std::vector<std::size_t> before(checkpoints, 0);
+    best[0] = 0;
+    for (std::size_t to = 1; to < checkpoints; ++to)
+        for (const auto& [ends, alignment] : edges.all()) {
+            if (ends.second != to) continue;
+            const double value = best[ends.first] + std::log(std::max(alignment.estimate, smallestShare));
+            if (value > best[to]) best[to] = value, before[to] = ends.first;
+        }
+    std::vector<std::size_t> path{checkpoints - 1};
+    while (path.back() != 0) path.push_back(before[path.back()]);
+    std::ranges::reverse(path);
+    return path;
+}
+
+// Each route's answer counts by its log odds, channel by channel; the assignment settles what they contest.
+Answer vote(const std::vector<Route>& routes, Group group, const Progress& progress) {
+    const std::size_t d = routes.front().gauge.d();
+    ScoreMatrix votes{d, std::vector<float>(d * d, 0.0F)};
+    for (const Route& route : routes)
+        for (std::size_t i = 0; i < d; ++i) {
+            const double p = std::clamp(route.confidence[i], 0.001, 0.999);
+            votes.value[i * d + route.gauge.perm()[i]] += static_cast<float>(route.gauge.sign()[i] * std::max(0.0, 7 + std::log(p / (1 - p))));
+        }
+    return solve(votes, group, progress);
+}
+
+}  // namespace
+
+Trace trace(const Files& files, const std::vector<std::string>& checkpoints, const MatchOptions& options, const Progress& progress) {
+    const std::size_t count = checkpoints.size();
+    if (count < 2) throw Error(ErrorCode::usage, "", "a trace needs at least two checkpoints, the first and the last");
+    Edges edges(files, checkpoints, options, progress);
+    const std::size_t last = count - 1;
+    edges.match(0, last);
+    for (std::size_t k = 0; k < last; ++k) edges.match(k, k + 1);
+    for (std::size_t k = 0; k < last; ++k) {
+        if (edges.match(k, k + 1).estimate >= sureHop) continue;
+        const std::size_t low = k > 0 ? k - 1 : 0, high = std::min(k + 2, last);
+        for (std::size_t from = low; from <= k; ++from)
+            for (std::size_t to = k + 1; to <= high; ++to) edges.match(from, to);
+    }
+
+    std::vector<std::size_t> everyOne(count);
+    for (std::size_t k = 0; k < count; ++k) everyOne[k] = k;
+    std::vector<Route> routes{compose(surestPath(edges, count), edges)};
+    for (const std::vector<std::size_t>& path : {std::vector<std::size_t>{0, last}, everyOne})
+        if (std::ranges::none_of(routes, [&](const Route& route) { return route.path == path; })) routes.push_back(compose(path, edges));
+
+    Trace result;
+    result.path = routes.front().path;
+    result.direct = mean(edges.match(0, last).confidence);
+    result.hopByHop = mean(compose(everyOne, edges).confidence);
+    for (std::size_t k = 0; k + 1 < result.path.size(); ++k) {
+        const Alignment& hop = edges.match(result.path[k], result.path[k + 1]);
+        result.hops.push_back({result.path[k], result.path[k + 1], hop});
+        if (hop.estimate < result.hops[result.weakest].alignment.estimate) result.weakest = k;
+    }
+    for (const auto& [ends, alignment] : edges.all()) result.tried.push_back({ends.first, ends.second, alignment});
+
+    Alignment composed = result.hops.front().alignment;
+    for (std::size_t k = 1; k < result.hops.size(); ++k) composed = then(composed, result.hops[k].alignment);
+    composed.gauge = vote(routes, options.group, progress).gauge;
+    composed.confidence.assign(composed.gauge.d(), 0);
+    for (const Route& route : routes)
+        for (std::size_t i = 0; i < composed.gauge.d(); ++i)
+            if (route.gauge.perm()[i] == composed.gauge.perm()[i] && route.gauge.sign()[i] == composed.gauge.sign()[i])
+                composed.confidence[i] = std::max(composed.confidence[i], route.confidence[i]);
+    composed.estimate = mean(composed.confidence);
+    composed.verdict = verdictOf(composed.estimate);
+    composed.group = options.group;
+    result.cycleAgreement = agreement(composed.gauge, edges.match(0, last).gauge);
+    result.alignment = std::move(composed);
+    return result;
+}
+
+}  // namespace regauge
