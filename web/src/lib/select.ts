@@ -22,9 +22,16 @@ export function samePermutation(a: Gauge, b: Gauge): number {
   return same / a.d;
 }
 
-/** Channels of which the gauge does not claim to know the partner, or the sign. */
-export function undetermined(gauge: Gauge): number[] {
-  const out: number[] = [];
-  for (let i = 0; i < gauge.d; i++) if (gauge.sign[i] === 0 || !(gauge.confidence[i]! >= 0.95)) out.push(i);
-  return out;
+/** Probability below which the page calls a channel doubtful. */
+export const enough = 0.95;
+
+/** Whether the gauge is sure of a target channel's partner and sign. Nothing measured is nothing doubted. */
+export function isSure(gauge: Gauge, channel: number): boolean {
+  return gauge.sign[channel] !== 0 && (gauge.confidence.length === 0 || gauge.confidence[channel]! >= enough);
+}
+
+/** Channels in doubt, the most doubtful first. */
+export function inDoubt(gauge: Gauge): number[] {
+  const channels = Array.from(gauge.perm.keys()).filter((channel) => !isSure(gauge, channel));
+  return channels.sort((a, b) => (gauge.confidence[a] ?? 0) - (gauge.confidence[b] ?? 0) || a - b);
 }

@@ -1,0 +1,72 @@
+// What the tests share: a page that must stay clean (no console message, no request elsewhere), the sample's files, and small evidence made up here.
+import { test as base, expect, type Page } from "@playwright/test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+export { expect };
+
+const sample = join(import.meta.dirname, "../../examples/shakespeare-d128");
+export const file = (path: string) => join(sample, path);
+export const bytes = (path: string) => readFileSync(file(path));
+
+/** Every test fails on a console error or warning, an uncaught error, or a request to another origin. */
+export const test = base.extend<{ clean: void }>({
+  clean: [
+    async ({ page, baseURL }, use) => {
+      const faults: string[] = [];
+      page.on("console", (message) => {
+        const expected = message.text() === "Service Worker registration blocked by Playwright";
+        if (!expected && (message.type() === "error" || message.type() === "warning")) faults.push(`console: ${message.text()}`);
+      });
+      page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));
+      page.on("request", (request) => {
+        const url = new URL(request.url());
+        if (url.protocol !== "blob:" && url.protocol !== "data:" && url.origin !== new URL(baseURL!).origin) faults.push(`request: ${url}`);
+      });
+      await use();
+      expect(faults).toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+
+export const card = (page: Page, name: string | RegExp) => page.getByRole("article", { name });
+export const chooser = (page: Page, role: "source" | "target" | "object") => page.locator(`input[data-role=${role}]`);
+
+export async function loadSample(page: Page): Promise<void> {
+  await page.goto("./");
+  await page.getByRole("button", { name: "Try the sample" }).click();
+  await expect(card(page, /sae_resid2/)).toBeVisible();
+}
+
+/** Presses Align and waits until the last plot has what it needs. */
+export async function align(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Align", exact: true }).click();
+  await expect(page.getByTestId("verdict")).toBeVisible();
+  await expect(page.getByRole("progressbar")).toHaveCount(0);
+}
+
+/** A .safetensors file of F32 tensors. */
+export function safetensors(tensors: Record<string, { shape: number[]; data: Float32Array }>): Buffer {
+  const header: Record<string, unknown> = {};
+  let at = 0;
+  for (const [name, { shape, data }] of Object.entries(tensors)) {
+    header[name] = { dtype: "F32", shape, data_offsets: [at, at + data.byteLength] };
+    at += data.byteLength;
+  }
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  return Buffer.concat([length, text, ...Object.values(tensors).map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))]);
+}
+
+/** Rows of noise from a seed (mulberry32): sums of four uniforms. */
+export function noise(rows: number, d: number, seed: number): Float32Array {
+  const uniform = () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return Float32Array.from({ length: rows * d }, () => uniform() + uniform() + uniform() + uniform() - 2);
+}

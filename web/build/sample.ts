@@ -1,0 +1,30 @@
+import { existsSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Plugin } from "vite";
+
+// The files behind "Try the sample", by their place in the shipped example.
+const files = [
+  "source/evidence.safetensors",
+  "target/evidence.safetensors",
+  "source/steering_resid2.npy",
+  "source/sae_resid2/sae_weights.safetensors",
+  "source/sae_resid2/cfg.json",
+];
+
+/** Serves the shipped sample under sample/: copied from the repository's examples, so that it exists once in git. */
+export function sample(folder: string): Plugin {
+  const from = (file: string) => resolve(import.meta.dirname, "..", folder, file);
+  return {
+    name: "regauge-sample",
+    configureServer(server) {
+      server.middlewares.use("/sample", (request, response, next) => {
+        const file = (request.url ?? "").slice(1);
+        if (files.includes(file) && existsSync(from(file))) response.end(readFileSync(from(file)));
+        else next();
+      });
+    },
+    generateBundle() {
+      for (const file of files) this.emitFile({ type: "asset", fileName: `sample/${file}`, source: readFileSync(from(file)) });
+    },
+  };
+}

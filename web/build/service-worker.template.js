@@ -1,0 +1,55 @@
+// Two jobs: the page works offline after one visit, and it is cross-origin isolated (threads) on hosts that cannot set headers.
+const VERSION = "__VERSION__";
+const FILES = "__FILES__";
+const POLICY = "__POLICY__";
+// Named after the place it is served from: another regauge on this host keeps its own.
+const PLACE = `regauge ${self.registration.scope} `;
+const CACHE = PLACE + VERSION;
+
+self.addEventListener("install", (event) => {
+  self.skipWaiting();
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: "reload" })))));
+});
+
+self.addEventListener("activate", (event) => {
+  const old = (name) => name.startsWith(PLACE) && name !== CACHE;
+  event.waitUntil(
+    caches
+      .keys()
+      .then((names) => Promise.all(names.filter(old).map((name) => caches.delete(name))))
+      .then(() => self.clients.claim()),
+  );
+});
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  if (request.method !== "GET" || !request.url.startsWith(self.registration.scope)) return;
+  event.respondWith(answer(request));
+});
+
+// Built file names carry a hash of their content, so the cache is always right; index.html is asked for first, to notice a new version.
+async function answer(request) {
+  const cache = await caches.open(CACHE);
+  const page = request.mode === "navigate";
+  const kept = await cache.match(page ? "./" : request, { ignoreSearch: true });
+  if (page) {
+    try {
+      return isolated(await fetch(request));
+    } catch (error) {
+      if (kept) return isolated(kept);
+      throw error;
+    }
+  }
+  return isolated(kept ?? (await fetch(request)));
+}
+
+// Workers take no policy from the page's <meta>, so theirs comes as a header: they, too, can reach nothing but this origin.
+function isolated(response) {
+  if (response.status === 0 || response.redirected) return response;
+  const headers = new Headers(response.headers);
+  headers.set("Cross-Origin-Opener-Policy", "same-origin");
+  headers.set("Cross-Origin-Embedder-Policy", "require-corp");
+  headers.set("Cross-Origin-Resource-Policy", "same-origin");
+  headers.set("Content-Security-Policy", POLICY);
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
+}

@@ -1,0 +1,52 @@
+// The one door between the page and the package `regauge`: items in, the package's own answers out.
+import * as regauge from "regauge";
+import type { Inspection, Item, MovedFile } from "./lib/types";
+
+export { Gauge } from "regauge";
+export type { MatchOptions, Plan, ProgressReport, Statistic, TensorMove } from "regauge";
+
+type Control = regauge.JobControl;
+
+/** One file by its name, a folder by the names in it. */
+function input({ name, files }: Item): regauge.FileInput {
+  if (files.length === 1) return new File([files[0]!.blob], files[0]!.path || name);
+  return Object.fromEntries(files.map(({ path, blob }) => [path, blob]));
+}
+
+const elements = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+
+export async function inspect(item: Item, control: Control = {}): Promise<Inspection> {
+  const plan = await regauge.inspect(input(item), control);
+  const under = (prefix: string) => plan.tensors.filter(({ name }) => name.startsWith(prefix));
+  const sites = under("activations/").map(({ name, shape }) => ({ name: name.slice("activations/".length), rows: elements(shape.slice(0, -1)) }));
+  const [largest] = [...plan.tensors].sort((a, b) => elements(b.shape) - elements(a.shape));
+  return {
+    ...plan,
+    sites,
+    gains: under("gains/").map(({ name }) => name.slice("gains/".length)),
+    dtype: largest?.dtype ?? "",
+    evidence: sites.length > 0 || plan.tensors.some(({ name }) => embedding.test(name)) || isRows(plan),
+  };
+}
+
+/** A checkpoint tells channels apart by its embedding, whatever the family calls it. */
+const embedding = /(embed_tokens|wte|tok_embeddings|embed_in|word_embeddings)\.weight$/;
+
+/** A single matrix with more rows than channels is activations rather than a set of directions. */
+function isRows({ tensors, d }: regauge.Plan): boolean {
+  return tensors.length === 1 && elements(tensors[0]!.shape) > d * d && tensors[0]!.shape.at(-1) === d;
+}
+
+export function align(source: Item, target: Item, options: regauge.AlignOptions): Promise<regauge.Gauge> {
+  return regauge.align(input(source), input(target), options);
+}
+
+/** r of every target channel (row) with every source channel (column) at one site, d x d. */
+export async function correlation(source: Item, target: Item, options: regauge.CorrelationOptions): Promise<Float32Array> {
+  return (await regauge.correlation(input(source), input(target), options)).values;
+}
+
+export async function transport(item: Item, gauge: regauge.Gauge, control: Control): Promise<MovedFile[]> {
+  const { files } = await regauge.transport(input(item), gauge, control);
+  return files.map(({ name, blob }) => ({ path: name, blob }));
+}

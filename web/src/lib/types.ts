@@ -1,0 +1,28 @@
+// The page's own words beside the package's.
+import type { Plan } from "../engine";
+
+/** A file or a folder that was dropped: the unit that has a role. */
+export interface Item {
+  id: string;
+  /** File name, or the folder's name. */
+  name: string;
+  files: { path: string; blob: Blob }[];
+  /** Came with the page: nothing to keep over a reload but its name. */
+  sample?: boolean;
+}
+
+export type Role = "source" | "target" | "object";
+/** What is in an item, as the package says it, and what it can be used for here. */
+export interface Inspection extends Plan {
+  /** Can tell channels apart: activations, rows, a checkpoint. */
+  evidence: boolean;
+  dtype: string;
+  sites: { name: string; rows: number }[];
+  gains: string[];
+}
+
+/** A file of a moved object. */
+export interface MovedFile {
+  path: string;
+  blob: Blob;
+}

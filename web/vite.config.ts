@@ -1,0 +1,22 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vite";
+import { contentSecurityPolicy } from "./build/csp.ts";
+import { sample } from "./build/sample.ts";
+import { serviceWorker } from "./build/service-worker.ts";
+
+// base "./": the built page works from any path of any static host.
+export default defineConfig({
+  base: "./",
+  plugins: [svelte(), sample("../examples/shakespeare-d128"), contentSecurityPolicy(), serviceWorker()],
+  worker: { format: "es" },
+  build: {
+    target: "es2022",
+    // Browsers that know light-dark(), so that it stays as it is written.
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
+    // Nothing is inlined as data: URLs, so that the content security policy needs no exception for scripts and workers.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  // Isolated, as the service worker makes the built page, so that threads can be tried while developing.
+  server: { headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" } },
+});
