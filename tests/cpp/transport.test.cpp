@@ -248,3 +248,80 @@ TEST_CASE("the sample's SAE and vector move into the target's coordinates and ba
     CHECK_THAT(plan.description, ContainsSubstring("topk, 512 latents, hook blocks.1.hook_resid_post"));
     for (const char* object : {"sae", "steering.npy", "evidence.safetensors"}) checkRoundTrip(files, object, randomGauge(128, 13));
 }
+
+TEST_CASE("every tensor fixture moves by its recipe and comes back byte for byte") {
+    const auto name = GENERATE(as<std::string>(), "steering_bare.pt", "steering_by_layer.pt", "mean_diffs_bf16.pt", "ae.pt", "nested_checkpoint.pt", "optimizer_model.pt",
+                               "gemma_scope/params.npz", "control_vector.gguf");
+    INFO(name);
+    MemoryFiles files;
+    load(files, "fixtures/" + name, name);
+    checkRoundTrip(files, name, randomGauge(16, 14));
+}
+
+TEST_CASE("optimizer state that numbers its parameters is named by the model beside it, and refused without") {
+    MemoryFiles files;
+    const Gauge gauge = randomGauge(16, 15);
+    load(files, "fixtures/optimizer.pt", "o/optimizer.pt");
+    CHECK(codeOf(files, "o/optimizer.pt", alignmentOf(gauge)) == ErrorCode::unsupported);
+    load(files, "fixtures/optimizer_model.pt", "o/pytorch_model.bin");
+    transport(files, "o/optimizer.pt", alignmentOf(gauge), "moved");
+    const auto both = [&](const std::string& tensor) { return std::pair(arrayIn(files, "o/optimizer.pt", tensor), arrayIn(files, "moved", tensor)); };
+    const auto [first, firstMoved] = both("state.0.exp_avg");  // embed_tokens [20, 16]
+    CHECK(firstMoved.values == movedAxis(first, gauge, 1).values);
+    const auto [second, secondMoved] = both("state.0.exp_avg_sq");
+    CHECK(secondMoved.values == movedAxis(second, gauge, 1, false).values);
+    const auto [writer, writerMoved] = both("state.4.exp_avg");  // o_proj [16, 16]
+    CHECK(writerMoved.values == movedAxis(writer, gauge, 0).values);
+    const auto [gain, gainMoved] = both("state.8.exp_avg");  // a gain's moments have no signs
+    CHECK(gainMoved.values == movedAxis(gain, gauge, 0, false).values);
+    // A training checkpoint's folder moves whole, its optimizer with it.
+    files.put("o/config.json", R"({"model_type": "llama", "hidden_size": 16})");
+    files.put("o/scheduler.pt", "no tensors of the model");
+    transport(files, "o", alignmentOf(gauge), "whole");
+    CHECK(files.text("whole/optimizer.pt") == files.text("moved"));
+    CHECK(files.text("whole/scheduler.pt") == files.text("o/scheduler.pt"));
+    checkRoundTrip(files, "o", gauge);
+}
+
+TEST_CASE("a deflated .npz is written anew, with the same numbers when it comes back") {
+    MemoryFiles files;
+    const Gauge gauge = randomGauge(16, 16);
+    load(files, "fixtures/compressed.npz", "a.npz");
+    transport(files, "a.npz", alignmentOf(gauge), "b.npz");
+    transport(files, "b.npz", alignmentOf(gauge.inverse()), "c.npz");
+    CHECK(arrayIn(files, "b.npz", "a").values == movedAxis(arrayIn(files, "a.npz", "a"), gauge, 1).values);
+    CHECK(arrayIn(files, "c.npz", "a").values == arrayIn(files, "a.npz", "a").values);
+}
+
+TEST_CASE("lists of channels move by j -> perm^-1[j], and values turn with their channel") {
+    MemoryFiles files;
+    const Gauge gauge({1, 2, 3, 0}, {-1, 1, 1, -1});  // channel 0 -> 3 (turned), 1 -> 0 (turned), 2 -> 1, 3 -> 2
+    const auto moved = [&](const std::string& text, const TransportOptions& options = {}) {
+        files.put("list", text);
+        transport(files, "list", alignmentOf(gauge), "moved", options);
+        const std::string result = files.text("moved");
+        transport(files, "moved", alignmentOf(gauge.inverse()), "back", options);
+        CHECK(files.text("back") == text);
+        files.contents.erase("moved");
+        files.contents.erase("back");
+        return result;
+    };
+    CHECK(moved("[0, 2]") == "[3, 1]");
+    CHECK(moved(R"({"layer": 7, "neurons": [3, 0], "values": [1.5, -2e1], "rank": [1, 2]})") == R"({"layer": 7, "neurons": [2, 3], "values": [1.5, 2e1], "rank": [1, 2]})");
+    CHECK(moved(R"([{"neuron": 1, "polarity": "+"}, {"neuron": 2, "polarity": "-", "attribution": -3}])") == R"([{"neuron": 0, "polarity": "-"}, {"neuron": 1, "polarity": "-", "attribution": -3}])");
+    CHECK(moved(R"({"5": [0], "6": [1, 2]})") == R"({"5": [3], "6": [0, 1]})");
+    CHECK(moved("neuron,value,label\n1,0.5,\"a,b\"\r\n2,-1,c\n") == "neuron,value,label\n0,-0.5,\"a,b\"\r\n1,-1,c\n");
+    CHECK(moved("layer\tchannel\n3\t0\n") == "layer\tchannel\n3\t3\n");
+    CHECK(moved(R"({"top_positive": [2, 3]})") == R"({"top_positive": [1, 2]})");
+
+    const auto refused = [&](const std::string& text) {
+        files.put("list", text);
+        return codeOf(files, "list", alignmentOf(gauge));
+    };
+    CHECK(refused(R"({"top_positive": [1]})") == ErrorCode::unsupported);
+    CHECK(refused(R"({"neurons": [1], "score": [2]})") == ErrorCode::unknownTensor);
+    CHECK(refused(R"({"neurons": [4]})") == ErrorCode::dimensionMismatch);
+    CHECK(refused(R"({"neurons": [-1]})") == ErrorCode::malformed);
+    CHECK(refused("[0, 1, 2, 3]") == ErrorCode::ambiguous);
+    CHECK(refused("neuron,value\n1\n") == ErrorCode::malformed);
+}

@@ -150,6 +150,7 @@ ChannelList jsonList(std::string text, bool bare) {
                 list.entries.push_back({scalar.begin, scalar.end, true, 0, isPolarKey(scalar.key)});
             } else if (role == Role::odd) {
                 const auto channel = channels.find(place);
+                if (channels.empty()) continue;  // not a list at all
                 if (channel == channels.end()) throw Error(ErrorCode::malformed, "", "'" + scalar.key + "' has a value that belongs to no channel");
                 list.entries.push_back({scalar.begin, scalar.end, false, channel->second, false});
             }
