@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // The Node command: the same C++ as the native one, in a worker so that Ctrl-C is heard while it works.
 
 import { dispose, RegaugeError, runCommand } from "./node.js";

@@ -10,7 +10,7 @@ import { Gauge } from "regauge";
 export const repository = fileURLToPath(new URL("../..", import.meta.url));
 export const sample = join(repository, "examples/shakespeare-d128");
 export const fixtures = join(repository, "tests/fixtures");
-export const nodeCommand = join(repository, "node/dist/cli.js");
+export const nodeCommand = join(repository, "node/bin/regauge.js");
 export const nativeCommand = join(repository, "build/native/regauge");
 
 /** The reason to skip a test that needs the native command, or false. `make test` builds it first. */
