@@ -20,8 +20,8 @@ using assignment::Market;
 using assignment::nobody;
 using assignment::PathSearch;
 using assignment::reduceRows;
-using assignment::setSortedPrices;
 using assignment::Rows;
+using assignment::setSortedPrices;
 
 // Each row's own favourite, all prices being zero.
 struct Opening {
@@ -52,8 +52,8 @@ Opening open(std::span<const std::int32_t> score, std::size_t n, Market<std::int
                                                      "; scores must lie within -2^30 and 2^30, so scale them down");
         }
         o.favourite[i] = static_cast<std::uint32_t>(scan.findFirst(row, n, o.best[i]));
-        if (wanted[o.favourite[i]]++ == 0) ++o.distinct;
-        else wanted[o.favourite[i]] = 1;
+        if (wanted[o.favourite[i]] == 0) ++o.distinct;
+        wanted[o.favourite[i]] = 1;
         const std::size_t rivals = i + 1 - o.distinct;
         const bool contested = rivals > i / 64 + 4 && rivals < i / 2;  // more, and the prices will change first
         if (contested && o.highest <= narrowReach && o.lowest >= -narrowReach) market.refresh(i);
