@@ -46,6 +46,34 @@ test("a folder is chosen whole", async ({ page }) => {
   await expect(card(page, "sae_resid2, object")).toBeVisible();
 });
 
+test("two checkpoints are evidence too: a folder's model with its config", async ({ page }) => {
+  await page.goto("./");
+  for (const side of ["source", "target"] as const)
+    await chooser(page, side).setInputFiles([file(`${side}/model.safetensors`), file(`${side}/config.json`)]);
+  await expect(card(page, "model.safetensors, source")).toContainText("in 2 files");
+  await align(page);
+  await expect(page.getByTestId("verdict")).toContainText("Aligned");
+});
+
+test("a card is dragged from one side to the other", async ({ page }) => {
+  await page.goto("./");
+  await chooser(page, "source").setInputFiles({ name: "one.safetensors", mimeType: "", buffer: bytes("source/evidence.safetensors") });
+  await card(page, "one.safetensors, source").dragTo(page.getByRole("group", { name: "Target evidence" }));
+  await expect(card(page, "one.safetensors, target")).toBeVisible();
+});
+
+test("a link carries the settings", async ({ page }) => {
+  await page.goto("./#statistic=whitened&site=resid.4");
+  await page.getByRole("button", { name: "Try the sample" }).click();
+  await page.getByText("Settings").click();
+  await expect(page.getByLabel("Statistic")).toHaveValue("whitened");
+  await expect(page.getByRole("checkbox", { name: "resid.4" })).toBeChecked();
+  await align(page);
+  await expect(page.getByTestId("verdict")).toContainText("resid.4");
+  await expect(page.getByTestId("verdict")).not.toContainText("resid.2");
+  expect(page.url()).toContain("#site=resid.4&statistic=whitened");
+});
+
 test("roles change by keyboard, and source and target change places", async ({ page }) => {
   await page.goto("./");
   await chooser(page, "source").setInputFiles({ name: "one.safetensors", mimeType: "", buffer: bytes("source/evidence.safetensors") });

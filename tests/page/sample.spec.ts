@@ -27,11 +27,11 @@ test("permutation-only matching is shown to stop at the signs that are kept", as
   const verdict = page.getByTestId("verdict");
   await expect(verdict).toContainText("it can reach at most the 41.4 %");
   // What was measured is within two points of the theory.
-  const recovered = Number(/same partner for ([\d.]+) %/.exec(await verdict.innerText())?.[1]);
+  const recovered = Number(/same partner for ([\d.]+)\s%/.exec(await verdict.innerText())?.[1]);
   expect(Math.abs(recovered - 41.4)).toBeLessThanOrEqual(2);
   const curve = page.getByRole("img", { name: /Matched scores/ });
   await expect(curve).toContainText("signs kept: 41.4 %");
-  await expect(page.getByRole("application", { name: /after/ })).toHaveAccessibleName(/on the diagonal for 100 %/);
+  await expect(page.getByRole("application", { name: /after/ })).toHaveAccessibleName(/on the diagonal for 100\s%/);
 });
 
 test("a vector and an SAE are moved as in Node, byte for byte, singly and as a zip", async ({ page }) => {

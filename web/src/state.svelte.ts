@@ -33,6 +33,7 @@ export interface Result {
   gains: { source: Map<string, Float64Array>; target: Map<string, Float64Array> } | null;
 }
 
+/** What a link carries: settings, never data. */
 export type Settings = Pick<MatchOptions, "statistic"> & { sites: string[] };
 
 class Bench {
@@ -40,7 +41,7 @@ class Bench {
   job: Job | null = $state(null);
   error: string | null = $state(null);
   result: Result | null = $state.raw(null);
-  settings: Settings = $state({ statistic: "auto", sites: [] });
+  settings: Settings = $state(fromLink());
   /** The channel that is marked in every plot, as a target channel. */
   selected: number | null = $state(null);
   /** The channel under the pointer; it is marked lightly. */
@@ -56,14 +57,21 @@ class Bench {
   ready = $derived(Boolean(this.source?.inspection && this.target?.inspection));
   marked = $derived(this.hovered ?? this.selected);
 
-  /** Takes items in. role: where they were dropped; without it, evidence fills the free places in order and the rest are objects. */
+  /**
+   * Takes items in. role: where they were dropped; without it, evidence fills the free places in order and the rest are objects.
+   * Of several that are dropped as one side, the first evidence is it, and the rest are objects.
+   */
   async add(items: Item[], role?: Role): Promise<void> {
     this.error = null;
+    let free = role;
     for (const item of items) {
-      const entry: Entry = { item, role: role ?? "object" };
+      const entry: Entry = { item, role: items.length === 1 ? (role ?? "object") : "object" };
       try {
         entry.inspection = await engine.inspect(item);
-        if (!role && entry.inspection.evidence) entry.role = !this.source ? "source" : !this.target ? "target" : "object";
+        if (entry.inspection.evidence && entry.role !== role) {
+          entry.role = role ? (free ?? "object") : !this.source ? "source" : !this.target ? "target" : "object";
+          free = undefined;
+        }
       } catch (error) {
         entry.error = sentence(error);
       }
@@ -124,6 +132,7 @@ class Bench {
     await this.run("Aligning", async (options) => {
       const [from, to] = [$state.snapshot(source.item) as Item, $state.snapshot(target.item) as Item];
       const chosen = $state.snapshot(this.settings);
+      history.replaceState(null, "", link(this.settings));
       const gauge = await engine.align(from, to, { ...chosen, group: "signed", ...options });
       this.result = { gauge, source: from, target: to, baseline: null, correlation: null, gains: null };
       this.announcement = `Verdict: ${gauge.verdict}`;
@@ -229,6 +238,21 @@ class Bench {
     }
   }
 }
+
+/** `#statistic=whitened&site=resid.2&site=resid.4` */
+function fromLink(): Settings {
+  const words = new URLSearchParams(location.hash.slice(1));
+  const statistic = statistics.find((word) => word === words.get("statistic"));
+  return { statistic: statistic ?? "auto", sites: words.getAll("site") };
+}
+
+function link({ statistic, sites }: Settings): string {
+  const words = new URLSearchParams(sites.map((site) => ["site", site]));
+  if (statistic !== "auto") words.set("statistic", statistic!);
+  return words.size > 0 ? `#${words}` : location.pathname;
+}
+
+const statistics = ["auto", "correlation", "whitened"] as const;
 
 export const bench = new Bench();
 

@@ -15,9 +15,9 @@ export function bytes(n: number): string {
 export function percent(share: number): string {
   if (!Number.isFinite(share)) return "unknown";
   const text = (share * 100).toFixed(1);
-  if (share < 1 && text === "100.0") return "> 99.9 %";
-  if (share > 0 && text === "0.0") return "< 0.1 %";
-  return `${text.replace(/\.0$/, "")} %`;
+  if (share < 1 && text === "100.0") return ">\u00a099.9\u00a0%";
+  if (share > 0 && text === "0.0") return "<\u00a00.1\u00a0%";
+  return `${text.replace(/\.0$/, "")}\u00a0%`;
 }
 
 export const signed = (value: number, digits = 3) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
