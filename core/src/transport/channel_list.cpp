@@ -279,7 +279,7 @@ std::string movedList(const ChannelList& list, const Gauge& gauge, const std::st
         const auto channel = channelIn(written);
         if (!channel) throw Error(ErrorCode::malformed, where, "has '" + std::string(written) + "' where a channel number is expected");
         if (*channel >= gauge.d()) throw Error(ErrorCode::dimensionMismatch, where, "names channel " + std::to_string(*channel) + ", and the gauge has d = " + std::to_string(gauge.d()) + " (counted from 0)");
-        const std::uint32_t to = back.perm()[*channel];
+        const std::uint32_t to = back.perm()[static_cast<std::size_t>(*channel)];
         signs[i] = gauge.sign()[to];
         if (entry.polar && signs[i] < 0)
             throw Error(ErrorCode::unsupported, where, "holds a set of one polarity, and channel " + std::to_string(*channel) + " changes sign under the gauge, so it would belong to the other; "

@@ -9,8 +9,8 @@
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t blockBytes = 4u << 20;    // read and written at a time
-constexpr std::uint64_t heldBytes = 128u << 20;   // the largest slab that is held whole rather than read row by row
+constexpr std::size_t blockBytes = 4u << 20;    // read and written at a time
+constexpr std::size_t heldBytes = 128u << 20;   // the largest slab that is held whole rather than read row by row
 
 using Bytes = std::vector<std::byte>;
 
@@ -68,7 +68,7 @@ void writeBlock(ByteSink& out, Bytes& block, const Layout& layout) {
 }
 
 void copyAll(const ByteSource& in, ByteSink& out, const std::function<void(std::uint64_t)>& done) {
-    Bytes block(static_cast<std::size_t>(std::min(in.size(), blockBytes)));
+    Bytes block(static_cast<std::size_t>(std::min<std::uint64_t>(in.size(), blockBytes)));
     for (std::uint64_t at = 0; at < in.size(); at += block.size()) {
         block.resize(static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), in.size() - at)));
         in.read(at, block);
@@ -115,21 +115,22 @@ void moveLargeSlab(const Gauge& gauge, const Layout& layout, const ByteSource& i
     Shape shape(layout.shape.begin() + static_cast<std::ptrdiff_t>(layout.first()), layout.shape.end());
     std::vector<AxisMove> inner(layout.moves.begin() + 1, layout.moves.end());
     for (AxisMove& move : inner) move.axis -= layout.first();
-    const std::size_t d = gauge.d(), most = std::max<std::size_t>(1, blockBytes / row);
+    const std::size_t d = gauge.d(), most = std::max<std::size_t>(1, blockBytes / row);  // row > 0: the tensor is not empty
     Bytes block, spare;
-    for (std::size_t i = 0; i < d; i += static_cast<std::size_t>(shape[0])) {
-        shape[0] = std::min(most, d - i);
-        block.resize(static_cast<std::size_t>(shape[0]) * row);
-        for (std::size_t k = 0; k < shape[0]; ++k) {
+    for (std::size_t i = 0; i < d; i += most) {
+        const std::size_t rows = std::min(most, d - i);
+        shape[0] = rows;
+        block.resize(rows * row);
+        for (std::size_t k = 0; k < rows; ++k) {
             const std::span<std::byte> to = std::span(block).subspan(k * row, row);
             const std::uint64_t from = std::uint64_t{gauge.perm()[i + k]} * row;
             if (held)
-                std::memcpy(to.data(), slab.data() + from, row);
+                std::memcpy(to.data(), slab.data() + static_cast<std::size_t>(from), row);
             else
                 in.read(slabAt + from, to);
         }
         if (layout.bigEndian) swapBytes(block, element);
-        for (std::size_t k = 0; k < shape[0]; ++k)
+        for (std::size_t k = 0; k < rows; ++k)
             if (first.action == Action::odd && gauge.sign()[i + k] < 0) negate(std::span(block).subspan(k * row, row), element);
         moveBlock(gauge, layout, inner, shape, block, spare);
         writeBlock(out, block, layout);
