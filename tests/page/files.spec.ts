@@ -170,6 +170,7 @@ test("alignment is cancelled midway, and can be started again", async ({ page })
   await chooser(page, "source").setInputFiles({ name: "a.safetensors", mimeType: "", buffer: small(1536, 2048, 5) });
   await chooser(page, "target").setInputFiles({ name: "b.safetensors", mimeType: "", buffer: small(1536, 2048, 6) });
   await page.getByRole("button", { name: "Align", exact: true }).click();
+  await expect(page.locator("progress[value]")).toBeVisible(); // it is under way, and says how far
   await page.getByRole("button", { name: "Cancel" }).click();
   await expect(page.getByRole("progressbar")).toHaveCount(0);
   await expect(page.getByTestId("verdict")).toHaveCount(0);
