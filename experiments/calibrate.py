@@ -1,0 +1,115 @@
+"""Refit reference.CONFIDENCE on trained checkpoints (train.py's families) and synthetic pairs; print held-out calibration.
+
+Each family is held out in turn.  usage: calibrate.py DATA
+"""
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+import numpy as np
+from scipy.optimize import minimize
+
+import reference as r
+
+REAL_WEIGHT = 3      # trained pairs count three times against synthetic ones
+
+
+def synthetic(kind, rng):
+    """A pair (x, y, truth or None): gauss, shuffled, independent (two linear images of the same features), or true."""
+    d, n = int(rng.choice([16, 32, 64, 128])), int(rng.choice([64, 128, 256, 1024, 4096]))
+    common, decay = int(rng.choice([0, 1, 3])), rng.choice([0, 2, 4])
+    if kind == "gauss":
+        return rng.randn(n, d), rng.randn(n, d), None
+    if kind == "independent":
+        q = int(rng.choice([max(4, d // 8), d // 2, 2 * d]))
+        f = rng.randn(n, q) * np.linspace(2, 0.2, q)
+        x, y = (f @ rng.randn(q, d) / np.sqrt(q) + 0.3 * rng.randn(n, d) for _ in "xy")
+        shared = rng.randn(n, common) * 3
+        return x + shared @ rng.randn(common, d), y + shared @ rng.randn(common, d), None
+    weight = np.exp(-decay * np.arange(d) / d * np.log(10))
+    x = rng.randn(n, d) @ (np.linalg.qr(rng.randn(d, d))[0] * np.sqrt(weight)[:, None])
+    x = x + (rng.randn(n, common) * np.array([3, 2, 1.5])[:common]) @ rng.randn(common, d)
+    y = x + rng.choice([0.05, 0.2, 0.5, 1.0]) * x.std(0) * rng.randn(n, d)
+    perm, sign = rng.permutation(d), rng.choice([-1, 1], d)
+    y = y[:, perm] * sign
+    return (x, y[rng.permutation(n)], None) if kind == "shuffled" else (x, y, (perm, sign))
+
+
+def case(x, y, truth, family, kind):
+    found = r.align(x, y)
+    perm, sign = found["final"]
+    right = (perm == truth[0]) & (sign == truth[1]) if truth else np.zeros(len(perm), bool)
+    return dict(rows=found["features"], right=right, share=right.mean(), family=family, kind=kind)
+
+
+def trained(data, rng):
+    identity = lambda d: (np.arange(d), np.ones(d, int))
+    for family in ("s0", "s1", "s2", "m128"):
+        root, pairs = Path(data) / family, []
+        for a in sorted(root.glob("fork*a")):
+            b = root / (a.name[:-1] + "b")
+            pairs += [(a / f, b / f) for f in (f"step{s:05d}.npz" for s in (100, 200, 250, 300, 500, 1000, 1500))]
+            pairs += [(a / f"step{s:05d}.npz", a / f"step{t:05d}.npz")
+                      for s, t in ((50, 75), (50, 100), (100, 200), (200, 400), (150, 1500))]
+        for p, q in pairs:
+            if not (p.exists() and q.exists()):
+                continue
+            zx, zy = np.load(p), np.load(q)
+            last = max(k for k in zx.files if k.startswith("act."))
+            n = int(rng.choice([128, 512, 1024]))
+            for sites in (["embed"], [last], ["embed", "act.1", last]):
+                x, y = [zx[s][:n] for s in sites], [zy[s][:n] for s in sites]
+                yield case(x, y, identity(x[0].shape[1]), family, "same")
+    for one, other in (("s0", "s1"), ("s2", "s1"), ("m128", "x128")):
+        for s in (100, 300, 1500):
+            for t in (100, 300, 1500):
+                p, q = (Path(data) / f / "fork0a" / f"step{n:05d}.npz" for f, n in ((one, s), (other, t)))
+                if p.exists() and q.exists():
+                    zx, zy = np.load(p), np.load(q)
+                    for sites in (["embed"], ["embed", "act.1"]):
+                        yield case([zx[k] for k in sites], [zy[k] for k in sites], None, one, "independent")
+
+
+def fit(cases, ridge=0.05):
+    x = np.concatenate([c["rows"] for c in cases])
+    y = np.concatenate([c["right"] for c in cases]).astype(float)
+    w = np.concatenate([np.full(len(c["right"]), (1 if c["family"].startswith("syn") else REAL_WEIGHT) / len(c["right"]))
+                        for c in cases])
+    mean, sd = x.mean(0), x.std(0) + 1e-9
+    mean[0], sd[0] = 0, 1
+    x = (x - mean) / sd
+
+    def loss(b):
+        t = x @ b
+        p = 1 / (1 + np.exp(-np.clip(t, -40, 40)))
+        return (w * (np.logaddexp(0, t) - y * t)).sum() + ridge * b[1:] @ b[1:], x.T @ (w * (p - y)) + 2 * ridge * np.r_[0, b[1:]]
+
+    b = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options=dict(maxiter=3000)).x
+    coefficients = b / sd
+    coefficients[0] = b[0] - (b[1:] * mean[1:] / sd[1:]).sum()
+    return coefficients
+
+
+if __name__ == "__main__":
+    rng = np.random.RandomState(21)
+    cases = list(trained(sys.argv[1], rng))
+    for i in range(400):
+        kind = str(rng.choice(["true", "true", "true", "independent", "gauss", "shuffled"]))
+        x, y, truth = synthetic(kind, rng)
+        cases.append(case([x], [y], truth, f"syn{i % 2}", kind))
+    estimate, share = [], []
+    for family in sorted({c["family"] for c in cases}):
+        b = fit([c for c in cases if c["family"] != family])
+        for c in cases:
+            if c["family"] == family:
+                estimate.append((1 / (1 + np.exp(-np.clip(c["rows"] @ b, -40, 40)))).mean())
+                share.append((c["share"], c["kind"]))
+    estimate, right = np.array(estimate), np.array([s for s, _ in share])
+    null = np.array([k in ("gauss", "shuffled", "independent") for _, k in share])
+    for lo, hi in ((0, .1), (.1, .35), (.35, .6), (.6, .9), (.9, .97), (.97, 1.01)):
+        q = (estimate >= lo) & (estimate < hi)
+        print(f"estimate {lo}..{hi}: {q.sum()} pairs, mean {estimate[q].mean():.3f}, right {right[q].mean():.3f}")
+    print(f"unrelated pairs {null.sum()}: largest estimate {estimate[null].max():.2f};",
+          f"pairs >= 95 % right {(right >= .95).sum()}: smallest {estimate[right >= .95].min():.2f}")
+    print(np.array2string(fit(cases), precision=3, separator=", "))
