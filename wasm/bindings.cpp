@@ -12,6 +12,7 @@
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/match.hpp"
+#include "regauge/trace.hpp"
 #include "regauge/transport.hpp"
 #include "regauge/version.hpp"
 #include "summary.hpp"
@@ -47,9 +48,21 @@ Outcome answer(const Job& job) {
 Outcome align(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
         const HostFiles files(host);
-        const MatchOptions matching = matchOptions(options);
-        const Evidence from = openEvidence(files, source), to = openEvidence(files, target);
-        return toJson(match(from, to, matching, hostProgress(host)));
+        const AlignOptions given = alignOptions(options);
+        Evidence from = openEvidence(files, source), to = openEvidence(files, target);
+        if (!given.gains.empty()) {
+            from.gains = openEvidence(files, given.gains[0]).gains;
+            to.gains = openEvidence(files, given.gains[1]).gains;
+        }
+        return toJson(match(from, to, given.match, hostProgress(host)));
+    });
+}
+
+// {"gauge": the gauge file, "trace": what `regauge trace --json` prints}
+Outcome traceCheckpoints(JsHost host, StringList checkpoints, std::string options) {
+    return answer([&] {
+        const Trace found = trace(HostFiles(host), emscripten::vecFromJSArray<std::string>(checkpoints), alignOptions(options).match, hostProgress(host));
+        return "{\"gauge\":" + toJson(found.alignment) + ",\"trace\":" + traceJson(found) + "}";
     });
 }
 
@@ -65,15 +78,10 @@ Outcome plan(JsHost host, std::string object, std::string options, unsigned d) {
     return answer([&] { return planJson(planTransport(HostFiles(host), object, transportOptions(options), d)); });
 }
 
-// A gauge file's text, checked and in its canonical form.
-Outcome checkGauge(std::string text, std::string where) {
-    return answer([&] { return toJson(parseGauge(text, where)); });
-}
-
 Outcome correlation(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
         const HostFiles files(host);
-        const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target), matchOptions(options), hostProgress(host));
+        const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target), alignOptions(options).match, hostProgress(host));
         host.call<void>("array", emscripten::typed_memory_view(found.r.size(), found.r.data()));
         return found.json;
     });
@@ -111,9 +119,9 @@ EMSCRIPTEN_BINDINGS(regauge) {
         .field("where", &Outcome::where)
         .field("message", &Outcome::message);
     emscripten::function("align(host, source, target, options)", &align);
+    emscripten::function("trace(host, checkpoints, options)", &traceCheckpoints);
     emscripten::function("transport(host, object, gauge, out, options)", &transportObject);
     emscripten::function("plan(host, object, options, d)", &plan);
-    emscripten::function("checkGauge(text, where)", &checkGauge);
     emscripten::function("correlation(host, source, target, options)", &correlation);
     emscripten::function("runCommand(host, args)", &run);
     emscripten::function("errorCodes", &errorCodes);

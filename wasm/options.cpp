@@ -1,5 +1,6 @@
 #include "options.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "regauge/error.hpp"
@@ -42,25 +43,29 @@ Enum oneOf(const std::string& key, const Json& value, std::optional<Enum> (*from
 
 }  // namespace
 
-MatchOptions matchOptions(const std::string& json) {
-    MatchOptions options;
+AlignOptions alignOptions(const std::string& json) {
+    AlignOptions options;
+    MatchOptions& match = options.match;
     const Json given = parse(json);  // named: items() only refers to it
     for (const auto& [key, value] : given.items()) {
         if (key == "group")
-            options.group = oneOf(key, value, groupFromName, "signed, permutation or layernorm");
+            match.group = oneOf(key, value, groupFromName, "signed, permutation or layernorm");
         else if (key == "statistic")
-            options.statistic = oneOf(key, value, statisticFromName, "auto, correlation or whitened");
+            match.statistic = oneOf(key, value, statisticFromName, "auto, correlation or whitened");
         else if (key == "sites")
-            options.sites = as<std::vector<std::string>>(key, value, "a list of site names");
+            match.sites = as<std::vector<std::string>>(key, value, "a list of site names");
         else if (key == "rows")
-            options.rows = count(key, value, 1);
+            match.rows = count(key, value, 1);
         else if (key == "skipFirst")
-            options.skipFirst = count(key, value, 0);
+            match.skipFirst = count(key, value, 0);
         else if (key == "threads")
-            options.threads = static_cast<unsigned>(std::min<std::uint64_t>(count(key, value, 1), 1024));
+            match.threads = static_cast<unsigned>(std::min<std::uint64_t>(count(key, value, 1), 1024));
+        else if (key == "gains")
+            options.gains = as<std::vector<std::string>>(key, value, "two files");
         else
             refuse("unknown option " + key);
     }
+    if (!options.gains.empty() && options.gains.size() != 2) refuse("option gains needs two files, of the source and of the target");
     return options;
 }
 

@@ -2,14 +2,19 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "regauge/match.hpp"
 #include "regauge/transport.hpp"
 
 namespace regauge::wasm {
 
-// {"group", "statistic", "sites", "rows", "skipFirst", "threads"}, each optional. Throws Error(usage).
-MatchOptions matchOptions(const std::string& json);
+struct AlignOptions {
+    MatchOptions match;
+    std::vector<std::string> gains;  // two files with more gains, of the source and of the target, or none
+};
+// {"group", "statistic", "sites", "rows", "skipFirst", "threads", "gains"}, each optional. Throws Error(usage).
+AlignOptions alignOptions(const std::string& json);
 
 // {"kind", "copyUnknown", "force"}, each optional. Throws Error(usage).
 TransportOptions transportOptions(const std::string& json);

@@ -1,6 +1,5 @@
 // The subcommands that match: align, trace.
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "jobs.hpp"
 #include "regauge/io/gauge_json.hpp"
@@ -102,18 +101,7 @@ RunJob addTrace(CLI::App& command) {
         if (!options->output.path.empty()) writeText(job.host.files, options->output, toJson(result.alignment));
 
         if (job.json) {
-            auto json = nlohmann::ordered_json::parse(summaryJson(result.alignment));
-            json["path"] = result.path;
-            json["direct"] = result.direct;
-            json["hop_by_hop"] = result.hopByHop;
-            json["cycle_agreement"] = result.cycleAgreement;
-            json["weakest"] = {{"from", result.hops[result.weakest].from}, {"to", result.hops[result.weakest].to}};
-            auto& hops = json["hops"] = nlohmann::ordered_json::array();
-            for (const Hop& hop : result.tried)
-                hops.push_back({{"from", hop.from}, {"to", hop.to}, {"estimate", hop.alignment.estimate}, {"agreement", hop.alignment.agreement},
-                                {"verdict", name(hop.alignment.verdict)},
-                                {"on_path", std::ranges::any_of(result.hops, [&](const Hop& used) { return used.from == hop.from && used.to == hop.to; })}});
-            job.print(json.dump() + "\n");
+            job.print(traceJson(result));
         } else if (!job.quiet) {
             std::string text = summaryText(result.alignment) + "\nthe path, and the estimated share of right channels of each hop\n";
             for (std::size_t k = 0; k < result.hops.size(); ++k) {

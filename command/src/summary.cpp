@@ -113,6 +113,24 @@ std::string summaryJson(const Alignment& alignment) {
     return json.dump() + "\n";
 }
 
+std::string traceJson(const Trace& trace) {
+    Json json = Json::parse(summaryJson(trace.alignment));
+    json["path"] = trace.path;
+    json["direct"] = trace.direct;
+    json["hop_by_hop"] = trace.hopByHop;
+    json["cycle_agreement"] = trace.cycleAgreement;
+    json["weakest"] = {{"from", trace.hops[trace.weakest].from}, {"to", trace.hops[trace.weakest].to}};
+    Json& hops = json["hops"] = Json::array();
+    for (const Hop& hop : trace.tried)
+        hops.push_back({{"from", hop.from},
+                        {"to", hop.to},
+                        {"estimate", hop.alignment.estimate},
+                        {"agreement", hop.alignment.agreement},
+                        {"verdict", name(hop.alignment.verdict)},
+                        {"on_path", std::ranges::any_of(trace.hops, [&](const Hop& used) { return used.from == hop.from && used.to == hop.to; })}});
+    return json.dump() + "\n";
+}
+
 std::string planText(const Plan& plan) {
     std::string text = plan.description + "\n";
     if (plan.permutationOnly) text += "permutation only: " + plan.permutationOnlyReason + "\n";

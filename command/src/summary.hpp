@@ -5,6 +5,7 @@
 
 #include "regauge/match.hpp"
 #include "regauge/recipe.hpp"
+#include "regauge/trace.hpp"
 
 namespace regauge {
 
@@ -13,6 +14,8 @@ std::string percent(double fraction);
 
 std::string summaryText(const Alignment& alignment);
 std::string summaryJson(const Alignment& alignment);
+// The summary, with the path and every pair that was matched.
+std::string traceJson(const Trace& trace);
 
 // A plan as a table: name, dtype, shape, axis, action, why.
 std::string planText(const Plan& plan);

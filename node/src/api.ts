@@ -1,13 +1,15 @@
 // The calls, for either platform.
 
 import { refusal } from "./error.js";
+import type { GaugeJson } from "./gauge-json.js";
 import { Gauge, type Agreement } from "./gauge.js";
 import { Inputs, type EvidenceInput, type FileInput } from "./inputs.js";
 import type { Platform } from "./platform.js";
 import { Pool } from "./pool.js";
 import type { Answer, Call } from "./protocol.js";
+import { TracedGauge, type TraceReport } from "./traced-gauge.js";
 import type {
-    AlignOptions, Correlation, CorrelationOptions, InspectOptions, JobControl, MatchOptions, Moved, Plan, TransportOptions,
+    AlignOptions, Correlation, CorrelationOptions, InspectOptions, JobControl, MatchOptions, Moved, Plan, TraceOptions, TransportOptions,
 } from "./types.js";
 
 /** A gauge, a gauge file's object or text, or the path of a gauge file (Node). */
@@ -27,8 +29,8 @@ export interface Api {
     /** What an object is, and how each of its tensors would move. */
     inspect(object: FileInput, options?: InspectOptions): Promise<Plan>;
 
-    /** The gauge from the first of a run's checkpoints to the last, through those between. */
-    trace(checkpoints: readonly EvidenceInput[], options?: AlignOptions): Promise<Gauge>;
+    /** The gauge from the first of a run's checkpoints to the last, through those between; any of them may be skipped. */
+    trace(checkpoints: readonly EvidenceInput[], options?: TraceOptions): Promise<TracedGauge>;
 
     /** Correlations of every source channel with every target channel at one site: what alignment starts from. */
     correlation(source: EvidenceInput, target: EvidenceInput, options?: CorrelationOptions): Promise<Correlation>;
@@ -64,15 +66,16 @@ export function createApi(platform: Platform): Api {
     };
     const run = (call: Call, inputs: Inputs, control: JobControl, outputsInMemory = true): Promise<Answer> =>
         pool.run(call, { mounts: inputs.mounts, transfer: inputs.transfer, outputsInMemory, onProgress: control.onProgress, signal: control.signal });
-    const pair = async (source: EvidenceInput, target: EvidenceInput): Promise<{ inputs: Inputs; source: string; target: string }> => {
-        const inputs = new Inputs(platform, [source, target]);
-        return { inputs, source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
-    };
 
     return {
         async align(source, target, options = {}) {
-            const { inputs, ...paths } = await pair(source, target);
-            const answer = await run({ name: "align", ...paths, options: matchOptions(options) }, inputs, options);
+            const { gains = [] } = options;
+            const inputs = new Inputs(platform, [source, target, ...gains]);
+            const paths = { source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
+            const roles = ["source gains", "target gains"];
+            const more: string[] = [];
+            for (const [k, input] of gains.entries()) more.push(await inputs.add(input, roles[k] ?? "gains"));
+            const answer = await run({ name: "align", ...paths, options: matchOptions(options, more) }, inputs, options);
             return Gauge.from(answer.value);
         },
 
@@ -104,12 +107,18 @@ export function createApi(platform: Platform): Api {
             return JSON.parse(answer.value) as Plan;
         },
 
-        async trace() {
-            throw refusal("unsupported", "", "trace is not in this release yet; align neighbouring checkpoints and compose the gauges");
+        async trace(checkpoints, options = {}) {
+            const inputs = new Inputs(platform, checkpoints);
+            const paths: string[] = [];
+            for (const [k, checkpoint] of checkpoints.entries()) paths.push(await inputs.add(checkpoint, `checkpoint ${k + 1}`));
+            const answer = await run({ name: "trace", checkpoints: paths, options: matchOptions(options) }, inputs, options);
+            const { gauge, trace } = JSON.parse(answer.value) as { gauge: GaugeJson; trace: TraceReport };
+            return new TracedGauge(gauge, trace);
         },
 
         async correlation(source, target, options = {}) {
-            const { inputs, ...paths } = await pair(source, target);
+            const inputs = new Inputs(platform, [source, target]);
+            const paths = { source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
             const { site, ...others } = options;
             const words = matchOptions({ ...others, ...(site === undefined ? {} : { sites: [site] }) });
             const answer = await run({ name: "correlation", ...paths, options: words }, inputs, options);
@@ -144,6 +153,6 @@ function besideNothing(path: string): string {
 }
 
 /** Only what C++ knows; undefined drops out. */
-function matchOptions({ group, statistic, sites, rows, skipFirst, threads }: MatchOptions): string {
-    return JSON.stringify({ group, statistic, sites, rows, skipFirst, threads });
+function matchOptions({ group, statistic, sites, rows, skipFirst, threads }: MatchOptions, gains: readonly string[] = []): string {
+    return JSON.stringify({ group, statistic, sites, rows, skipFirst, threads, ...(gains.length > 0 ? { gains } : {}) });
 }

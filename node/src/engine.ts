@@ -85,6 +85,8 @@ export class Engine {
                 return valueOf(module.align(host, call.source, call.target, call.options));
             case "correlation":
                 return valueOf(module.correlation(host, call.source, call.target, call.options));
+            case "trace":
+                return valueOf(module.trace(host, [...call.checkpoints], call.options));
             case "transport":
                 return valueOf(module.transport(host, call.object, call.gauge, call.out, call.options));
             case "plan":

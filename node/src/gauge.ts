@@ -106,7 +106,7 @@ export class Gauge {
             undetermined,
             identity,
         });
-        Object.freeze(this);
+        if (new.target === Gauge) Object.freeze(this);
     }
 
     static identity(d: number): Gauge {

@@ -7,6 +7,7 @@ import type { Mount, OutputFile } from "./memory-files.js";
 export type Call =
     | { readonly name: "align"; readonly source: string; readonly target: string; readonly options: string }
     | { readonly name: "correlation"; readonly source: string; readonly target: string; readonly options: string }
+    | { readonly name: "trace"; readonly checkpoints: readonly string[]; readonly options: string }
     | { readonly name: "transport"; readonly object: string; readonly gauge: string; readonly out: string; readonly options: string }
     | { readonly name: "plan"; readonly object: string; readonly options: string; readonly d: number }
     | { readonly name: "run"; readonly args: readonly string[]; readonly errIsTerminal: boolean };

@@ -9,6 +9,8 @@ export type { MemoryEvidence, Rows } from "./memory-evidence.js";
 export type { OutputFile } from "./memory-files.js";
 export type { ProgressReport } from "./protocol.js";
 export type {
-    Action, AlignOptions, Correlation, CorrelationOptions, InspectOptions, JobControl, MatchOptions, Moved, Plan, TensorMove, TransportOptions,
+    Action, AlignOptions, Correlation, CorrelationOptions, InspectOptions, JobControl, MatchOptions, Moved, Plan, TensorMove, TraceOptions,
+    TransportOptions,
 } from "./types.js";
+export { TracedGauge, type Hop, type TraceReport } from "./traced-gauge.js";
 export { version } from "./version.js";

@@ -1,6 +1,7 @@
 // What the calls take and give.
 
 import type { Group, Statistic } from "./gauge-json.js";
+import type { EvidenceInput } from "./inputs.js";
 import type { OutputFile } from "./memory-files.js";
 import type { ProgressReport } from "./protocol.js";
 
@@ -28,7 +29,12 @@ export interface MatchOptions {
     threads?: number | undefined;
 }
 
-export interface AlignOptions extends MatchOptions, JobControl {}
+export interface TraceOptions extends MatchOptions, JobControl {}
+
+export interface AlignOptions extends TraceOptions {
+    /** More RMSNorm gains: of the source, and of the target. */
+    gains?: readonly [EvidenceInput, EvidenceInput] | undefined;
+}
 
 export interface CorrelationOptions extends JobControl {
     /** Default: the first site that both sides have. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
 
-import { align, correlation, Gauge } from "regauge";
+import { align, correlation, Gauge, trace } from "regauge";
 
 import { evidence, plantedPair, runNative, runNode, sample, sampleRows, temporaryFolder, truth, withoutNative } from "./helpers.mjs";
 
@@ -108,4 +108,20 @@ test("correlation gives r of every target channel with every source channel", as
     };
     for (const [i, j] of [[0, perm[0]], [5, perm[5]], [17, 3]])
         assert(Math.abs(values[i * d + j] - pearson(column(x, j), column(y, i))) < 0.03, `r(${i}, ${j})`);
+});
+
+test("gains from other files count in place of the evidence's own", async () => {
+    const bare = (side) => ({ activations: sampleRows(side) });
+    const gauge = await align(bare("source"), bare("target"), { gains: [evidence("source"), evidence("target")] });
+    assert.equal(gauge.fingerprint, truth("target").fingerprint);
+    await assert.rejects(align(bare("source"), bare("target"), { gains: [evidence("source")] }), { code: "usage" });
+});
+
+test("a trace goes from the first checkpoint to the last, and says how", async () => {
+    const gauge = await trace(["source", "target", "other_run"].map(evidence));
+    assert(gauge instanceof Gauge);
+    assert.equal(gauge.fingerprint, truth("other_run").fingerprint);
+    assert.deepEqual([gauge.trace.path[0], gauge.trace.path.at(-1)], [0, 2]);
+    assert(gauge.trace.hops.length >= 2 && gauge.trace.direct > 0.9);
+    assert.deepEqual(Object.keys(gauge.toJSON()), Object.keys((await align(evidence("source"), evidence("target"))).toJSON()));
 });
