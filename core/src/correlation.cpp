@@ -83,7 +83,8 @@ void correlations(const TileSums& sums, const CorrelationSide& rowSide, const Co
     const Edge rows(rowSide, n);
     const Edge columns(columnSide, n);
     const kernels::PearsonTile kernel = kernels::pearsonTile(kernels::activeIsa());
-    parallelFor(threads, sums.panels(), [&](std::size_t i) {
+    constexpr double entriesPerMicrosecond = 500;
+    parallelFor(threadsWorth(threads, static_cast<double>(d * d) / entriesPerMicrosecond), sums.panels(), [&](std::size_t i) {
         alignas(kernels::cacheLine) double r[tileSize];
         for (std::size_t j = 0; j < (lower ? i + 1 : sums.panels()); ++j) {
             const std::size_t index = sums.tileIndex(i, j);

@@ -154,7 +154,9 @@ void CorrelationSums::add(const RowsView& rowsX, const RowsView& rowsY, std::uin
         const std::size_t count = std::min(taken.size() - done, packedX.capacity() - state.waiting);
         const std::size_t groups = (count + rowsPerWord - 1) / rowsPerWord;
         std::vector<PackReport> reports((groups + groupsPerTask - 1) / groupsPerTask);
-        parallelFor(state.threads, reports.size(), [&](std::size_t task) {
+        constexpr double elementsPerMicrosecond = 3000;
+        const double elements = static_cast<double>(2 * count * state.d);
+        parallelFor(threadsWorth(state.threads, elements / elementsPerMicrosecond), reports.size(), [&](std::size_t task) {
             PackReport& report = reports[task];
             RowGuard guardX(rowsX, state.x.quantizer.rowLimit, kernel);
             RowGuard guardY(rowsY, state.y.quantizer.rowLimit, kernel);

@@ -15,10 +15,11 @@ constexpr std::size_t smallTriangle = 32;
 // Rows that one task solves or multiplies.
 constexpr std::size_t taskRows = 256;
 constexpr std::size_t taskColumns = 256;
-// Multiplications below which a second thread costs more than it gives.
-constexpr std::size_t worthThreads = std::size_t{1} << 21;
 
-unsigned threadsFor(unsigned threads, std::size_t multiplications) { return multiplications < worthThreads ? 1 : threads; }
+unsigned threadsFor(unsigned threads, std::size_t multiplications) {
+    constexpr double multiplicationsPerMicrosecond = 1e4;
+    return threadsWorth(threads, static_cast<double>(multiplications) / multiplicationsPerMicrosecond);
+}
 
 // Splits a triangle in two so that the first part is whole small triangles.
 std::size_t half(std::size_t n) { return (n / 2 + smallTriangle - 1) / smallTriangle * smallTriangle; }

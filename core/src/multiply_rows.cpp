@@ -58,7 +58,9 @@ void run(const Task& task, std::size_t edge, std::size_t rows, const kernels::In
 
 void sumChannels(PackedRows& packed, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads) {
     const std::size_t panels = packed.panels();
-    parallelFor(threads, packed.blocksIn(rows), [&](std::size_t block) {
+    constexpr double wordsPerMicrosecond = 4000;
+    const double words = static_cast<double>(panels * kernels::panelWidth * rows / packed.rowsPerWord());
+    parallelFor(threadsWorth(threads, words / wordsPerMicrosecond), packed.blocksIn(rows), [&](std::size_t block) {
         for (std::size_t panel = 0; panel < panels; ++panel) {
             kernel.sums(packed.panel(block, panel), packed.groupsIn(block, rows), packed.sums(block, panel), packed.squares(block, panel));
         }
@@ -68,6 +70,8 @@ void sumChannels(PackedRows& packed, std::size_t rows, const kernels::IntegerDot
 void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads) {
     if (products.empty()) return;
     const std::size_t panels = products.front().a->panels();
+    constexpr double tileRowsPerMicrosecond = 100;  // of 1024 multiplications each
+    threads = threadsWorth(threads, static_cast<double>(products.size() * panels * panels * rows) / tileRowsPerMicrosecond);
     const std::size_t edge = edgeFor(panels, threads);
     std::vector<Task> tasks;
     for (const RowProduct& product : products) {

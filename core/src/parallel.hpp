@@ -36,6 +36,9 @@ private:
 };
 #endif
 
+// As many threads as are worth starting for work of about so many microseconds: a thread costs some 50.
+constexpr unsigned threadsWorth(unsigned threads, double microseconds) { return microseconds < 200 ? 1 : threads; }
+
 // Calls fn(i) once for every i in [0, count), on up to `threads` threads, this one among them, in no particular order; returns when all are done.
 // The first exception is thrown again here, and what has not started by then is left out. For answers that do not depend on `threads`,
 // fn(i) must write only what belongs to i.

@@ -94,16 +94,16 @@ TEST_CASE("correlations agree with Pearson in float64 within the quantisation") 
 }
 
 TEST_CASE("sums depend neither on the instruction set nor on threads, block sizes or the order of shards") {
-    const RowPair pair(2100, 70);
+    const RowPair pair(2100, 200);  // large enough that threads are started
     const auto wanted = sum(pair).serialize();
-    std::vector<double> cross(70 * 70);
+    std::vector<double> cross(200 * 200);
     sum(pair).cross(cross);
     onEveryInstructionSet([&](std::string_view isa) {
         for (const unsigned threads : {1u, 2u, 5u}) {
             INFO(isa << ", " << threads << " threads");
             const CorrelationSums sums = sum(pair, true, threads);
             CHECK(sums.serialize() == wanted);
-            std::vector<double> here(70 * 70);
+            std::vector<double> here(200 * 200);
             sums.cross(here);
             CHECK(std::memcmp(here.data(), cross.data(), cross.size() * sizeof(double)) == 0);
         }

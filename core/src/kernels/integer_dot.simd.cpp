@@ -25,7 +25,7 @@ namespace {
 using Words = __m512i;
 constexpr std::size_t width = 16;
 constexpr std::size_t rowsPerWord = 4;
-constexpr std::size_t rowsAtOnce = 8;
+constexpr std::size_t rowsAtOnce = 4;
 constexpr std::size_t registersAtOnce = 2;
 constexpr std::int32_t bias = 128;
 inline Words load(const void* from) { return _mm512_load_si512(from); }
