@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "match/confidence.hpp"
@@ -12,7 +13,9 @@
 namespace regauge {
 namespace {
 
-constexpr double sureHop = 0.98;         // a hop below this is worth trying to skip
+constexpr double goodHop = 0.995;        // a hop below this is worth skipping over or around
+constexpr double goodTrace = 0.98;       // and is tried while the whole path is estimated below this
+constexpr double fairRoute = 0.5;        // routes estimated below this share of the best have no vote
 constexpr double smallestShare = 1e-6;   // keeps logarithms finite
 
 // Every pair of checkpoints is matched at most once.
@@ -82,15 +85,50 @@ std::vector<std::size_t> surestPath(const Edges& edges, std::size_t checkpoints)
     return path;
 }
 
+double estimateOf(const std::vector<std::size_t>& path, Edges& edges) {
+    double product = 1;
+    for (std::size_t k = 0; k + 1 < path.size(); ++k) product *= edges.match(path[k], path[k + 1]).estimate;
+    return product;
+}
+
+// Matches pairs over and around the weakest hop of the surest path, as long as the path is short of good and a weak hop is left to try.
+void improve(Edges& edges, std::size_t checkpoints) {
+    const auto last = static_cast<std::ptrdiff_t>(checkpoints) - 1;
+    const auto matchIfThere = [&](std::ptrdiff_t from, std::ptrdiff_t to) {
+        if (0 <= from && from < to && to <= last) edges.match(static_cast<std::size_t>(from), static_cast<std::size_t>(to));
+    };
+    std::set<std::pair<std::size_t, std::size_t>> tried;
+    for (;;) {
+        const std::vector<std::size_t> path = surestPath(edges, checkpoints);
+        if (estimateOf(path, edges) >= goodTrace) return;
+        double weakest = goodHop;
+        std::pair<std::size_t, std::size_t> hop;
+        for (std::size_t k = 0; k + 1 < path.size(); ++k) {
+            const double estimate = edges.match(path[k], path[k + 1]).estimate;
+            if (estimate < weakest && !tried.contains({path[k], path[k + 1]})) weakest = estimate, hop = {path[k], path[k + 1]};
+        }
+        if (weakest == goodHop) return;
+        tried.insert(hop);
+        const auto i = static_cast<std::ptrdiff_t>(hop.first), j = static_cast<std::ptrdiff_t>(hop.second);
+        for (const auto& [from, to] : {std::pair(i - 1, j), {i, j + 1}, {i - 1, j + 1}, {i - 2, j}, {i, j + 2}}) matchIfThere(from, to);
+        if (j - i > 1) matchIfThere(i, (i + j) / 2), matchIfThere((i + j) / 2, j);
+    }
+}
+
 // Each route's answer counts by its log odds, channel by channel; the assignment settles what they contest.
 Answer vote(const std::vector<Route>& routes, Group group, const Progress& progress) {
     const std::size_t d = routes.front().gauge.d();
     ScoreMatrix votes{d, std::vector<float>(d * d, 0.0F)};
-    for (const Route& route : routes)
+    double best = 0;
+    for (const Route& route : routes) best = std::max(best, mean(route.confidence));
+    for (const Route& route : routes) {
+        if (mean(route.confidence) < fairRoute * best) continue;
         for (std::size_t i = 0; i < d; ++i) {
-            const double p = std::clamp(route.confidence[i], 0.001, 0.999);
-            votes.value[i * d + route.gauge.perm()[i]] += static_cast<float>(route.gauge.sign()[i] * std::max(0.0, 7 + std::log(p / (1 - p))));
+            const double p = std::clamp(route.confidence[i], 1e-4, 1 - 1e-4);
+            const double weight = std::max(std::log(p / (1 - p)) + 4, 0.01);  // + 4: a lone weak vote still counts
+            votes.value[i * d + route.gauge.perm()[i]] += static_cast<float>(route.gauge.sign()[i] * weight);
         }
+    }
     return solve(votes, group, progress);
 }
 
@@ -103,12 +141,7 @@ Trace trace(const Files& files, const std::vector<std::string>& checkpoints, con
     const std::size_t last = count - 1;
     edges.match(0, last);
     for (std::size_t k = 0; k < last; ++k) edges.match(k, k + 1);
-    for (std::size_t k = 0; k < last; ++k) {
-        if (edges.match(k, k + 1).estimate >= sureHop) continue;
-        const std::size_t low = k > 0 ? k - 1 : 0, high = std::min(k + 2, last);
-        for (std::size_t from = low; from <= k; ++from)
-            for (std::size_t to = k + 1; to <= high; ++to) edges.match(from, to);
-    }
+    improve(edges, count);
 
     std::vector<std::size_t> everyOne(count);
     for (std::size_t k = 0; k < count; ++k) everyOne[k] = k;
@@ -136,7 +169,7 @@ Trace trace(const Files& files, const std::vector<std::string>& checkpoints, con
             if (route.gauge.perm()[i] == composed.gauge.perm()[i] && route.gauge.sign()[i] == composed.gauge.sign()[i])
                 composed.confidence[i] = std::max(composed.confidence[i], route.confidence[i]);
     composed.estimate = mean(composed.confidence);
-    composed.verdict = verdictOf(composed.estimate);
+    composed.verdict = verdictOf(composed.estimate, composed.gauge.d());
     composed.group = options.group;
     result.cycleAgreement = agreement(composed.gauge, edges.match(0, last).gauge);
     result.alignment = std::move(composed);

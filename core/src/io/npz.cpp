@@ -74,7 +74,7 @@ void rewriteNpz(const TensorFile& file, const MoveTensor& move, ByteSink& out) {
         };
         patches.push_back({detail.entryOf[i], write});
     }
-    rewriteZip(*file.source, detail.zip, patches, out);
+    rewriteZip(*file.source, detail.zip, patches, true, out);
 }
 
 }  // namespace regauge

@@ -16,7 +16,13 @@ struct Callable {
 constexpr Callable callables[] = {
     {"collections.OrderedDict", GlobalRole::dict},
     {"collections.Counter", GlobalRole::dict},
-    {"collections.defaultdict", GlobalRole::opaque},
+    {"collections.defaultdict", GlobalRole::dict},
+    {"builtins.list", GlobalRole::opaque},  // as a defaultdict's factory
+    {"__builtin__.list", GlobalRole::opaque},
+    {"builtins.int", GlobalRole::opaque},
+    {"__builtin__.int", GlobalRole::opaque},
+    {"builtins.float", GlobalRole::opaque},
+    {"__builtin__.float", GlobalRole::opaque},
     {"builtins.dict", GlobalRole::dict},
     {"__builtin__.dict", GlobalRole::dict},
     {"builtins.set", GlobalRole::firstArgument},

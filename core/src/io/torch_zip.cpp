@@ -19,6 +19,7 @@ struct TorchDetail {
     ZipDirectory zip;
     std::vector<std::size_t> entryOf;  // per tensor: its storage's member
     std::vector<StridedView> views;    // per tensor
+    bool hasCrcs = true;               // torch.serialization.set_crc32_options(False) writes members without true checksums
 };
 
 const TorchDetail& detailOf(const TensorFile& file) { return *static_cast<const TorchDetail*>(file.detail.get()); }
@@ -142,7 +143,8 @@ TensorFile openTorchZip(std::shared_ptr<const ByteSource> source, ZipDirectory z
     if (script || pickle == nullptr) throw Error(ErrorCode::unsupported, fileName, "a TorchScript archive holds code; save the weights alone: torch.save(model.state_dict(), path)");
     if (pickle->size > mostPickleBytes) throw Error(ErrorCode::tooLarge, fileName, "a pickle of " + std::to_string(pickle->size) + " bytes; the tensors should be outside it");
 
-    const PickleContents contents = readPickle(readBytes(*openMember(source, *pickle, pickle->size, fileName), 0, pickle->size), fileName);
+    const std::vector<std::byte> pickleBytes = readBytes(*openMember(source, *pickle, pickle->size, fileName), 0, pickle->size);
+    const PickleContents contents = readPickle(pickleBytes, fileName);
     if (contents.tensors.empty()) throw Error(ErrorCode::unsupported, fileName, "no tensors in it; expected a tensor, or a dict or list of tensors");
     std::unordered_map<std::string_view, std::size_t> members;
     for (std::size_t i = 0; i < zip.entries.size(); ++i) members.emplace(zip.entries[i].name, i);
@@ -167,6 +169,9 @@ TensorFile openTorchZip(std::shared_ptr<const ByteSource> source, ZipDirectory z
         detail->entryOf.push_back(member->second);
         detail->views.push_back(std::move(view));
     }
+    Crc32 crc;
+    crc.update(pickleBytes);
+    detail->hasCrcs = crc.value() == pickle->crc;
     detail->zip = std::move(zip);
     file.detail = std::move(detail);
     file.source = std::move(source);
@@ -199,7 +204,7 @@ void rewriteTorchZip(const TensorFile& file, const MoveTensor& move, ByteSink& o
         };
         patches.push_back({index, write});
     }
-    rewriteZip(*file.source, detail.zip, patches, out);
+    rewriteZip(*file.source, detail.zip, patches, detail.hasCrcs, out);
 }
 
 }  // namespace regauge

@@ -52,7 +52,7 @@ struct ZipPatch {
 };
 
 // Writes the archive again. Where all patched members are stored, everything but their bytes and their CRCs stays as it was; otherwise the archive is
-// laid out anew, patched members stored, the others copied as they are.
-void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, ByteSink& out);
+// laid out anew, patched members stored, the others copied as they are. mendCrcs = false: an archive without true CRCs stays so.
+void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, bool mendCrcs, ByteSink& out);
 
 }  // namespace regauge

@@ -33,7 +33,7 @@ std::uint64_t descriptorCrcOffset(const ByteSource& source, const ZipEntry& entr
 }
 
 // Same layout, new bytes: the CRCs stand in the directory, behind the data or before it.
-void patchInPlace(const ByteSource& source, const ZipDirectory& zip, const std::map<std::size_t, const ZipPatch*>& patches, ByteSink& out) {
+void patchInPlace(const ByteSource& source, const ZipDirectory& zip, const std::map<std::size_t, const ZipPatch*>& patches, bool mendCrcs, ByteSink& out) {
     std::uint64_t at = 0;
     const auto copyTo = [&](std::uint64_t end) {
         copyBytes(source, at, end - at, out);
@@ -45,6 +45,14 @@ void patchInPlace(const ByteSource& source, const ZipDirectory& zip, const std::
         if (found == patches.end()) continue;
         const ZipEntry& entry = zip.entries[index];
         const ZipPatch& patch = *found->second;
+        if (!mendCrcs) {
+            copyTo(entry.dataOffset);
+            CrcSink sink(&out);
+            patch.write(sink);
+            checkSize(sink, entry, source);
+            at = entry.dataOffset + entry.size;
+            continue;
+        }
         const std::uint64_t localCrc = entry.localOffset + 14;
         const std::uint32_t stated = loadLittle<std::uint32_t>(readBytes(source, localCrc, 4).data());
         if (stated != entry.crc && !entry.hasDescriptor()) {
@@ -206,14 +214,14 @@ private:
 
 }  // namespace
 
-void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, ByteSink& out) {
+void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, bool mendCrcs, ByteSink& out) {
     std::map<std::size_t, const ZipPatch*> byEntry;
     bool inPlace = true;
     for (const ZipPatch& patch : patches) {
         byEntry[patch.entry] = &patch;
         inPlace = inPlace && zip.entries[patch.entry].stored();
     }
-    if (inPlace) return patchInPlace(source, zip, byEntry, out);
+    if (inPlace) return patchInPlace(source, zip, byEntry, mendCrcs, out);
     FreshZip fresh(out);
     for (const std::size_t index : zip.inFile) {
         const auto found = byEntry.find(index);

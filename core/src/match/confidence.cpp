@@ -6,8 +6,12 @@
 namespace regauge {
 namespace {
 
-double logistic(double x) { return 1 / (1 + std::exp(-x)); }
-double clipped(double x) { return std::clamp(x, -2.0, 3.0); }
+// The logistic model's coefficients (experiments/calibrate.py).
+constexpr double constant = 2.048, ofCombined = -0.123, ofFused = 1.107, ofFitted = 0.506, ofMeanCombined = 0.748, ofMeanFused = 1.467, ofMeanFitted = 1.908,
+                 ofAdvantage = 0.965, ofHalves = 0.140, ofAgreement = -0.699, ofSure = -6.390;
+
+double logistic(double x) { return 1 / (1 + std::exp(-std::clamp(x, -40.0, 40.0))); }
+double channelMargin(const Margins& margin, std::size_t i) { return std::clamp(margin.matched[i] - margin.runnerUp[i], -2.0, 4.0); }
 
 }  // namespace
 
@@ -17,26 +21,37 @@ double mean(const std::vector<double>& values) {
     return values.empty() ? 0 : sum / static_cast<double>(values.size());
 }
 
-std::vector<double> channelProbabilities(const Refined& refined, const ScoreMatrix& z, double advantage, Group group) {
-    const Gauge& gauge = refined.answer.gauge;
-    const Margins combined = margins(refined.combined, gauge, group), first = margins(z, gauge, group);
-    const Margins fitted = refined.fitted.value.empty() ? first : margins(refined.fitted, gauge, group);
-    const double shared = 2.917 + 0.882 * std::log(0.1 + std::max(combined.mean(), 0.0)) + 2.066 * std::clamp(first.mean(), -0.8, 2.0) +
-                          2.880 * std::clamp(fitted.mean(), -0.8, 2.0) + 1.199 * std::log(0.1 + std::max(advantage, 0.0));
-    std::vector<double> probability(gauge.d());
-    for (std::size_t i = 0; i < probability.size(); ++i)
-        probability[i] = logistic(shared + 0.040 * clipped(combined.matched[i] - combined.runnerUp[i]) +
-                                  1.001 * clipped(first.matched[i] - first.runnerUp[i]) + 0.498 * clipped(fitted.matched[i] - fitted.runnerUp[i]));
+std::vector<double> channelProbabilities(const Findings& findings, Group group) {
+    const Gauge& answer = findings.answer;
+    const bool sure = findings.refined == nullptr;
+    const Margins fused = margins(findings.z, answer, group);
+    const Margins combined = sure ? fused : margins(findings.refined->combined, answer, group);
+    const Margins fitted = sure || findings.refined->fitted.value.empty() ? fused : margins(findings.refined->fitted, answer, group);
+    // Means over few channels scatter more.
+    const double few = 2 * std::max(0.0, 1 / std::sqrt(static_cast<double>(answer.d())) - 0.125);
+    const auto level = [few](const Margins& margin) { return std::clamp(margin.mean() - few, -0.8, 1.5); };
+    const double shared = constant + ofMeanCombined * std::log(0.1 + std::max(level(combined), 0.0)) + ofMeanFused * level(fused) + ofMeanFitted * level(fitted) +
+                          ofAdvantage * std::log(0.1 + std::clamp(findings.advantage, 0.0, 3.0)) +
+                          ofAgreement * agreement(findings.firstHalf, findings.secondHalf) + (sure ? ofSure : 0);
+    std::vector<double> probability(answer.d());
+    for (std::size_t i = 0; i < probability.size(); ++i) {
+        const auto same = [&](const Gauge& half) { return half.perm()[i] == answer.perm()[i] && half.sign()[i] == answer.sign()[i]; };
+        const int halves = int{same(findings.firstHalf)} + int{same(findings.secondHalf)};
+        probability[i] = logistic(shared + ofCombined * channelMargin(combined, i) + ofFused * channelMargin(fused, i) + ofFitted * channelMargin(fitted, i) +
+                                  ofHalves * halves);
+    }
     return probability;
 }
 
-std::vector<double> channelProbabilities(const ScoreMatrix& z, const Answer& answer, Group group) {
-    const Margins margin = margins(z, answer.gauge, group);
-    std::vector<double> probability(answer.gauge.d());
+std::vector<double> probabilitiesFromMargins(const ScoreMatrix& z, const Gauge& answer, Group group) {
+    const Margins margin = margins(z, answer, group);
+    std::vector<double> probability(answer.d());
     for (std::size_t i = 0; i < probability.size(); ++i) probability[i] = logistic(3 * (margin.matched[i] - margin.runnerUp[i]) - 1.5);
     return probability;
 }
 
-Verdict verdictOf(double estimate) { return estimate >= 0.9 ? Verdict::aligned : estimate < 0.45 ? Verdict::unrelated : Verdict::partial; }
+Verdict verdictOf(double estimate, std::size_t d) {
+    return estimate >= 0.9 ? Verdict::aligned : estimate < (d < 32 ? 0.6 : 0.45) ? Verdict::unrelated : Verdict::partial;
+}
 
 }  // namespace regauge

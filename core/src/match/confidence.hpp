@@ -1,4 +1,5 @@
-// How likely each channel of an answer is right, and the verdict that follows.
+// How likely each channel of an answer is right, and the verdict that follows. Calibrated on pairs of small models trained for it, with whole
+// families held out (experiments/README.md, experiments/calibrate.py).
 #pragma once
 
 #include <vector>
@@ -7,15 +8,27 @@
 
 namespace regauge {
 
-// Probability of being right, per target channel. Calibrated on pairs of small models trained for it (experiments/README.md).
-// fused: the halves of the fused scores, in spreads.
-std::vector<double> channelProbabilities(const Refined& refined, const ScoreMatrix& z, double advantage, Group group);
+// An answer this far above chance, on both counts, needs no refinement (in spreads; independent models stay below 0.45 and 0.1).
+inline constexpr double sureAdvantage = 2, sureMargin = 2;
 
-// The same for an answer that needed no refinement.
-std::vector<double> channelProbabilities(const ScoreMatrix& z, const Answer& answer, Group group);
+// What the estimate looks at.
+struct Findings {
+    const ScoreMatrix& z;          // the fused scores, in spreads
+    const Refined* refined;        // nullptr where the answer needed no refinement
+    const Gauge& answer;
+    const Gauge& firstHalf;        // what each half of the rows answers on its own
+    const Gauge& secondHalf;
+    double advantage = 0;          // the largest of all blocks
+};
 
-// aligned: estimate >= 0.9; unrelated: < 0.45.
-Verdict verdictOf(double estimate);
+// Probability that a target channel's partner and sign are right.
+std::vector<double> channelProbabilities(const Findings& findings, Group group);
+
+// A plainer estimate, from margins alone: of one site, and of the permutation baseline.
+std::vector<double> probabilitiesFromMargins(const ScoreMatrix& z, const Gauge& answer, Group group);
+
+// aligned: at least 0.90; unrelated: below 0.45, or 0.60 for d < 32, where chance alone reaches 0.55.
+Verdict verdictOf(double estimate, std::size_t d);
 
 double mean(const std::vector<double>& values);
 

@@ -5,6 +5,7 @@
 
 #include "block.hpp"
 #include "confidence.hpp"
+#include "gain_scores.hpp"
 #include "refine.hpp"
 #include "regauge/error.hpp"
 #include "site_sums.hpp"
@@ -13,8 +14,10 @@
 namespace regauge {
 namespace {
 
-// An answer this far above chance, on both counts, needs nothing more (in spreads; independent models stay below 0.4).
-constexpr double sureAdvantage = 2, sureMargin = 2;
+constexpr double keepRefined = 0.40;      // below this estimate the refinement is not to be trusted, and the first answer stands
+constexpr double usefulGains = 0.30;      // gains whose halves agree less than this are left out: they would mislead
+constexpr double usefulStructure = 0.10;  // sites with less of the largest squared advantage do not take part in the refinement
+constexpr float duplicate = 0.999F;       // |correlation| of two channels of one side from which on they cannot be told apart
 
 constexpr std::array<std::string_view, poles.size() + 1> statisticNames{"correlation", "", "soft", "medium", "whitened"};  // by poles in use
 
@@ -26,7 +29,8 @@ struct Fusion {
     Halves fallback;  // the best block, where none has an advantage
     double best = -1e300;
     bool sure = false;  // some block answers beyond doubt
-    std::vector<Structure> structures;  // of the site with the best block
+    std::vector<std::pair<double, std::vector<Structure>>> structures;  // by the squared advantage of their site
+    std::vector<std::uint32_t> copiesX, copiesY;  // how many channels are indistinguishable from this one, itself included
 };
 
 // One statistic of one site, solved.
@@ -65,6 +69,16 @@ void fuse(Fusion& fusion, const Block& block) {
     }
 }
 
+// How many channels look like each channel, |r| above the threshold; the fewest over all sites.
+void countCopies(std::vector<std::uint32_t>& copies, std::span<const float> gram, std::size_t d) {
+    if (copies.empty()) copies.assign(d, static_cast<std::uint32_t>(d));
+    for (std::size_t i = 0; i < d; ++i) {
+        const auto row = gram.subspan(i * d, d);
+        const auto alike = std::ranges::count_if(row, [](float r) { return std::fabs(r) > duplicate; });
+        copies[i] = std::min(copies[i], static_cast<std::uint32_t>(alike));
+    }
+}
+
 // Each half's share of the correlation: Pearson within the half, by its share of the rows.
 Halves crossHalves(const SiteSums& sums) {
     const double rows = static_cast<double>(sums.half[0].rows() + sums.half[1].rows());
@@ -89,10 +103,20 @@ SiteReport report(const std::string& site, std::string_view statistic, const Blo
     result.setAside = setAside;
     result.meanScore = mean(block.answer.score);
     result.agreement = agreement(first.gauge, second.gauge);
-    result.estimate = mean(channelProbabilities(sum(block.halves), block.answer, group));
+    result.estimate = mean(probabilitiesFromMargins(sum(block.halves), block.answer.gauge, group));
     result.weight = block.advantage > 0 ? block.advantage * block.advantage : 0;
     result.gauge = block.answer.gauge;
     return result;
+}
+
+std::string noCommonEvidence(const Evidence& source, const Evidence& target) {
+    const auto names = [](const Evidence& evidence) {
+        std::string list;
+        for (const Site& site : evidence.sites)
+            if (!site.weights) list += (list.empty() ? "" : ", ") + site.name;
+        return list.empty() ? std::string("none") : list;
+    };
+    return "no site and no gains in common with " + source.name + "; its sites: " + names(source) + "; this one's: " + names(target);
 }
 
 // All the statistics of one site into the fusion; the site's own answer is that of its best block.
@@ -121,6 +145,7 @@ SiteReport addSite(Fusion& fusion, const Evidence& source, const Evidence& targe
         return report(site, statisticNames[0], block, rows, setAside, options.group, progress);
     }
 
+    countCopies(fusion.copiesX, gramX, d), countCopies(fusion.copiesY, gramY, d);
     Whitener x(gramX, d), y(gramY, d);
     Block best;
     std::size_t bestStrength = 0;
@@ -141,15 +166,85 @@ SiteReport addSite(Fusion& fusion, const Evidence& source, const Evidence& targe
         if (strength == 2 || strength == poles.size())
             structures.push_back({offDiagonal(x.matrix(), constantX), offDiagonal(y.matrix(), constantY)});
     }
-    if (best.advantage >= fusion.best) fusion.structures = std::move(structures);
+    if (best.advantage > 0 && !best.sure()) fusion.structures.emplace_back(best.advantage * best.advantage, std::move(structures));
     return report(site, statisticNames[bestStrength], best, rows, setAside, options.group, progress);
+}
+
+SiteReport gainsReport(const GainMatch& gains, double weight) {
+    SiteReport report;
+    report.name = report.statistic = "gains";
+    report.rows = gains.vectors;
+    report.meanScore = report.estimate = mean(gains.confidence);
+    report.agreement = gains.agreement;
+    report.weight = weight;
+    report.gauge = Gauge(gains.perm, std::vector<std::int8_t>(gains.perm.size(), 0));
+    return report;
+}
+
+// Gains beside rows: they decide what the rows leave open (constant and duplicated channels) and little more, so they count at most one spread.
+// Adds to the size of z, never to its sign.
+void addGains(ScoreMatrix& z, const GainMatch& gains, Group group) {
+    const double unit = spread(gains.scores, Gauge(gains.perm, std::vector<std::int8_t>(z.d, 1)));
+    for (std::size_t i = 0; i < z.d; ++i) {
+        const double matched = gains.scores.value[i * z.d + gains.perm[i]];
+        for (std::size_t j = 0; j < z.d; ++j) {
+            float& value = z.value[i * z.d + j];
+            const double bonus = std::clamp(1 + (static_cast<double>(gains.scores.value[i * z.d + j]) - matched) / unit, 0.0, 1.0);
+            value = group == Group::permutation ? value + static_cast<float>(bonus) : std::copysign(std::fabs(value) + static_cast<float>(bonus), value);
+        }
+    }
+}
+
+// The mean over channels of which anything is known.
+double meanOfKnown(const std::vector<double>& probability) {
+    std::vector<double> known;
+    for (const double p : probability)
+        if (p > 0) known.push_back(p);
+    return mean(known);
+}
+
+// A channel that the rows say nothing of (constant) has a place, perhaps by its gains, and no sign; channels that look alike share their confidence.
+void settleUndetermined(Answer& answer, std::vector<double>& probability, const ScoreMatrix& rowsOnly, const Fusion& fusion, Group group) {
+    std::vector<std::int8_t> sign = answer.gauge.sign();
+    for (std::size_t i = 0; i < sign.size(); ++i) {
+        const std::uint32_t j = answer.gauge.perm()[i];
+        if (rowsOnly.value[i * rowsOnly.d + j] == 0) {
+            probability[i] = 0;
+            if (group == Group::signedPermutation) sign[i] = 0;
+        }
+        if (!fusion.copiesX.empty()) probability[i] = std::min(probability[i], 1.0 / std::max({1U, fusion.copiesX[j], fusion.copiesY[i]}));
+    }
+    answer.gauge = Gauge(answer.gauge.perm(), std::move(sign));
+}
+
+// Gains alone: which channel is which, at most. Signs stay undetermined.
+Alignment matchGains(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
+    const GainMatch gains = matchGainVectors(source, target, progress);
+    if (gains.vectors == 0) throw Error(ErrorCode::usage, target.name, noCommonEvidence(source, target));
+    Alignment alignment;
+    alignment.sites.push_back(gainsReport(gains, 1));
+    alignment.gauge = options.group == Group::permutation ? Gauge(gains.perm, std::vector<std::int8_t>(source.d, 1)) : alignment.sites[0].gauge;
+    alignment.group = options.group;
+    alignment.confidence = gains.confidence;
+    alignment.estimate = mean(gains.confidence);
+    alignment.agreement = gains.agreement;
+    // Half of the vectors say far less than all of them, so half agreement may be low and the whole right; where there is none, nothing confirms it.
+    alignment.verdict = gains.agreement < 0.1 ? Verdict::unrelated : verdictOf(alignment.estimate, source.d);
+    alignment.score = gains.confidence;  // distances of gains have no similarity of their own
+    alignment.statistic = "gains";
+    alignment.source = {source.name, source.sha256};
+    alignment.target = {target.name, target.sha256};
+    return alignment;
 }
 
 }  // namespace
 
 Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
+    if (source.d != target.d)
+        throw Error(ErrorCode::dimensionMismatch, target.name,
+                    "d = " + std::to_string(target.d) + ", and " + source.name + " has d = " + std::to_string(source.d) + "; both models must have one width");
     const std::vector<std::string> sites = commonSites(source, target, options.sites);
-    if (sites.empty()) throw Error(ErrorCode::usage, "", "no common site");
+    if (sites.empty()) return matchGains(source, target, options, progress);
     // The permutation baseline is the raw signed correlation, as in the paper.
     const bool whitened = options.group != Group::permutation && options.statistic != Statistic::correlation;
 
@@ -169,18 +264,44 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
     const Block block = makeBlock(fused, options.group, options.threads, progress);
     ScoreMatrix z = sum(block.halves);
     for (float& value : z.value) value = static_cast<float>(static_cast<double>(value) / block.unit);
+    const ScoreMatrix rowsOnly = z;
     Answer answer = block.answer;
-    std::vector<double> probability;
-    if (block.sure() || fusion.structures.empty()) {
-        probability = channelProbabilities(z, answer, options.group);
-    } else {
-        const Refined refined = refine(z, answer, fusion.structures, options.group, options.threads, progress);
-        probability = channelProbabilities(refined, z, block.advantage, options.group);
-        answer = refined.answer;
+    if (const GainMatch gains = matchGainVectors(source, target, progress); gains.vectors > 0) {
+        const bool useful = gains.agreement >= usefulGains;
+        alignment.sites.push_back(gainsReport(gains, useful ? 1 : 0));
+        if (useful) {
+            addGains(z, gains, options.group);
+            answer = solve(z, options.group, progress);
+        }
     }
 
+    const Gauge first = solve(block.halves[0], options.group, progress).gauge, second = solve(block.halves[1], options.group, progress).gauge;
+    const auto probabilities = [&](const Refined* refined, const Gauge& gauge) {
+        return options.group == Group::permutation ? probabilitiesFromMargins(rowsOnly, gauge, options.group)
+                                                   : channelProbabilities({rowsOnly, refined, gauge, first, second, std::max(fusion.best, block.advantage)}, options.group);
+    };
+    std::vector<Structure> structures;
+    double heaviestStructure = 0;
+    for (const auto& [weight, ofSite] : fusion.structures) heaviestStructure = std::max(heaviestStructure, weight);
+    for (auto& [weight, ofSite] : fusion.structures)
+        if (weight >= usefulStructure * heaviestStructure) std::ranges::move(ofSite, std::back_inserter(structures));
+    std::vector<double> probability;
+    if (block.sure() || structures.empty()) {
+        probability = probabilities(nullptr, answer.gauge);
+        if (!block.sure() && options.group != Group::permutation) probability = probabilitiesFromMargins(rowsOnly, answer.gauge, options.group);
+    } else {
+        const Refined refined = refine(z, answer, structures, options.group, options.threads, progress);
+        probability = probabilities(&refined, refined.answer.gauge);
+        if (mean(probability) >= keepRefined)
+            answer = refined.answer;
+        else
+            for (std::size_t i = 0; i < probability.size(); ++i)
+                if (answer.gauge.perm()[i] != refined.answer.gauge.perm()[i] || answer.gauge.sign()[i] != refined.answer.gauge.sign()[i]) probability[i] /= 2;
+    }
+    settleUndetermined(answer, probability, rowsOnly, fusion, options.group);
+
     alignment.gauge = answer.gauge;
-    const Margins margin = margins(z, answer.gauge, options.group);
+    const Margins margin = margins(rowsOnly, answer.gauge, options.group);
     const double similarity = fusion.weight > 0 ? block.unit / fusion.scale : block.unit;  // of one spread
     for (std::size_t i = 0; i < margin.matched.size(); ++i) {
         alignment.score.push_back(std::clamp(margin.matched[i] * similarity, 0.0, 1.0));
@@ -188,9 +309,9 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
     }
     alignment.group = options.group;
     alignment.statistic = whitened ? "whitened" : "correlation";
-    alignment.agreement = agreement(solve(block.halves[0], options.group, progress).gauge, solve(block.halves[1], options.group, progress).gauge);
-    alignment.estimate = mean(probability);
-    alignment.verdict = verdictOf(alignment.estimate);
+    alignment.agreement = agreement(first, second);
+    alignment.estimate = meanOfKnown(probability);
+    alignment.verdict = verdictOf(alignment.estimate, alignment.gauge.d());
     alignment.confidence = std::move(probability);
     alignment.source = {source.name, source.sha256};
     alignment.target = {target.name, target.sha256};

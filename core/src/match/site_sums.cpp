@@ -8,8 +8,7 @@ namespace regauge {
 namespace {
 
 constexpr std::uint64_t fitRows = 4096;        // the quantizer is fitted to the first rows
-constexpr std::uint64_t largestStripe = 256;   // rows that stay together in one half: neighbouring tokens resemble each other
-constexpr std::uint64_t stripesAtLeast = 16;   // so that both halves see every part of the data
+constexpr std::uint64_t stripe = 32;           // rows that stay together in one half: neighbouring tokens resemble each other
 constexpr std::size_t bytesAtOnce = std::size_t{8} << 20;
 
 const Site& findSite(const Evidence& evidence, const std::string& name) {
@@ -94,7 +93,6 @@ SiteSums sumSite(const Evidence& source, const Evidence& target, const std::stri
     const Quantizer quantizerX = fitQuantizer(bufferX.read(0, fitted), x.where()), quantizerY = fitQuantizer(bufferY.read(0, fitted), y.where());
     SiteSums sums{site, {CorrelationSums(quantizerX, quantizerY, withGram), CorrelationSums(quantizerX, quantizerY, withGram)}};
 
-    const std::uint64_t stripe = std::clamp<std::uint64_t>(rows / stripesAtLeast, 1, largestStripe);
     const std::uint64_t widest = std::max<std::uint64_t>(1, std::max(bufferX.rowBytes, bufferY.rowBytes));
     const std::uint64_t atOnce = std::max<std::uint64_t>(1, bytesAtOnce / widest / (2 * stripe)) * 2 * stripe;  // whole stripe pairs
     for (std::uint64_t first = 0; first < rows; first += atOnce) {
