@@ -246,7 +246,7 @@ def gain_scores(gx, gy, perm=None, weight=None):
 # Logistic per channel, see `features`; fitted by experiments/calibrate.py.
 CONFIDENCE = np.array([2.048, -0.123, 1.107, 0.506, 0.748, 1.467, 1.908, 0.965, 0.140, -0.699, -6.390])
 UNRELATED, ALIGNED = 0.45, 0.90
-UNRELATED_SMALL = 0.60  # for d < 32, where chance alone reaches 0.55
+UNRELATED_SMALL = 0.60  # for d <= 32, where chance alone reaches 0.55
 SURE_MARGIN, SURE_ADVANTAGE = 2.0, 2.0     # beyond these the refinement cannot change the answer and is skipped
 DUPLICATE = 0.999     # |correlation| of two channels of one side from which they are called duplicates
 SMALL_D = 2.0         # allowance for d < 64
@@ -302,7 +302,7 @@ def align(x_sites, y_sites, names=tuple(STATISTICS)):
     if not sure and share < KEEP_REFINED:
         prob = np.where((first[0] == perm) & (first[1] == sign), prob, prob / 2)
         perm, sign = first
-    verdict = "aligned" if share >= ALIGNED else "partial" if share >= (UNRELATED if len(perm) >= 32 else UNRELATED_SMALL) else "unrelated"
+    verdict = "aligned" if share >= ALIGNED else "partial" if share >= (UNRELATED if len(perm) > 32 else UNRELATED_SMALL) else "unrelated"
     return dict(perm=perm, sign=sign, prob=prob, share=share, verdict=verdict, advantage=a, scores=combined,
                 features=rows, final=final, live=live)
 
