@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "bytes.hpp"
+#include "number_text.hpp"
 
 namespace regauge {
 namespace {
@@ -114,25 +115,18 @@ private:
     std::vector<std::byte> buffer_;
 };
 
-template <class T>
-std::string numberText(T value) {
-    char buffer[32];
-    const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value);
-    return {buffer, end};
-}
-
 std::string scalarText(HeaderReader& reader, std::uint32_t type) {
     switch (type) {
-        case 0: return numberText(unsigned{reader.number<std::uint8_t>()});
-        case 1: return numberText(int{reader.number<std::int8_t>()});
-        case 2: return numberText(reader.number<std::uint16_t>());
-        case 3: return numberText(reader.number<std::int16_t>());
-        case 4: return numberText(reader.number<std::uint32_t>());
-        case 5: return numberText(reader.number<std::int32_t>());
+        case 0: return std::to_string(unsigned{reader.number<std::uint8_t>()});
+        case 1: return std::to_string(int{reader.number<std::int8_t>()});
+        case 2: return std::to_string(reader.number<std::uint16_t>());
+        case 3: return std::to_string(reader.number<std::int16_t>());
+        case 4: return std::to_string(reader.number<std::uint32_t>());
+        case 5: return std::to_string(reader.number<std::int32_t>());
         case 6: return numberText(std::bit_cast<float>(reader.number<std::uint32_t>()));
         case 7: return reader.number<std::uint8_t>() != 0 ? "true" : "false";
-        case 10: return numberText(reader.number<std::uint64_t>());
-        case 11: return numberText(reader.number<std::int64_t>());
+        case 10: return std::to_string(reader.number<std::uint64_t>());
+        case 11: return std::to_string(reader.number<std::int64_t>());
         default: return numberText(std::bit_cast<double>(reader.number<std::uint64_t>()));
     }
 }

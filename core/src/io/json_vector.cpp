@@ -1,12 +1,12 @@
 #include "json_vector.hpp"
 
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "bytes.hpp"
+#include "number_text.hpp"
 
 namespace regauge {
 namespace {
@@ -147,9 +147,7 @@ void rewriteJsonVector(const TensorFile& file, const MoveTensor& move, ByteSink&
         if (const auto found = digits.find(bits & ~signBit); found != digits.end()) {
             written += found->second;
         } else {
-            char buffer[32];
-            const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, std::bit_cast<double>(bits & ~signBit));
-            written.append(buffer, end);
+            written += numberText(std::bit_cast<double>(bits & ~signBit));
         }
     }
     written += text.substr(at);

@@ -1,10 +1,10 @@
 // From the graph that the opcodes built to named tensors: the containers walked in order, keys joined by '.'.
 #include "pickle.hpp"
 
-#include <charconv>
 #include <unordered_set>
 
 #include "bytes.hpp"
+#include "number_text.hpp"
 #include "pickle_nodes.hpp"
 
 namespace regauge {
@@ -14,12 +14,6 @@ constexpr std::size_t mostDepth = 64;
 constexpr std::size_t mostVisits = std::size_t{16} << 20;
 constexpr std::size_t mostNameBytes = 4096;
 constexpr std::size_t mostTextBytes = std::size_t{256} << 20;  // of all names and values: a long text may be referred to again and again
-
-std::string textOf(double value) {
-    char buffer[32];
-    const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value);
-    return {buffer, end};
-}
 
 class Walker {
 public:
@@ -79,7 +73,7 @@ private:
             }
             case NodeKind::boolean: return value(name, node.integer != 0 ? "true" : "false");
             case NodeKind::integer: return value(name, std::to_string(node.integer));
-            case NodeKind::real: return value(name, textOf(node.real));
+            case NodeKind::real: return value(name, numberText(node.real));
             case NodeKind::text: return value(name, node.text);
             default: return;
         }

@@ -13,6 +13,8 @@ constexpr double constant = 2.048, ofCombined = -0.123, ofFused = 1.107, ofFitte
 double logistic(double x) { return 1 / (1 + std::exp(-std::clamp(x, -40.0, 40.0))); }
 double channelMargin(const Margins& margin, std::size_t i) { return std::clamp(margin.matched[i] - margin.runnerUp[i], -2.0, 4.0); }
 
+bool sameAt(std::size_t i, const Gauge& a, const Gauge& b) { return a.perm()[i] == b.perm()[i] && a.sign()[i] == b.sign()[i]; }
+
 }  // namespace
 
 double mean(const std::vector<double>& values) {
@@ -35,8 +37,7 @@ std::vector<double> channelProbabilities(const Findings& findings, Group group) 
                           ofAgreement * agreement(findings.firstHalf, findings.secondHalf) + (sure ? ofSure : 0);
     std::vector<double> probability(answer.d());
     for (std::size_t i = 0; i < probability.size(); ++i) {
-        const auto same = [&](const Gauge& half) { return half.perm()[i] == answer.perm()[i] && half.sign()[i] == answer.sign()[i]; };
-        const int halves = int{same(findings.firstHalf)} + int{same(findings.secondHalf)};
+        const int halves = int{sameAt(i, findings.firstHalf, answer)} + int{sameAt(i, findings.secondHalf, answer)};
         probability[i] = logistic(shared + ofCombined * channelMargin(combined, i) + ofFused * channelMargin(fused, i) + ofFitted * channelMargin(fitted, i) +
                                   ofHalves * halves);
     }
@@ -47,6 +48,14 @@ std::vector<double> probabilitiesFromMargins(const ScoreMatrix& z, const Gauge& 
     const Margins margin = margins(z, answer, group);
     std::vector<double> probability(answer.d());
     for (std::size_t i = 0; i < probability.size(); ++i) probability[i] = logistic(3 * (margin.matched[i] - margin.runnerUp[i]) - 1.5);
+    return probability;
+}
+
+std::vector<double> plainProbabilities(const ScoreMatrix& z, const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf, Group group) {
+    std::vector<double> probability = probabilitiesFromMargins(z, answer, group);
+    const double agreed = agreement(firstHalf, secondHalf);
+    for (std::size_t i = 0; i < probability.size(); ++i)
+        if (sameAt(i, firstHalf, answer) && sameAt(i, secondHalf, answer)) probability[i] = std::max(probability[i], agreed);
     return probability;
 }
 

@@ -24,8 +24,12 @@ struct Findings {
 // Probability that a target channel's partner and sign are right.
 std::vector<double> channelProbabilities(const Findings& findings, Group group);
 
-// A plainer estimate, from margins alone: of one site, and of the permutation baseline.
+// A plainer estimate of a single site's answer, from margins alone.
 std::vector<double> probabilitiesFromMargins(const ScoreMatrix& z, const Gauge& answer, Group group);
+
+// The same where nothing was whitened: plain margins are small even where they are right, because all channels share a few common directions, so
+// agreement of the halves counts too, squared (plain answers can be reproducible and wrong).
+std::vector<double> plainProbabilities(const ScoreMatrix& z, const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf, Group group);
 
 // aligned: at least 0.90; unrelated: below 0.45, or 0.60 for d < 32, where chance alone reaches 0.55.
 Verdict verdictOf(double estimate, std::size_t d);

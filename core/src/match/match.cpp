@@ -277,8 +277,8 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
 
     const Gauge first = solve(block.halves[0], options.group, progress).gauge, second = solve(block.halves[1], options.group, progress).gauge;
     const auto probabilities = [&](const Refined* refined, const Gauge& gauge) {
-        return options.group == Group::permutation ? probabilitiesFromMargins(rowsOnly, gauge, options.group)
-                                                   : channelProbabilities({rowsOnly, refined, gauge, first, second, std::max(fusion.best, block.advantage)}, options.group);
+        return whitened ? channelProbabilities({rowsOnly, refined, gauge, first, second, std::max(fusion.best, block.advantage)}, options.group)
+                        : plainProbabilities(rowsOnly, gauge, first, second, options.group);
     };
     std::vector<Structure> structures;
     double heaviestStructure = 0;
@@ -288,7 +288,6 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
     std::vector<double> probability;
     if (block.sure() || structures.empty()) {
         probability = probabilities(nullptr, answer.gauge);
-        if (!block.sure() && options.group != Group::permutation) probability = probabilitiesFromMargins(rowsOnly, answer.gauge, options.group);
     } else {
         const Refined refined = refine(z, answer, structures, options.group, options.threads, progress);
         probability = probabilities(&refined, refined.answer.gauge);
