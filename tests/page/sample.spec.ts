@@ -29,7 +29,7 @@ test("permutation-only matching is shown to stop at the signs that are kept", as
   // What was measured is within two points of the theory.
   const recovered = Number(/same partner for ([\d.]+)\s%/.exec(await verdict.innerText())?.[1]);
   expect(Math.abs(recovered - 41.4)).toBeLessThanOrEqual(2);
-  const curve = page.getByRole("img", { name: /Matched scores/ });
+  const curve = page.getByRole("img", { name: /Matched pairs/ });
   await expect(curve).toContainText("signs kept: 41.4 %");
   await expect(page.getByRole("application", { name: /after/ })).toHaveAccessibleName(/on the diagonal for 100\s%/);
 });

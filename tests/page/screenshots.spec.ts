@@ -19,7 +19,7 @@ for (const [name, width, height, colorScheme] of [["desktop-light", 1280, 900, "
       await maps.evaluate((heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 16));
       await expect(page.getByTestId("verdict")).toBeInViewport();
       await page.screenshot({ path: join(folder, `result-${name}.png`) });
-      await page.getByRole("heading", { name: /Matched scores/ }).evaluate((heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 120));
+      await page.getByRole("heading", { name: /Matched pairs/ }).evaluate((heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 120));
       await page.screenshot({ path: join(folder, `plots-${name}.png`) });
     });
   });
