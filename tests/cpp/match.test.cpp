@@ -1,0 +1,294 @@
+#include "regauge/match.hpp"
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "regauge/error.hpp"
+#include "regauge/trace.hpp"
+
+using namespace regauge;
+
+namespace {
+
+using Rows = std::vector<float>;  // row-major, rows x d
+
+class ArrayRows final : public RowReader {
+public:
+    ArrayRows(Rows values, std::size_t d) : values_(std::move(values)), d_(d) {}
+    std::uint64_t rows() const override { return values_.size() / d_; }
+    std::size_t d() const override { return d_; }
+    Dtype dtype() const override { return Dtype::F32; }
+    void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
+        const auto bytes = std::as_bytes(std::span(values_)).subspan(static_cast<std::size_t>(first) * d_ * 4, static_cast<std::size_t>(count) * d_ * 4);
+        std::ranges::copy(bytes, out.begin());
+    }
+    const std::string& where() const override { return where_; }
+
+private:
+    Rows values_;
+    std::size_t d_;
+    std::string where_ = "array";
+};
+
+Evidence evidence(Rows values, std::size_t d, const std::string& site = "rows") {
+    Evidence result;
+    result.name = "array";
+    result.d = d;
+    result.sites.push_back({site, std::make_shared<ArrayRows>(std::move(values), d)});
+    return result;
+}
+
+std::mt19937_64 seeded(std::uint64_t seed) { return std::mt19937_64(seed); }
+
+// Decimals from our own recipe, so that every standard library gives the same: the sum of twelve uniforms.
+float gaussian(std::mt19937_64& random) {
+    double sum = -6;
+    for (int k = 0; k < 12; ++k) sum += static_cast<double>(random() >> 11) * 0x1p-53;
+    return static_cast<float>(sum);
+}
+
+Rows gaussianRows(std::size_t rows, std::size_t d, std::mt19937_64& random) {
+    Rows values(rows * d);
+    for (float& value : values) value = gaussian(random);
+    return values;
+}
+
+// Rows whose channels share common directions, as residual streams do.
+Rows correlatedRows(std::size_t rows, std::size_t d, std::mt19937_64& random) {
+    const std::size_t directions = 4;
+    const Rows loading = gaussianRows(directions, d, random), strength = gaussianRows(rows, directions, random);
+    Rows values = gaussianRows(rows, d, random);
+    for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t j = 0; j < d; ++j)
+            for (std::size_t k = 0; k < directions; ++k) values[r * d + j] += 2 * strength[r * directions + k] * loading[k * d + j];
+    return values;
+}
+
+Gauge planted(std::size_t d, double positive, std::mt19937_64& random) {
+    std::vector<std::uint32_t> perm(d);
+    std::iota(perm.begin(), perm.end(), 0U);
+    for (std::size_t i = d; i > 1; --i) std::swap(perm[i - 1], perm[random() % i]);
+    std::vector<std::int8_t> sign(d, -1);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(std::lround(positive * static_cast<double>(d))); ++i) sign[i] = 1;
+    for (std::size_t i = d; i > 1; --i) std::swap(sign[i - 1], sign[random() % i]);
+    return Gauge(perm, sign);
+}
+
+// y[i] = sign[i] x[perm[i]] + noise, row by row.
+Rows seenFrom(const Rows& x, const Gauge& gauge, double noise, std::mt19937_64& random) {
+    const std::size_t d = gauge.d();
+    Rows y(x.size());
+    for (std::size_t r = 0; r < x.size() / d; ++r)
+        for (std::size_t i = 0; i < d; ++i)
+            y[r * d + i] = gauge.sign()[i] * x[r * d + gauge.perm()[i]] + static_cast<float>(noise) * gaussian(random);
+    return y;
+}
+
+double rightOf(const Alignment& alignment, const Gauge& truth) { return compare(alignment.gauge, truth).both; }
+
+MatchOptions withGroup(Group group) {
+    MatchOptions options;
+    options.group = group;
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("the ceiling theorem: raw signed matching recovers the positive fraction, sign-marginalized matching all") {
+    auto random = seeded(1);
+    const std::size_t d = 96;
+    for (const double positive : {0.25, 0.5, 0.75, 1.0}) {
+        const Rows x = gaussianRows(1500, d, random);
+        const Gauge truth = planted(d, positive, random);
+        const Evidence source = evidence(x, d), target = evidence(seenFrom(x, truth, 0.3, random), d);
+        CHECK(rightOf(match(source, target), truth) == 1.0);
+        const double baseline = compare(match(source, target, withGroup(Group::permutation)).gauge, truth).permutation;
+        CHECK(baseline >= positive);          // every channel with sign +1
+        CHECK(baseline <= positive + 0.06);   // and next to none of the others, but by chance
+    }
+}
+
+TEST_CASE("matching commutes with the group: a source seen in other coordinates gives the composed gauge") {
+    auto random = seeded(2);
+    const std::size_t d = 40;
+    const Rows x = correlatedRows(600, d, random);
+    const Gauge truth = planted(d, 0.5, random), other = planted(d, 0.5, random);
+    const Rows y = seenFrom(x, truth, 0.4, random);
+    auto silent = seeded(0);
+    const Evidence source = evidence(x, d), target = evidence(y, d), moved = evidence(seenFrom(x, other, 0, silent), d);
+    for (const Statistic statistic : {Statistic::correlation, Statistic::whitened, Statistic::automatic}) {
+        MatchOptions options;
+        options.statistic = statistic;
+        const Gauge direct = match(source, target, options).gauge, fromMoved = match(moved, target, options).gauge;
+        CHECK(other.then(fromMoved) == direct);
+    }
+}
+
+TEST_CASE("channels that share a few common directions are told apart, and the answer does not depend on the threads") {
+    auto random = seeded(3);
+    const std::size_t d = 64;
+    const Rows x = correlatedRows(512, d, random);
+    const Gauge truth = planted(d, 0.5, random);
+    const Evidence source = evidence(x, d), target = evidence(seenFrom(x, truth, 0.6, random), d);
+    MatchOptions two;
+    two.threads = 2;
+    const Alignment one = match(source, target), both = match(source, target, two);
+    CHECK(rightOf(one, truth) == 1.0);
+    CHECK(one.verdict == Verdict::aligned);
+    CHECK(both.gauge.fingerprint() == one.gauge.fingerprint());
+    CHECK(both.score == one.score);
+}
+
+TEST_CASE("noise and rows paired wrongly are unrelated, never aligned") {
+    auto random = seeded(4);
+    for (int trial = 0; trial < 12; ++trial) {
+        const std::size_t d = trial % 2 == 0 ? 32 : 64, rows = trial % 3 == 0 ? 128 : 1024;
+        const Rows x = correlatedRows(rows, d, random);
+        CHECK(match(evidence(x, d), evidence(correlatedRows(rows, d, random), d)).verdict == Verdict::unrelated);
+        Rows shuffled = x;
+        for (std::size_t r = rows; r > 1; --r) std::swap_ranges(&shuffled[(r - 1) * d], &shuffled[(r - 1) * d] + d, &shuffled[random() % (r - 1) * d]);
+        CHECK(match(evidence(x, d), evidence(shuffled, d)).verdict == Verdict::unrelated);
+    }
+}
+
+TEST_CASE("two models that already share coordinates give the identity") {
+    auto random = seeded(5);
+    const std::size_t d = 48;
+    const Rows x = correlatedRows(400, d, random);
+    const Alignment alignment = match(evidence(x, d), evidence(seenFrom(x, Gauge::identity(d), 0.2, random), d));
+    CHECK(alignment.gauge.isIdentity());
+    CHECK(alignment.verdict == Verdict::aligned);
+    CHECK(match(evidence(x, d), evidence(x, d)).gauge.isIdentity());
+}
+
+TEST_CASE("a constant channel is reported, not fatal") {
+    auto random = seeded(6);
+    const std::size_t d = 32;
+    Rows x = gaussianRows(400, d, random);
+    for (std::size_t r = 0; r < 400; ++r) x[r * d + 7] = 3, x[r * d + 8] = 0;
+    const Gauge truth = planted(d, 0.5, random);
+    auto silent = seeded(0);
+    Rows y = seenFrom(x, truth, 0, silent);
+    const Alignment alignment = match(evidence(x, d), evidence(y, d));
+    CHECK(alignment.gauge.undetermined() == 2);
+    CHECK(alignment.verdict == Verdict::aligned);
+    for (std::size_t i = 0; i < d; ++i) {
+        const std::uint32_t j = truth.perm()[i];
+        if (j == 7 || j == 8) {
+            CHECK(alignment.gauge.sign()[i] == 0);
+            CHECK(alignment.confidence[i] == 0);
+        } else {
+            CHECK(alignment.gauge.perm()[i] == j);
+            CHECK(alignment.gauge.sign()[i] == truth.sign()[i]);
+        }
+    }
+}
+
+TEST_CASE("a few massive rows do no harm") {
+    auto random = seeded(7);
+    const std::size_t d = 48;
+    Rows x = correlatedRows(512, d, random);
+    const Gauge truth = planted(d, 0.5, random);
+    Rows y = seenFrom(x, truth, 0.5, random);
+    for (std::size_t r = 0; r < 512; r += 64)
+        for (std::size_t j = 0; j < d; ++j) x[r * d + j] = 200 * gaussian(random), y[r * d + j] = 200 * gaussian(random);
+    const Alignment alignment = match(evidence(x, d), evidence(y, d));
+    CHECK(rightOf(alignment, truth) == 1.0);
+    CHECK(alignment.verdict == Verdict::aligned);
+    CHECK(alignment.sites[0].setAside == 8);
+}
+
+TEST_CASE("a useless site does not spoil a good one, and each site's own answer is shown") {
+    auto random = seeded(8);
+    const std::size_t d = 48;
+    const Rows x = correlatedRows(512, d, random);
+    const Gauge truth = planted(d, 0.5, random);
+    Evidence source = evidence(x, d, "good"), target = evidence(seenFrom(x, truth, 0.5, random), d, "good");
+    source.sites.push_back(evidence(correlatedRows(512, d, random), d, "useless").sites[0]);
+    target.sites.push_back(evidence(correlatedRows(512, d, random), d, "useless").sites[0]);
+    const Alignment alignment = match(source, target);
+    CHECK(rightOf(alignment, truth) == 1.0);
+    REQUIRE(alignment.sites.size() == 2);
+    CHECK(compare(alignment.sites[0].gauge, truth).both == 1.0);
+    CHECK(compare(alignment.sites[1].gauge, truth).both < 0.2);
+    CHECK(alignment.sites[0].weight > 10 * alignment.sites[1].weight);
+}
+
+TEST_CASE("gains alone give the permutation and leave every sign undetermined") {
+    auto random = seeded(9);
+    const std::size_t d = 64;
+    const Gauge truth = planted(d, 0.5, random);
+    Evidence source, target;
+    source.d = target.d = d;
+    source.name = target.name = "gains";
+    for (int vector = 0; vector < 8; ++vector) {
+        Gains x{"norm." + std::to_string(vector), std::vector<double>(d)}, y = x;
+        for (double& value : x.values) value = 1 + 0.2 * gaussian(random);
+        for (std::size_t i = 0; i < d; ++i) y.values[i] = x.values[truth.perm()[i]] + 0.02 * gaussian(random);
+        source.gains.push_back(x), target.gains.push_back(y);
+    }
+    const Alignment alignment = match(source, target);
+    CHECK(alignment.gauge.perm() == truth.perm());
+    CHECK(alignment.gauge.undetermined() == d);
+    CHECK(alignment.verdict == Verdict::aligned);
+    CHECK(alignment.statistic == "gains");
+}
+
+TEST_CASE("the layernorm group finds a permutation and one sign for all") {
+    auto random = seeded(10);
+    const std::size_t d = 32;
+    const Rows x = gaussianRows(500, d, random);
+    for (const double positive : {0.0, 1.0}) {
+        const Gauge truth = planted(d, positive, random);
+        const Alignment alignment = match(evidence(x, d), evidence(seenFrom(x, truth, 0.3, random), d), withGroup(Group::layernorm));
+        CHECK(rightOf(alignment, truth) == 1.0);
+        CHECK(alignment.verdict == Verdict::aligned);
+    }
+}
+
+TEST_CASE("evidence that does not pair is refused with what differs") {
+    auto random = seeded(11);
+    const auto refusal = [](const Evidence& source, const Evidence& target) {
+        try {
+            match(source, target);
+        } catch (const Error& error) {
+            return std::string(name(error.code())) + " " + error.what();
+        }
+        return std::string("accepted");
+    };
+    using Catch::Matchers::ContainsSubstring;
+    const Rows x = gaussianRows(64, 8, random);
+    CHECK_THAT(refusal(evidence(x, 8), evidence(gaussianRows(64, 16, random), 16)), ContainsSubstring("dimensionMismatch"));
+    CHECK_THAT(refusal(evidence(x, 8), evidence(gaussianRows(63, 8, random), 8)), ContainsSubstring("rowsMismatch"));
+    CHECK_THAT(refusal(evidence(x, 8, "resid.1"), evidence(x, 8, "resid.2")), ContainsSubstring("resid.2"));
+    Evidence source = evidence(x, 8), target = evidence(x, 8);
+    source.tokenIds = std::vector<std::int64_t>(64, 5);
+    target.tokenIds = source.tokenIds;
+    (*target.tokenIds)[17] = 6;
+    CHECK_THAT(refusal(source, target), ContainsSubstring("tokensDiffer") && ContainsSubstring("row 17"));
+    Rows broken = x;
+    broken[3 * 8 + 5] = NAN;
+    CHECK_THAT(refusal(evidence(x, 8), evidence(broken, 8)), ContainsSubstring("notFinite") && ContainsSubstring("row 3") && ContainsSubstring("5"));
+}
+
+TEST_CASE("padding rows and skipped first rows take no part") {
+    auto random = seeded(12);
+    const std::size_t d = 32, sequence = 16;
+    const Rows x = gaussianRows(512, d, random);
+    const Gauge truth = planted(d, 0.5, random);
+    Rows y = seenFrom(x, truth, 0.3, random);
+    Evidence source = evidence(x, d), target = evidence(y, d);
+    source.mask = std::vector<std::uint8_t>(512, 1);
+    for (std::size_t r = 0; r < 512; r += 4) (*source.mask)[r] = 0;
+    source.sites[0].sequence = target.sites[0].sequence = sequence;
+    CHECK(match(source, target).rows == 384);
+    MatchOptions options;
+    options.skipFirst = 2;  // rows 0 (padding already) and 1 of each sequence
+    CHECK(match(source, target, options).rows == 384 - 512 / sequence);
+    options.rows = 256;
+    CHECK(match(source, target, options).rows == 192 - 256 / sequence);
+}
