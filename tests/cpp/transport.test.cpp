@@ -135,7 +135,7 @@ TEST_CASE("every SAELens architecture moves by its table and comes back, configu
         CHECK(arrayIn(files, "moved/sae_weights.safetensors", array.name).values == expected.values);
     }
     CHECK(files.text("moved/notes.txt") == "by hand");
-    CHECK_THAT(files.text("moved/cfg.json"), ContainsSubstring("\"metadata\": {\"regauge_gauges\":\"" + gauge.fingerprint() + "\","));
+    CHECK_THAT(files.text("moved/cfg.json"), ContainsSubstring("\"hook_name\": \"blocks.1.hook_resid_post\",\"regauge_gauges\":\"" + gauge.fingerprint() + "\"}"));
     CHECK_THAT(files.text("moved/sae_weights.safetensors"), ContainsSubstring(gauge.fingerprint()));
     checkRoundTrip(files, "sae", gauge);
 }

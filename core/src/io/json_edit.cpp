@@ -102,8 +102,9 @@ std::string inserted(std::string_view text, std::size_t open, std::string_view k
     const std::size_t first = skipSpace(text, open + 1);
     const std::string_view space = text.substr(open + 1, first - open - 1);
     if (text[first] == '}') return spliced(text, open + 1, open + 1, " " + entry(key, value, 1, alignment));
-    // As the entry that was first is set off, so is this one: pretty text stays pretty.
-    return spliced(text, open + 1, open + 1, std::string(space) + entry(key, value, space.size() + 1, alignment) + ",");
+    // Behind the last one, and set off as the first one is: pretty text stays pretty.
+    const std::size_t last = membersOf(text, open).back().end;
+    return spliced(text, last, last, "," + std::string(space) + entry(key, value, space.size() + 1, alignment));
 }
 
 std::string removed(std::string_view text, std::string_view object, std::size_t open, const Member& member) {
