@@ -84,7 +84,7 @@ std::optional<std::size_t> openOf(std::string_view text, std::string_view object
 
 std::string quoted(std::string_view text) { return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
-// "key":   "value", its length plus `extra` a multiple of the alignment.
+// "key":   "value", its length plus `extra`, that of all else, a multiple of the alignment.
 std::string entry(std::string_view key, std::string_view value, std::size_t extra, std::size_t alignment) {
     const std::string name = quoted(key) + ':', text = quoted(value);
     const std::size_t length = name.size() + text.size() + extra;
@@ -101,10 +101,10 @@ std::string spliced(std::string_view text, std::size_t begin, std::size_t end, s
 std::string inserted(std::string_view text, std::size_t open, std::string_view key, std::string_view value, std::size_t alignment) {
     const std::size_t first = skipSpace(text, open + 1);
     const std::string_view space = text.substr(open + 1, first - open - 1);
-    if (text[first] == '}') return spliced(text, open + 1, open + 1, " " + entry(key, value, 1, alignment));
+    if (text[first] == '}') return spliced(text, open + 1, open + 1, " " + entry(key, value, text.size() + 1, alignment));
     // Behind the last one, and set off as the first one is: pretty text stays pretty.
     const std::size_t last = membersOf(text, open).back().end;
-    return spliced(text, last, last, "," + std::string(space) + entry(key, value, space.size() + 1, alignment));
+    return spliced(text, last, last, "," + std::string(space) + entry(key, value, text.size() + space.size() + 1, alignment));
 }
 
 std::string removed(std::string_view text, std::string_view object, std::size_t open, const Member& member) {
@@ -138,14 +138,13 @@ std::string withJsonEntry(std::string_view json, std::string_view object, std::s
         const bool alone = json[first] == '}';
         const std::string_view space = alone ? "" : json.substr(outermost + 1, first - outermost - 1);
         const std::string before = std::string(space) + quoted(object) + ":{", behind = alone ? "}" : "},";
-        return spliced(json, outermost + 1, outermost + 1, before + entry(key, value, before.size() + behind.size(), alignment) + behind);
+        return spliced(json, outermost + 1, outermost + 1, before + entry(key, value, json.size() + before.size() + behind.size(), alignment) + behind);
     }
     const auto member = memberOf(json, *open, key);
     if (!member) return value.empty() ? std::string(json) : inserted(json, *open, key, value, alignment);
     if (value.empty()) return removed(json, object, *open, *member);
-    // In place: the entry keeps its length modulo the alignment.
     const std::size_t old = member->end - member->begin;
-    return spliced(json, member->begin, member->end, entry(key, value, alignment - old % alignment, alignment));
+    return spliced(json, member->begin, member->end, entry(key, value, json.size() - old, alignment));
 }
 
 }  // namespace regauge
