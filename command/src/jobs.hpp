@@ -35,6 +35,9 @@ RunJob addTrace(CLI::App& command);
 RunJob addTransport(CLI::App& command);
 RunJob addVerify(CLI::App& command);
 RunJob addActivations(CLI::App& command);
+RunJob addCeiling(CLI::App& command);
+RunJob addMerge(CLI::App& command);
+RunJob addAudit(CLI::App& command);
 
 // The gauge options that several subcommands share: -o OUT and --force.
 struct OutputOptions {

@@ -31,6 +31,11 @@ constexpr Subcommand subcommands[] = {
     {"verify", "Do two checkpoints compute the same function? (small models)", "regauge verify source moved --tokens tokens.npy", addVerify},
     {"activations", "Sample activation evidence from a small checkpoint.", "regauge activations source --tokens tokens.npy -o evidence.safetensors",
      addActivations},
+    {"ceiling", "Simulate what matching without signs can reach at most, and what matching with signs does.", "regauge ceiling --d 128 --rows 1024 -o ceiling.svg",
+     addCeiling},
+    {"merge", "Average two checkpoints, B moved into A's coordinates.",
+     "regauge align B A -o g.json\n  regauge merge A B --gauge g.json -o merged", addMerge},
+    {"audit", "Say how far a claim about channel numbers survives random gauges.", "regauge audit steering.npy --k 10", addAudit},
 };
 
 int refuse(Host& host, const std::string& sentence) {

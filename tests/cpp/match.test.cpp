@@ -7,8 +7,8 @@
 #include <numeric>
 #include <random>
 
+#include "regauge/ceiling.hpp"
 #include "regauge/error.hpp"
-#include "regauge/trace.hpp"
 
 using namespace regauge;
 
@@ -291,4 +291,20 @@ TEST_CASE("padding rows and skipped first rows take no part") {
     CHECK(match(source, target, options).rows == 384 - 512 / sequence);
     options.rows = 256;
     CHECK(match(source, target, options).rows == 192 - 256 / sequence);
+}
+
+TEST_CASE("the simulated ceiling is the diagonal for permutations, and no ceiling for signed permutations") {
+    CeilingOptions options;
+    options.d = 64;
+    options.rows = 800;
+    options.steps = 4;
+    const std::vector<CeilingPoint> points = ceiling(options);
+    REQUIRE(points.size() == 5);
+    for (const CeilingPoint& point : points) {
+        CHECK(point.signMarginalized == 1.0);
+        CHECK(point.permutationOnly >= point.positive);
+        CHECK(point.permutationOnly <= point.positive + 0.08);
+    }
+    options.d = 1;
+    CHECK_THROWS_AS(ceiling(options), Error);
 }
