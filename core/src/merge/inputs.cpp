@@ -27,8 +27,9 @@ bool MergeInput::unknown(const Place& place) const {
 }
 
 std::shared_ptr<const ByteSource> MergeInput::bytes(const Place& place) const {
-    static const std::vector<AxisMove> none;
-    return movedTensorBytes(planned.files.members[place.member].file, place.tensor, gauge ? planned.plan.moves[place.move].moves : none, gauge ? *gauge : Gauge::identity(0));
+    const TensorFile& file = planned.files.members[place.member].file;
+    if (gauge) return movedTensorBytes(file, place.tensor, planned.plan.moves[place.move].moves, *gauge);
+    return movedTensorBytes(file, place.tensor, {}, Gauge::identity(0));
 }
 
 MergeInput openMergeInput(const Files& files, const std::string& path, const std::optional<Alignment>& gauge, std::size_t d, bool force) {

@@ -153,6 +153,8 @@ ChannelList jsonList(std::string text, bool bare) {
                 if (channels.empty()) continue;  // not a list at all
                 if (channel == channels.end()) throw Error(ErrorCode::malformed, "", "'" + scalar.key + "' has a value that belongs to no channel");
                 list.entries.push_back({scalar.begin, scalar.end, false, channel->second, false});
+            } else if (role == Role::even) {
+                if (const auto channel = channels.find(place); channel != channels.end()) list.even.push_back({scalar.begin, scalar.end, scalar.key, channel->second});
             }
         }
     list.plan = summary.plan("list of " + std::to_string(channels.size()) + " channels, JSON");
@@ -203,8 +205,10 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
             if (fields.size() != header.size()) throw Error(ErrorCode::malformed, where, "row " + std::to_string(rows) + " has " + std::to_string(fields.size()) + " fields where the header has " + std::to_string(header.size()));
             const std::size_t channel = list.entries.size();
             list.entries.push_back({fields[indexColumn].first, fields[indexColumn].second, true, 0, isPolarKey(header[indexColumn])});
-            for (std::size_t k = 0; k < fields.size(); ++k)
+            for (std::size_t k = 0; k < fields.size(); ++k) {
                 if (roles[k] == Role::odd) list.entries.push_back({fields[k].first, fields[k].second, false, channel, false});
+                if (roles[k] == Role::even) list.even.push_back({fields[k].first, fields[k].second, header[k], channel});
+            }
         }
         begin = next;
     }
@@ -251,20 +255,24 @@ std::optional<ChannelList> openChannelList(const ObjectPath& object, const Trans
     const bool isText = std::none_of(head.begin(), head.end(), [](std::byte b) { return std::to_integer<int>(b) < 9; });
     if (!isText) return std::nullopt;
     const std::vector<std::byte> bytes = readBytes(*source, 0, source->size());
-    std::string text(asText(bytes));
+    std::optional<ChannelList> list = parseChannelList(std::string(asText(bytes)), options, d, source->name());
+    if (!list && asked) throw Error(ErrorCode::malformed, source->name(), "has no channel numbers: a JSON key or a CSV column called neuron, channel or index is expected");
+    return list;
+}
+
+std::optional<ChannelList> parseChannelList(std::string text, const TransportOptions& options, std::size_t d, const std::string& where) {
     const std::size_t first = text.find_first_not_of(" \n\r\t");
     std::optional<ChannelList> list;
     if (first != std::string::npos && (text[first] == '{' || text[first] == '[')) {
-        const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+        const nlohmann::json json = nlohmann::json::parse(std::string_view(text), nullptr, false);
         if (json.is_discarded()) return std::nullopt;
         const bool bare = json.is_array() && !json.empty() && json.front().is_number();
-        if (bare && !bareNumbersAreChannels(json, options, d, source->name())) return std::nullopt;
+        if (bare && !bareNumbersAreChannels(json, options, d, where)) return std::nullopt;
         list = jsonList(std::move(text), bare);
     } else {
-        list = csvList(std::move(text), source->name());
+        list = csvList(std::move(text), where);
     }
     const bool hasChannels = list && std::any_of(list->entries.begin(), list->entries.end(), [](const auto& entry) { return entry.isIndex; });
-    if (!hasChannels && asked) throw Error(ErrorCode::malformed, source->name(), "has no channel numbers: a JSON key or a CSV column called neuron, channel or index is expected");
     return hasChannels ? std::move(list) : std::nullopt;
 }
 

@@ -21,14 +21,24 @@ struct ChannelList {
         std::size_t channel = 0;     // of a value: the entry that is its channel
         bool polar = false;          // of an index: it stands in a set of one polarity ("top_positive"), which cannot be carried
     };
+    // A value of a channel that stays as it is: what a list may be ranked by.
+    struct Even {
+        std::size_t begin = 0, end = 0;
+        std::string key;
+        std::size_t channel = 0;     // the entry that is its channel
+    };
     std::string text;
     std::vector<Entry> entries;
+    std::vector<Even> even;
     Plan plan;
 };
 
 // The list that a file is, or nothing where it is none. d: the gauge's width, or 0; it decides whether bare numbers are a list or a vector.
 // Throws Error: ambiguous (d distinct channel numbers could be either), malformed, usage.
 std::optional<ChannelList> openChannelList(const ObjectPath& object, const TransportOptions& options, std::size_t d);
+
+// The same of a text that was read already; where: for messages. Nothing where it has no channel numbers.
+std::optional<ChannelList> parseChannelList(std::string text, const TransportOptions& options, std::size_t d, const std::string& where);
 
 // The text with its channels and values moved. Throws Error: dimensionMismatch (a channel beyond d), undeterminedSign, unsupported (a set of one polarity of
 // which a channel changes sign).
