@@ -32,7 +32,8 @@ kernels::AlignedVector<double> variances(const CorrelationSide& side, std::uint6
 
 // A side as the edge of every tile wants it.
 struct Edge {
-    Edge(const CorrelationSide& side, std::uint64_t n) : integers(side.sums), sums(side.sums.begin(), side.sums.end()), variances(regauge::variances(side, n)) {}
+    Edge(const CorrelationSide& side, std::uint64_t n)
+        : integers(side.sums), sums(side.sums.begin(), side.sums.end()), variances(regauge::variances(side, n)) {}
     kernels::PearsonEdge at(std::size_t panel) const { return {sums.data() + panel * panelWidth, variances.data() + panel * panelWidth}; }
 
     const std::vector<std::int64_t>& integers;
@@ -148,7 +149,9 @@ CorrelationSums::State::State(Quantizer givenX, Quantizer givenY, bool gram)
     : d(givenX.d()), withGram(gram), x(std::move(givenX), gram), y(std::move(givenY), gram), cross(d, TileSums::Shape::full) {
     const auto whole = [](const Quantizer& quantizer) { return quantizer.step.size() == quantizer.d() && quantizer.rowLimit >= 0; };
     if (y.quantizer.d() != d || !whole(x.quantizer) || !whole(y.quantizer)) {
-        throw Error(ErrorCode::shapeMismatch, "", "the quantizers must have one d and a step for every channel; found d = " + std::to_string(d) + " and d = " + std::to_string(y.quantizer.d()));
+        throw Error(ErrorCode::shapeMismatch, "",
+                    "the quantizers must have one d and a step for every channel; found d = " + std::to_string(d) +
+                        " and d = " + std::to_string(y.quantizer.d()));
     }
 }
 

@@ -151,7 +151,7 @@ std::vector<std::byte> CorrelationSums::serialize() const {
     const State& state = settled();
     const bool wide = state.rows > TileSums::narrowRows;
     Writer out;
-    out.bytes.reserve(imageBytes(state.d, state.withGram, wide));
+    out.bytes.reserve(static_cast<std::size_t>(imageBytes(state.d, state.withGram, wide)));
     out.text(magic);
     out.put<std::uint32_t>(version);
     out.put<std::uint32_t>(static_cast<std::uint32_t>(state.d));
@@ -186,7 +186,8 @@ CorrelationSums CorrelationSums::deserialize(std::span<const std::byte> bytes, c
     Taker header(bytes.subspan(magic.size()));
     const auto found = header.take<std::uint32_t>();
     if (found != version) {
-        throw Error(ErrorCode::unsupported, where, "expected version " + std::to_string(version) + ", found " + std::to_string(found) + "; sum the rows again with this regauge");
+        throw Error(ErrorCode::unsupported, where,
+                    "expected version " + std::to_string(version) + ", found " + std::to_string(found) + "; sum the rows again with this regauge");
     }
     const std::uint64_t d = header.take<std::uint32_t>();
     const auto gramFlag = header.take<std::uint8_t>();
@@ -211,8 +212,9 @@ CorrelationSums CorrelationSums::deserialize(std::span<const std::byte> bytes, c
     }
 
     const std::size_t channels = static_cast<std::size_t>(d);
-    const auto sideX = body.subspan(headerBytes, sideBytes(d));
-    const auto sideY = body.subspan(headerBytes + sideBytes(d), sideBytes(d));
+    const auto bytesOfSide = static_cast<std::size_t>(sideBytes(d));
+    const auto sideX = body.subspan(headerBytes, bytesOfSide);
+    const auto sideY = body.subspan(headerBytes + bytesOfSide, bytesOfSide);
     Taker x(sideX);
     Taker y(sideY);
     Quantizer quantizerX = readQuantizer(x, channels, where);
@@ -227,7 +229,7 @@ CorrelationSums CorrelationSums::deserialize(std::span<const std::byte> bytes, c
     state->setAside = setAside;
     readTotals(x, state->x, channels, rows, where);
     readTotals(y, state->y, channels, rows, where);
-    Taker sums(body.subspan(headerBytes + 2 * sideBytes(d)));
+    Taker sums(body.subspan(headerBytes + 2 * bytesOfSide));
     readSums(sums, state->cross, channels, rows, wide, where);
     if (withGram) {
         readSums(sums, state->x.gram, channels, rows, wide, where);

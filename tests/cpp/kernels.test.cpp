@@ -48,7 +48,7 @@ TEST_CASE("integer dot products equal the definition") {
         const IntegerDot kernel = integerDot(isa);
         const IntegerDot reference = integerDotReference(kernel.rowsPerWord);
         Numbers numbers(7);
-        for (const std::size_t groups : {0, 1, 2, 3, 7, 64, 129}) {
+        for (const std::size_t groups : std::initializer_list<std::size_t>{0, 1, 2, 3, 7, 64, 129}) {
             const auto a = randomWords(groups, kernel.rowsPerWord, numbers);
             const auto b = randomWords(groups, kernel.rowsPerWord, numbers);
             AlignedVector<std::int32_t> sums(panelWidth), squares(panelWidth), wantedSums(panelWidth), wantedSquares(panelWidth);
@@ -71,9 +71,9 @@ TEST_CASE("quantising equals the definition at every width, alignment and dtype"
     for (const Isa isa : availableIsas()) {
         const Quantize kernel = quantize(isa);
         const Quantize reference = quantizeReference();
-        for (const std::size_t d : {1, 3, 15, 31, 32, 33, 64, 65, 100}) {
+        for (const std::size_t d : std::initializer_list<std::size_t>{1, 3, 15, 31, 32, 33, 64, 65, 100}) {
             for (const Dtype dtype : rowDtypes) {
-                for (const std::size_t rowsPerWord : {2, 4}) {
+                for (const std::size_t rowsPerWord : std::initializer_list<std::size_t>{2, 4}) {
                     INFO(name(isa) << ", d = " << d << ", " << name(dtype) << ", rows in a word " << rowsPerWord);
                     Numbers numbers(d);
                     Rows rows(rowsPerWord, d);
@@ -148,7 +148,7 @@ TEST_CASE("one NaN or infinity anywhere in a row shows in its sum of squares") {
     for (const Isa isa : availableIsas()) {
         const Quantize kernel = quantize(isa);
         for (const Dtype dtype : rowDtypes) {
-            for (const std::size_t d : {1, 31, 32, 77}) {
+            for (const std::size_t d : std::initializer_list<std::size_t>{1, 31, 32, 77}) {
                 for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
                     for (std::size_t j = 0; j < d; ++j) {
                         Rows rows(1, d);
@@ -201,7 +201,7 @@ void checkDense(Isa isa) {
     INFO(name(isa) << ", " << sizeof(T) << " bytes");
     const Dense<T> kernel = dense<T>(isa);
     Numbers numbers(11);
-    for (const std::size_t depth : {0, 1, 5, 8, 17, 100}) {
+    for (const std::size_t depth : std::initializer_list<std::size_t>{0, 1, 5, 8, 17, 100}) {
         const auto a = randomNumbers<T>(kernel.rows * depth, numbers);
         const auto b = randomNumbers<T>(kernel.columns * depth, numbers);
         const std::size_t stride = kernel.columns + 3;
@@ -217,7 +217,7 @@ void checkDense(Isa isa) {
 
         const std::size_t widest = std::max(kernel.rows, kernel.columns) + 1;
         const auto from = randomNumbers<T>(widest * (depth + 1), numbers);
-        for (const std::size_t across : {std::size_t{1}, kernel.rows - 1, kernel.rows}) {
+        for (const std::size_t across : std::initializer_list<std::size_t>{std::size_t{1}, kernel.rows - 1, kernel.rows}) {
             for (const bool transposed : {false, true}) {
                 const std::size_t acrossStride = transposed ? 1 : depth + 1;
                 const std::size_t depthStride = transposed ? widest : 1;
@@ -233,7 +233,7 @@ void checkDense(Isa isa) {
             }
         }
     }
-    for (const std::size_t n : {1, 2, 9, 32}) {
+    for (const std::size_t n : std::initializer_list<std::size_t>{1, 2, 9, 32}) {
         auto l = randomNumbers<T>(n * (n + 1), numbers);
         for (std::size_t i = 0; i < n; ++i) l[i * (n + 1) + i] = T(8) + l[i * (n + 1) + i];
         const std::size_t stride = kernel.lanes + 1;

@@ -111,7 +111,7 @@ TEMPLATE_TEST_CASE("products have the bits of the textbook loop", "", float, dou
 }
 
 TEMPLATE_TEST_CASE("Cholesky factors and inverses have the bits of the textbook loops", "", float, double) {
-    for (const std::size_t n : {1, 2, 31, 33, 64, 100, 257, 300}) {
+    for (const std::size_t n : std::initializer_list<std::size_t>{1, 2, 31, 33, 64, 100, 257, 300}) {
         const auto a = spd<TestType>(n, n);
         const auto factor = naiveCholesky(a, n);
         const auto inverse = naiveInverse(a, n);
@@ -144,7 +144,7 @@ TEST_CASE("an inverse times its matrix is close to one") {
 }
 
 TEST_CASE("a matrix that is not positive definite has no factor") {
-    for (const std::size_t n : {1, 40, 300}) {
+    for (const std::size_t n : std::initializer_list<std::size_t>{1, 40, 300}) {
         auto a = spd<double>(n, 9);
         a[(n - 1) * n + (n - 1)] = -1;
         auto b = a;
