@@ -33,8 +33,7 @@ constexpr Subcommand subcommands[] = {
      addActivations},
     {"ceiling", "Simulate what matching without signs can reach at most, and what matching with signs does.", "regauge ceiling --d 128 --rows 1024 -o ceiling.svg",
      addCeiling},
-    {"merge", "Average two checkpoints, B moved into A's coordinates.",
-     "regauge align B A -o g.json\n  regauge merge A B --gauge g.json -o merged", addMerge},
+    {"merge", "Average two checkpoints, B moved into A's coordinates.", "regauge merge A B --gauge b-to-a.json -o merged", addMerge},
     {"audit", "Say how far a claim about channel numbers survives random gauges.", "regauge audit steering.npy --k 10", addAudit},
 };
 
