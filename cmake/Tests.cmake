@@ -16,6 +16,7 @@ target_compile_definitions(regauge_tests PRIVATE
   REGAUGE_TEST_DATA="${PROJECT_SOURCE_DIR}/tests"
   REGAUGE_ISAS_${REGAUGE_ISA_FAMILY}=1)
 regauge_compile_options(regauge_tests)
+target_compile_options(regauge_tests PRIVATE -O1)  # what is tested is optimised; the tests themselves compile twice as fast so
 if(EMSCRIPTEN)
   regauge_wasm_link_options(regauge_tests)
   set_target_properties(regauge_tests PROPERTIES SUFFIX ".js")

@@ -266,9 +266,10 @@ TEST_CASE("evidence that does not pair is refused with what differs") {
     CHECK_THAT(refusal(evidence(x, 8), evidence(gaussianRows(63, 8, random), 8)), ContainsSubstring("rowsMismatch"));
     CHECK_THAT(refusal(evidence(x, 8, "resid.1"), evidence(x, 8, "resid.2")), ContainsSubstring("resid.2"));
     Evidence source = evidence(x, 8), target = evidence(x, 8);
-    source.tokenIds = std::vector<std::int64_t>(64, 5);
-    target.tokenIds = source.tokenIds;
-    (*target.tokenIds)[17] = 6;
+    std::vector<std::int64_t> tokens(64, 5);
+    source.tokenIds = tokens;
+    tokens[17] = 6;
+    target.tokenIds = tokens;
     CHECK_THAT(refusal(source, target), ContainsSubstring("tokensDiffer") && ContainsSubstring("row 17"));
     Rows broken = x;
     broken[3 * 8 + 5] = NAN;
