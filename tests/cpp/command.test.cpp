@@ -163,7 +163,7 @@ TEST_CASE("bad input is refused with one line and exit status 2, and leaves noth
 }
 
 TEST_CASE("every subcommand has help with an example") {
-    for (const std::string command : {"inspect", "align", "show", "compose", "invert", "compare", "transport", "verify", "activations"}) {
+    for (const std::string command : {"inspect", "align", "show", "compose", "invert", "compare", "transport", "verify", "activations", "merge", "audit"}) {
         const Ran ran = run({command, "--help"});
         CHECK(ran.status == 0);
         CHECK_THAT(ran.out, ContainsSubstring("Example:\n  regauge " + command));
