@@ -1,13 +1,23 @@
-# The Emscripten module: <name>.mjs, <name>.wasm and its generated types <name>.d.mts.
+# The Emscripten modules: <name>.mjs, <name>.wasm and generated types <name>.d.mts. One has the calls of the package, one the command line.
 file(GLOB REGAUGE_WASM_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/*.cpp")
 
-# A page downloads the module, so what no row and no tensor's bytes pass through is compiled for size (a third less of it);
-# the loops keep -O3.
-set(REGAUGE_COLD_SOURCES ${REGAUGE_CORE_SOURCES} ${REGAUGE_COMMAND_SOURCES} ${REGAUGE_WASM_SOURCES})
-list(FILTER REGAUGE_COLD_SOURCES INCLUDE REGEX
-  "/(command/src|wasm|core/src/(io|recipes|evidence|transport|model))/|/core/src/(evidence|alignment|error|gauge|correlation_image)\\.cpp$")
-list(FILTER REGAUGE_COLD_SOURCES EXCLUDE REGEX "/(move_tensor|forward|crc32|inflate)\\.cpp$")
-set_source_files_properties(${REGAUGE_COLD_SOURCES} PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-Oz>")
+# A page downloads the module, so -O3 is for the loops that rows and tensors' bytes pass through. What strings them together is compiled for
+# size with vector instructions (-Os), and what reads headers, recipes and words for size alone (-Oz): a quarter less to download.
+set(REGAUGE_HOT "/core/src/(kernels|assignment)/|/core/src/(assignment|gemm|linalg|correlation|correlation_add|float_blocks|move_axis|multiply_rows|rows|sha256|tensor|tile_sums)\\.cpp$")
+string(APPEND REGAUGE_HOT "|/core/src/(match/(block|score_matrix|whitening)|io/(crc32|inflate|strided))\\.cpp$")
+set(REGAUGE_WARM "/core/src/(match|merge)/|/core/src/(audit|ceiling|quantizer|model/forward|transport/move_tensor|transport/moved_source)\\.cpp$")
+foreach(source IN LISTS REGAUGE_CORE_SOURCES REGAUGE_COMMAND_SOURCES REGAUGE_WASM_SOURCES)
+  if(source MATCHES "${REGAUGE_HOT}")
+    continue()
+  endif()
+  set(size -Oz)
+  if(source MATCHES "${REGAUGE_WARM}")
+    set(size -Os)
+  endif()
+  set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:${size}>")
+endforeach()
+# The core asks no object for its type at run time; the names of its types alone are 30 KB. (Embind and CLI11 do ask.)
+set_property(SOURCE ${REGAUGE_CORE_SOURCES} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-fno-rtti>")
 
 # tsc (npm's typescript) checks and writes the types that Embind declares.
 find_program(REGAUGE_TSC tsc HINTS "${PROJECT_SOURCE_DIR}/node_modules/.bin" NO_CMAKE_FIND_ROOT_PATH)
@@ -24,13 +34,13 @@ function(regauge_wasm_link_options target)
     "$<$<CONFIG:Debug>:-sASSERTIONS=2>"        # explain misuse of the runtime
     "$<$<CONFIG:Debug>:-sSTACK_OVERFLOW_CHECK=2>"
     "$<$<CONFIG:Debug>:-g>"
-    "$<$<CONFIG:Release>:-O3>"   # wasm-opt and the small JavaScript
+    "$<$<CONFIG:Release>:-O2>"   # wasm-opt and the small JavaScript; -O3 is larger and no faster
     "$<$<CONFIG:Release>:-sASSERTIONS=0>")
 endfunction()
 
-# regauge_add_wasm(<name> [THREADS])
+# regauge_add_wasm(<name> [COMMAND] [THREADS])
 function(regauge_add_wasm name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "COMMAND;THREADS" "" "")
   set(command regauge_command)
   if(arg_THREADS)
     set(command regauge_command_mt)
@@ -39,7 +49,13 @@ function(regauge_add_wasm name)
   endif()
 
   set(target wasm-${name})
-  add_executable(${target} ${REGAUGE_WASM_SOURCES})
+  set(sources ${REGAUGE_WASM_SOURCES})
+  if(arg_COMMAND)
+    list(FILTER sources INCLUDE REGEX "/(command|host)\\.cpp$")
+  else()
+    list(FILTER sources EXCLUDE REGEX "/command\\.cpp$")
+  endif()
+  add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE ${command} nlohmann_json::nlohmann_json)
   target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
   target_include_directories(${target} PRIVATE

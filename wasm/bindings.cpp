@@ -1,5 +1,6 @@
 // What JavaScript can call: a whole job a call, synchronous, in a worker. Texts are JSON with the files' own keys; tensors never cross,
 // but for the correlations that the page draws. Nothing here outlives its call: there is no handle to dispose of.
+// (command.cpp, in a module of its own, is the command line.)
 #include <emscripten/bind.h>
 
 #include <new>
@@ -8,7 +9,6 @@
 #include "correlations.hpp"
 #include "host.hpp"
 #include "options.hpp"
-#include "regauge/command.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/match.hpp"
@@ -19,8 +19,6 @@
 
 namespace regauge::wasm {
 namespace {
-
-EMSCRIPTEN_DECLARE_VAL_TYPE(StringList)
 
 // A job's answer, or why there is none. A refusal crosses as a value: a C++ exception would reach JavaScript as an opaque pointer that it must free.
 struct Outcome {
@@ -87,18 +85,6 @@ Outcome correlation(JsHost host, std::string source, std::string target, std::st
     });
 }
 
-// The exit status.
-int run(JsHost host, StringList args) {
-    HostFiles files(host);
-    Host terminal{.files = files,
-                  .out = [&](std::string_view text) { host.call<void>("out", std::string(text)); },
-                  .err = [&](std::string_view text) { host.call<void>("err", std::string(text)); },
-                  .errIsTerminal = host["errIsTerminal"].as<bool>(),
-                  .cancelled = [&] { return host.call<bool>("cancelled"); },
-                  .threads = 1};
-    return runCommand(emscripten::vecFromJSArray<std::string>(args), terminal);
-}
-
 StringList errorCodes() {
     emscripten::val codes = emscripten::val::array();
 #define REGAUGE_PUSH(code) codes.call<void>("push", std::string(#code));
@@ -123,7 +109,6 @@ EMSCRIPTEN_BINDINGS(regauge) {
     emscripten::function("transport(host, object, gauge, out, options)", &transportObject);
     emscripten::function("plan(host, object, options, d)", &plan);
     emscripten::function("correlation(host, source, target, options)", &correlation);
-    emscripten::function("runCommand(host, args)", &run);
     emscripten::function("errorCodes", &errorCodes);
     emscripten::function("version", &versionText);
 }

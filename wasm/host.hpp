@@ -15,6 +15,9 @@ namespace regauge::wasm {
 // A `Host` of node/src/host.ts; the generated types say so, and tsc checks what is passed.
 EMSCRIPTEN_DECLARE_VAL_TYPE(JsHost)
 
+// A string[].
+EMSCRIPTEN_DECLARE_VAL_TYPE(StringList)
+
 // The host's files. Its calls are synchronous (fs.readSync, FileReaderSync), so a job never waits.
 // A host does not throw: it returns { failure: code, message }, which becomes an Error with the path as its place.
 class HostFiles final : public Files {

@@ -13,7 +13,7 @@ using Json = nlohmann::json;
 [[noreturn]] void refuse(const std::string& sentence) { throw Error(ErrorCode::usage, "", sentence); }
 
 Json parse(const std::string& text) {
-    Json options = Json::parse(text, nullptr, false);
+    Json options = Json::parse(std::string_view(text), nullptr, false);
     if (!options.is_object()) refuse("options must be an object");
     return options;
 }

@@ -114,7 +114,8 @@ std::string summaryJson(const Alignment& alignment) {
 }
 
 std::string traceJson(const Trace& trace) {
-    Json json = Json::parse(summaryJson(trace.alignment));
+    const std::string summary = summaryJson(trace.alignment);
+    Json json = Json::parse(std::string_view(summary));  // parsers of one kind of text: each kind is 10 KB of wasm
     json["path"] = trace.path;
     json["direct"] = trace.direct;
     json["hop_by_hop"] = trace.hopByHop;

@@ -44,7 +44,7 @@ export interface Api {
     /** How far two gauges agree. */
     compare(gauge: GaugeInput, reference: GaugeInput): Agreement;
 
-    /** `regauge args...` with this machine's files and streams; the exit status. */
+    /** `regauge args...` with this machine's files and streams; the exit status. Node only. */
     runCommand(args: readonly string[], options?: Pick<JobControl, "signal"> & { readonly errIsTerminal?: boolean }): Promise<number>;
 
     /** Ends all workers now. Without it, idle ones stay for the next call; they never keep a Node process alive. */

@@ -4,4 +4,4 @@ import { createApi } from "./api.js";
 import { browserPlatform } from "./platform-browser.js";
 
 export * from "./public.js";
-export const { align, transport, inspect, trace, correlation, compose, invert, compare, runCommand, dispose, workers } = /* @__PURE__ */ createApi(browserPlatform);
+export const { align, transport, inspect, trace, correlation, compose, invert, compare, dispose, workers } = /* @__PURE__ */ createApi(browserPlatform);

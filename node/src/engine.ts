@@ -1,10 +1,18 @@
 // Runs jobs in the wasm module of this thread. Used inside workers, where a job may take its time.
 
-import createRegauge, { type MainModule } from "./wasm/regauge.mjs";
 import { refusal, RegaugeError, type ErrorCode } from "./error.js";
 import type { Host, HostFiles } from "./host.js";
 import type { MemoryFiles } from "./memory-files.js";
-import type { Answer, Job, ProgressReport } from "./protocol.js";
+import type { Answer, Call, Job, ProgressReport } from "./protocol.js";
+import type { MainModule as Calls } from "./wasm/regauge.mjs";
+import type { MainModule as CommandLine } from "./wasm/regauge-command.mjs";
+
+/** The modules: the package's calls, and the command line. */
+export type ModuleName = "regauge" | "regauge-command";
+export const moduleOf = (call: Call): ModuleName => (call.name === "run" ? "regauge-command" : "regauge");
+
+/** Emscripten's factory of either. */
+export type Factory = (options: object) => Promise<Calls | CommandLine>;
 
 /** What a job is lent besides its words. */
 export interface Surroundings {
@@ -19,19 +27,19 @@ export interface Surroundings {
 
 /** One instance of the module. */
 export class Engine {
-    readonly #module: MainModule;
+    readonly #module: Partial<Calls & CommandLine>;
     readonly #memory: () => number;
 
-    private constructor(module: MainModule, memory: () => number) {
+    private constructor(module: Calls | CommandLine, memory: () => number) {
         this.#module = module;
         this.#memory = memory;
     }
 
     /** compile: WebAssembly.compileStreaming in browsers, from a file in Node. */
-    static async load(compile: () => Promise<WebAssembly.Module>): Promise<Engine> {
+    static async load(create: Factory, compile: () => Promise<WebAssembly.Module>): Promise<Engine> {
         const compiled = await compile();
         let memory = (): number => 0;
-        const module = await createRegauge({
+        const module = await create({
             // Ours, not Emscripten's loader: one way to find the file in Node, in browsers and after bundling.
             instantiateWasm: (imports: WebAssembly.Imports, received: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void) => {
                 const instance = new WebAssembly.Instance(compiled, imports);
@@ -50,11 +58,11 @@ export class Engine {
     }
 
     get version(): string {
-        return this.#module.version();
+        return this.#calls().version();
     }
 
     get errorCodes(): string[] {
-        return this.#module.errorCodes();
+        return this.#calls().errorCodes();
     }
 
     /** Throws RegaugeError; anything else that it throws is a trap, after which the engine must not be used again. */
@@ -79,7 +87,8 @@ export class Engine {
     }
 
     #dispatch(call: Job["call"], host: Host): string {
-        const module = this.#module;
+        if (call.name === "run") return String(this.#commandLine().runCommand(host, [...call.args]));
+        const module = this.#calls();
         switch (call.name) {
             case "align":
                 return valueOf(module.align(host, call.source, call.target, call.options));
@@ -91,13 +100,21 @@ export class Engine {
                 return valueOf(module.transport(host, call.object, call.gauge, call.out, call.options));
             case "plan":
                 return valueOf(module.plan(host, call.object, call.options, call.d));
-            case "run":
-                return String(module.runCommand(host, [...call.args]));
         }
+    }
+
+    #calls(): Calls {
+        if (!("align" in this.#module)) throw new Error("the module regauge was not loaded");
+        return this.#module as Calls;
+    }
+
+    #commandLine(): CommandLine {
+        if (!("runCommand" in this.#module)) throw new Error("the module regauge-command was not loaded");
+        return this.#module as CommandLine;
     }
 }
 
-type Outcome = ReturnType<MainModule["align"]>;
+type Outcome = ReturnType<Calls["align"]>;
 
 function valueOf(outcome: Outcome): string {
     if (outcome.ok) return String(outcome.value);

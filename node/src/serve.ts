@@ -1,6 +1,6 @@
-// A worker's side of the protocol: loads the engine with the first job, then runs one job after another.
+// A worker's side of the protocol: loads an engine with the first job that needs it, then runs one job after another.
 
-import { Engine, internalError } from "./engine.js";
+import { internalError, moduleOf, type Engine, type ModuleName } from "./engine.js";
 import { RegaugeError } from "./error.js";
 import type { HostFiles } from "./host.js";
 import type { MemoryFiles } from "./memory-files.js";
@@ -8,7 +8,7 @@ import type { FromWorker, Job } from "./protocol.js";
 
 /** What a platform lends its workers. */
 export interface WorkerPlatform {
-    compile(): Promise<WebAssembly.Module>;
+    load(module: ModuleName): Promise<Engine>;
     memoryFiles(job: Job): MemoryFiles;
     /** The files of one job: its mounts and, in Node, the disk. onTemporary hears of temporary files. */
     files(memory: MemoryFiles, job: Job, onTemporary: (path: string, gone: boolean) => void): HostFiles;
@@ -19,12 +19,13 @@ export interface WorkerPlatform {
 
 /** What takes a platform's jobs. */
 export function server(platform: WorkerPlatform): (job: Job) => Promise<void> {
-    let engine: Promise<Engine> | undefined;
+    const engines = new Map<ModuleName, Promise<Engine>>();
     return async (job) => {
         const { id } = job;
         try {
-            engine ??= Engine.load(() => platform.compile());
-            const loaded = await engine;
+            const module = moduleOf(job.call);
+            if (!engines.has(module)) engines.set(module, platform.load(module));
+            const loaded = await engines.get(module)!;
             const flag = job.stop && new Int32Array(job.stop);
             const memory = platform.memoryFiles(job);
             const files = platform.files(memory, job, (path, gone) => platform.send({ type: "temporary", id, path, gone }));

@@ -1,8 +1,11 @@
 // The worker in browsers.
 
+import { Engine } from "./engine.js";
+import { refusal } from "./error.js";
 import { MemoryFiles } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
 import { server } from "./serve.js";
+import createRegauge from "./wasm/regauge.mjs";
 
 /** FileReaderSync, which TypeScript's library for windows lacks. */
 declare class FileReaderSync {
@@ -10,7 +13,10 @@ declare class FileReaderSync {
 }
 
 const serve = server({
-    compile: () => compile(new URL("./wasm/regauge.wasm", import.meta.url)),
+    load: async (module) => {
+        if (module !== "regauge") throw refusal("unsupported", "", "the command line is for Node; call align, transport and the others");
+        return Engine.load(createRegauge, () => compile(new URL("./wasm/regauge.wasm", import.meta.url)));
+    },
     memoryFiles: (job) => {
         const reader = new FileReaderSync();
         return new MemoryFiles(job.mounts, (blob, offset, into) => into.set(new Uint8Array(reader.readAsArrayBuffer(blob.slice(offset, offset + into.length)))));

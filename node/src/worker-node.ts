@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 
+import { Engine } from "./engine.js";
 import { DiskFiles } from "./host-node.js";
 import type { HostFiles } from "./host.js";
 import { MemoryFiles } from "./memory-files.js";
@@ -14,7 +15,10 @@ if (!parentPort) throw new Error("worker-node.js runs as a worker only");
 const port = parentPort;
 
 const serve = server({
-    compile: async () => WebAssembly.compile(await readFile(new URL("./wasm/regauge.wasm", import.meta.url))),
+    load: async (module) => {
+        const { default: create } = await (module === "regauge" ? import("./wasm/regauge.mjs") : import("./wasm/regauge-command.mjs"));
+        return Engine.load(create, async () => WebAssembly.compile(await readFile(new URL(`./wasm/${module}.wasm`, import.meta.url))));
+    },
     memoryFiles: (job) =>
         new MemoryFiles(job.mounts, () => {
             throw new Error("a Blob cannot be read at once in Node");  // the caller's side turns Blobs into arrays

@@ -1,4 +1,5 @@
 // The wasm module on this thread, for tests that look inside.
+import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -7,9 +8,11 @@ import { repository } from "./helpers.mjs";
 
 const inside = (name) => import(pathToFileURL(join(repository, "node/dist", name)).href);
 
-export async function loadEngine() {
+/** module: "regauge", the package's calls, or "regauge-command". */
+export async function loadEngine(module = "regauge") {
     const { Engine } = await inside("engine.js");
-    return Engine.load(async () => WebAssembly.compile(await readFile(join(repository, "node/dist/wasm/regauge.wasm"))));
+    const { default: create } = await inside(`wasm/${module}.mjs`);
+    return Engine.load(create, async () => WebAssembly.compile(await readFile(join(repository, `node/dist/wasm/${module}.wasm`))));
 }
 
 /** Surroundings of one job on disk, its files' counters at hand. */

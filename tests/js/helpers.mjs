@@ -11,7 +11,7 @@ export const repository = fileURLToPath(new URL("../..", import.meta.url));
 export const sample = join(repository, "examples/shakespeare-d128");
 export const fixtures = join(repository, "tests/fixtures");
 export const nodeCommand = join(repository, "node/bin/regauge.js");
-export const nativeCommand = join(repository, "build/native/regauge");
+export const nativeCommand = process.env.REGAUGE_NATIVE ?? join(repository, "build/native/regauge");
 
 /** The reason to skip a test that needs the native command, or false. `make test` builds it first. */
 export const withoutNative = existsSync(nativeCommand) ? false : "build/native/regauge is not built";

@@ -31,7 +31,7 @@ Config Config::read(const ByteSource& source) {
     if (source.size() > maxBytes) throw Error(ErrorCode::tooLarge, source.name(), "is larger than a configuration can be (64 MB)");
     std::string text(static_cast<std::size_t>(source.size()), '\0');
     source.read(0, std::as_writable_bytes(std::span(text.data(), text.size())));
-    const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+    const nlohmann::json json = nlohmann::json::parse(std::string_view(text), nullptr, false);
     if (!json.is_object()) throw Error(ErrorCode::malformed, source.name(), "is not a JSON object; regauge needs it to tell what the tensors are");
     Config config;
     flatten(json, "", 0, config.values_);

@@ -1,0 +1,30 @@
+// The command line, in a module of its own: a page has no use for it, and its words and its parser are a third of the bytes.
+#include "regauge/command.hpp"
+
+#include <emscripten/bind.h>
+
+#include "host.hpp"
+
+namespace regauge::wasm {
+namespace {
+
+// The exit status.
+int run(JsHost host, StringList args) {
+    HostFiles files(host);
+    Host terminal{.files = files,
+                  .out = [&](std::string_view text) { host.call<void>("out", std::string(text)); },
+                  .err = [&](std::string_view text) { host.call<void>("err", std::string(text)); },
+                  .errIsTerminal = host["errIsTerminal"].as<bool>(),
+                  .cancelled = [&] { return host.call<bool>("cancelled"); },
+                  .threads = 1};
+    return runCommand(emscripten::vecFromJSArray<std::string>(args), terminal);
+}
+
+EMSCRIPTEN_BINDINGS(regauge_command) {
+    emscripten::register_type<JsHost>("import(\"../../src/host.js\").Host");
+    emscripten::register_type<StringList>("string[]");
+    emscripten::function("runCommand(host, args)", &run);
+}
+
+}  // namespace
+}  // namespace regauge::wasm
