@@ -70,7 +70,7 @@ function(regauge_add_wasm name)
     -sMODULARIZE                 # a factory: as many instances as wanted, no globals
     -sEXPORT_ES6                 # `import createRegauge from`
     -sEXPORT_NAME=createRegauge
-    -sENVIRONMENT=node,web,worker
+    -sENVIRONMENT=web,worker     # in Node too: node/ reads the file itself, and bundlers then meet no import of Node's modules
     -sDYNAMIC_EXECUTION=0        # no eval or new Function: the page's policy allows neither
     -sFILESYSTEM=0               # bytes come through the caller, never through a file system
     -sINCOMING_MODULE_JS_API=locateFile,wasmBinary,instantiateWasm,print,printErr,mainScriptUrlOrBlob
