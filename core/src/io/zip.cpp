@@ -24,6 +24,7 @@ struct End {
     std::uint64_t entries = 0;
     std::uint64_t size = 0;
     std::uint64_t offset = 0;
+    std::uint64_t position = 0;  // of the record itself
 };
 
 // The end record lies at the file's end, before a comment of at most 65535 bytes.
@@ -35,14 +36,14 @@ End findEnd(const ByteSource& source) {
     for (std::size_t at = tail.size() >= 22 ? tail.size() - 22 + 1 : 0; at-- > 0;) {
         const std::byte* record = tail.data() + at;
         if (loadLittle<std::uint32_t>(record) != endMark || loadLittle<std::uint16_t>(record + 20) != tail.size() - at - 22) continue;
-        End end{loadLittle<std::uint16_t>(record + 10), loadLittle<std::uint32_t>(record + 12), loadLittle<std::uint32_t>(record + 16)};
+        End end{loadLittle<std::uint16_t>(record + 10), loadLittle<std::uint32_t>(record + 12), loadLittle<std::uint32_t>(record + 16), tailOffset + at};
         std::uint64_t limit = tailOffset + at;
         if (at >= 20 && loadLittle<std::uint32_t>(record - 20) == locator64Mark) {
             const std::uint64_t offset64 = loadLittle<std::uint64_t>(record - 12);
             if (limit < 20 + 56 || offset64 > limit - 20 - 56) malformed(source, "has a zip64 end record outside the file");
             const std::vector<std::byte> end64 = readBytes(source, offset64, 56);
             if (loadLittle<std::uint32_t>(end64.data()) != end64Mark) malformed(source, "has a damaged zip64 end record");
-            end = {loadLittle<std::uint64_t>(end64.data() + 32), loadLittle<std::uint64_t>(end64.data() + 40), loadLittle<std::uint64_t>(end64.data() + 48)};
+            end = {loadLittle<std::uint64_t>(end64.data() + 32), loadLittle<std::uint64_t>(end64.data() + 40), loadLittle<std::uint64_t>(end64.data() + 48), tailOffset + at};
             limit = offset64;
         }
         if (end.offset > limit || end.size != limit - end.offset) malformed(source, "has a directory that does not end where its end record says; it is damaged");
@@ -109,6 +110,8 @@ ZipDirectory readZip(const ByteSource& source) {
     const std::vector<std::byte> central = readBytes(source, end.offset, end.size);
     ZipDirectory zip;
     zip.centralOffset = end.offset;
+    zip.centralEnd = end.offset + end.size;
+    zip.endOffset = end.position;
     std::unordered_set<std::string> names;
     std::size_t at = 0;
     for (std::uint64_t i = 0; i < end.entries; ++i) {

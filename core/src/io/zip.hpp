@@ -36,6 +36,8 @@ struct ZipDirectory {
     std::vector<ZipEntry> entries;      // in the directory's order
     std::vector<std::size_t> inFile;    // their indices in the order of the data
     std::uint64_t centralOffset = 0;
+    std::uint64_t centralEnd = 0;       // the zip64 end record follows, where there is one
+    std::uint64_t endOffset = 0;        // of the end record
     const ZipEntry* find(std::string_view name) const;
 };
 
@@ -51,8 +53,8 @@ struct ZipPatch {
     std::function<void(ByteSink&)> write;
 };
 
-// Writes the archive again. Where all patched members are stored, everything but their bytes and their CRCs stays as it was; otherwise the archive is
-// laid out anew, patched members stored, the others copied as they are. mendCrcs = false: an archive without true CRCs stays so.
+// Writes the archive again, in the same layout. Stored members are patched where they lie, with their CRCs; deflated ones are deflated again as zlib
+// does by default, and what follows moves up or down. mendCrcs = false: an archive without true CRCs stays so.
 void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, bool mendCrcs, ByteSink& out);
 
 }  // namespace regauge

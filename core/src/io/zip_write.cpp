@@ -4,230 +4,201 @@
 
 #include "bytes.hpp"
 #include "crc32.hpp"
+#include "deflate.hpp"
 #include "zip.hpp"
 
 namespace regauge {
 namespace {
 
 constexpr std::uint64_t bufferedBytes = std::uint64_t{16} << 20;
+constexpr std::uint32_t elsewhere = 0xFFFFFFFFU;  // a 32-bit field whose value is in the zip64 extra field
 
 void checkSize(const CrcSink& sink, const ZipEntry& entry, const ByteSource& source) {
     if (sink.count() != entry.size) throw Error(ErrorCode::internal, placeOf(source.name(), entry.name), "a rewrite gave " + std::to_string(sink.count()) + " of " + std::to_string(entry.size) + " bytes");
 }
 
-void writeNumber(ByteSink& out, std::uint64_t value, std::size_t size) {
-    std::byte bytes[8];
-    storeLittle(value, bytes);
-    out.write({bytes, size});
+// Sets a 32-bit field, unless its value is elsewhere.
+void setNarrow(std::byte* field, std::uint64_t value, const ByteSource& source) {
+    if (loadLittle<std::uint32_t>(field) == elsewhere) return;
+    if (value >= elsewhere) throw Error(ErrorCode::tooLarge, source.name(), "the archive would grow beyond 4 GiB, which its 32-bit directory cannot say; save it with np.savez instead of np.savez_compressed");
+    storeLittle(static_cast<std::uint32_t>(value), field);
 }
 
-// Where a data descriptor keeps its CRC; it may or may not begin with a signature.
-std::uint64_t descriptorCrcOffset(const ByteSource& source, const ZipEntry& entry) {
-    const std::uint64_t at = entry.dataOffset + entry.compressed;
-    const std::vector<std::byte> bytes = readBytes(source, at, 8);
-    const bool hasMark = loadLittle<std::uint32_t>(bytes.data()) == 0x08074b50;
-    if (loadLittle<std::uint32_t>(bytes.data() + (hasMark ? 4 : 0)) != entry.crc) {
-        throw Error(ErrorCode::malformed, placeOf(source.name(), entry.name), "the checksum behind the member is not the directory's; save the file again");
+// The body of the zip64 extra field; empty where there is none.
+std::span<std::byte> zip64Extra(std::span<std::byte> extra) {
+    while (extra.size() >= 4) {
+        const std::size_t length = std::min<std::size_t>(loadLittle<std::uint16_t>(extra.data() + 2), extra.size() - 4);
+        if (loadLittle<std::uint16_t>(extra.data()) == 1) return extra.subspan(4, length);
+        extra = extra.subspan(4 + length);
     }
-    return at + (hasMark ? 4 : 0);
+    return {};
 }
 
-// Same layout, new bytes: the CRCs stand in the directory, behind the data or before it.
-void patchInPlace(const ByteSource& source, const ZipDirectory& zip, const std::map<std::size_t, const ZipPatch*>& patches, bool mendCrcs, ByteSink& out) {
-    std::uint64_t at = 0;
-    const auto copyTo = [&](std::uint64_t end) {
-        copyBytes(source, at, end - at, out);
-        at = end;
-    };
-    std::map<std::uint64_t, std::uint32_t> crcs;  // position in the directory -> new CRC
-    for (const std::size_t index : zip.inFile) {
-        const auto found = patches.find(index);
-        if (found == patches.end()) continue;
-        const ZipEntry& entry = zip.entries[index];
-        const ZipPatch& patch = *found->second;
-        if (!mendCrcs) {
-            copyTo(entry.dataOffset);
-            CrcSink sink(&out);
-            patch.write(sink);
-            checkSize(sink, entry, source);
-            at = entry.dataOffset + entry.size;
-            continue;
-        }
-        const std::uint64_t localCrc = entry.localOffset + 14;
-        const std::uint32_t stated = loadLittle<std::uint32_t>(readBytes(source, localCrc, 4).data());
-        if (stated != entry.crc && !entry.hasDescriptor()) {
-            throw Error(ErrorCode::malformed, placeOf(source.name(), entry.name), "the checksum before the member is not the directory's; save the file again");
-        }
-        const bool crcBefore = stated == entry.crc && !(entry.hasDescriptor() && entry.crc == 0);
-        std::uint32_t crc = 0;
-        if (crcBefore || entry.size <= bufferedBytes) {
-            // The CRC is needed before the bytes: small members wait in memory, large ones are made twice.
-            MemorySink memory;
-            CrcSink first(entry.size <= bufferedBytes ? &memory : nullptr);
-            patch.write(first);
-            checkSize(first, entry, source);
-            crc = first.crc();
-            copyTo(localCrc);
-            if (crcBefore) {
-                writeNumber(out, crc, 4);
-                at += 4;
-            }
-            copyTo(entry.dataOffset);
-            if (entry.size <= bufferedBytes) {
-                out.write(memory.bytes());
-            } else {
-                CrcSink second(&out);
-                patch.write(second);
-                checkSize(second, entry, source);
-            }
-        } else {
-            copyTo(entry.dataOffset);
-            CrcSink sink(&out);
-            patch.write(sink);
-            checkSize(sink, entry, source);
-            crc = sink.crc();
-        }
-        at = entry.dataOffset + entry.size;
-        if (entry.hasDescriptor()) {
-            copyTo(descriptorCrcOffset(source, entry));
-            writeNumber(out, crc, 4);
-            at += 4;
-        }
-        crcs[entry.centralOffset + 16] = crc;
-    }
-    for (const auto& [position, crc] : crcs) {
-        copyTo(position);
-        writeNumber(out, crc, 4);
-        at += 4;
-    }
-    copyTo(source.size());
-}
-
-// A fresh archive. Every size is written in 64 bits (tag 1), so that no case needs a second layout.
-class FreshZip {
+class Rewriter {
 public:
-    explicit FreshZip(ByteSink& out) : out_(out) {}
+    Rewriter(const ByteSource& source, const ZipDirectory& zip, bool mendCrcs, ByteSink& out) : source_(source), zip_(zip), mendCrcs_(mendCrcs), out_(out), written_(zip.entries) {}
 
-    void add(const ZipEntry& entry, const ByteSource& source, const ZipPatch* patch) {
-        ZipEntry written = entry;
-        written.localOffset = position_;
-        const std::uint16_t utf8 = entry.flags & 0x800U;
-        written.flags = static_cast<std::uint16_t>(patch != nullptr ? utf8 | 8U : utf8);
-        written.method = patch != nullptr ? std::uint16_t{0} : entry.method;
-        if (patch != nullptr) written.compressed = entry.size;
-        header(written, patch != nullptr);
-        CrcSink data(&out_);
-        if (patch != nullptr) {
-            patch->write(data);
-            checkSize(data, entry, source);
-            written.crc = data.crc();
+    void member(std::size_t index, const ZipPatch* patch) {
+        const ZipEntry& entry = zip_.entries[index];
+        copyTo(entry.localOffset);
+        written_[index].localOffset = position_;
+        if (patch == nullptr) return;
+        if (!entry.stored()) {
+            repack(index, *patch);
+        } else if (mendCrcs_) {
+            patchStored(index, *patch);
         } else {
-            copyBytes(source, entry.dataOffset, entry.compressed, data);
+            copyTo(entry.dataOffset);
+            stream(entry, *patch);
         }
-        position_ += data.count();
-        if (patch != nullptr) {
-            number(0x08074b50, 4);
-            number(written.crc, 4);
-            number(written.size, 8);
-            number(written.size, 8);
-        }
-        entries_.push_back(std::move(written));
+        at_ = entry.dataOffset + entry.compressed;
+        if (mendCrcs_ && entry.hasDescriptor()) descriptor(entry, written_[index]);
     }
 
+    // The directory and the end records, with what has changed.
     void finish() {
+        copyTo(zip_.centralOffset);
         const std::uint64_t start = position_;
-        for (const ZipEntry& entry : entries_) {
-            number(0x02014b50, 4);
-            number(45, 2);
-            common(entry, entry.crc, 28);
-            number(0, 2);   // comment
-            number(0, 2);   // disk
-            number(0, 2);   // internal attributes
-            number(0, 4);   // external attributes
-            number(0xFFFFFFFFU, 4);
-            text(entry.name);
-            number(1, 2);
-            number(24, 2);
-            number(entry.size, 8);
-            number(entry.compressed, 8);
-            number(entry.localOffset, 8);
+        std::vector<std::byte> central = readBytes(source_, zip_.centralOffset, zip_.centralEnd - zip_.centralOffset);
+        for (const ZipEntry& entry : written_) {
+            std::byte* record = central.data() + static_cast<std::size_t>(entry.centralOffset - zip_.centralOffset);
+            const std::span<std::byte> extra(record + 46 + loadLittle<std::uint16_t>(record + 28), loadLittle<std::uint16_t>(record + 30));
+            std::span<std::byte> wide = zip64Extra(extra);
+            storeLittle(entry.crc, record + 16);
+            for (const auto& [field, value] : {std::pair(record + 24, entry.size), std::pair(record + 20, entry.compressed), std::pair(record + 42, entry.localOffset)}) {
+                if (loadLittle<std::uint32_t>(field) == elsewhere && wide.size() >= 8) {
+                    storeLittle(value, wide.data());
+                    wide = wide.subspan(8);
+                } else {
+                    setNarrow(field, value, source_);
+                }
+            }
         }
-        const std::uint64_t end = position_;
-        number(0x06064b50, 4);
-        number(44, 8);
-        number(45, 2);
-        number(45, 2);
-        number(0, 4);
-        number(0, 4);
-        number(entries_.size(), 8);
-        number(entries_.size(), 8);
-        number(end - start, 8);
-        number(start, 8);
-        number(0x07064b50, 4);
-        number(0, 4);
-        number(end, 8);
-        number(1, 4);
-        number(0x06054b50, 4);
-        number(0, 4);
-        number(0xFFFF, 2);
-        number(0xFFFF, 2);
-        number(0xFFFFFFFFU, 4);
-        number(0xFFFFFFFFU, 4);
-        number(0, 2);
+        write(central);
+        at_ = zip_.centralEnd;
+        std::vector<std::byte> tail = readBytes(source_, zip_.centralEnd, source_.size() - zip_.centralEnd);
+        std::byte* end = tail.data() + static_cast<std::size_t>(zip_.endOffset - zip_.centralEnd);
+        if (zip_.endOffset > zip_.centralEnd) {
+            storeLittle(start, tail.data() + 48);   // zip64 end record: where the directory begins
+            storeLittle(position_, end - 20 + 8);   // its locator: where that record is
+        }
+        setNarrow(end + 16, start, source_);
+        write(tail);
     }
 
 private:
-    void number(std::uint64_t value, std::size_t size) {
-        writeNumber(out_, value, size);
-        position_ += size;
+    void write(std::span<const std::byte> bytes) {
+        out_.write(bytes);
+        position_ += bytes.size();
     }
-    void text(const std::string& value) {
-        out_.write(asBytes(value));
-        position_ += value.size();
+    void copyTo(std::uint64_t end) {
+        copyBytes(source_, at_, end - at_, out_);
+        position_ += end - at_;
+        at_ = end;
     }
-    void common(const ZipEntry& entry, std::uint32_t crc, std::size_t extraSize) {
-        number(45, 2);
-        number(entry.flags, 2);
-        number(entry.method, 2);
-        number(entry.time, 2);
-        number(entry.date, 2);
-        number(crc, 4);
-        number(0xFFFFFFFFU, 4);
-        number(0xFFFFFFFFU, 4);
-        number(entry.name.size(), 2);
-        number(extraSize, 2);
+    std::uint32_t stream(const ZipEntry& entry, const ZipPatch& patch) {
+        CrcSink sink(&out_);
+        patch.write(sink);
+        checkSize(sink, entry, source_);
+        position_ += sink.count();
+        return sink.crc();
     }
-    void header(const ZipEntry& entry, bool descriptor) {
-        number(0x04034b50, 4);
-        common(entry, descriptor ? 0 : entry.crc, 20);
-        text(entry.name);
-        number(1, 2);
-        number(16, 2);
-        number(entry.size, 8);
-        number(entry.compressed, 8);
+    std::vector<std::byte> localHeader(const ZipEntry& entry) const { return readBytes(source_, entry.localOffset, entry.dataOffset - entry.localOffset); }
+
+    // Whether the CRC stands before the data, too. Where a descriptor follows, it is usually 0 there.
+    bool hasLocalCrc(const ZipEntry& entry, const std::vector<std::byte>& header) const {
+        const std::uint32_t stated = loadLittle<std::uint32_t>(header.data() + 14);
+        if (stated != entry.crc && !entry.hasDescriptor()) {
+            throw Error(ErrorCode::malformed, placeOf(source_.name(), entry.name), "the checksum before the member is not the directory's; save the file again");
+        }
+        return stated == entry.crc && !(entry.hasDescriptor() && entry.crc == 0);
     }
 
+    void patchStored(std::size_t index, const ZipPatch& patch) {
+        const ZipEntry& entry = zip_.entries[index];
+        std::vector<std::byte> header = localHeader(entry);
+        std::uint32_t& crc = written_[index].crc;
+        if (!hasLocalCrc(entry, header)) {
+            write(header);
+            crc = stream(entry, patch);
+            return;
+        }
+        // The CRC is needed before the bytes: small members wait in memory, large ones are made twice.
+        const bool buffered = entry.size <= bufferedBytes;
+        MemorySink memory;
+        CrcSink first(buffered ? &memory : nullptr);
+        patch.write(first);
+        checkSize(first, entry, source_);
+        crc = first.crc();
+        storeLittle(crc, header.data() + 14);
+        write(header);
+        if (buffered) {
+            write(memory.bytes());
+        } else {
+            stream(entry, patch);
+        }
+    }
+
+    void repack(std::size_t index, const ZipPatch& patch) {
+        const ZipEntry& entry = zip_.entries[index];
+        ZipEntry& written = written_[index];
+        std::vector<std::byte> header = localHeader(entry);
+        MemorySink memory;
+        CrcSink sink(&memory);
+        patch.write(sink);
+        checkSize(sink, entry, source_);
+        const std::vector<std::byte> packed = deflate(memory.bytes());
+        written.crc = sink.crc();
+        written.compressed = packed.size();
+        if (hasLocalCrc(entry, header)) storeLittle(written.crc, header.data() + 14);
+        if (loadLittle<std::uint32_t>(header.data() + 18) == entry.compressed) setNarrow(header.data() + 18, written.compressed, source_);
+        const std::span<std::byte> wide = zip64Extra(std::span(header).subspan(30 + entry.name.size()));
+        if (wide.size() >= 16 && loadLittle<std::uint64_t>(wide.data() + 8) == entry.compressed) storeLittle(written.compressed, wide.data() + 8);
+        write(header);
+        write(packed);
+    }
+
+    // CRC and sizes behind the data; a signature may or may not come first, and sizes have 32 or 64 bits.
+    void descriptor(const ZipEntry& entry, const ZipEntry& written) {
+        const std::uint64_t room = std::min<std::uint64_t>(24, source_.size() - at_);
+        std::vector<std::byte> bytes = readBytes(source_, at_, room);
+        bytes.resize(24);
+        const std::size_t start = loadLittle<std::uint32_t>(bytes.data()) == 0x08074b50 ? 4 : 0;
+        if (loadLittle<std::uint32_t>(bytes.data() + start) != entry.crc) {
+            throw Error(ErrorCode::malformed, placeOf(source_.name(), entry.name), "the checksum behind the member is not the directory's; save the file again");
+        }
+        storeLittle(written.crc, bytes.data() + start);
+        std::size_t size = start + 4;
+        if (written.compressed != entry.compressed) {
+            const bool wide = loadLittle<std::uint64_t>(bytes.data() + size) == entry.compressed && loadLittle<std::uint32_t>(bytes.data() + size + 4) != entry.size;
+            if (!wide) setNarrow(bytes.data() + size, written.compressed, source_);
+            if (wide) storeLittle(written.compressed, bytes.data() + size);
+            size += wide ? 8 : 4;
+        }
+        write(std::span(bytes).first(size));
+        at_ += size;
+    }
+
+    const ByteSource& source_;
+    const ZipDirectory& zip_;
+    bool mendCrcs_;
     ByteSink& out_;
-    std::uint64_t position_ = 0;
-    std::vector<ZipEntry> entries_;
+    std::vector<ZipEntry> written_;  // as they are in the new archive
+    std::uint64_t at_ = 0;           // in the source
+    std::uint64_t position_ = 0;     // in the new archive
 };
 
 }  // namespace
 
 void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, bool mendCrcs, ByteSink& out) {
     std::map<std::size_t, const ZipPatch*> byEntry;
-    bool inPlace = true;
-    for (const ZipPatch& patch : patches) {
-        byEntry[patch.entry] = &patch;
-        inPlace = inPlace && zip.entries[patch.entry].stored();
-    }
-    if (inPlace) return patchInPlace(source, zip, byEntry, mendCrcs, out);
-    FreshZip fresh(out);
+    for (const ZipPatch& patch : patches) byEntry[patch.entry] = &patch;
+    Rewriter rewriter(source, zip, mendCrcs, out);
     for (const std::size_t index : zip.inFile) {
         const auto found = byEntry.find(index);
-        fresh.add(zip.entries[index], source, found == byEntry.end() ? nullptr : found->second);
+        rewriter.member(index, found == byEntry.end() ? nullptr : found->second);
     }
-    fresh.finish();
+    rewriter.finish();
 }
 
 }  // namespace regauge
