@@ -34,6 +34,9 @@ function(regauge_compile_options target)
       # GCC 12 reports these falsely where it inlines its own string, vector and span code (GCC bugs 105329, 105651).
       target_compile_options(${target} PRIVATE -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
     endif()
+    if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+      target_compile_options(${target} PRIVATE -Wno-sign-conversion)  # GCC's -Wconversion leaves it out in C++
+    endif()
     if(REGAUGE_WERROR)
       target_compile_options(${target} PRIVATE -Werror)
     endif()

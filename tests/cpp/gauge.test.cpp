@@ -75,13 +75,13 @@ TEST_CASE("gauges form a group: random elements up to large d") {
 
 TEST_CASE("a gauge acts as y[i] = sign[i] * x[perm[i]], and composition acts as one after the other") {
     const Gauge gauge({2, 0, 1}, {1, -1, 1});
-    CHECK(apply(gauge, std::vector<float>{10, 20, 30}) == std::vector<float>{30, -10, 20});
+    CHECK(regauge::apply(gauge, std::vector<float>{10, 20, 30}) == std::vector<float>{30, -10, 20});
     std::mt19937 random(2);
     const Gauge a = randomGauge(50, random), b = randomGauge(50, random);
     std::vector<float> x(50);
     for (float& value : x) value = static_cast<float>(random());
-    CHECK(apply(b, apply(a, x)) == apply(a.then(b), x));
-    CHECK(apply(a.inverse(), apply(a, x)) == x);
+    CHECK(regauge::apply(b, regauge::apply(a, x)) == regauge::apply(a.then(b), x));
+    CHECK(regauge::apply(a.inverse(), regauge::apply(a, x)) == x);
 }
 
 TEST_CASE("the fingerprint is the SHA-256 of perm as u32 little-endian and sign as i8") {
