@@ -46,7 +46,7 @@ std::vector<std::byte> randomBytes(std::size_t count, std::mt19937& random) {
 }  // namespace
 
 TEST_CASE("gauges form a group: every law, every element, up to d = 3") {
-    for (const std::size_t d : {0, 1, 2, 3}) {
+    for (const std::size_t d : std::vector<std::size_t>{0, 1, 2, 3}) {
         const std::vector<Gauge> all = everyGauge(d);
         const Gauge identity = Gauge::identity(d);
         for (const Gauge& a : all) {
@@ -65,7 +65,7 @@ TEST_CASE("gauges form a group: every law, every element, up to d = 3") {
 
 TEST_CASE("gauges form a group: random elements up to large d") {
     std::mt19937 random(1);
-    for (const std::size_t d : {5, 64, 1000, 20000}) {
+    for (const std::size_t d : std::vector<std::size_t>{5, 64, 1000, 20000}) {
         const Gauge a = randomGauge(d, random), b = randomGauge(d, random), c = randomGauge(d, random);
         CHECK(a.then(b).then(c) == a.then(b.then(c)));
         CHECK(a.then(a.inverse()).isIdentity());
