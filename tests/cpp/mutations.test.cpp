@@ -1,0 +1,16 @@
+// Damaged and hostile files of every format: refused with an Error, or read. tests/fuzz/mutate.cpp does the same ten thousand times over.
+#include "mutations.hpp"
+
+using namespace regauge::test;
+
+TEST_CASE("mutations: a few hundred damaged files of every format are refused or read, and nothing else happens") {
+    for (const Seed& seed : mutationSeeds()) {
+        INFO(seed.name);
+        CHECK(survives(seed.text));
+        std::mt19937 random(11);
+        for (int i = 0; i < 300; ++i) {
+            CAPTURE(i);
+            CHECK_NOTHROW(survives(mutate(seed.text, random)));
+        }
+    }
+}

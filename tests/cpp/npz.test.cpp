@@ -1,0 +1,77 @@
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include "tensor_files.hpp"
+
+using namespace regauge;
+using namespace regauge::test;
+using Catch::Matchers::ContainsSubstring;
+
+TEST_CASE("npz: stored and deflated members give NumPy's values") {
+    const TensorFile scope = openText(fixture("gemma_scope/params.npz"));
+    CHECK(scope.format == FileFormat::npz);
+    CHECK(scope.find("W_enc")->info.shape == Shape{16, 32});
+    for (const auto& [name, start] : expectedJson()["gemma_scope/params.npz"]["values"].items()) {
+        INFO(name);
+        std::vector<double> values = valuesOf(scope, name);
+        values.resize(4);
+        CHECK(values == flatten(start));
+    }
+    CHECK(valuesOf(openText(fixture("compressed.npz")), "a") == valuesOf(openText(fixture("c_order.npy")), "array"));
+}
+
+TEST_CASE("npz: an archive of stored members is rewritten in place") {
+    const std::string text = fixture("gemma_scope/params.npz");
+    CHECK(rewrite(openText(text)) == text);
+    checkComplementRoundTrip(text);
+}
+
+TEST_CASE("npz: deflated members are deflated again as zlib does, so that moving back gives the file byte for byte") {
+    const std::string text = fixture("compressed.npz");
+    CHECK(rewrite(openText(text)) == text);
+    checkComplementRoundTrip(text);
+    // Another length after compression: what follows has moved, and everything still points to where it is.
+    const MoveTensor flatten = [](std::size_t, const ByteSource& in, ByteSink& out) { out.write(Bytes(static_cast<std::size_t>(in.size()))); };
+    const std::string shorter = rewrite(openText(text), flatten);
+    CHECK(shorter.size() < text.size());
+    CHECK(storedBytes(openText(shorter), 0) == std::string(7 * 16 * 4, '\0'));
+    CHECK(rewrite(openText(shorter)) == shorter);
+}
+
+TEST_CASE("npz: damage is noticed") {
+    const std::string stored = fixture("gemma_scope/params.npz");
+    const std::string deflated = fixture("compressed.npz");
+    const auto damaged = [](std::string text, std::size_t at) {
+        text[at] = static_cast<char>(text[at] ^ 1);
+        return text;
+    };
+    CHECK_THROWS_AS(storedBytes(openText(damaged(stored, 1000)), 0), Error);  // data under a checksum
+    CHECK_FALSE(survives(damaged(deflated, 300)));
+    CHECK(refusalOf(damaged(stored, 30)).code == ErrorCode::malformed);       // a local name that is not the directory's
+    CHECK(refusalOf(stored.substr(0, stored.size() - 1)).code == ErrorCode::truncated);
+    CHECK(refusalOf(stored.substr(0, 200)).code == ErrorCode::truncated);
+    CHECK(refusalOf("PK\5\6" + std::string(18, '\0')).code == ErrorCode::unsupported);  // empty
+}
+
+TEST_CASE("npz: a directory that says impossible things is refused") {
+    const std::string text = fixture("compressed.npz");
+    const std::size_t central = text.find("PK\1\2");
+    REQUIRE(central != std::string::npos);
+    const auto with = [&](std::size_t at, std::uint32_t value) {
+        std::string changed = text;
+        std::memcpy(changed.data() + central + at, &value, 4);
+        return changed;
+    };
+    CHECK_THAT(refusalOf(with(24, 0x40000000)).message, ContainsSubstring("cannot hold"));  // a zip bomb's size
+    CHECK_FALSE(survives(with(24, 575)));
+    CHECK_FALSE(survives(with(24, 577)));
+    CHECK_FALSE(survives(with(20, 100)));
+    CHECK_THAT(refusalOf(with(20, 100000)).message, ContainsSubstring("reaches beyond"));
+    CHECK_THAT(refusalOf(with(42, 5)).message, ContainsSubstring("not where the directory says"));
+    std::string encrypted = text;
+    encrypted[central + 8] = 1;
+    CHECK_THAT(refusalOf(encrypted).message, ContainsSubstring("encrypted"));
+    std::string method = text;
+    method[central + 10] = 12;
+    CHECK_THAT(refusalOf(method).message, ContainsSubstring("method 12"));
+}
