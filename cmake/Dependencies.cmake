@@ -15,7 +15,9 @@ macro(regauge_dependency package version target)
   endif()
 endmacro()
 
-# Header-only, and never fetched with their own tests, documentation or install rules.
+# Fetched projects get no tests, documentation or install rules of their own.
+set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)    # their option() leaves what is set here
+set(CMAKE_POLICY_VERSION_MINIMUM 3.5)    # CMake 4 would refuse the older ones
 set(EIGEN_BUILD_DOC OFF)
 set(EIGEN_BUILD_PKGCONFIG OFF)
 set(JSON_Install OFF)
