@@ -37,7 +37,7 @@ bench: native         ## benchmarks beside their peers
 	@cmake --build --preset bench -j $(JOBS) --target regauge_bench
 	@build/bench/regauge_bench
 
-experiments: native   ## small-scale runs of the paper's tables
+experiments:          ## train small models and refit the confidence (needs Python with torch)
 	@experiments/run
 
 format:               ## clang-format over the C++
