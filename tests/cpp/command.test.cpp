@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "native_files.hpp"
+#include "regauge/isa.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
@@ -78,6 +79,18 @@ TEST_CASE("aligning the sample recovers every planted channel and sign, for both
         CHECK(compared.json()["sign"] == 1.0);
         CHECK(compared.json()["both"] == 1.0);
     }
+}
+
+TEST_CASE("every instruction set and every number of threads gives one fingerprint") {
+    std::vector<std::string> fingerprints;
+    for (const std::string_view isa : instructionSets()) {
+        forceInstructionSet(isa);
+        for (const std::string threads : {"1", "2"})
+            fingerprints.push_back(run({"align", sample + "source/evidence.safetensors", sample + "other_run/evidence.safetensors", "--threads", threads, "--json"}).json()["fingerprint"]);
+    }
+    forceInstructionSet("");
+    CHECK(fingerprints.size() >= 2);
+    CHECK(std::ranges::count(fingerprints, fingerprints.front()) == std::ssize(fingerprints));
 }
 
 TEST_CASE("the permutation-only baseline recovers the fraction of positive signs, as the theory says") {
