@@ -33,6 +33,7 @@ node_modules/.package-lock.json: package-lock.json
 	@touch $@
 
 bench: native         ## benchmarks beside their peers
+	@tools/bootstrap bench
 	@cmake --preset bench
 	@cmake --build --preset bench -j $(JOBS) --target regauge_bench
 	@build/bench/regauge_bench
@@ -41,6 +42,7 @@ experiments:          ## train small models and refit the confidence (needs Pyth
 	@experiments/run
 
 format:               ## clang-format over the C++
+	@tools/bootstrap format
 	@git ls-files '*.cpp' '*.hpp' | xargs clang-format -i
 
 clean:                ## what was built; the toolchain stays (rm -r .toolchain removes that too)
