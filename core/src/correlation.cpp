@@ -19,37 +19,66 @@ __extension__ using Int128 = __int128;
 using kernels::panelWidth;
 using kernels::tileSize;
 
-bool sameQuantizer(const Quantizer& a, const Quantizer& b) { return a.centre == b.centre && a.step == b.step && a.rowLimit == b.rowLimit; }
+bool sameQuantizer(const Quantizer& a, const Quantizer& b) {
+    return a.centre == b.centre && a.step == b.step && a.rowLimit == b.rowLimit && a.limit == b.limit;
+}
+
+void addTo(ChannelSums& into, const ChannelSums& more) {
+    for (std::size_t j = 0; j < into.sums.size(); ++j) {
+        into.sums[j] += more.sums[j];
+        into.squares[j] += more.squares[j];
+    }
+}
+
+ChannelSums total(const CorrelationSide& side) {
+    ChannelSums sums = side.half[0];
+    addTo(sums, side.half[1]);
+    return sums;
+}
 
 // The variances of the integers, n^2 times: n sum q^2 - (sum q)^2, exact, then one rounding.
-kernels::AlignedVector<double> variances(const CorrelationSide& side, std::uint64_t n) {
-    kernels::AlignedVector<double> result(side.sums.size());
+kernels::AlignedVector<double> variances(const ChannelSums& of, std::uint64_t n) {
+    kernels::AlignedVector<double> result(of.sums.size());
     for (std::size_t j = 0; j < result.size(); ++j) {
-        result[j] = static_cast<double>(static_cast<Int128>(n) * side.squares[j] - static_cast<Int128>(side.sums[j]) * side.sums[j]);
+        result[j] = static_cast<double>(static_cast<Int128>(n) * of.squares[j] - static_cast<Int128>(of.sums[j]) * of.sums[j]);
     }
     return result;
 }
 
 // A side as the edge of every tile wants it.
 struct Edge {
-    Edge(const CorrelationSide& side, std::uint64_t n)
-        : integers(side.sums), sums(side.sums.begin(), side.sums.end()), variances(regauge::variances(side, n)) {}
+    Edge(const ChannelSums& of, std::uint64_t n) : integers(of.sums), sums(of.sums.begin(), of.sums.end()), variances(regauge::variances(of, n)) {}
     kernels::PearsonEdge at(std::size_t panel) const { return {sums.data() + panel * panelWidth, variances.data() + panel * panelWidth}; }
 
-    const std::vector<std::int64_t>& integers;
+    std::vector<std::int64_t> integers;
     kernels::AlignedVector<double> sums;
     kernels::AlignedVector<double> variances;
 };
 
-// The same as kernels::pearsonTile past 2^18 rows, where integers outgrow a double.
-void widePearsonTile(const std::int64_t* products, std::uint64_t n, const Edge& rows, std::size_t rowPanel, const Edge& columns, std::size_t columnPanel,
+// Sums of products over n rows: one TileSums, or two that add up.
+struct Products {
+    std::uint64_t n;
+    int limit;
+    const TileSums* first;
+    const TileSums* second = nullptr;
+
+    std::int64_t at(std::size_t tile, std::size_t entry) const { return first->at(tile, entry) + (second == nullptr ? 0 : second->at(tile, entry)); }
+    // n times any sum stays below 2^53.
+    bool exactInDoubles() const {
+        const double largest = static_cast<double>(n) * limit;
+        return largest * largest < 0x1p53;
+    }
+};
+
+// The same as kernels::pearsonTile where integers outgrow a double.
+void widePearsonTile(const Products& products, std::size_t tile, const Edge& rows, std::size_t rowPanel, const Edge& columns, std::size_t columnPanel,
                      double* r) {
     for (std::size_t i = 0; i < panelWidth; ++i) {
         const std::size_t row = rowPanel * panelWidth + i;
         for (std::size_t j = 0; j < panelWidth; ++j) {
             const std::size_t column = columnPanel * panelWidth + j;
-            const Int128 covariance =
-                static_cast<Int128>(n) * products[i * panelWidth + j] - static_cast<Int128>(rows.integers[row]) * columns.integers[column];
+            const Int128 covariance = static_cast<Int128>(products.n) * products.at(tile, i * panelWidth + j) -
+                                      static_cast<Int128>(rows.integers[row]) * columns.integers[column];
             const double variance = rows.variances[row] * columns.variances[column];
             r[i * panelWidth + j] = variance > 0 ? static_cast<double>(covariance) / std::sqrt(variance) : 0.0;
         }
@@ -74,25 +103,26 @@ void transposeTile(double* r) {
 }
 
 template <class T>
-void correlations(const TileSums& sums, const CorrelationSide& rowSide, const CorrelationSide& columnSide, std::uint64_t n, unsigned threads,
-                  std::size_t d, std::span<T> out) {
+void correlations(const Products& products, const ChannelSums& ofRows, const ChannelSums& ofColumns, unsigned threads, std::size_t d, std::span<T> out) {
     if (out.size() != d * d) {
         throw Error(ErrorCode::shapeMismatch, "", "expected room for " + std::to_string(d * d) + " correlations, found " + std::to_string(out.size()));
     }
-    static_assert(TileSums::narrowRows < (1u << 18), "narrow sums are what pearsonTile can take");
-    const bool lower = sums.shape() == TileSums::Shape::lower;
-    const Edge rows(rowSide, n);
-    const Edge columns(columnSide, n);
+    const bool lower = products.first->shape() == TileSums::Shape::lower;
+    const std::size_t panels = products.first->panels();
+    const Edge rows(ofRows, products.n);
+    const Edge columns(ofColumns, products.n);
     const kernels::PearsonTile kernel = kernels::pearsonTile(kernels::activeIsa());
     constexpr double entriesPerMicrosecond = 500;
-    parallelFor(threadsWorth(threads, static_cast<double>(d * d) / entriesPerMicrosecond), sums.panels(), [&](std::size_t i) {
+    parallelFor(threadsWorth(threads, static_cast<double>(d * d) / entriesPerMicrosecond), panels, [&](std::size_t i) {
         alignas(kernels::cacheLine) double r[tileSize];
-        for (std::size_t j = 0; j < (lower ? i + 1 : sums.panels()); ++j) {
-            const std::size_t index = sums.tileIndex(i, j);
-            if (sums.wide()) {
-                widePearsonTile(sums.wideTile(index), n, rows, i, columns, j, r);
+        alignas(kernels::cacheLine) double sums[tileSize];
+        for (std::size_t j = 0; j < (lower ? i + 1 : panels); ++j) {
+            const std::size_t tile = products.first->tileIndex(i, j);
+            if (products.exactInDoubles()) {
+                for (std::size_t k = 0; k < tileSize; ++k) sums[k] = static_cast<double>(products.at(tile, k));
+                kernel(sums, static_cast<double>(products.n), rows.at(i), columns.at(j), r);
             } else {
-                kernel(sums.narrowTile(index), static_cast<double>(n), rows.at(i), columns.at(j), r);
+                widePearsonTile(products, tile, rows, i, columns, j, r);
             }
             if (lower && i == j) {
                 for (std::size_t k = 0; k < panelWidth; ++k) r[k * panelWidth + k] = 1;  // of a constant channel too
@@ -107,31 +137,35 @@ void correlations(const TileSums& sums, const CorrelationSide& rowSide, const Co
 }
 
 std::vector<std::uint8_t> constantChannels(const CorrelationSide& side, std::uint64_t n) {
-    const auto variance = variances(side, n);
+    const auto variance = variances(total(side), n);
     std::vector<std::uint8_t> constant(side.quantizer.d());
     for (std::size_t j = 0; j < constant.size(); ++j) constant[j] = variance[j] > 0 ? 0 : 1;
     return constant;
 }
 
 template <class T>
-void gram(const CorrelationSums& sums, const CorrelationSide& side, unsigned threads, std::span<T> out) {
-    if (!sums.withGram()) throw Error(ErrorCode::usage, "", "these sums were begun without Gram matrices; begin them with withGram");
-    correlations(side.gram, side, side, sums.rows(), threads, sums.d(), out);
+void cross(const CorrelationSums::State& state, std::span<T> out) {
+    correlations({state.rows(), state.limit, &state.half[0].cross, &state.half[1].cross}, total(state.y), total(state.x), state.threads, state.d, out);
 }
 
-void addTo(std::vector<std::int64_t>& sums, const std::vector<std::int64_t>& more) {
-    for (std::size_t j = 0; j < sums.size(); ++j) sums[j] += more[j];
+template <class T>
+void gram(const CorrelationSums::State& state, const CorrelationSide& side, std::span<T> out) {
+    if (!state.withGram) throw Error(ErrorCode::usage, "", "these sums were begun without Gram matrices; begin them with withGram");
+    const ChannelSums sums = total(side);
+    correlations({state.rows(), state.limit, &side.gram}, sums, sums, state.threads, state.d, out);
 }
 
 }  // namespace
 
 CorrelationSide::CorrelationSide(Quantizer given, bool withGram)
-    : quantizer(std::move(given)), gram(withGram ? quantizer.d() : 0, TileSums::Shape::lower) {
+    : quantizer(std::move(given)), gram(withGram ? quantizer.d() : 0, TileSums::Shape::lower, quantizer.limit) {
     const std::size_t padded = kernels::panelsOf(quantizer.d()) * panelWidth;
     centre.resize(padded);
     inverseStep.resize(padded);
-    sums.resize(padded);
-    squares.resize(padded);
+    for (ChannelSums& sums : half) {
+        sums.sums.resize(padded);
+        sums.squares.resize(padded);
+    }
     for (std::size_t j = 0; j < quantizer.d(); ++j) {
         const float step = quantizer.step[j];
         int exponent = 0;
@@ -146,17 +180,22 @@ CorrelationSide::CorrelationSide(Quantizer given, bool withGram)
 }
 
 CorrelationSums::State::State(Quantizer givenX, Quantizer givenY, bool gram)
-    : d(givenX.d()), withGram(gram), x(std::move(givenX), gram), y(std::move(givenY), gram), cross(d, TileSums::Shape::full) {
+    : d(givenX.d()), withGram(gram), limit(givenX.limit), x(std::move(givenX), gram), y(std::move(givenY), gram),
+      half{CorrelationHalf(d, limit), CorrelationHalf(d, limit)} {
     const auto whole = [](const Quantizer& quantizer) { return quantizer.step.size() == quantizer.d() && quantizer.rowLimit >= 0; };
     if (y.quantizer.d() != d || !whole(x.quantizer) || !whole(y.quantizer)) {
         throw Error(ErrorCode::shapeMismatch, "",
                     "the quantizers must have one d and a step for every channel; found d = " + std::to_string(d) +
                         " and d = " + std::to_string(y.quantizer.d()));
     }
+    if ((limit != kernels::coarseLimit && limit != kernels::fineLimit) || y.quantizer.limit != limit) {
+        throw Error(ErrorCode::usage, "",
+                    "both quantizers must have the limit 127 or both 511; found " + std::to_string(limit) + " and " + std::to_string(y.quantizer.limit));
+    }
 }
 
 CorrelationSums::State::State(const State& other)
-    : d(other.d), withGram(other.withGram), rows(other.rows), setAside(other.setAside), x(other.x), y(other.y), cross(other.cross), threads(other.threads) {}
+    : d(other.d), withGram(other.withGram), limit(other.limit), setAside(other.setAside), x(other.x), y(other.y), half(other.half), threads(other.threads) {}
 
 CorrelationSums::CorrelationSums(Quantizer x, Quantizer y, bool withGram) : state_(std::make_unique<State>(std::move(x), std::move(y), withGram)) {}
 CorrelationSums::CorrelationSums(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -180,42 +219,40 @@ void CorrelationSums::merge(const CorrelationSums& other) {
     if (into.withGram != from.withGram || !sameQuantizer(into.x.quantizer, from.x.quantizer) || !sameQuantizer(into.y.quantizer, from.y.quantizer)) {
         throw Error(ErrorCode::shapeMismatch, "", "sums can be merged only when they were begun with the same quantizers and the same choice of Gram matrices");
     }
-    const std::uint64_t rows = into.rows + from.rows;
-    const auto add = [rows](TileSums& sums, const TileSums& more) {
+    const auto add = [](TileSums& sums, const TileSums& more, std::uint64_t rows) {
         sums.makeRoomFor(rows);
         sums.add(more);
     };
-    add(into.cross, from.cross);
-    add(into.x.gram, from.x.gram);
-    add(into.y.gram, from.y.gram);
-    addTo(into.x.sums, from.x.sums);
-    addTo(into.y.sums, from.y.sums);
-    addTo(into.x.squares, from.x.squares);
-    addTo(into.y.squares, from.y.squares);
-    into.rows = rows;
+    for (std::size_t k = 0; k < 2; ++k) {
+        into.half[k].rows += from.half[k].rows;
+        add(into.half[k].cross, from.half[k].cross, into.half[k].rows);
+        addTo(into.x.half[k], from.x.half[k]);
+        addTo(into.y.half[k], from.y.half[k]);
+    }
+    add(into.x.gram, from.x.gram, into.rows());
+    add(into.y.gram, from.y.gram, into.rows());
     into.setAside += from.setAside;
 }
 
 std::size_t CorrelationSums::d() const { return state_->d; }
 bool CorrelationSums::withGram() const { return state_->withGram; }
-std::uint64_t CorrelationSums::rows() const { return state_->rows; }
+std::uint64_t CorrelationSums::rows() const { return state_->rows(); }
+std::uint64_t CorrelationSums::rows(std::size_t half) const { return state_->half[half].rows; }
 std::uint64_t CorrelationSums::setAside() const { return state_->setAside; }
 const Quantizer& CorrelationSums::quantizerX() const { return state_->x.quantizer; }
 const Quantizer& CorrelationSums::quantizerY() const { return state_->y.quantizer; }
 std::vector<std::uint8_t> CorrelationSums::constantX() const { return constantChannels(settled().x, rows()); }
 std::vector<std::uint8_t> CorrelationSums::constantY() const { return constantChannels(settled().y, rows()); }
 
-void CorrelationSums::cross(std::span<double> out) const {
+void CorrelationSums::cross(std::span<double> out) const { regauge::cross(settled(), out); }
+void CorrelationSums::cross(std::span<float> out) const { regauge::cross(settled(), out); }
+void CorrelationSums::crossOfHalf(std::size_t half, std::span<float> out) const {
     const State& state = settled();
-    correlations(state.cross, state.y, state.x, state.rows, state.threads, state.d, out);
+    correlations({state.half[half].rows, state.limit, &state.half[half].cross}, state.y.half[half], state.x.half[half], state.threads, state.d, out);
 }
-void CorrelationSums::cross(std::span<float> out) const {
-    const State& state = settled();
-    correlations(state.cross, state.y, state.x, state.rows, state.threads, state.d, out);
-}
-void CorrelationSums::gramX(std::span<double> out) const { gram(*this, settled().x, state_->threads, out); }
-void CorrelationSums::gramY(std::span<double> out) const { gram(*this, settled().y, state_->threads, out); }
-void CorrelationSums::gramX(std::span<float> out) const { gram(*this, settled().x, state_->threads, out); }
-void CorrelationSums::gramY(std::span<float> out) const { gram(*this, settled().y, state_->threads, out); }
+void CorrelationSums::gramX(std::span<double> out) const { gram(settled(), state_->x, out); }
+void CorrelationSums::gramY(std::span<double> out) const { gram(settled(), state_->y, out); }
+void CorrelationSums::gramX(std::span<float> out) const { gram(settled(), state_->x, out); }
+void CorrelationSums::gramY(std::span<float> out) const { gram(settled(), state_->y, out); }
 
 }  // namespace regauge

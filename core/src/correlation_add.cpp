@@ -3,6 +3,8 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <utility>
 
 #include "correlation_state.hpp"
 #include "kernels/quantize.hpp"
@@ -14,11 +16,12 @@
 namespace regauge {
 namespace {
 
-// What may wait on one side. The more, the fewer passes over the sums; both sides together stay well inside a third-level cache.
+// What may wait on one side of one half. The more, the fewer passes over the sums; both sides together stay well inside a third-level cache.
 constexpr std::size_t waitingBytes = std::size_t{8} << 20;
 constexpr std::size_t mostWaitingRows = 8192;
 
 constexpr std::size_t groupsPerTask = 16;
+constexpr std::uint64_t rowsTogether = 32;  // that stay in one half
 
 std::size_t waitingRows(std::size_t d, std::size_t rowsPerWord) {
     const std::size_t rowsPerBlock = PackedRows::groupsPerBlock * rowsPerWord;
@@ -69,7 +72,7 @@ private:
 // What one task found.
 struct PackReport {
     std::uint64_t massive = 0;
-    std::size_t notFinite = std::numeric_limits<std::size_t>::max();  // the first such row
+    std::optional<std::size_t> notFinite;  // the first such row
 };
 
 void requirePaired(const RowsView& x, const RowsView& y, std::size_t d, std::span<const std::uint8_t> skip, const std::string& whereX,
@@ -93,79 +96,65 @@ void requirePaired(const RowsView& x, const RowsView& y, std::size_t d, std::spa
 
 }  // namespace
 
-void CorrelationSums::State::flush() {
-    if (waiting == 0) return;
-    const kernels::IntegerDot kernel = kernels::integerDot(isa);
-    std::vector<RowProduct> products{{&*y.packed, &*x.packed, &cross}};
+void CorrelationSums::State::flush(std::size_t k) {
+    CorrelationHalf& here = half[k];
+    if (here.waiting == 0) return;
+    const kernels::IntegerDot kernel = kernels::integerDot(isa, limit);
+    std::vector<RowProduct> products{{&*here.waitingY, &*here.waitingX, &here.cross}};
+    here.cross.makeRoomFor(here.rows);
     if (withGram) {
-        products.push_back({&*x.packed, &*x.packed, &x.gram});
-        products.push_back({&*y.packed, &*y.packed, &y.gram});
+        products.push_back({&*here.waitingX, &*here.waitingX, &x.gram});
+        products.push_back({&*here.waitingY, &*here.waitingY, &y.gram});
+        for (CorrelationSide* side : {&x, &y}) side->gram.makeRoomFor(rows());
     }
-    for (const RowProduct& product : products) product.out->makeRoomFor(rows);
-    for (CorrelationSide* side : {&x, &y}) {
-        PackedRows& packed = *side->packed;
-        sumChannels(packed, waiting, kernel, threads);
-        for (std::size_t block = 0; block < packed.blocksIn(waiting); ++block) {
-            for (std::size_t j = 0; j < side->sums.size(); ++j) {
-                side->sums[j] += packed.sums(block, 0)[j];
-                side->squares[j] += packed.squares(block, 0)[j];
+    for (const auto& [side, packed] : {std::pair{&x, &*here.waitingX}, std::pair{&y, &*here.waitingY}}) {
+        sumChannels(*packed, here.waiting, kernel, threads);
+        ChannelSums& sums = side->half[k];
+        for (std::size_t block = 0; block < packed->blocksIn(here.waiting); ++block) {
+            for (std::size_t j = 0; j < sums.sums.size(); ++j) {
+                sums.sums[j] += packed->sums(block, 0)[j];
+                sums.squares[j] += packed->squares(block, 0)[j];
             }
         }
     }
-    multiplyRows(products, waiting, kernel, threads);
-    waiting = 0;
+    multiplyRows(products, here.waiting, kernel, threads);
+    here.waiting = 0;
 }
 
 void CorrelationSums::State::settle() {
     const std::lock_guard lock(settling);
-    flush();
-    x.packed.reset();
-    y.packed.reset();
+    for (std::size_t k = 0; k < 2; ++k) {
+        flush(k);
+        half[k].waitingX.reset();
+        half[k].waitingY.reset();
+    }
 }
 
-void CorrelationSums::add(const RowsView& rowsX, const RowsView& rowsY, std::uint64_t firstRow, const std::string& whereX, const std::string& whereY,
-                          std::span<const std::uint8_t> skip, unsigned threads) {
-    State& state = *state_;
-    requirePaired(rowsX, rowsY, state.d, skip, whereX, whereY);
-    if (state.d == 0) return;
-
-    std::vector<std::size_t> taken;  // the rows that are not skipped
-    taken.reserve(rowsX.rows);
-    for (std::size_t row = 0; row < rowsX.rows; ++row) {
-        if (skip.empty() || skip[row] == 0) taken.push_back(row);
+std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::span<const std::size_t> taken, const RowsView& rowsX, const RowsView& rowsY) {
+    CorrelationHalf& here = half[k];
+    const std::size_t rowsPerWord = kernels::integerDot(isa, limit).rowsPerWord;
+    if (!here.waitingX && !taken.empty()) {
+        const std::size_t room = waitingRows(d, rowsPerWord);
+        here.waitingX.emplace(d, room, rowsPerWord);
+        here.waitingY.emplace(d, room, rowsPerWord);
     }
-
-    const kernels::Isa isa = kernels::activeIsa();
-    state.threads = std::max(threads, 1u);
-    if (state.isa != isa || !state.x.packed) {
-        state.settle();
-        state.isa = isa;
-        const std::size_t rowsPerWord = kernels::integerDot(isa).rowsPerWord;
-        const std::size_t room = waitingRows(state.d, rowsPerWord);
-        state.x.packed.emplace(state.d, room, rowsPerWord);
-        state.y.packed.emplace(state.d, room, rowsPerWord);
-    }
-    PackedRows& packedX = *state.x.packed;
-    PackedRows& packedY = *state.y.packed;
-    const std::size_t rowsPerWord = packedX.rowsPerWord();
     const kernels::Quantize kernel = kernels::quantize(isa);
-
-    for (std::size_t done = 0; done < taken.size();) {
-        const std::size_t count = std::min(taken.size() - done, packedX.capacity() - state.waiting);
+    while (!taken.empty()) {
+        const std::size_t count = std::min(taken.size(), here.waitingX->capacity() - here.waiting);
         const std::size_t groups = (count + rowsPerWord - 1) / rowsPerWord;
         std::vector<PackReport> reports((groups + groupsPerTask - 1) / groupsPerTask);
         constexpr double elementsPerMicrosecond = 3000;
-        const double elements = static_cast<double>(2 * count * state.d);
-        parallelFor(threadsWorth(state.threads, elements / elementsPerMicrosecond), reports.size(), [&](std::size_t task) {
+        const double elements = static_cast<double>(2 * count * d);
+        parallelFor(threadsWorth(threads, elements / elementsPerMicrosecond), reports.size(), [&](std::size_t task) {
             PackReport& report = reports[task];
-            RowGuard guardX(rowsX, state.x.quantizer.rowLimit, kernel);
-            RowGuard guardY(rowsY, state.y.quantizer.rowLimit, kernel);
+            RowGuard guardX(rowsX, x.quantizer.rowLimit, kernel);
+            RowGuard guardY(rowsY, y.quantizer.rowLimit, kernel);
             const std::size_t end = std::min((task + 1) * groupsPerTask, groups);
             for (std::size_t group = task * groupsPerTask; group < end; ++group) {
-                std::array<const std::byte*, 4> x{};
-                std::array<const std::byte*, 4> y{};
-                for (std::size_t k = 0; k < std::min(rowsPerWord, count - group * rowsPerWord); ++k) {
-                    const std::size_t row = taken[done + group * rowsPerWord + k];
+                std::array<const std::byte*, 4> fromX{};
+                std::array<const std::byte*, 4> fromY{};
+                for (std::size_t i = 0; i < std::min(rowsPerWord, count - group * rowsPerWord); ++i) {
+                    const std::size_t row = taken[group * rowsPerWord + i];
                     const RowGuard::Finding findings[] = {guardX.examine(row), guardY.examine(row)};
                     const auto found = [&](RowGuard::Finding finding) { return findings[0] == finding || findings[1] == finding; };
                     if (found(RowGuard::Finding::notFinite)) {
@@ -176,27 +165,52 @@ void CorrelationSums::add(const RowsView& rowsX, const RowsView& rowsY, std::uin
                         ++report.massive;
                         continue;  // zeros on both sides
                     }
-                    x[k] = rowData(rowsX, row);
-                    y[k] = rowData(rowsY, row);
+                    fromX[i] = rowData(rowsX, row);
+                    fromY[i] = rowData(rowsY, row);
                 }
-                const std::size_t at = state.waiting + group * rowsPerWord;
-                kernel.pack(x.data(), rowsPerWord, rowsX.dtype, state.x.centre.data(), state.x.inverseStep.data(), state.d, packedX.group(at),
-                            PackedRows::panelWords);
-                kernel.pack(y.data(), rowsPerWord, rowsY.dtype, state.y.centre.data(), state.y.inverseStep.data(), state.d, packedY.group(at),
-                            PackedRows::panelWords);
+                const std::size_t at = here.waiting + group * rowsPerWord;
+                const auto pack = [&](const auto& from, Dtype dtype, const CorrelationSide& side, PackedRows& to) {
+                    kernel.pack(from.data(), rowsPerWord, dtype, side.centre.data(), side.inverseStep.data(), limit, d, to.group(at), PackedRows::panelWords);
+                };
+                pack(fromX, rowsX.dtype, x, *here.waitingX);
+                pack(fromY, rowsY.dtype, y, *here.waitingY);
             }
         });
         std::uint64_t massive = 0;
         for (const PackReport& report : reports) {  // in the order of the rows: the first is named, whichever thread met it
-            if (report.notFinite != std::numeric_limits<std::size_t>::max()) reportNotFinite(rowsX, rowsY, report.notFinite, firstRow, whereX, whereY);
+            if (report.notFinite) return report.notFinite;
             massive += report.massive;
         }
-        state.rows += count - massive;
-        state.setAside += massive;
-        state.waiting += groups * rowsPerWord;
-        done += count;
-        if (state.waiting == packedX.capacity()) state.flush();
+        here.rows += count - massive;
+        setAside += massive;
+        here.waiting += groups * rowsPerWord;
+        taken = taken.subspan(count);
+        if (here.waiting == here.waitingX->capacity()) flush(k);
     }
+    return std::nullopt;
+}
+
+void CorrelationSums::add(const RowsView& rowsX, const RowsView& rowsY, std::uint64_t firstRow, const std::string& whereX, const std::string& whereY,
+                          std::span<const std::uint8_t> skip, unsigned threads) {
+    State& state = *state_;
+    requirePaired(rowsX, rowsY, state.d, skip, whereX, whereY);
+    if (state.d == 0) return;
+
+    std::array<std::vector<std::size_t>, 2> taken;  // the rows that are not skipped, by half
+    for (std::size_t row = 0; row < rowsX.rows; ++row) {
+        if (skip.empty() || skip[row] == 0) taken[(firstRow + row) / rowsTogether % 2].push_back(row);
+    }
+    state.threads = std::max(threads, 1u);
+    if (const kernels::Isa isa = kernels::activeIsa(); state.isa != isa) {
+        state.settle();
+        state.isa = isa;
+    }
+    std::optional<std::size_t> notFinite;
+    for (std::size_t k = 0; k < 2; ++k) {
+        const auto found = state.addTo(k, taken[k], rowsX, rowsY);
+        if (found) notFinite = std::min(*found, notFinite.value_or(*found));
+    }
+    if (notFinite) reportNotFinite(rowsX, rowsY, *notFinite, firstRow, whereX, whereY);
 }
 
 }  // namespace regauge

@@ -1,14 +1,15 @@
 // The byte image of CorrelationSums: to merge shards on another machine, or later.
 //
 //   "regauge sums"  12 bytes         then little-endian:
-//   u32 version (1) · u32 d · u8 withGram · u8 wide · u16 0
-//   u64 rows · u64 set aside
-//   for x, then y: f64 rowLimit · f32 centre [d] · f32 step [d] · i64 sums [d] · i64 squares [d]
-//   cross, then (withGram) the Gram matrices of x and y, their lower triangles: [i, j] row by row, i32 or (wide) i64
+//   u32 version (2) · u32 d · u8 withGram · u8 wide · u16 limit (127 or 511)
+//   u64 rows of half 0 · u64 rows of half 1 · u64 set aside
+//   for x, then y: f64 rowLimit · f32 centre [d] · f32 step [d] · for half 0, then 1: i64 sums [d] · i64 squares [d]
+//   cross [d, d] of half 0, then 1, then (withGram) the Gram matrices of x and y, their lower triangles: [i, j] row by row, i32 or (wide) i64
 //   the SHA-256 of everything before it, in 64 hexadecimal digits
 //
 // An image is input from outside: every size follows from d and is checked before memory is taken, and sums that no rows could give are refused.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <string_view>
@@ -22,12 +23,11 @@ namespace regauge {
 namespace {
 
 constexpr std::string_view magic = "regauge sums";
-constexpr std::uint32_t version = 1;
-constexpr std::size_t headerBytes = 12 + 4 + 4 + 4 + 8 + 8;
+constexpr std::uint32_t version = 2;
+constexpr std::size_t headerBytes = 12 + 4 + 4 + 4 + 8 + 8 + 8;
 constexpr std::size_t digestBytes = 64;
 constexpr std::uint64_t largestD = 1u << 16;         // products of sizes below stay far inside 64 bits
-constexpr std::uint64_t mostRows = std::uint64_t{1} << 48;  // sums of squares stay inside 64 bits
-constexpr std::int64_t limit = kernels::quantizedLimit;
+constexpr std::uint64_t mostRows = std::uint64_t{1} << 44;  // sums of squares stay inside 64 bits
 
 std::string digest(std::span<const std::byte> bytes) {
     Sha256 hash;
@@ -88,7 +88,7 @@ private:
 
 void writeSums(Writer& out, const TileSums& sums, std::size_t d, bool wide) {
     forEachPair(sums, d, [&](std::size_t tile, std::size_t at) {
-        const std::int64_t value = sums.wide() ? sums.wideTile(tile)[at] : sums.narrowTile(tile)[at];
+        const std::int64_t value = sums.at(tile, at);
         if (wide) {
             out.put<std::int64_t>(value);
         } else {
@@ -101,7 +101,7 @@ void requireBound(std::int64_t value, std::int64_t bound, const std::string& whe
     if (value > bound || value < -bound) throw Error(ErrorCode::malformed, where, "these sums are larger than their number of rows allows");
 }
 
-void readSums(Taker& in, TileSums& sums, std::size_t d, std::uint64_t rows, bool wide, const std::string& where) {
+void readSums(Taker& in, TileSums& sums, std::size_t d, std::uint64_t rows, int limit, bool wide, const std::string& where) {
     const std::int64_t bound = static_cast<std::int64_t>(rows) * limit * limit;
     sums.makeRoomFor(rows);
     forEachPair(sums, d, [&](std::size_t tile, std::size_t at) {
@@ -115,8 +115,9 @@ void readSums(Taker& in, TileSums& sums, std::size_t d, std::uint64_t rows, bool
     });
 }
 
-Quantizer readQuantizer(Taker& in, std::size_t d, const std::string& where) {
+Quantizer readQuantizer(Taker& in, std::size_t d, int limit, const std::string& where) {
     Quantizer quantizer;
+    quantizer.limit = limit;
     quantizer.rowLimit = in.take<double>();
     quantizer.centre.resize(d);
     quantizer.step.resize(d);
@@ -126,22 +127,22 @@ Quantizer readQuantizer(Taker& in, std::size_t d, const std::string& where) {
     return quantizer;
 }
 
-void readTotals(Taker& in, CorrelationSide& side, std::size_t d, std::uint64_t rows, const std::string& where) {
+void readTotals(Taker& in, ChannelSums& sums, std::size_t d, std::uint64_t rows, int limit, const std::string& where) {
     const auto n = static_cast<std::int64_t>(rows);
-    in.list(side.sums.data(), d);
-    in.list(side.squares.data(), d);
+    in.list(sums.sums.data(), d);
+    in.list(sums.squares.data(), d);
     for (std::size_t j = 0; j < d; ++j) {
-        requireBound(side.sums[j], n * limit, where);
-        requireBound(side.squares[j], n * limit * limit, where);
-        if (side.squares[j] < 0) throw Error(ErrorCode::malformed, where, "a sum of squares is negative");
+        requireBound(sums.sums[j], n * limit, where);
+        requireBound(sums.squares[j], n * limit * limit, where);
+        if (sums.squares[j] < 0) throw Error(ErrorCode::malformed, where, "a sum of squares is negative");
     }
 }
 
 // Bytes of one side's quantizer and totals.
-std::uint64_t sideBytes(std::uint64_t d) { return 8 + d * (4 + 4 + 8 + 8); }
+std::uint64_t sideBytes(std::uint64_t d) { return 8 + d * (4 + 4 + 2 * (8 + 8)); }
 
 std::uint64_t imageBytes(std::uint64_t d, bool withGram, bool wide) {
-    const std::uint64_t pairs = d * d + (withGram ? d * (d + 1) : 0);
+    const std::uint64_t pairs = 2 * d * d + (withGram ? d * (d + 1) : 0);
     return headerBytes + 2 * sideBytes(d) + pairs * (wide ? 8 : 4) + digestBytes;
 }
 
@@ -149,7 +150,7 @@ std::uint64_t imageBytes(std::uint64_t d, bool withGram, bool wide) {
 
 std::vector<std::byte> CorrelationSums::serialize() const {
     const State& state = settled();
-    const bool wide = state.rows > TileSums::narrowRows;
+    const bool wide = state.rows() > TileSums::narrowRows(state.limit);
     Writer out;
     out.bytes.reserve(static_cast<std::size_t>(imageBytes(state.d, state.withGram, wide)));
     out.text(magic);
@@ -157,17 +158,19 @@ std::vector<std::byte> CorrelationSums::serialize() const {
     out.put<std::uint32_t>(static_cast<std::uint32_t>(state.d));
     out.put<std::uint8_t>(state.withGram ? 1 : 0);
     out.put<std::uint8_t>(wide ? 1 : 0);
-    out.put<std::uint16_t>(0);
-    out.put<std::uint64_t>(state.rows);
+    out.put<std::uint16_t>(static_cast<std::uint16_t>(state.limit));
+    for (const CorrelationHalf& half : state.half) out.put<std::uint64_t>(half.rows);
     out.put<std::uint64_t>(state.setAside);
     for (const CorrelationSide* side : {&state.x, &state.y}) {
         out.put<double>(side->quantizer.rowLimit);
         out.list(side->quantizer.centre.data(), state.d);
         out.list(side->quantizer.step.data(), state.d);
-        out.list(side->sums.data(), state.d);
-        out.list(side->squares.data(), state.d);
+        for (const ChannelSums& sums : side->half) {
+            out.list(sums.sums.data(), state.d);
+            out.list(sums.squares.data(), state.d);
+        }
     }
-    writeSums(out, state.cross, state.d, wide);
+    for (const CorrelationHalf& half : state.half) writeSums(out, half.cross, state.d, wide);
     if (state.withGram) {
         writeSums(out, state.x.gram, state.d, wide);
         writeSums(out, state.y.gram, state.d, wide);
@@ -192,10 +195,12 @@ CorrelationSums CorrelationSums::deserialize(std::span<const std::byte> bytes, c
     const std::uint64_t d = header.take<std::uint32_t>();
     const auto gramFlag = header.take<std::uint8_t>();
     const auto wideFlag = header.take<std::uint8_t>();
-    const auto reserved = header.take<std::uint16_t>();
-    const auto rows = header.take<std::uint64_t>();
+    const int limit = header.take<std::uint16_t>();
+    std::array<std::uint64_t, 2> rows{};
+    for (std::uint64_t& ofHalf : rows) ofHalf = header.take<std::uint64_t>();
     const auto setAside = header.take<std::uint64_t>();
-    if (d > largestD || rows > mostRows || gramFlag > 1 || reserved != 0 || (wideFlag != 0) != (rows > TileSums::narrowRows) || wideFlag > 1) {
+    if (d > largestD || rows[0] > mostRows || rows[1] > mostRows || gramFlag > 1 || (limit != kernels::coarseLimit && limit != kernels::fineLimit) ||
+        (wideFlag != 0) != (rows[0] + rows[1] > TileSums::narrowRows(limit)) || wideFlag > 1) {
         throw Error(ErrorCode::malformed, where, "the header of these correlation sums contradicts itself");
     }
     const bool withGram = gramFlag == 1;
@@ -217,23 +222,25 @@ CorrelationSums CorrelationSums::deserialize(std::span<const std::byte> bytes, c
     const auto sideY = body.subspan(headerBytes + bytesOfSide, bytesOfSide);
     Taker x(sideX);
     Taker y(sideY);
-    Quantizer quantizerX = readQuantizer(x, channels, where);
-    Quantizer quantizerY = readQuantizer(y, channels, where);
+    Quantizer quantizerX = readQuantizer(x, channels, limit, where);
+    Quantizer quantizerY = readQuantizer(y, channels, limit, where);
     std::unique_ptr<State> state;
     try {
         state = std::make_unique<State>(std::move(quantizerX), std::move(quantizerY), withGram);
     } catch (const Error& error) {
         throw Error(ErrorCode::malformed, where, error.what());
     }
-    state->rows = rows;
     state->setAside = setAside;
-    readTotals(x, state->x, channels, rows, where);
-    readTotals(y, state->y, channels, rows, where);
     Taker sums(body.subspan(headerBytes + 2 * bytesOfSide));
-    readSums(sums, state->cross, channels, rows, wide, where);
+    for (std::size_t k = 0; k < 2; ++k) {
+        state->half[k].rows = rows[k];
+        readTotals(x, state->x.half[k], channels, rows[k], limit, where);
+        readTotals(y, state->y.half[k], channels, rows[k], limit, where);
+        readSums(sums, state->half[k].cross, channels, rows[k], limit, wide, where);
+    }
     if (withGram) {
-        readSums(sums, state->x.gram, channels, rows, wide, where);
-        readSums(sums, state->y.gram, channels, rows, wide, where);
+        readSums(sums, state->x.gram, channels, rows[0] + rows[1], limit, wide, where);
+        readSums(sums, state->y.gram, channels, rows[0] + rows[1], limit, wide, where);
     }
     return CorrelationSums(std::move(state));
 }

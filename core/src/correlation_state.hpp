@@ -1,10 +1,12 @@
 // What CorrelationSums holds.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,38 +18,55 @@
 
 namespace regauge {
 
-// One side: its quantizer, as given and as the kernels want it, and the sums that concern it alone. Vectors are padded to whole panels with zeros.
+// What one side sums over half of the rows. Vectors are padded to whole panels with zeros.
+struct ChannelSums {
+    std::vector<std::int64_t> sums;     // of q, by channel
+    std::vector<std::int64_t> squares;  // of q^2
+};
+
+// One side: its quantizer, as given and as the kernels want it, and the sums that concern it alone.
 struct CorrelationSide {
     CorrelationSide(Quantizer given, bool withGram);
 
     Quantizer quantizer;
     kernels::AlignedVector<float> centre;
     kernels::AlignedVector<float> inverseStep;
-    std::vector<std::int64_t> sums;     // of q, by channel
-    std::vector<std::int64_t> squares;  // of q^2
-    TileSums gram;                      // of q q'; empty unless wanted
-    std::optional<PackedRows> packed;   // rows that wait to be multiplied
+    std::array<ChannelSums, 2> half;
+    TileSums gram;  // of q q' over all rows; empty unless wanted
+};
+
+// One half of the rows: the sums over both sides, and quantised rows that wait to be multiplied.
+struct CorrelationHalf {
+    CorrelationHalf(std::size_t d, int limit) : cross(d, TileSums::Shape::full, limit) {}
+
+    std::uint64_t rows = 0;  // with those that wait
+    TileSums cross;          // of q_y[i] q_x[j]
+    std::optional<PackedRows> waitingX, waitingY;
+    std::size_t waiting = 0;  // rows in them, whole groups
 };
 
 struct CorrelationSums::State {
     State(Quantizer x, Quantizer y, bool withGram);
     State(const State& other);  // of settled sums
 
+    std::uint64_t rows() const { return half[0].rows + half[1].rows; }
+
     // Multiplies the waiting rows and lets go of their memory. Rows wait so that a call of add() with few rows costs no pass over all the sums.
     void settle();
-    // Multiplies the waiting rows.
-    void flush();
+    // Multiplies the waiting rows of one half.
+    void flush(std::size_t half);
+    // Quantises these rows of one half. Returns the first that holds NaN or infinity, and adds none from there on.
+    std::optional<std::size_t> addTo(std::size_t half, std::span<const std::size_t> taken, const RowsView& rowsX, const RowsView& rowsY);
 
     std::size_t d;
     bool withGram;
-    std::uint64_t rows = 0;  // with those that wait
+    int limit;
     std::uint64_t setAside = 0;
     CorrelationSide x;
     CorrelationSide y;
-    TileSums cross;  // of q_y[i] q_x[j]
+    std::array<CorrelationHalf, 2> half;
 
     kernels::Isa isa = kernels::Isa::scalar;  // of the waiting rows: their layout depends on it
-    std::size_t waiting = 0;                  // rows in packed, whole groups
     unsigned threads = 1;                     // as last asked for
     std::mutex settling;                      // reading settles, and several may read at a time
 };

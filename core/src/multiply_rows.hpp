@@ -20,7 +20,7 @@ struct RowProduct {
 // Fills in sums and squares of the first `rows` rows; multiplyRows needs them.
 void sumChannels(PackedRows& packed, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads);
 
-// Does all the products over the first `rows` rows (fewer than TileSums::narrowRows). `out` must have room.
+// Does all the products over the first `rows` rows (few enough for 32-bit sums). `out` must have room.
 void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads);
 
 }  // namespace regauge

@@ -28,17 +28,17 @@ double limitFrom(std::vector<double> norms) {
     return massive * *quartile;
 }
 
-// The smallest power of two of which 127 cover 4 standard deviations (so fewer than 8), kept where it and its inverse are ordinary floats.
-float stepFor(double deviation) {
+// The smallest power of two of which `limit` cover 4 standard deviations (so fewer than 8), kept where it and its inverse are ordinary floats.
+float stepFor(double deviation, int limit) {
     int exponent = 0;
-    const double fraction = std::frexp(4 * deviation / kernels::quantizedLimit, &exponent);  // in [0.5, 1)
+    const double fraction = std::frexp(4 * deviation / limit, &exponent);  // in [0.5, 1)
     if (fraction == 0.5) --exponent;
     return std::ldexp(1.0f, std::clamp(exponent, -126, 126));
 }
 
 }  // namespace
 
-Quantizer fitQuantizer(const RowsView& rows, const std::string& where) {
+Quantizer fitQuantizer(const RowsView& rows, const std::string& where, Resolution resolution) {
     requireFloatRows(rows, where);
     const std::size_t d = rows.d;
     const std::size_t count = std::min(rows.rows, mostRows);
@@ -56,6 +56,7 @@ Quantizer fitQuantizer(const RowsView& rows, const std::string& where) {
         norms[sample] = rowNorm(row);
     }
     Quantizer fit;
+    fit.limit = resolution == Resolution::fine ? kernels::fineLimit : kernels::coarseLimit;
     fit.rowLimit = limitFrom(norms);
 
     std::size_t kept = 0;
@@ -90,7 +91,7 @@ Quantizer fitQuantizer(const RowsView& rows, const std::string& where) {
     for (std::size_t j = 0; j < d; ++j) {
         const bool constant = !(lowest[j] < highest[j]);
         fit.centre[j] = constant ? 0.0f : static_cast<float>(mean[j]);
-        fit.step[j] = constant ? 0.0f : stepFor(std::sqrt(squares[j] / rowsKept));
+        fit.step[j] = constant ? 0.0f : stepFor(std::sqrt(squares[j] / rowsKept), fit.limit);
     }
     return fit;
 }

@@ -2,10 +2,10 @@
 
 namespace regauge {
 
-TileSums::TileSums(std::size_t d, Shape shape) : shape_(shape), panels_(kernels::panelsOf(d)) { narrow_.resize(tiles() * kernels::tileSize); }
+TileSums::TileSums(std::size_t d, Shape shape, int limit) : shape_(shape), panels_(kernels::panelsOf(d)), limit_(limit) { narrow_.resize(tiles() * kernels::tileSize); }
 
 void TileSums::makeRoomFor(std::uint64_t rows) {
-    if (wide_ || rows <= narrowRows) return;
+    if (wide_ || rows <= narrowRows(limit_)) return;
     wideSums_.assign(narrow_.begin(), narrow_.end());
     narrow_ = {};
     wide_ = true;

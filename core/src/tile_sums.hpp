@@ -16,11 +16,11 @@ class TileSums {
 public:
     enum class Shape { full, lower };
 
-    // Sums of this many rows fit 32 bits: rows * 127^2 < 2^31.
-    static constexpr std::uint64_t narrowRows = 2147483647 / (kernels::quantizedLimit * kernels::quantizedLimit);
+    // d = 0: no tiles. limit: of the factors, in size.
+    TileSums(std::size_t d, Shape shape, int limit);
 
-    // d = 0: no tiles.
-    TileSums(std::size_t d, Shape shape);
+    // Sums of this many rows fit 32 bits: rows * limit^2 < 2^31. At least 2^13.
+    static constexpr std::uint64_t narrowRows(int limit) { return 2147483647 / (static_cast<std::uint64_t>(limit) * static_cast<std::uint64_t>(limit)); }
 
     Shape shape() const { return shape_; }
     std::size_t panels() const { return panels_; }
@@ -36,6 +36,8 @@ public:
     const std::int32_t* narrowTile(std::size_t index) const { return narrow_.data() + index * kernels::tileSize; }
     std::int64_t* wideTile(std::size_t index) { return wideSums_.data() + index * kernels::tileSize; }
     const std::int64_t* wideTile(std::size_t index) const { return wideSums_.data() + index * kernels::tileSize; }
+    // Either.
+    std::int64_t at(std::size_t index, std::size_t entry) const { return wide_ ? wideTile(index)[entry] : narrowTile(index)[entry]; }
 
     // Adds another's sums, after makeRoomFor. Same d and shape.
     void add(const TileSums& other);
@@ -43,6 +45,7 @@ public:
 private:
     Shape shape_;
     std::size_t panels_;
+    int limit_;
     bool wide_ = false;
     kernels::AlignedVector<std::int32_t> narrow_;
     kernels::AlignedVector<std::int64_t> wideSums_;

@@ -1,6 +1,7 @@
 // The kernels beside the definitions they implement: awkward lengths, alignments and values, on every instruction set.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -19,12 +20,12 @@ using regauge::testing::Rows;
 
 namespace {
 
-// Words whose values are in [-127, 127]; every third one saturated, so that sums reach their bounds.
-AlignedVector<std::uint32_t> randomWords(std::size_t groups, std::size_t rowsPerWord, Numbers& numbers) {
+// Words whose values are in [-limit, limit]; every third one saturated, so that sums reach their bounds.
+AlignedVector<std::uint32_t> randomWords(std::size_t groups, std::size_t rowsPerWord, int limit, Numbers& numbers) {
     AlignedVector<std::uint32_t> words(groups * panelWidth);
     for (std::uint32_t& word : words) {
         for (std::size_t row = 0; row < rowsPerWord; ++row) {
-            const int value = numbers.below(3) == 0 ? (numbers.below(2) == 0 ? 127 : -127) : numbers.between(-127, 127);
+            const int value = numbers.below(3) == 0 ? (numbers.below(2) == 0 ? limit : -limit) : numbers.between(-limit, limit);
             word |= rowsPerWord == 4 ? (static_cast<std::uint32_t>(value) & 0xffu) << (8 * row) : (static_cast<std::uint32_t>(value) & 0xffffu) << (16 * row);
         }
     }
@@ -43,14 +44,15 @@ TEST_CASE("the instruction sets begin with scalar, and the best is in use") {
 }
 
 TEST_CASE("integer dot products equal the definition") {
+    const int limit = GENERATE(coarseLimit, fineLimit);
     for (const Isa isa : availableIsas()) {
-        INFO(name(isa));
-        const IntegerDot kernel = integerDot(isa);
+        INFO(name(isa) << ", values up to " << limit);
+        const IntegerDot kernel = integerDot(isa, limit);
         const IntegerDot reference = integerDotReference(kernel.rowsPerWord);
         Numbers numbers(7);
         for (const std::size_t groups : std::initializer_list<std::size_t>{0, 1, 2, 3, 7, 64, 129}) {
-            const auto a = randomWords(groups, kernel.rowsPerWord, numbers);
-            const auto b = randomWords(groups, kernel.rowsPerWord, numbers);
+            const auto a = randomWords(groups, kernel.rowsPerWord, limit, numbers);
+            const auto b = randomWords(groups, kernel.rowsPerWord, limit, numbers);
             AlignedVector<std::int32_t> sums(panelWidth), squares(panelWidth), wantedSums(panelWidth), wantedSquares(panelWidth);
             kernel.sums(a.data(), groups, sums.data(), squares.data());
             reference.sums(a.data(), groups, wantedSums.data(), wantedSquares.data());
@@ -73,8 +75,8 @@ TEST_CASE("quantising equals the definition at every width, alignment and dtype"
         const Quantize reference = quantizeReference();
         for (const std::size_t d : std::initializer_list<std::size_t>{1, 3, 15, 31, 32, 33, 64, 65, 100}) {
             for (const Dtype dtype : rowDtypes) {
-                for (const std::size_t rowsPerWord : std::initializer_list<std::size_t>{2, 4}) {
-                    INFO(name(isa) << ", d = " << d << ", " << name(dtype) << ", rows in a word " << rowsPerWord);
+                for (const auto& [rowsPerWord, limit] : {std::pair{std::size_t{2}, coarseLimit}, {std::size_t{4}, coarseLimit}, {std::size_t{2}, fineLimit}}) {
+                    INFO(name(isa) << ", d = " << d << ", " << name(dtype) << ", rows in a word " << rowsPerWord << ", limit " << limit);
                     Numbers numbers(d);
                     Rows rows(rowsPerWord, d);
                     for (float& x : rows.values) x = numbers.normal() * (numbers.below(8) == 0 ? 1000.0f : 1.0f);
@@ -90,8 +92,8 @@ TEST_CASE("quantising equals the definition at every width, alignment and dtype"
                     const std::size_t stride = panelWidth + 64;
                     AlignedVector<std::uint32_t> found(panelsOf(d) * stride, 0xabcdef01u);
                     AlignedVector<std::uint32_t> wanted = found;
-                    kernel.pack(pointers, rowsPerWord, dtype, centre.data(), inverseStep.data(), d, found.data(), stride);
-                    reference.pack(pointers, rowsPerWord, dtype, centre.data(), inverseStep.data(), d, wanted.data(), stride);
+                    kernel.pack(pointers, rowsPerWord, dtype, centre.data(), inverseStep.data(), limit, d, found.data(), stride);
+                    reference.pack(pointers, rowsPerWord, dtype, centre.data(), inverseStep.data(), limit, d, wanted.data(), stride);
                     CHECK(found == wanted);
 
                     const float squares = kernel.sumOfSquares(view.data, dtype, d, 0.5f);
@@ -111,7 +113,7 @@ TEST_CASE("halves between two integers round to the even one") {
         const std::byte* pointers[4] = {rows.view().data, nullptr, nullptr, nullptr};
         AlignedVector<float> centre(panelWidth), one(panelWidth, 1.0f);
         AlignedVector<std::uint32_t> out(panelWidth);
-        quantize(isa).pack(pointers, 4, Dtype::F32, centre.data(), one.data(), 32, out.data(), panelWidth);
+        quantize(isa).pack(pointers, 4, Dtype::F32, centre.data(), one.data(), coarseLimit, 32, out.data(), panelWidth);
         for (std::size_t j = 0; j < 32; ++j) {
             const int q = static_cast<std::int8_t>(out[j] & 0xff);
             CHECK(q % 2 == 0);
@@ -136,8 +138,8 @@ TEST_CASE("all 65536 halves are read alike, and infinity and NaN are noticed") {
             if (special) continue;
             const std::byte* rows[2] = {bytes + 2 * at, nullptr};
             AlignedVector<std::uint32_t> found(panelWidth), wanted(panelWidth);
-            kernel.pack(rows, 2, Dtype::F16, centre.data() + at, scale.data() + at, 32, found.data(), panelWidth);
-            reference.pack(rows, 2, Dtype::F16, centre.data() + at, scale.data() + at, 32, wanted.data(), panelWidth);
+            kernel.pack(rows, 2, Dtype::F16, centre.data() + at, scale.data() + at, coarseLimit, 32, found.data(), panelWidth);
+            reference.pack(rows, 2, Dtype::F16, centre.data() + at, scale.data() + at, coarseLimit, 32, wanted.data(), panelWidth);
             if (found != wanted) FAIL_CHECK("halves from " << at << " differ");
         }
         CHECK(noticed);
@@ -166,7 +168,7 @@ TEST_CASE("one NaN or infinity anywhere in a row shows in its sum of squares") {
 
 TEST_CASE("correlations from integer sums have the reference's bits") {
     Numbers numbers(3);
-    AlignedVector<std::int32_t> products(tileSize);
+    AlignedVector<double> products(tileSize);
     AlignedVector<double> sums[2], variances[2];
     for (auto side : {0, 1}) {
         sums[side].resize(panelWidth);
@@ -176,7 +178,7 @@ TEST_CASE("correlations from integer sums have the reference's bits") {
             variances[side][j] = j % 6 == 5 ? 0.0 : static_cast<double>(numbers.next() >> 12);
         }
     }
-    for (std::int32_t& product : products) product = static_cast<std::int32_t>(numbers.next());
+    for (double& product : products) product = static_cast<std::int32_t>(numbers.next());
     AlignedVector<double> wanted(tileSize);
     pearsonTileReference()(products.data(), 133000.0, {sums[0].data(), variances[0].data()}, {sums[1].data(), variances[1].data()}, wanted.data());
     for (const Isa isa : availableIsas()) {

@@ -1,6 +1,7 @@
 // Fitting a quantizer: what it covers, what it sets aside, and that it commutes with every gauge.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -36,14 +37,16 @@ double deviation(const Rows& rows, std::size_t column) {
 
 }  // namespace
 
-TEST_CASE("127 steps, a power of two each, cover 4 to 8 standard deviations around the mean") {
+TEST_CASE("127 or 511 steps, a power of two each, cover 4 to 8 standard deviations around the mean") {
     const RowPair pair(500, 40);
-    const Quantizer fit = fitQuantizer(pair.x.view(), "x");
+    const Resolution resolution = GENERATE(Resolution::coarse, Resolution::fine);
+    const Quantizer fit = fitQuantizer(pair.x.view(), "x", resolution);
+    CHECK(fit.limit == (resolution == Resolution::coarse ? 127 : 511));
     REQUIRE(fit.d() == 40);
     for (std::size_t j = 0; j < 40; ++j) {
         int exponent = 0;
         CHECK(std::frexp(fit.step[j], &exponent) == 0.5f);
-        const double covered = 127.0 * static_cast<double>(fit.step[j]) / deviation(pair.x, j);
+        const double covered = fit.limit * static_cast<double>(fit.step[j]) / deviation(pair.x, j);
         CHECK(covered >= 4);
         CHECK(covered < 8.001);
     }

@@ -23,31 +23,37 @@ struct RowsView {
     std::size_t d = 0;
 };
 
-// Maps one side's rows to integers in [-127, 127], channel by channel: q = clamp(roundToNearestEven((x - centre) / step)).
+// Coarse: 8 bits, twice as fast where the machine multiplies bytes, and enough for plain correlation. Fine: 10 bits, for whitening, which looks at
+// directions of little variance that coarse steps drown.
+enum class Resolution { coarse, fine };
+
+// Maps one side's rows to integers in [-limit, limit], channel by channel: q = clamp(roundToNearestEven((x - centre) / step)).
 // step is a power of two, so a channel's sign flip flips q exactly and nothing else: the quantizer commutes with every gauge.
 // Rows whose norm exceeds rowLimit (BOS, attention sinks) are set aside whole, on both sides.
 struct Quantizer {
     std::vector<float> centre;   // [d]
     std::vector<float> step;     // [d], powers of two; 0 for a constant channel
     double rowLimit = 0;         // Euclidean norm of a row; 0: no limit
+    int limit = 127;             // 127 or 511
     std::size_t d() const { return centre.size(); }
 };
 
-// Fits a quantizer to rows of a site (to 2048 of them at even distances, where there are more): centre = mean, 127 steps = 4 to 8 standard
+// Fits a quantizer to rows of a site (to 2048 of them at even distances, where there are more): centre = mean, `limit` steps = 4 to 8 standard
 // deviations, rows with a norm beyond 8 times the upper quartile left out. A channel that never changes in these rows gets step 0.
 // Throws Error(notFinite) with row and column, Error(wrongDtype).
-Quantizer fitQuantizer(const RowsView& rows, const std::string& where);
+Quantizer fitQuantizer(const RowsView& rows, const std::string& where, Resolution resolution = Resolution::coarse);
 
-// Integer sums over paired rows of a source (x) and a target (y) of the same d.
+// Integer sums over paired rows of a source (x) and a target (y) of the same d, in two halves of the rows: what both halves say on their own is no
+// accident of a few rows. A row's half follows from its number in the file, blocks of 32 taking turns, because neighbouring tokens resemble each other.
 class CorrelationSums {
 public:
-    // withGram: also sum the two Gram matrices, which whitening needs.
+    // withGram: also sum the two Gram matrices, which whitening needs (over all rows). The quantizers must have one d and one limit.
     CorrelationSums(Quantizer x, Quantizer y, bool withGram);
 
-    // Adds paired rows: x.rows == y.rows. firstRow: the number of the first row in its file, for messages.
+    // Adds paired rows: x.rows == y.rows. firstRow: the number of the first row in its file, for its half and for messages.
     // skip: empty, or one flag a row; non-zero rows are left out (padding). threads: how many to use; the sums do not depend on it.
     // Quantised rows wait until there are enough to multiply (or until an answer is asked for), so blocks of any size do.
-    // Throws Error(notFinite) naming where, row and column; Error(shapeMismatch), Error(wrongDtype). After an error earlier rows may have been added.
+    // Throws Error(notFinite) naming where, row and column; Error(shapeMismatch), Error(wrongDtype). After an error some of these rows may have been added.
     void add(const RowsView& x, const RowsView& y, std::uint64_t firstRow, const std::string& whereX, const std::string& whereY,
              std::span<const std::uint8_t> skip = {}, unsigned threads = 1);
 
@@ -56,8 +62,9 @@ public:
 
     std::size_t d() const;
     bool withGram() const;
-    std::uint64_t rows() const;     // rows summed
-    std::uint64_t setAside() const; // massive rows left out
+    std::uint64_t rows() const;                  // rows summed
+    std::uint64_t rows(std::size_t half) const;  // of half 0 or 1
+    std::uint64_t setAside() const;              // massive rows left out
     const Quantizer& quantizerX() const;
     const Quantizer& quantizerY() const;
 
@@ -69,6 +76,7 @@ public:
     // r = (n Sxy - Sx Sy) / sqrt((n Sxx - Sx^2)(n Syy - Sy^2)): integer parts exact, one rounding each to IEEE double, then to the output type.
     void cross(std::span<double> out) const;
     void cross(std::span<float> out) const;
+    void crossOfHalf(std::size_t half, std::span<float> out) const;
     // The same of source with source, target with target; ones on the diagonal (also of a constant channel, which is 0 elsewhere).
     void gramX(std::span<double> out) const;
     void gramY(std::span<double> out) const;

@@ -43,18 +43,19 @@ void referenceSums(const std::uint32_t* b, std::size_t groups, std::int32_t* sum
 
 #define REGAUGE_DECLARE(isa) \
     namespace isa {          \
-    IntegerDot integerDot(); \
+    IntegerDot bytes();      \
+    IntegerDot halves();     \
     }
 REGAUGE_COMPILED_ISAS(REGAUGE_DECLARE)
 #undef REGAUGE_DECLARE
 
-IntegerDot integerDot(Isa isa) {
+IntegerDot integerDot(Isa isa, int limit) {
     switch (isa) {
 #define REGAUGE_CASE(compiled) \
-    case Isa::compiled: return compiled::integerDot();
+    case Isa::compiled: return limit <= coarseLimit ? compiled::bytes() : compiled::halves();
         REGAUGE_COMPILED_ISAS(REGAUGE_CASE)
 #undef REGAUGE_CASE
-        default: return integerDotReference(4);
+        default: return integerDotReference(limit <= coarseLimit ? 4 : 2);
     }
 }
 

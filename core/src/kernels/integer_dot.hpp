@@ -20,7 +20,8 @@ struct IntegerDot {
     void (*sums)(const std::uint32_t* b, std::size_t groups, std::int32_t* sums, std::int32_t* squares);
 };
 
-IntegerDot integerDot(Isa isa);
+// The fastest for values in [-limit, limit].
+IntegerDot integerDot(Isa isa, int limit);
 
 // The definition, for either word.
 IntegerDot integerDotReference(std::size_t rowsPerWord);

@@ -15,103 +15,117 @@
 namespace regauge::kernels::REGAUGE_ISA {
 namespace {
 
-// Per instruction set: Words (a register), its width in words, rows in a word, the shape of the register tile (rowsAtOnce channels of a times
-// registersAtOnce registers of b, chosen so that sums, operands and a product fit the register file), and
+// Per instruction set: Words (a register), its width in words, and the shape of the register tile (rowsAtOnce channels of a times registersAtOnce
+// registers of b, chosen so that sums, operands and a product fit the register file). Then what a word holds, Bytes or Halves:
 //   dot(sum, a, b)   sum + the products of a and b, added within each word
 //   operand(b)       b as dot's third argument wants it
 //   bias             what operand() adds to each value of b, to be taken off again: dot gives sum of a (b + bias)
 
+struct Pairs {
+    static constexpr std::size_t rowsPerWord = 2;
+    static constexpr std::int32_t bias = 0;
+    template <class Words>
+    static Words operand(Words b) { return b; }
+};
+
 #if defined(__AVX512VNNI__)
 using Words = __m512i;
 constexpr std::size_t width = 16;
-constexpr std::size_t rowsPerWord = 4;
 constexpr std::size_t rowsAtOnce = 4;
 constexpr std::size_t registersAtOnce = 2;
-constexpr std::int32_t bias = 128;
 inline Words load(const void* from) { return _mm512_load_si512(from); }
 inline void store(void* to, Words words) { _mm512_store_si512(to, words); }
 inline Words broadcast(std::int32_t word) { return _mm512_set1_epi32(word); }
 inline Words add(Words a, Words b) { return _mm512_add_epi32(a, b); }
-// vpdpbusd multiplies unsigned with signed bytes: b + 128 is b with its top bit flipped.
-inline Words operand(Words b) { return _mm512_xor_si512(b, _mm512_set1_epi8(-128)); }
-inline Words dot(Words sum, Words a, Words b) { return _mm512_dpbusd_epi32(sum, b, a); }
+struct Halves : Pairs {
+    static Words dot(Words sum, Words a, Words b) { return _mm512_dpwssd_epi32(sum, a, b); }
+};
+struct Bytes {
+    static constexpr std::size_t rowsPerWord = 4;
+    static constexpr std::int32_t bias = 128;
+    // vpdpbusd multiplies unsigned with signed bytes: b + 128 is b with its top bit flipped.
+    static Words operand(Words b) { return _mm512_xor_si512(b, _mm512_set1_epi8(-128)); }
+    static Words dot(Words sum, Words a, Words b) { return _mm512_dpbusd_epi32(sum, b, a); }
+};
+#define REGAUGE_BYTES
 #elif defined(__AVX2__)
 using Words = __m256i;
 constexpr std::size_t width = 8;
-constexpr std::size_t rowsPerWord = 2;
 constexpr std::size_t rowsAtOnce = 4;
 constexpr std::size_t registersAtOnce = 2;
-constexpr std::int32_t bias = 0;
 inline Words load(const void* from) { return _mm256_load_si256(static_cast<const Words*>(from)); }
 inline void store(void* to, Words words) { _mm256_store_si256(static_cast<Words*>(to), words); }
 inline Words broadcast(std::int32_t word) { return _mm256_set1_epi32(word); }
 inline Words add(Words a, Words b) { return _mm256_add_epi32(a, b); }
-inline Words operand(Words b) { return b; }
-inline Words dot(Words sum, Words a, Words b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+struct Halves : Pairs {
+    static Words dot(Words sum, Words a, Words b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+};
 #elif defined(__SSE2__) && !defined(__wasm__)
 using Words = __m128i;
 constexpr std::size_t width = 4;
-constexpr std::size_t rowsPerWord = 2;
 constexpr std::size_t rowsAtOnce = 4;
 constexpr std::size_t registersAtOnce = 2;
-constexpr std::int32_t bias = 0;
 inline Words load(const void* from) { return _mm_load_si128(static_cast<const Words*>(from)); }
 inline void store(void* to, Words words) { _mm_store_si128(static_cast<Words*>(to), words); }
 inline Words broadcast(std::int32_t word) { return _mm_set1_epi32(word); }
 inline Words add(Words a, Words b) { return _mm_add_epi32(a, b); }
-inline Words operand(Words b) { return b; }
-inline Words dot(Words sum, Words a, Words b) { return _mm_add_epi32(sum, _mm_madd_epi16(a, b)); }
+struct Halves : Pairs {
+    static Words dot(Words sum, Words a, Words b) { return _mm_add_epi32(sum, _mm_madd_epi16(a, b)); }
+};
 #elif defined(__aarch64__)
 using Words = int32x4_t;
 constexpr std::size_t width = 4;
 constexpr std::size_t rowsAtOnce = 8;
 constexpr std::size_t registersAtOnce = 2;
-constexpr std::int32_t bias = 0;
 inline Words load(const void* from) { return vld1q_s32(static_cast<const std::int32_t*>(from)); }
 inline void store(void* to, Words words) { vst1q_s32(static_cast<std::int32_t*>(to), words); }
 inline Words broadcast(std::int32_t word) { return vdupq_n_s32(word); }
 inline Words add(Words a, Words b) { return vaddq_s32(a, b); }
-inline Words operand(Words b) { return b; }
+struct Halves : Pairs {
+    static Words dot(Words sum, Words a, Words b) {
+        const int16x8_t x = vreinterpretq_s16_s32(a);
+        const int16x8_t y = vreinterpretq_s16_s32(b);
+        return vaddq_s32(sum, vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));
+    }
+};
 #if defined(__ARM_FEATURE_DOTPROD)
-constexpr std::size_t rowsPerWord = 4;
-inline Words dot(Words sum, Words a, Words b) { return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)); }
-#else
-constexpr std::size_t rowsPerWord = 2;
-inline Words dot(Words sum, Words a, Words b) {
-    const int16x8_t x = vreinterpretq_s16_s32(a);
-    const int16x8_t y = vreinterpretq_s16_s32(b);
-    return vaddq_s32(sum, vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));
-}
+struct Bytes {
+    static constexpr std::size_t rowsPerWord = 4;
+    static constexpr std::int32_t bias = 0;
+    static Words operand(Words b) { return b; }
+    static Words dot(Words sum, Words a, Words b) { return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)); }
+};
+#define REGAUGE_BYTES
 #endif
 #elif defined(__wasm_simd128__)
 using Words = v128_t;
 constexpr std::size_t width = 4;
-constexpr std::size_t rowsPerWord = 2;
 constexpr std::size_t rowsAtOnce = 4;
 constexpr std::size_t registersAtOnce = 2;
-constexpr std::int32_t bias = 0;
 inline Words load(const void* from) { return wasm_v128_load(from); }
 inline void store(void* to, Words words) { wasm_v128_store(to, words); }
 inline Words broadcast(std::int32_t word) { return wasm_i32x4_splat(word); }
 inline Words add(Words a, Words b) { return wasm_i32x4_add(a, b); }
-inline Words operand(Words b) { return b; }
-inline Words dot(Words sum, Words a, Words b) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(a, b)); }
+struct Halves : Pairs {
+    static Words dot(Words sum, Words a, Words b) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(a, b)); }
+};
 #endif
 
 constexpr std::size_t columnsAtOnce = registersAtOnce * width;
 
 // One register tile: rowsAtOnce channels of a, columnsAtOnce of b, all rows.
+template <class Word>
 inline void multiply(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups, std::int32_t* tile) {
     Words sums[rowsAtOnce][registersAtOnce];
     for (std::size_t i = 0; i < rowsAtOnce; ++i) {
-        for (std::size_t v = 0; v < registersAtOnce; ++v) sums[i][v] = broadcast(-bias * aSums[i]);
+        for (std::size_t v = 0; v < registersAtOnce; ++v) sums[i][v] = broadcast(-Word::bias * aSums[i]);
     }
     for (std::size_t group = 0; group < groups; ++group) {
         Words columns[registersAtOnce];
-        for (std::size_t v = 0; v < registersAtOnce; ++v) columns[v] = operand(load(b + group * panelWidth + v * width));
+        for (std::size_t v = 0; v < registersAtOnce; ++v) columns[v] = Word::operand(load(b + group * panelWidth + v * width));
         for (std::size_t i = 0; i < rowsAtOnce; ++i) {
             const Words row = broadcast(static_cast<std::int32_t>(a[group * panelWidth + i]));
-            for (std::size_t v = 0; v < registersAtOnce; ++v) sums[i][v] = dot(sums[i][v], row, columns[v]);
+            for (std::size_t v = 0; v < registersAtOnce; ++v) sums[i][v] = Word::dot(sums[i][v], row, columns[v]);
         }
     }
     for (std::size_t i = 0; i < rowsAtOnce; ++i) {
@@ -122,32 +136,40 @@ inline void multiply(const std::uint32_t* a, const std::uint32_t* b, const std::
     }
 }
 
+template <class Word>
 void tileOf(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups, std::int32_t* tile) {
     for (std::size_t j = 0; j < panelWidth; j += columnsAtOnce) {
-        for (std::size_t i = 0; i < panelWidth; i += rowsAtOnce) multiply(a + i, b + j, aSums + i, groups, tile + i * panelWidth + j);
+        for (std::size_t i = 0; i < panelWidth; i += rowsAtOnce) multiply<Word>(a + i, b + j, aSums + i, groups, tile + i * panelWidth + j);
     }
 }
 
+template <class Word>
 void sumsOf(const std::uint32_t* b, std::size_t groups, std::int32_t* sums, std::int32_t* squares) {
-    const Words one = broadcast(rowsPerWord == 4 ? 0x01010101 : 0x00010001);
+    const Words one = broadcast(Word::rowsPerWord == 4 ? 0x01010101 : 0x00010001);
     for (std::size_t j = 0; j < panelWidth; j += width) {
         Words sum = broadcast(0);
         Words square = broadcast(0);
         for (std::size_t group = 0; group < groups; ++group) {
             const Words words = load(b + group * panelWidth + j);
-            sum = dot(sum, one, operand(words));
-            square = dot(square, words, operand(words));
+            sum = Word::dot(sum, one, Word::operand(words));
+            square = Word::dot(square, words, Word::operand(words));
         }
         // Off with the bias: sum holds sum of (b + bias), square holds sum of b (b + bias).
-        sum = add(sum, broadcast(-bias * static_cast<std::int32_t>(groups * rowsPerWord)));
+        sum = add(sum, broadcast(-Word::bias * static_cast<std::int32_t>(groups * Word::rowsPerWord)));
         store(sums + j, sum);
         store(squares + j, square);
-        for (std::size_t k = j; k < j + width; ++k) squares[k] -= bias * sums[k];
+        for (std::size_t k = j; k < j + width; ++k) squares[k] -= Word::bias * sums[k];
     }
 }
 
 }  // namespace
 
-IntegerDot integerDot() { return {rowsPerWord, &tileOf, &sumsOf}; }
+IntegerDot halves() { return {Halves::rowsPerWord, &tileOf<Halves>, &sumsOf<Halves>}; }
+
+#if defined(REGAUGE_BYTES)
+IntegerDot bytes() { return {Bytes::rowsPerWord, &tileOf<Bytes>, &sumsOf<Bytes>}; }
+#else
+IntegerDot bytes() { return halves(); }  // no instruction that multiplies signed bytes
+#endif
 
 }  // namespace regauge::kernels::REGAUGE_ISA

@@ -18,8 +18,9 @@ namespace regauge::kernels {
 inline constexpr std::size_t panelWidth = 32;
 inline constexpr std::size_t tileSize = panelWidth * panelWidth;
 
-// Every quantised value is in [-limit, limit].
-inline constexpr int quantizedLimit = 127;
+// Quantised values are in [-limit, limit]: a byte does for the coarse limit, not for the fine one.
+inline constexpr int coarseLimit = 127;
+inline constexpr int fineLimit = 511;
 
 constexpr std::size_t panelsOf(std::size_t d) { return (d + panelWidth - 1) / panelWidth; }
 

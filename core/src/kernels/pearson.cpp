@@ -5,7 +5,7 @@
 namespace regauge::kernels {
 namespace {
 
-void referenceTile(const std::int32_t* products, double n, PearsonEdge rows, PearsonEdge columns, double* r) {
+void referenceTile(const double* products, double n, PearsonEdge rows, PearsonEdge columns, double* r) {
     for (std::size_t i = 0; i < panelWidth; ++i) {
         for (std::size_t j = 0; j < panelWidth; ++j) {
             const double covariance = n * products[i * panelWidth + j] - rows.sums[i] * columns.sums[j];

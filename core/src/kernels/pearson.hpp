@@ -16,8 +16,8 @@ struct PearsonEdge {
 };
 
 // r[i * 32 + j] = (n S_ij - s_i s_j) / sqrt(v_i v_j), 0 where either is constant; IEEE double, so the same bits everywhere.
-// Requires n < 2^18: then every integer is below 2^53 and double arithmetic is exact up to the square root.
-using PearsonTile = void (*)(const std::int32_t* products, double n, PearsonEdge rows, PearsonEdge columns, double* r);
+// products: integers as doubles. Where n S_ij and s_i s_j stay below 2^53, double arithmetic is exact up to the square root.
+using PearsonTile = void (*)(const double* products, double n, PearsonEdge rows, PearsonEdge columns, double* r);
 
 PearsonTile pearsonTile(Isa isa);
 

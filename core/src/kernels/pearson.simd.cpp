@@ -8,10 +8,10 @@ namespace {
 using Doubles = xsimd::batch<double>;
 constexpr std::size_t width = Doubles::size;
 
-void tile(const std::int32_t* products, double n, PearsonEdge rows, PearsonEdge columns, double* r) {
+void tile(const double* products, double n, PearsonEdge rows, PearsonEdge columns, double* r) {
     for (std::size_t i = 0; i < panelWidth; ++i) {
         for (std::size_t j = 0; j < panelWidth; j += width) {
-            const Doubles product = Doubles::load_unaligned(products + i * panelWidth + j);
+            const Doubles product = Doubles::load_aligned(products + i * panelWidth + j);
             const Doubles covariance = Doubles(n) * product - Doubles(rows.sums[i]) * Doubles::load_aligned(columns.sums + j);
             const Doubles variance = Doubles(rows.variances[i]) * Doubles::load_aligned(columns.variances + j);
             const Doubles ratio = covariance / xsimd::sqrt(variance);

@@ -27,14 +27,14 @@ float referenceSumOfSquares(const std::byte* row, Dtype dtype, std::size_t d, fl
     return static_cast<float>(sum);
 }
 
-void referencePack(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre, const float* inverseStep, std::size_t d,
-                   std::uint32_t* out, std::size_t panelStride) {
+void referencePack(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre, const float* inverseStep, int limit,
+                   std::size_t d, std::uint32_t* out, std::size_t panelStride) {
     for (std::size_t j = 0; j < panelsOf(d) * panelWidth; ++j) {
         std::uint32_t word = 0;
         for (std::size_t k = 0; k < rowsPerWord; ++k) {
             if (rows[k] == nullptr || j >= d) continue;
             const float steps = (elementAt(rows[k], dtype, j) - centre[j]) * inverseStep[j];
-            const float clamped = std::clamp(steps, -static_cast<float>(quantizedLimit), static_cast<float>(quantizedLimit));
+            const float clamped = std::clamp(steps, -static_cast<float>(limit), static_cast<float>(limit));
             const auto q = static_cast<std::uint32_t>(static_cast<std::int32_t>(std::nearbyint(clamped)));
             word |= rowsPerWord == 4 ? (q & 0xffu) << (8 * k) : (q & 0xffffu) << (16 * k);
         }

@@ -16,11 +16,11 @@ struct Quantize {
     float (*sumOfSquares)(const std::byte* row, Dtype dtype, std::size_t d, float scale);
 
     // Quantises `rowsPerWord` (2 or 4) rows of finite elements into one group of each panel:
-    //   q = clamp(roundToNearestEven((x - centre) * inverseStep), -127, 127), in float32.
+    //   q = clamp(roundToNearestEven((x - centre) * inverseStep), -limit, limit), in float32. Four rows in a word: limit <= 127.
     // rows[k]: a row, or null for zeros. centre, inverseStep: [panelsOf(d) * 32], zeros past d. The word of channel j goes to
     // out[(j / 32) * panelStride + j % 32].
-    void (*pack)(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre, const float* inverseStep, std::size_t d,
-                 std::uint32_t* out, std::size_t panelStride);
+    void (*pack)(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre, const float* inverseStep, int limit,
+                 std::size_t d, std::uint32_t* out, std::size_t panelStride);
 };
 
 Quantize quantize(Isa isa);

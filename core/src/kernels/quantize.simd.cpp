@@ -87,11 +87,11 @@ float sumOfSquares(const std::byte* row, std::size_t d, float scale) {
 
 // One group of one panel. rows[k] null: zeros.
 template <Dtype dtype, std::size_t rowsPerWord>
-inline void packPanel(const std::byte* const* rows, const float* centre, const float* inverseStep, std::uint32_t* out) {
+inline void packPanel(const std::byte* const* rows, const float* centre, const float* inverseStep, int limit, std::uint32_t* out) {
     constexpr std::uint32_t mask = rowsPerWord == 4 ? 0xff : 0xffff;
     constexpr int shift = rowsPerWord == 4 ? 8 : 16;
-    const Floats high(static_cast<float>(quantizedLimit));
-    const Floats low(-static_cast<float>(quantizedLimit));
+    const Floats high(static_cast<float>(limit));
+    const Floats low(-static_cast<float>(limit));
     for (std::size_t j = 0; j < panelWidth; j += width) {
         const Floats middle = Floats::load_aligned(centre + j);
         const Floats scale = Floats::load_aligned(inverseStep + j);
@@ -107,12 +107,13 @@ inline void packPanel(const std::byte* const* rows, const float* centre, const f
 }
 
 template <Dtype dtype, std::size_t rowsPerWord>
-void pack(const std::byte* const* rows, const float* centre, const float* inverseStep, std::size_t d, std::uint32_t* out, std::size_t panelStride) {
+void pack(const std::byte* const* rows, const float* centre, const float* inverseStep, int limit, std::size_t d, std::uint32_t* out,
+          std::size_t panelStride) {
     const std::byte* at[rowsPerWord];
     for (std::size_t k = 0; k < rowsPerWord; ++k) at[k] = rows[k];
     std::size_t j = 0;
     for (; j + panelWidth <= d; j += panelWidth, out += panelStride) {
-        packPanel<dtype, rowsPerWord>(at, centre + j, inverseStep + j, out);
+        packPanel<dtype, rowsPerWord>(at, centre + j, inverseStep + j, limit, out);
         for (const std::byte*& row : at) row = row == nullptr ? nullptr : row + panelWidth * bytesOf<dtype>;
     }
     if (j < d) {
@@ -122,7 +123,7 @@ void pack(const std::byte* const* rows, const float* centre, const float* invers
             copyTail<dtype>(at[k], d - j, tails[k]);
             at[k] = tails[k];
         }
-        packPanel<dtype, rowsPerWord>(at, centre + j, inverseStep + j, out);
+        packPanel<dtype, rowsPerWord>(at, centre + j, inverseStep + j, limit, out);
     }
 }
 
@@ -136,20 +137,20 @@ float anySumOfSquares(const std::byte* row, Dtype dtype, std::size_t d, float sc
 }
 
 template <std::size_t rowsPerWord>
-void packRows(const std::byte* const* rows, Dtype dtype, const float* centre, const float* inverseStep, std::size_t d, std::uint32_t* out,
-              std::size_t panelStride) {
+void packRows(const std::byte* const* rows, Dtype dtype, const float* centre, const float* inverseStep, int limit, std::size_t d,
+              std::uint32_t* out, std::size_t panelStride) {
     switch (dtype) {
-        case Dtype::F16: return pack<Dtype::F16, rowsPerWord>(rows, centre, inverseStep, d, out, panelStride);
-        case Dtype::BF16: return pack<Dtype::BF16, rowsPerWord>(rows, centre, inverseStep, d, out, panelStride);
-        case Dtype::F64: return pack<Dtype::F64, rowsPerWord>(rows, centre, inverseStep, d, out, panelStride);
-        default: return pack<Dtype::F32, rowsPerWord>(rows, centre, inverseStep, d, out, panelStride);
+        case Dtype::F16: return pack<Dtype::F16, rowsPerWord>(rows, centre, inverseStep, limit, d, out, panelStride);
+        case Dtype::BF16: return pack<Dtype::BF16, rowsPerWord>(rows, centre, inverseStep, limit, d, out, panelStride);
+        case Dtype::F64: return pack<Dtype::F64, rowsPerWord>(rows, centre, inverseStep, limit, d, out, panelStride);
+        default: return pack<Dtype::F32, rowsPerWord>(rows, centre, inverseStep, limit, d, out, panelStride);
     }
 }
 
-void anyPack(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre, const float* inverseStep, std::size_t d,
-             std::uint32_t* out, std::size_t panelStride) {
-    if (rowsPerWord == 4) return packRows<4>(rows, dtype, centre, inverseStep, d, out, panelStride);
-    packRows<2>(rows, dtype, centre, inverseStep, d, out, panelStride);
+void anyPack(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre, const float* inverseStep, int limit,
+             std::size_t d, std::uint32_t* out, std::size_t panelStride) {
+    if (rowsPerWord == 4) return packRows<4>(rows, dtype, centre, inverseStep, limit, d, out, panelStride);
+    packRows<2>(rows, dtype, centre, inverseStep, limit, d, out, panelStride);
 }
 
 }  // namespace

@@ -80,14 +80,14 @@ void countCopies(std::vector<std::uint32_t>& copies, std::span<const float> gram
 }
 
 // Each half's share of the correlation: Pearson within the half, by its share of the rows.
-Halves crossHalves(const SiteSums& sums) {
-    const double rows = static_cast<double>(sums.half[0].rows() + sums.half[1].rows());
+Halves crossHalves(const CorrelationSums& sums) {
+    const double rows = static_cast<double>(sums.rows());
+    const std::size_t d = sums.d();
     Halves halves;
     for (std::size_t k = 0; k < 2; ++k) {
-        const std::size_t d = sums.half[k].d();
         halves[k] = ScoreMatrix{d, std::vector<float>(d * d)};
-        sums.half[k].cross(std::span<float>(halves[k].value));
-        const auto share = static_cast<float>(rows > 0 ? static_cast<double>(sums.half[k].rows()) / rows : 0);
+        sums.crossOfHalf(k, halves[k].value);
+        const auto share = static_cast<float>(rows > 0 ? static_cast<double>(sums.rows(k)) / rows : 0);
         for (float& value : halves[k].value) value *= share;
     }
     return halves;
@@ -127,15 +127,14 @@ SiteReport addSite(Fusion& fusion, const Evidence& source, const Evidence& targe
     std::vector<std::uint8_t> constantX, constantY;
     std::uint64_t rows = 0, setAside = 0;
     {
-        const SiteSums sums = sumSite(source, target, site, options, whitened, progress);
-        rows = sums.half[0].rows() + sums.half[1].rows();
-        setAside = sums.half[0].setAside() + sums.half[1].setAside();
+        const CorrelationSums sums = sumSite(source, target, site, options, whitened, progress);
+        rows = sums.rows();
+        setAside = sums.setAside();
         cross = crossHalves(sums);
         if (whitened) {
-            const CorrelationSums total = sums.total();
             gramX.resize(cross[0].value.size()), gramY.resize(cross[0].value.size());
-            total.gramX(std::span<float>(gramX)), total.gramY(std::span<float>(gramY));
-            constantX = total.constantX(), constantY = total.constantY();
+            sums.gramX(std::span<float>(gramX)), sums.gramY(std::span<float>(gramY));
+            constantX = sums.constantX(), constantY = sums.constantY();
         }
     }
     const std::size_t d = cross[0].d;

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "../rows.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t fitRows = 4096;        // the quantizer is fitted to the first rows
-constexpr std::uint64_t stripe = 32;           // rows that stay together in one half: neighbouring tokens resemble each other
+constexpr std::uint64_t fitRows = 4096;  // the quantizer is fitted to so many, in blocks spread over the file: an embedding's first rows are unlike the rest
+constexpr std::uint64_t fitBlocks = 64;
 constexpr std::size_t bytesAtOnce = std::size_t{8} << 20;
 
 const Site& findSite(const Evidence& evidence, const std::string& name) {
@@ -23,14 +24,33 @@ struct RowBuffer {
     RowsView read(std::uint64_t first, std::uint64_t count) {
         bytes.resize(static_cast<std::size_t>(count) * rowBytes);
         reader.read(first, count, bytes);
-        return view(0, static_cast<std::size_t>(count));
+        return {bytes.data(), reader.dtype(), static_cast<std::size_t>(count), reader.d()};
     }
-    RowsView view(std::size_t first, std::size_t count) const { return {bytes.data() + first * rowBytes, reader.dtype(), count, reader.d()}; }
 
     const RowReader& reader;
     std::size_t rowBytes;
     std::vector<std::byte> bytes;
 };
+
+// Padding is left out of the fit, and may hold anything.
+Quantizer fitTo(RowBuffer& buffer, std::uint64_t rows, std::span<const std::uint8_t> skip, Resolution resolution) {
+    const std::uint64_t blocks = rows <= fitRows ? 1 : fitBlocks;
+    const std::uint64_t rowsOfBlock = rows <= fitRows ? rows : fitRows / fitBlocks;
+    std::vector<std::byte> sample;
+    std::vector<float> values(buffer.reader.d());
+    for (std::uint64_t block = 0; block < blocks; ++block) {
+        const std::uint64_t first = blocks == 1 ? 0 : block * (rows - rowsOfBlock) / (blocks - 1);
+        const RowsView view = buffer.read(first, rowsOfBlock);
+        for (std::size_t i = 0; i < view.rows; ++i) {
+            if (skip[static_cast<std::size_t>(first) + i] != 0) continue;
+            loadRow(view, i, values);
+            if (const auto column = firstNotFinite(values)) throwNotFinite(buffer.reader.where(), first + i, *column, values[*column]);
+            sample.insert(sample.end(), rowData(view, i), rowData(view, i) + buffer.rowBytes);
+        }
+    }
+    const std::size_t kept = buffer.rowBytes == 0 ? 0 : sample.size() / buffer.rowBytes;
+    return fitQuantizer({sample.data(), buffer.reader.dtype(), kept, buffer.reader.d()}, buffer.reader.where(), resolution);
+}
 
 // One flag a row: 1 = leave it out (padding on either side, or the first rows of a sequence).
 std::vector<std::uint8_t> skippedRows(const Evidence& source, const Evidence& target, std::uint64_t rows, std::uint64_t sequence,
@@ -55,12 +75,6 @@ void requireSameTokens(const Evidence& source, const Evidence& target, std::uint
 
 }  // namespace
 
-CorrelationSums SiteSums::total() const {
-    CorrelationSums sums = half[0];
-    sums.merge(half[1]);
-    return sums;
-}
-
 std::vector<std::string> commonSites(const Evidence& source, const Evidence& target, const std::vector<std::string>& asked) {
     if (!asked.empty()) {
         for (const std::string& site : asked) findSite(source, site), findSite(target, site);
@@ -72,7 +86,7 @@ std::vector<std::string> commonSites(const Evidence& source, const Evidence& tar
     return names;
 }
 
-SiteSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool withGram,
+CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool withGram,
                  const Progress& progress) {
     const Site &siteX = findSite(source, site), &siteY = findSite(target, site);
     const RowReader &x = *siteX.rows, &y = *siteY.rows;
@@ -89,20 +103,15 @@ SiteSums sumSite(const Evidence& source, const Evidence& target, const std::stri
     const std::vector<std::uint8_t> skip = skippedRows(source, target, x.rows(), sequence, options.skipFirst);
 
     RowBuffer bufferX(x), bufferY(y);
-    const std::uint64_t fitted = std::min(rows, fitRows);
-    const Quantizer quantizerX = fitQuantizer(bufferX.read(0, fitted), x.where()), quantizerY = fitQuantizer(bufferY.read(0, fitted), y.where());
-    SiteSums sums{site, {CorrelationSums(quantizerX, quantizerY, withGram), CorrelationSums(quantizerX, quantizerY, withGram)}};
+    const Resolution resolution = withGram ? Resolution::fine : Resolution::coarse;
+    CorrelationSums sums(fitTo(bufferX, rows, skip, resolution), fitTo(bufferY, rows, skip, resolution), withGram);
 
     const std::uint64_t widest = std::max<std::uint64_t>(1, std::max(bufferX.rowBytes, bufferY.rowBytes));
-    const std::uint64_t atOnce = std::max<std::uint64_t>(1, bytesAtOnce / widest / (2 * stripe)) * 2 * stripe;  // whole stripe pairs
+    const std::uint64_t atOnce = std::max<std::uint64_t>(1, bytesAtOnce / widest);
     for (std::uint64_t first = 0; first < rows; first += atOnce) {
         const std::uint64_t count = std::min(atOnce, rows - first);
-        bufferX.read(first, count), bufferY.read(first, count);
-        for (std::uint64_t at = 0; at < count; at += stripe) {
-            const auto here = static_cast<std::size_t>(std::min(stripe, count - at)), begin = static_cast<std::size_t>(at);
-            sums.half[(first + at) / stripe % 2].add(bufferX.view(begin, here), bufferY.view(begin, here), first + at, x.where(), y.where(),
-                                                     std::span(skip).subspan(static_cast<std::size_t>(first) + begin, here), options.threads);
-        }
+        const auto here = std::span(skip).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+        sums.add(bufferX.read(first, count), bufferY.read(first, count), first, x.where(), y.where(), here, options.threads);
         progress.report("reading " + site, first + count, rows);
     }
     return sums;
