@@ -26,7 +26,7 @@ double mean(const std::vector<double>& values) {
 std::vector<double> channelProbabilities(const Findings& findings, Group group) {
     const Gauge& answer = findings.answer;
     const bool sure = findings.refined == nullptr;
-    const Margins fused = margins(findings.z, answer, group);
+    const Margins& fused = findings.fused;
     const Margins combined = sure ? fused : margins(findings.refined->combined, answer, group);
     const Margins fitted = sure || findings.refined->fitted.value.empty() ? fused : margins(findings.refined->fitted, answer, group);
     // Means over few channels scatter more.
@@ -44,15 +44,14 @@ std::vector<double> channelProbabilities(const Findings& findings, Group group) 
     return probability;
 }
 
-std::vector<double> probabilitiesFromMargins(const ScoreMatrix& z, const Gauge& answer, Group group) {
-    const Margins margin = margins(z, answer, group);
-    std::vector<double> probability(answer.d());
+std::vector<double> probabilitiesFromMargins(const Margins& margin) {
+    std::vector<double> probability(margin.matched.size());
     for (std::size_t i = 0; i < probability.size(); ++i) probability[i] = logistic(3 * (margin.matched[i] - margin.runnerUp[i]) - 1.5);
     return probability;
 }
 
-std::vector<double> plainProbabilities(const ScoreMatrix& z, const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf, Group group) {
-    std::vector<double> probability = probabilitiesFromMargins(z, answer, group);
+std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf) {
+    std::vector<double> probability = probabilitiesFromMargins(margins);
     const double agreed = agreement(firstHalf, secondHalf);
     for (std::size_t i = 0; i < probability.size(); ++i)
         if (sameAt(i, firstHalf, answer) && sameAt(i, secondHalf, answer)) probability[i] = std::max(probability[i], agreed);

@@ -13,9 +13,9 @@ inline constexpr double sureAdvantage = 2, sureMargin = 2;
 
 // What the estimate looks at.
 struct Findings {
-    const ScoreMatrix& z;          // the fused scores, in spreads
-    const Refined* refined;        // nullptr where the answer needed no refinement
     const Gauge& answer;
+    const Margins& fused;          // of the answer, in the fused scores
+    const Refined* refined;        // nullptr where the answer needed no refinement
     const Gauge& firstHalf;        // what each half of the rows answers on its own
     const Gauge& secondHalf;
     double advantage = 0;          // the largest of all blocks
@@ -25,11 +25,11 @@ struct Findings {
 std::vector<double> channelProbabilities(const Findings& findings, Group group);
 
 // A plainer estimate of a single site's answer, from margins alone.
-std::vector<double> probabilitiesFromMargins(const ScoreMatrix& z, const Gauge& answer, Group group);
+std::vector<double> probabilitiesFromMargins(const Margins& margins);
 
 // The same where nothing was whitened: plain margins are small even where they are right, because all channels share a few common directions, so
 // agreement of the halves counts too, squared (plain answers can be reproducible and wrong).
-std::vector<double> plainProbabilities(const ScoreMatrix& z, const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf, Group group);
+std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf);
 
 // aligned: at least 0.90; unrelated: below 0.45, or 0.60 for d < 32, where chance alone reaches 0.55.
 Verdict verdictOf(double estimate, std::size_t d);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "block.hpp"
 #include "confidence.hpp"
@@ -21,26 +22,16 @@ constexpr float duplicate = 0.999F;       // |correlation| of two channels of on
 
 constexpr std::array<std::string_view, poles.size() + 1> statisticNames{"correlation", "", "soft", "medium", "whitened"};  // by poles in use
 
-// What accumulates over sites and statistics: halves divided by their spreads and weighted by their squared advantage, signs and all.
-struct Fusion {
-    Halves halves;
-    double weight = 0;
-    double scale = 0;  // what a similarity of 1 in every block would add up to
-    Halves fallback;  // the best block, where none has an advantage
-    double best = -1e300;
-    bool sure = false;  // some block answers beyond doubt
-    std::vector<std::pair<double, std::vector<Structure>>> structures;  // by the squared advantage of their site
-    std::vector<std::uint32_t> copiesX, copiesY;  // how many channels are indistinguishable from this one, itself included
-};
-
-// One statistic of one site, solved.
+// One statistic of one site, or several fused: solved, as a whole and by halves.
 struct Block {
     Halves halves;
     double advantage = 0;
-    Answer answer;       // of the sum
-    double unit = 1;     // its spread
-    double margin = 0;   // mean, in spreads
-    bool sure() const { return advantage >= sureAdvantage && margin >= sureMargin; }
+    Answer answer;                                                     // of the sum
+    std::array<Gauge, 2> ofHalf{Gauge::identity(0), Gauge::identity(0)};  // what each half answers on its own
+    Margins margins;
+    double unit = 1;  // the spread of the sum
+    bool sure() const { return advantage >= sureAdvantage && margins.mean() >= sureMargin; }
+    double weight() const { return advantage > 0 ? advantage * advantage : 0; }
 };
 
 Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& progress) {
@@ -49,23 +40,41 @@ Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& pr
     block.advantage = advantage(block.halves, group, threads);
     const ScoreMatrix whole = sum(block.halves);
     block.answer = solve(whole, group, progress);
+    for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solve(block.halves[k], group, progress).gauge;
     block.unit = spread(whole, block.answer.gauge);
-    block.margin = margins(whole, block.answer.gauge, group).mean();
+    block.margins = margins(whole, block.answer.gauge, group);
     return block;
 }
 
-void fuse(Fusion& fusion, const Block& block) {
-    const double weight = block.advantage > 0 ? block.advantage * block.advantage : 0;
+// What accumulates over sites and statistics.
+struct Fusion {
+    std::optional<Block> alone;  // the only block with an advantage so far, or the best of those without
+    Halves halves;               // of several: divided by their spreads and weighted by their squared advantage, signs and all
+    double scale = 0;            // what a similarity of 1 in every block would add up to
+    double best = -1e300;        // the largest advantage
+    bool sure = false;           // some block answers beyond doubt
+    std::vector<std::pair<double, std::vector<Structure>>> structures;  // by the squared advantage of their site
+    std::vector<std::uint32_t> copiesX, copiesY;  // how many channels are indistinguishable from this one, itself included
+};
+
+void accumulate(Fusion& fusion, const Block& block) {
     if (fusion.halves[0].value.empty())
         for (ScoreMatrix& half : fusion.halves) half = ScoreMatrix{block.halves[0].d, std::vector<float>(block.halves[0].value.size(), 0.0F)};
-    if (weight > 0)
-        for (std::size_t k = 0; k < 2; ++k) add(fusion.halves[k], weight / block.unit, block.halves[k]);
-    fusion.weight += weight;
+    for (std::size_t k = 0; k < 2; ++k) add(fusion.halves[k], block.weight() / block.unit, block.halves[k]);
+    fusion.scale += block.weight() / block.unit;
+}
+
+void fuse(Fusion& fusion, Block block) {
+    const bool best = block.advantage > fusion.best;
+    fusion.best = std::max(fusion.best, block.advantage);
     fusion.sure = fusion.sure || block.sure();
-    fusion.scale += weight / block.unit;
-    if (block.advantage > fusion.best) {
-        fusion.best = block.advantage;
-        fusion.fallback = fusion.weight > 0 ? Halves{} : block.halves;
+    const bool first = fusion.halves[0].value.empty() && (!fusion.alone || fusion.alone->weight() == 0);
+    if (first) {
+        if (best) fusion.alone = std::move(block);
+    } else if (block.weight() > 0) {
+        if (fusion.alone) accumulate(fusion, *fusion.alone);
+        fusion.alone.reset();
+        accumulate(fusion, block);
     }
 }
 
@@ -93,18 +102,16 @@ Halves crossHalves(const CorrelationSums& sums) {
     return halves;
 }
 
-SiteReport report(const std::string& site, std::string_view statistic, const Block& block, std::uint64_t rows, std::uint64_t setAside, Group group,
-                  const Progress& progress) {
-    const Answer first = solve(block.halves[0], group, progress), second = solve(block.halves[1], group, progress);
+SiteReport report(const std::string& site, std::string_view statistic, const Block& block, std::uint64_t rows, std::uint64_t setAside) {
     SiteReport result;
     result.name = site;
     result.statistic = statistic;
     result.rows = rows;
     result.setAside = setAside;
     result.meanScore = mean(block.answer.score);
-    result.agreement = agreement(first.gauge, second.gauge);
-    result.estimate = mean(probabilitiesFromMargins(sum(block.halves), block.answer.gauge, group));
-    result.weight = block.advantage > 0 ? block.advantage * block.advantage : 0;
+    result.agreement = agreement(block.ofHalf[0], block.ofHalf[1]);
+    result.estimate = mean(probabilitiesFromMargins(block.margins));
+    result.weight = block.weight();
     result.gauge = block.answer.gauge;
     return result;
 }
@@ -139,17 +146,19 @@ SiteReport addSite(Fusion& fusion, const Evidence& source, const Evidence& targe
     }
     const std::size_t d = cross[0].d;
     if (!whitened) {
-        const Block block = makeBlock(std::move(cross), options.group, options.threads, progress);
-        fuse(fusion, block);
-        return report(site, statisticNames[0], block, rows, setAside, options.group, progress);
+        Block block = makeBlock(std::move(cross), options.group, options.threads, progress);
+        SiteReport answer = report(site, statisticNames[0], block, rows, setAside);
+        fuse(fusion, std::move(block));
+        return answer;
     }
 
     countCopies(fusion.copiesX, gramX, d), countCopies(fusion.copiesY, gramY, d);
     Whitener x(gramX, d), y(gramY, d);
-    Block best;
-    std::size_t bestStrength = 0;
+    SiteReport best;
+    double bestAdvantage = -1e300;
+    bool sure = false;
     std::vector<Structure> structures;
-    for (std::size_t strength = 1; strength <= poles.size(); ++strength) {
+    for (std::size_t strength = 1; strength <= poles.size() && !sure; ++strength) {  // stronger whitening adds nothing to a sure answer
         x.strengthen(options.threads, progress), y.strengthen(options.threads, progress);
         if (strength < 2) continue;
         Halves halves;
@@ -158,15 +167,17 @@ SiteReport addSite(Fusion& fusion, const Evidence& source, const Evidence& targe
             halves[k] = ScoreMatrix{d, whiten(x, y, cross[k].value, options.threads)};
         }
         Block block = makeBlock(std::move(halves), options.group, options.threads, progress);
-        fuse(fusion, block);
-        const bool sure = block.sure();
-        if (bestStrength == 0 || block.advantage > best.advantage) best = std::move(block), bestStrength = strength;
-        if (sure) break;  // stronger whitening cannot add to this
-        if (strength == 2 || strength == poles.size())
+        if (block.advantage > bestAdvantage) {
+            bestAdvantage = block.advantage;
+            best = report(site, statisticNames[strength], block, rows, setAside);
+        }
+        sure = block.sure();
+        fuse(fusion, std::move(block));
+        if (!sure && (strength == 2 || strength == poles.size()))
             structures.push_back({offDiagonal(x.matrix(), constantX), offDiagonal(y.matrix(), constantY)});
     }
-    if (best.advantage > 0 && !best.sure()) fusion.structures.emplace_back(best.advantage * best.advantage, std::move(structures));
-    return report(site, statisticNames[bestStrength], best, rows, setAside, options.group, progress);
+    if (best.weight > 0 && !sure) fusion.structures.emplace_back(best.weight, std::move(structures));
+    return best;
 }
 
 SiteReport gainsReport(const GainMatch& gains, double weight) {
@@ -182,16 +193,32 @@ SiteReport gainsReport(const GainMatch& gains, double weight) {
 
 // Gains beside rows: they decide what the rows leave open (constant and duplicated channels) and little more, so they count at most one spread.
 // Adds to the size of z, never to its sign.
-void addGains(ScoreMatrix& z, const GainMatch& gains, Group group) {
+void addGains(ScoreMatrix& z, const GainMatch& gains) {
     const double unit = spread(gains.scores, Gauge(gains.perm, std::vector<std::int8_t>(z.d, 1)));
     for (std::size_t i = 0; i < z.d; ++i) {
         const double matched = gains.scores.value[i * z.d + gains.perm[i]];
         for (std::size_t j = 0; j < z.d; ++j) {
             float& value = z.value[i * z.d + j];
             const double bonus = std::clamp(1 + (static_cast<double>(gains.scores.value[i * z.d + j]) - matched) / unit, 0.0, 1.0);
-            value = group == Group::permutation ? value + static_cast<float>(bonus) : std::copysign(std::fabs(value) + static_cast<float>(bonus), value);
+            value = std::copysign(std::fabs(value) + static_cast<float>(bonus), value);
         }
     }
+}
+
+ScoreMatrix inSpreads(const Block& block) {
+    ScoreMatrix z = sum(block.halves);
+    for (float& value : z.value) value = static_cast<float>(static_cast<double>(value) / block.unit);
+    return z;
+}
+
+// Those of sites that have an advantage worth speaking of. Takes them.
+std::vector<Structure> usefulStructures(Fusion& fusion) {
+    double heaviest = 0;
+    for (const auto& [weight, ofSite] : fusion.structures) heaviest = std::max(heaviest, weight);
+    std::vector<Structure> structures;
+    for (auto& [weight, ofSite] : fusion.structures)
+        if (weight >= usefulStructure * heaviest) std::ranges::move(ofSite, std::back_inserter(structures));
+    return structures;
 }
 
 // The mean over channels of which anything is known.
@@ -203,11 +230,11 @@ double meanOfKnown(const std::vector<double>& probability) {
 }
 
 // A channel that the rows say nothing of (constant) has a place, perhaps by its gains, and no sign; channels that look alike share their confidence.
-void settleUndetermined(Answer& answer, std::vector<double>& probability, const ScoreMatrix& rowsOnly, const Fusion& fusion, Group group) {
+void settleUndetermined(Answer& answer, std::vector<double>& probability, const Margins& ofRows, const Fusion& fusion, Group group) {
     std::vector<std::int8_t> sign = answer.gauge.sign();
     for (std::size_t i = 0; i < sign.size(); ++i) {
         const std::uint32_t j = answer.gauge.perm()[i];
-        if (rowsOnly.value[i * rowsOnly.d + j] == 0) {
+        if (ofRows.matched[i] == 0) {
             probability[i] = 0;
             if (group == Group::signedPermutation) sign[i] = 0;
         }
@@ -259,48 +286,50 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
     for (const SiteReport& site : alignment.sites) heaviest = std::max(heaviest, site.weight);
     for (SiteReport& site : alignment.sites) site.weight = heaviest > 0 ? site.weight / heaviest : 0;
 
-    const Halves fused = fusion.weight > 0 ? std::move(fusion.halves) : std::move(fusion.fallback);
-    const Block block = makeBlock(fused, options.group, options.threads, progress);
-    ScoreMatrix z = sum(block.halves);
-    for (float& value : z.value) value = static_cast<float>(static_cast<double>(value) / block.unit);
-    const ScoreMatrix rowsOnly = z;
+    const double scale = fusion.alone ? 1 : fusion.scale;
+    const Block block = fusion.alone ? std::move(*fusion.alone) : makeBlock(std::move(fusion.halves), options.group, options.threads, progress);
+    const auto& [first, second] = block.ofHalf;
+    const auto probabilities = [&](const Gauge& gauge, const Margins& margin, const Refined* refined) {
+        return whitened ? channelProbabilities({gauge, margin, refined, first, second, std::max(fusion.best, block.advantage)}, options.group)
+                        : plainProbabilities(margin, gauge, first, second);
+    };
+    const GainMatch gains = matchGainVectors(source, target, progress);
+    const bool withGains = gains.vectors > 0 && gains.agreement >= usefulGains && options.group != Group::permutation;  // the baseline is correlation alone
+    if (gains.vectors > 0) alignment.sites.push_back(gainsReport(gains, withGains ? 1 : 0));
+    const std::vector<Structure> structures = block.sure() ? std::vector<Structure>{} : usefulStructures(fusion);
+
     Answer answer = block.answer;
-    if (const GainMatch gains = matchGainVectors(source, target, progress); gains.vectors > 0) {
-        const bool useful = gains.agreement >= usefulGains;
-        alignment.sites.push_back(gainsReport(gains, useful ? 1 : 0));
-        if (useful) {
-            addGains(z, gains, options.group);
+    Margins margin = block.margins;
+    std::vector<double> probability;
+    if (!withGains && structures.empty()) {
+        probability = probabilities(answer.gauge, margin, nullptr);
+    } else {
+        const ScoreMatrix rowsOnly = inSpreads(block);
+        ScoreMatrix z = rowsOnly;
+        if (withGains) {
+            addGains(z, gains);
             answer = solve(z, options.group, progress);
         }
+        if (structures.empty()) {
+            margin = margins(rowsOnly, answer.gauge, options.group);
+            probability = probabilities(answer.gauge, margin, nullptr);
+        } else {
+            const Refined refined = refine(z, answer, structures, options.group, options.threads, progress);
+            margin = margins(rowsOnly, refined.answer.gauge, options.group);
+            probability = probabilities(refined.answer.gauge, margin, &refined);
+            if (mean(probability) >= keepRefined) {
+                answer = refined.answer;
+            } else {
+                margin = margins(rowsOnly, answer.gauge, options.group);
+                for (std::size_t i = 0; i < probability.size(); ++i)
+                    if (answer.gauge.perm()[i] != refined.answer.gauge.perm()[i] || answer.gauge.sign()[i] != refined.answer.gauge.sign()[i]) probability[i] /= 2;
+            }
+        }
     }
-
-    const Gauge first = solve(block.halves[0], options.group, progress).gauge, second = solve(block.halves[1], options.group, progress).gauge;
-    const auto probabilities = [&](const Refined* refined, const Gauge& gauge) {
-        return whitened ? channelProbabilities({rowsOnly, refined, gauge, first, second, std::max(fusion.best, block.advantage)}, options.group)
-                        : plainProbabilities(rowsOnly, gauge, first, second, options.group);
-    };
-    std::vector<Structure> structures;
-    double heaviestStructure = 0;
-    for (const auto& [weight, ofSite] : fusion.structures) heaviestStructure = std::max(heaviestStructure, weight);
-    for (auto& [weight, ofSite] : fusion.structures)
-        if (weight >= usefulStructure * heaviestStructure) std::ranges::move(ofSite, std::back_inserter(structures));
-    std::vector<double> probability;
-    if (block.sure() || structures.empty()) {
-        probability = probabilities(nullptr, answer.gauge);
-    } else {
-        const Refined refined = refine(z, answer, structures, options.group, options.threads, progress);
-        probability = probabilities(&refined, refined.answer.gauge);
-        if (mean(probability) >= keepRefined)
-            answer = refined.answer;
-        else
-            for (std::size_t i = 0; i < probability.size(); ++i)
-                if (answer.gauge.perm()[i] != refined.answer.gauge.perm()[i] || answer.gauge.sign()[i] != refined.answer.gauge.sign()[i]) probability[i] /= 2;
-    }
-    settleUndetermined(answer, probability, rowsOnly, fusion, options.group);
+    settleUndetermined(answer, probability, margin, fusion, options.group);
 
     alignment.gauge = answer.gauge;
-    const Margins margin = margins(rowsOnly, answer.gauge, options.group);
-    const double similarity = fusion.weight > 0 ? block.unit / fusion.scale : block.unit;  // of one spread
+    const double similarity = block.unit / scale;  // of one spread
     for (std::size_t i = 0; i < margin.matched.size(); ++i) {
         alignment.score.push_back(std::clamp(margin.matched[i] * similarity, 0.0, 1.0));
         alignment.margin.push_back((margin.matched[i] - margin.runnerUp[i]) * similarity);

@@ -21,7 +21,7 @@ std::vector<std::int32_t> toIntegers(const ScoreMatrix& scores, Group group, boo
     std::vector<std::int32_t> integers(scores.value.size());
     for (std::size_t k = 0; k < integers.size(); ++k) {
         const float value = group == Group::signedPermutation ? std::fabs(scores.value[k]) : negate ? -scores.value[k] : scores.value[k];
-        integers[k] = static_cast<std::int32_t>(std::lrintf(value * unit));  // rounds to nearest even
+        integers[k] = static_cast<std::int32_t>(value * unit);
     }
     return integers;
 }

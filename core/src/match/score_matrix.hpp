@@ -22,7 +22,7 @@ struct Answer {
     std::vector<double> margin;
 };
 
-// Rounds to integers and solves the assignment exactly (paper section 4):
+// Cuts to integers and solves the assignment exactly (paper section 4):
 //   signed       maximise sum |value[i, perm[i]]|, sign[i] = sgn value[i, perm[i]]   (sign-marginalized matching)
 //   permutation  maximise sum value[i, perm[i]], all signs +1                        (raw signed matching, the baseline)
 //   layernorm    the better of +value and -value, one sign for all
