@@ -45,19 +45,26 @@ kernels::AlignedVector<double> variances(const ChannelSums& of, std::uint64_t n)
     return result;
 }
 
-// A side as the edge of every tile wants it.
+// A side as the edge of every tile wants it (kernels/pearson.hpp): `all` over all n rows, `some` over those that the products are of.
 struct Edge {
-    Edge(const ChannelSums& of, std::uint64_t n) : integers(of.sums), sums(of.sums.begin(), of.sums.end()), variances(regauge::variances(of, n)) {}
-    kernels::PearsonEdge at(std::size_t panel) const { return {sums.data() + panel * panelWidth, variances.data() + panel * panelWidth}; }
+    enum class Place { row, column };
+    Edge(Place place, const ChannelSums& all, const ChannelSums& some, double share, std::uint64_t n)
+        : all(all.sums), some(some.sums), sums(all.sums.begin(), all.sums.end()), part(some.sums.begin(), some.sums.end()), variances(regauge::variances(all, n)) {
+        if (place == Place::row)
+            for (std::size_t j = 0; j < part.size(); ++j) part[j] -= share * sums[j];
+    }
+    kernels::PearsonEdge at(std::size_t panel) const {
+        return {sums.data() + panel * panelWidth, part.data() + panel * panelWidth, variances.data() + panel * panelWidth};
+    }
 
-    std::vector<std::int64_t> integers;
-    kernels::AlignedVector<double> sums;
-    kernels::AlignedVector<double> variances;
+    std::vector<std::int64_t> all, some;
+    kernels::AlignedVector<double> sums, part, variances;
 };
 
-// Sums of products over n rows: one TileSums, or two that add up.
+// Sums of products, one TileSums or two that add up, over `rows` of n rows.
 struct Products {
     std::uint64_t n;
+    std::uint64_t rows;
     int limit;
     const TileSums* first;
     const TileSums* second = nullptr;
@@ -77,10 +84,12 @@ void widePearsonTile(const Products& products, std::size_t tile, const Edge& row
         const std::size_t row = rowPanel * panelWidth + i;
         for (std::size_t j = 0; j < panelWidth; ++j) {
             const std::size_t column = columnPanel * panelWidth + j;
-            const Int128 covariance = static_cast<Int128>(products.n) * products.at(tile, i * panelWidth + j) -
-                                      static_cast<Int128>(rows.integers[row]) * columns.integers[column];
+            const Int128 n = static_cast<Int128>(products.n);
+            const Int128 covariance = n * n * products.at(tile, i * panelWidth + j) -  // n times that of the kernel
+                                      n * (static_cast<Int128>(rows.all[row]) * columns.some[column] + static_cast<Int128>(rows.some[row]) * columns.all[column]) +
+                                      static_cast<Int128>(products.rows) * rows.all[row] * columns.all[column];
             const double variance = rows.variances[row] * columns.variances[column];
-            r[i * panelWidth + j] = variance > 0 ? static_cast<double>(covariance) / std::sqrt(variance) : 0.0;
+            r[i * panelWidth + j] = variance > 0 ? static_cast<double>(covariance) / static_cast<double>(products.n) / std::sqrt(variance) : 0.0;
         }
     }
 }
@@ -103,14 +112,12 @@ void transposeTile(double* r) {
 }
 
 template <class T>
-void correlations(const Products& products, const ChannelSums& ofRows, const ChannelSums& ofColumns, unsigned threads, std::size_t d, std::span<T> out) {
+void correlations(const Products& products, const Edge& rows, const Edge& columns, unsigned threads, std::size_t d, std::span<T> out) {
     if (out.size() != d * d) {
         throw Error(ErrorCode::shapeMismatch, "", "expected room for " + std::to_string(d * d) + " correlations, found " + std::to_string(out.size()));
     }
     const bool lower = products.first->shape() == TileSums::Shape::lower;
     const std::size_t panels = products.first->panels();
-    const Edge rows(ofRows, products.n);
-    const Edge columns(ofColumns, products.n);
     const kernels::PearsonTile kernel = kernels::pearsonTile(kernels::activeIsa());
     constexpr double entriesPerMicrosecond = 500;
     parallelFor(threadsWorth(threads, static_cast<double>(d * d) / entriesPerMicrosecond), panels, [&](std::size_t i) {
@@ -145,14 +152,17 @@ std::vector<std::uint8_t> constantChannels(const CorrelationSide& side, std::uin
 
 template <class T>
 void cross(const CorrelationSums::State& state, std::span<T> out) {
-    correlations({state.rows(), state.limit, &state.half[0].cross, &state.half[1].cross}, total(state.y), total(state.x), state.threads, state.d, out);
+    const ChannelSums x = total(state.x), y = total(state.y);
+    correlations({state.rows(), state.rows(), state.limit, &state.half[0].cross, &state.half[1].cross}, Edge(Edge::Place::row, y, y, 1, state.rows()),
+                 Edge(Edge::Place::column, x, x, 1, state.rows()), state.threads, state.d, out);
 }
 
 template <class T>
 void gram(const CorrelationSums::State& state, const CorrelationSide& side, std::span<T> out) {
     if (!state.withGram) throw Error(ErrorCode::usage, "", "these sums were begun without Gram matrices; begin them with withGram");
     const ChannelSums sums = total(side);
-    correlations({state.rows(), state.limit, &side.gram}, sums, sums, state.threads, state.d, out);
+    correlations({state.rows(), state.rows(), state.limit, &side.gram}, Edge(Edge::Place::row, sums, sums, 1, state.rows()),
+                 Edge(Edge::Place::column, sums, sums, 1, state.rows()), state.threads, state.d, out);
 }
 
 }  // namespace
@@ -248,7 +258,10 @@ void CorrelationSums::cross(std::span<double> out) const { regauge::cross(settle
 void CorrelationSums::cross(std::span<float> out) const { regauge::cross(settled(), out); }
 void CorrelationSums::crossOfHalf(std::size_t half, std::span<float> out) const {
     const State& state = settled();
-    correlations({state.half[half].rows, state.limit, &state.half[half].cross}, state.y.half[half], state.x.half[half], state.threads, state.d, out);
+    const std::uint64_t n = state.rows(), here = state.half[half].rows;
+    const double share = n == 0 ? 0 : static_cast<double>(here) / static_cast<double>(n);
+    correlations({n, here, state.limit, &state.half[half].cross}, Edge(Edge::Place::row, total(state.y), state.y.half[half], share, n),
+                 Edge(Edge::Place::column, total(state.x), state.x.half[half], share, n), state.threads, state.d, out);
 }
 void CorrelationSums::gramX(std::span<double> out) const { gram(settled(), state_->x, out); }
 void CorrelationSums::gramY(std::span<double> out) const { gram(settled(), state_->y, out); }

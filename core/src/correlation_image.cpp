@@ -27,7 +27,7 @@ constexpr std::uint32_t version = 2;
 constexpr std::size_t headerBytes = 12 + 4 + 4 + 4 + 8 + 8 + 8;
 constexpr std::size_t digestBytes = 64;
 constexpr std::uint64_t largestD = 1u << 16;         // products of sizes below stay far inside 64 bits
-constexpr std::uint64_t mostRows = std::uint64_t{1} << 44;  // sums of squares stay inside 64 bits
+constexpr std::uint64_t mostRows = std::uint64_t{1} << 32;  // correlations stay inside 128 bits
 
 std::string digest(std::span<const std::byte> bytes) {
     Sha256 hash;

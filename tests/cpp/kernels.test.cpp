@@ -169,22 +169,24 @@ TEST_CASE("one NaN or infinity anywhere in a row shows in its sum of squares") {
 TEST_CASE("correlations from integer sums have the reference's bits") {
     Numbers numbers(3);
     AlignedVector<double> products(tileSize);
-    AlignedVector<double> sums[2], variances[2];
+    AlignedVector<double> sums[2], part[2], variances[2];
     for (auto side : {0, 1}) {
         sums[side].resize(panelWidth);
+        part[side].resize(panelWidth);
         variances[side].resize(panelWidth);
         for (std::size_t j = 0; j < panelWidth; ++j) {
             sums[side][j] = numbers.between(-100000, 100000);
+            part[side][j] = 0.5 * numbers.between(-50000, 50000);
             variances[side][j] = j % 6 == 5 ? 0.0 : static_cast<double>(numbers.next() >> 12);
         }
     }
     for (double& product : products) product = static_cast<std::int32_t>(numbers.next());
     AlignedVector<double> wanted(tileSize);
-    pearsonTileReference()(products.data(), 133000.0, {sums[0].data(), variances[0].data()}, {sums[1].data(), variances[1].data()}, wanted.data());
+    pearsonTileReference()(products.data(), 133000.0, {sums[0].data(), part[0].data(), variances[0].data()}, {sums[1].data(), part[1].data(), variances[1].data()}, wanted.data());
     for (const Isa isa : availableIsas()) {
         INFO(name(isa));
         AlignedVector<double> found(tileSize);
-        pearsonTile(isa)(products.data(), 133000.0, {sums[0].data(), variances[0].data()}, {sums[1].data(), variances[1].data()}, found.data());
+        pearsonTile(isa)(products.data(), 133000.0, {sums[0].data(), part[0].data(), variances[0].data()}, {sums[1].data(), part[1].data(), variances[1].data()}, found.data());
         CHECK(std::memcmp(found.data(), wanted.data(), tileSize * sizeof(double)) == 0);
     }
 }

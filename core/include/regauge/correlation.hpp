@@ -76,6 +76,7 @@ public:
     // r = (n Sxy - Sx Sy) / sqrt((n Sxx - Sx^2)(n Syy - Sy^2)): integer parts exact, one rounding each to IEEE double, then to the output type.
     void cross(std::span<double> out) const;
     void cross(std::span<float> out) const;
+    // What one half of the rows adds to it: means and variances are those of all rows, so both halves add up to cross().
     void crossOfHalf(std::size_t half, std::span<float> out) const;
     // The same of source with source, target with target; ones on the diagonal (also of a constant channel, which is 0 elsewhere).
     void gramX(std::span<double> out) const;

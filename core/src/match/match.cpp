@@ -88,16 +88,12 @@ void countCopies(std::vector<std::uint32_t>& copies, std::span<const float> gram
     }
 }
 
-// Each half's share of the correlation: Pearson within the half, by its share of the rows.
 Halves crossHalves(const CorrelationSums& sums) {
-    const double rows = static_cast<double>(sums.rows());
     const std::size_t d = sums.d();
     Halves halves;
     for (std::size_t k = 0; k < 2; ++k) {
         halves[k] = ScoreMatrix{d, std::vector<float>(d * d)};
         sums.crossOfHalf(k, halves[k].value);
-        const auto share = static_cast<float>(rows > 0 ? static_cast<double>(sums.rows(k)) / rows : 0);
-        for (float& value : halves[k].value) value *= share;
     }
     return halves;
 }
