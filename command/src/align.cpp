@@ -109,6 +109,9 @@ RunJob addTrace(CLI::App& command) {
                 text += "  " + nameOf(hop.from) + " -> " + nameOf(hop.to) + "  " + percent(hop.alignment.estimate) +
                         (k == result.weakest && result.hops.size() > 1 ? "  (the weakest)" : "") + "\n";
             }
+            for (const Hop& hop : result.tried)
+                if (hop.cycle && hop.alignment.verdict != Verdict::unrelated)
+                    text += "cycle: " + nameOf(hop.from) + " -> " + nameOf(hop.to) + " agrees with the path on " + percent(*hop.cycle) + " of the channels\n";
             text += "directly " + percent(result.direct) + ", through every checkpoint " + percent(result.hopByHop) + ", traced " +
                     percent(result.alignment.estimate) + "\n";
             job.print(text);

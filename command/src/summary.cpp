@@ -122,13 +122,15 @@ std::string traceJson(const Trace& trace) {
     json["cycle_agreement"] = trace.cycleAgreement;
     json["weakest"] = {{"from", trace.hops[trace.weakest].from}, {"to", trace.hops[trace.weakest].to}};
     Json& hops = json["hops"] = Json::array();
-    for (const Hop& hop : trace.tried)
+    for (const Hop& hop : trace.tried) {
         hops.push_back({{"from", hop.from},
                         {"to", hop.to},
                         {"estimate", hop.alignment.estimate},
                         {"agreement", hop.alignment.agreement},
                         {"verdict", name(hop.alignment.verdict)},
                         {"on_path", std::ranges::any_of(trace.hops, [&](const Hop& used) { return used.from == hop.from && used.to == hop.to; })}});
+        if (hop.cycle) hops.back()["cycle"] = *hop.cycle;
+    }
     return json.dump() + "\n";
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <set>
 #include <utility>
@@ -68,22 +69,42 @@ Route compose(std::vector<std::size_t> path, Edges& edges) {
     return route;
 }
 
-// The path with the largest product of estimates over the pairs matched so far.
-std::vector<std::size_t> surestPath(const Edges& edges, std::size_t checkpoints) {
-    std::vector<double> best(checkpoints, -INFINITY);
-    std::vector<std::size_t> before(checkpoints, 0);
-    best[0] = 0;
-    for (std::size_t to = 1; to < checkpoints; ++to)
-        for (const auto& [ends, alignment] : edges.all()) {
-            if (ends.second != to) continue;
-            const double value = best[ends.first] + std::log(std::max(alignment.estimate, smallestShare));
-            if (value > best[to]) best[to] = value, before[to] = ends.first;
-        }
-    std::vector<std::size_t> path{checkpoints - 1};
-    while (path.back() != 0) path.push_back(before[path.back()]);
-    std::ranges::reverse(path);
-    return path;
-}
+// The surest ways to every checkpoint from the first, and from every checkpoint to the last: by the product of the estimates of the pairs matched so far.
+class SurestPaths {
+public:
+    // between: leave out the direct match of the ends.
+    SurestPaths(const Edges& edges, std::size_t checkpoints, bool between = false)
+        : from_(checkpoints, -INFINITY), to_(checkpoints, -INFINITY), before_(checkpoints, 0), after_(checkpoints, checkpoints - 1) {
+        from_.front() = to_.back() = 0;
+        const auto reach = [&](auto&& take) {
+            for (const auto& [ends, alignment] : edges.all())
+                if (!between || ends != std::pair(std::size_t{0}, checkpoints - 1)) take(ends.first, ends.second, std::log(std::max(alignment.estimate, smallestShare)));
+        };
+        for (std::size_t here = 1; here < checkpoints; ++here)
+            reach([&](std::size_t from, std::size_t to, double weight) {
+                if (to == here && from_[from] + weight > from_[to]) from_[to] = from_[from] + weight, before_[to] = from;
+            });
+        for (std::size_t here = checkpoints - 1; here-- > 0;)
+            reach([&](std::size_t from, std::size_t to, double weight) {
+                if (from == here && to_[to] + weight > to_[from]) to_[from] = to_[to] + weight, after_[from] = to;
+            });
+    }
+
+    std::vector<std::size_t> surest() const { return through(0, after_.front()); }
+
+    // The surest of those that take this pair.
+    std::vector<std::size_t> through(std::size_t from, std::size_t to) const {
+        std::vector<std::size_t> path{from};
+        while (path.back() != 0) path.push_back(before_[path.back()]);
+        std::ranges::reverse(path);
+        for (path.push_back(to); path.back() != after_.size() - 1;) path.push_back(after_[path.back()]);
+        return path;
+    }
+
+private:
+    std::vector<double> from_, to_;
+    std::vector<std::size_t> before_, after_;
+};
 
 double estimateOf(const std::vector<std::size_t>& path, Edges& edges) {
     double product = 1;
@@ -91,45 +112,98 @@ double estimateOf(const std::vector<std::size_t>& path, Edges& edges) {
     return product;
 }
 
-// Matches pairs over and around the weakest hop of the surest path, as long as the path is short of good and a weak hop is left to try.
-void improve(Edges& edges, std::size_t checkpoints) {
-    const auto last = static_cast<std::ptrdiff_t>(checkpoints) - 1;
-    const auto matchIfThere = [&](std::ptrdiff_t from, std::ptrdiff_t to) {
-        if (0 <= from && from < to && to <= last) edges.match(static_cast<std::size_t>(from), static_cast<std::size_t>(to));
-    };
-    std::set<std::pair<std::size_t, std::size_t>> tried;
-    for (;;) {
-        const std::vector<std::size_t> path = surestPath(edges, checkpoints);
-        if (estimateOf(path, edges) >= goodTrace) return;
-        double weakest = goodHop;
-        std::pair<std::size_t, std::size_t> hop;
-        for (std::size_t k = 0; k + 1 < path.size(); ++k) {
-            const double estimate = edges.match(path[k], path[k + 1]).estimate;
-            if (estimate < weakest && !tried.contains({path[k], path[k + 1]})) weakest = estimate, hop = {path[k], path[k + 1]};
+// Matches pairs over and around the weak hops of a path: all pairs of a short stretch of weak hops with one checkpoint more on either side, of a long one
+// those that skip one or two checkpoints. False where there was nothing new to match, or enough is.
+bool matchAroundWeakHops(const std::vector<std::size_t>& path, Edges& edges, std::size_t mostPairs) {
+    constexpr std::size_t shortStretch = 7;
+    const std::size_t before = edges.all().size();
+    for (std::size_t k = 0; k + 1 < path.size(); ++k) {
+        if (edges.match(path[k], path[k + 1]).estimate >= goodHop) continue;
+        std::size_t end = k + 1;
+        while (end + 1 < path.size() && edges.match(path[end], path[end + 1]).estimate < goodHop) ++end;
+        const std::size_t first = k > 0 ? k - 1 : k, last = std::min(end + 1, path.size() - 1);
+        for (std::size_t from = first; from < last; ++from)
+            for (std::size_t to = from + 1; to <= last && edges.all().size() < mostPairs; ++to)
+                if (last - first < shortStretch || to - from <= 3) edges.match(path[from], path[to]);
+        if (path[end] - path[k] > 1 && end == k + 1) {  // a weak hop over several checkpoints: through the middle
+            const std::size_t middle = (path[k] + path[end]) / 2;
+            edges.match(path[k], middle), edges.match(middle, path[end]);
         }
-        if (weakest == goodHop) return;
-        tried.insert(hop);
-        const auto i = static_cast<std::ptrdiff_t>(hop.first), j = static_cast<std::ptrdiff_t>(hop.second);
-        for (const auto& [from, to] : {std::pair(i - 1, j), {i, j + 1}, {i - 1, j + 1}, {i - 2, j}, {i, j + 2}}) matchIfThere(from, to);
-        if (j - i > 1) matchIfThere(i, (i + j) / 2), matchIfThere((i + j) / 2, j);
+        k = end;
+    }
+    return edges.all().size() > before;
+}
+
+// As long as neither the surest path nor the surest through at least one checkpoint between is good, and there is a weak hop left to try.
+void improve(Edges& edges, std::size_t checkpoints) {
+    const std::size_t mostPairs = 4 * checkpoints + 32;
+    for (bool more = true; more && edges.all().size() < mostPairs;) {
+        const SurestPaths paths(edges, checkpoints);
+        if (estimateOf(paths.surest(), edges) >= goodTrace) return;
+        more = false;
+        for (const std::vector<std::size_t>& path : {paths.surest(), SurestPaths(edges, checkpoints, true).surest()})
+            if (path.size() > 2) more = matchAroundWeakHops(path, edges, mostPairs) || more;
     }
 }
 
+// The routes that vote: the surest, then others that share no weak hop with one that votes already, so that no mistake counts twice.
+std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std::size_t checkpoints) {
+    std::vector<std::size_t> everyOne(checkpoints);
+    for (std::size_t k = 0; k < checkpoints; ++k) everyOne[k] = k;
+    std::set<std::vector<std::size_t>> others{{0, checkpoints - 1}, everyOne};
+    for (const auto& [ends, alignment] : edges.all()) others.insert(paths.through(ends.first, ends.second));
+    others.erase(paths.surest());
+    std::vector<Route> routes;
+    for (const std::vector<std::size_t>& path : others) routes.push_back(compose(path, edges));
+    std::ranges::stable_sort(routes, std::greater{}, [](const Route& route) { return mean(route.confidence); });
+    routes.insert(routes.begin(), compose(paths.surest(), edges));
+
+    const double fair = fairRoute * mean(routes.front().confidence);
+    std::set<std::pair<std::size_t, std::size_t>> weak;
+    std::vector<Route> voters;
+    for (Route& route : routes) {
+        std::vector<std::pair<std::size_t, std::size_t>> own;
+        for (std::size_t k = 0; k + 1 < route.path.size(); ++k)
+            if (edges.match(route.path[k], route.path[k + 1]).estimate < goodHop) own.emplace_back(route.path[k], route.path[k + 1]);
+        const bool shared = std::ranges::any_of(own, [&](const auto& hop) { return weak.contains(hop); });
+        if (!voters.empty() && (shared || own.empty() || mean(route.confidence) < fair)) continue;
+        weak.insert(own.begin(), own.end());
+        voters.push_back(std::move(route));
+    }
+    return voters;
+}
+
 // Each route's answer counts by its log odds, channel by channel; the assignment settles what they contest.
-Answer vote(const std::vector<Route>& routes, Group group, const Progress& progress) {
+Gauge vote(const std::vector<Route>& routes, Group group, const Progress& progress) {
+    if (routes.size() == 1) return routes.front().gauge;
     const std::size_t d = routes.front().gauge.d();
     ScoreMatrix votes{d, std::vector<float>(d * d, 0.0F)};
-    double best = 0;
-    for (const Route& route : routes) best = std::max(best, mean(route.confidence));
     for (const Route& route : routes) {
-        if (mean(route.confidence) < fairRoute * best) continue;
         for (std::size_t i = 0; i < d; ++i) {
             const double p = std::clamp(route.confidence[i], 1e-4, 1 - 1e-4);
             const double weight = std::max(std::log(p / (1 - p)) + 4, 0.01);  // + 4: a lone weak vote still counts
             votes.value[i * d + route.gauge.perm()[i]] += static_cast<float>(route.gauge.sign()[i] * weight);
         }
     }
-    return solve(votes, group, progress);
+    return solve(votes, group, progress).gauge;
+}
+
+// A channel is wrong where every route that says so is wrong, or where one that contradicts them is right. Routes that are more likely wrong than right
+// may well be wrong alike: they confirm nothing.
+std::vector<double> confidenceOf(const Gauge& answer, const std::vector<Route>& routes) {
+    std::vector<double> confidence(answer.d());
+    for (std::size_t i = 0; i < confidence.size(); ++i) {
+        double wrong = 1, contradicted = 0;
+        for (const Route& route : routes) {
+            if (route.gauge.perm()[i] == answer.perm()[i] && route.gauge.sign()[i] == answer.sign()[i])
+                wrong = route.confidence[i] > 0.5 ? wrong * (1 - route.confidence[i]) : std::min(wrong, 1 - route.confidence[i]);
+            else
+                contradicted = std::max(contradicted, route.confidence[i]);
+        }
+        const double supported = 1 - wrong, both = supported * contradicted;  // which cannot be
+        confidence[i] = both < 1 ? (supported - both) / (1 - both) : 0;
+    }
+    return confidence;
 }
 
 }  // namespace
@@ -145,9 +219,8 @@ Trace trace(const Files& files, const std::vector<std::string>& checkpoints, con
 
     std::vector<std::size_t> everyOne(count);
     for (std::size_t k = 0; k < count; ++k) everyOne[k] = k;
-    std::vector<Route> routes{compose(surestPath(edges, count), edges)};
-    for (const std::vector<std::size_t>& path : {std::vector<std::size_t>{0, last}, everyOne})
-        if (std::ranges::none_of(routes, [&](const Route& route) { return route.path == path; })) routes.push_back(compose(path, edges));
+    const SurestPaths paths(edges, count);
+    const std::vector<Route> routes = independentRoutes(paths, edges, count);
 
     Trace result;
     result.path = routes.front().path;
@@ -155,19 +228,20 @@ Trace trace(const Files& files, const std::vector<std::string>& checkpoints, con
     result.hopByHop = mean(compose(everyOne, edges).confidence);
     for (std::size_t k = 0; k + 1 < result.path.size(); ++k) {
         const Alignment& hop = edges.match(result.path[k], result.path[k + 1]);
-        result.hops.push_back({result.path[k], result.path[k + 1], hop});
+        result.hops.push_back({result.path[k], result.path[k + 1], hop, {}});
         if (hop.estimate < result.hops[result.weakest].alignment.estimate) result.weakest = k;
     }
-    for (const auto& [ends, alignment] : edges.all()) result.tried.push_back({ends.first, ends.second, alignment});
+    for (const auto& [ends, alignment] : edges.all()) {
+        const auto from = std::ranges::find(result.path, ends.first), to = std::ranges::find(result.path, ends.second);
+        result.tried.push_back({ends.first, ends.second, alignment, {}});
+        if (from != result.path.end() && to != result.path.end() && to - from > 1)
+            result.tried.back().cycle = agreement(alignment.gauge, compose({from, to + 1}, edges).gauge);
+    }
 
     Alignment composed = result.hops.front().alignment;
     for (std::size_t k = 1; k < result.hops.size(); ++k) composed = then(composed, result.hops[k].alignment);
-    composed.gauge = vote(routes, options.group, progress).gauge;
-    composed.confidence.assign(composed.gauge.d(), 0);
-    for (const Route& route : routes)
-        for (std::size_t i = 0; i < composed.gauge.d(); ++i)
-            if (route.gauge.perm()[i] == composed.gauge.perm()[i] && route.gauge.sign()[i] == composed.gauge.sign()[i])
-                composed.confidence[i] = std::max(composed.confidence[i], route.confidence[i]);
+    composed.gauge = vote(routes, options.group, progress);
+    composed.confidence = confidenceOf(composed.gauge, routes);
     composed.estimate = mean(composed.confidence);
     composed.verdict = verdictOf(composed.estimate, composed.gauge.d());
     composed.group = options.group;

@@ -13,6 +13,8 @@ export interface Hop {
     readonly agreement: number;
     readonly verdict: Verdict;
     readonly on_path: boolean;
+    /** The share of channels on which it agrees with the path between its two ends; absent on the path itself, and where an end is off it. */
+    readonly cycle?: number;
 }
 
 /** How a trace went. Shares are estimated fractions of right channels. */
