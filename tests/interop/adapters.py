@@ -237,7 +237,9 @@ def check_adapters(work, gauge, paths):
     for what, options in CASES.items():
         check_adapter(what, llama, options(), work / what.replace(" ", "-"), paths)
     for what, (options, part) in REFUSED.items():
-        peft.get_peft_model(llama(), options()).save_pretrained(work / what)
+        options = options()
+        options.task_type = "CAUSAL_LM"
+        peft.get_peft_model(llama(), options).save_pretrained(work / what)
         refusal(f"peft {what}", work / what, paths[0], work / "refused", part)
 
 

@@ -200,8 +200,24 @@ void addOptimizer(PlannedObject& model, const ObjectPath& object, const Transpor
     }
 }
 
+// A checkpoint of a family without a table: says which, and what in it no family has.
+void refuseFamily(const ObjectPath& object) {
+    const auto family = object.config("config.json").text("model_type");
+    if (!family) return;
+    Recipe checkpoint;
+    checkpoint.files = sharedRules().modelFiles;
+    std::vector<std::string> strange;
+    for (const Member& member : membersOf(object, checkpoint).members)
+        for (const StoredTensor& tensor : member.file.tensors)
+            if (!parameterRule(tensor.info.name, tensor.info.shape.size()).rule) strange.push_back(tensor.info.name);
+    std::string text = "config.json says model_type = " + *family + ", a family that regauge has no table for, so it does not know how its channels move";
+    for (std::size_t i = 0; i < std::min<std::size_t>(strange.size(), 8); ++i) text += (i == 0 ? "; no family has " : ", ") + strange[i];
+    throw Error(ErrorCode::unsupported, object.path(), text + (strange.size() > 8 ? " and " + std::to_string(strange.size() - 8) + " more" : ""));
+}
+
 // Nothing recognises it: shown by inspect, refused by transport.
 PlannedObject unrecognised(const ObjectPath& object) {
+    refuseFamily(object);
     if (object.isFolder())
         throw Error(ErrorCode::unsupported, object.path(), "holds nothing that regauge recognises (a checkpoint, an SAE with its cfg.json, an adapter); name one file, or give --kind");
     PlannedObject result;
