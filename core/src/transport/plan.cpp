@@ -268,7 +268,13 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
                         "could be " + plans.front().recipe->title + " (--kind " + plans.front().plan.kind + ") or " + other.recipe->title + " (--kind " + other.plan.kind +
                             "), whose axes differ; say which");
     // A checkpoint without its config.json can be of several families that move alike.
-    for (std::size_t i = 1; i < plans.size(); ++i) plans.front().plan.description += (i == 1 ? "; or, moving alike, " : ", ") + plans[i].recipe->title;
+    for (std::size_t i = 1; i < plans.size(); ++i) {
+        Plan& plan = plans.front().plan;
+        plan.description += (i == 1 ? "; or, moving alike, " : ", ") + plans[i].recipe->title;
+        if (plan.permutationOnly || !plans[i].plan.permutationOnly) continue;
+        plan.permutationOnly = true;
+        plan.permutationOnlyReason = plans[i].plan.permutationOnlyReason;
+    }
     if (plans.front().forbidden) throw *plans.front().forbidden;
     if (plans.front().recipe->model && object.isFolder()) addOptimizer(plans.front(), object, options);
     plans.front().plan.description += leftOut(plans.front().files);
