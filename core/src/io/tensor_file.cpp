@@ -25,7 +25,8 @@ struct Refusal {
 };
 constexpr Refusal refusals[] = {
     {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", "PyTorch's format before 1.6; re-save it with a current torch: torch.save(torch.load(path), new_path)"},
-    {"\x80", "a bare Python pickle, which regauge does not run; save tensors with torch.save, or arrays with np.savez or safetensors"},
+    {"\x80", "a bare Python pickle (joblib writes them, too), which regauge does not run; save tensors with torch.save, or arrays with NumPy, e.g. np.savez('probe.npz', coef_=probe.coef_)"},
+    {"\x78\x9c", "a zlib-compressed file, as joblib writes for pickles, which regauge does not run; save the arrays with NumPy, e.g. np.savez('probe.npz', coef_=probe.coef_)"},
     {"\x89HDF", "an HDF5 file; save the arrays as .npy or .safetensors"},
     {"ARROW1", "an Arrow file; save the arrays as .npy or .safetensors"},
     {"PAR1", "a Parquet file; save the arrays as .npy or .safetensors"},

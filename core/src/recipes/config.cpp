@@ -38,6 +38,12 @@ Config Config::read(const ByteSource& source) {
     return config;
 }
 
+Config Config::of(const std::vector<std::pair<std::string, std::string>>& pairs) {
+    Config config;
+    for (const auto& [key, value] : pairs) config.values_.emplace(key, value);
+    return config;
+}
+
 std::optional<std::string> Config::text(std::string_view keys) const {
     std::optional<std::string> found;
     anyAlternative(keys, [&](std::string_view key) {

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace regauge {
 
@@ -18,6 +20,8 @@ public:
     Config() = default;  // no file: every key is absent
     // Throws Error: malformed, tooLarge (over 64 MB).
     static Config read(const ByteSource& source);
+    // Of pairs that are flat already: a tensor file's metadata.
+    static Config of(const std::vector<std::pair<std::string, std::string>>& pairs);
 
     // `keys` are alternatives, "metadata.hook_name|hook_name": the first one that is there (and not null).
     std::optional<std::string> text(std::string_view keys) const;

@@ -52,7 +52,7 @@ TensorRule tensorRule(const Json& json) {
 
 // What all families of checkpoints have in common; model.files and model.copyFiles come with the shared rules.
 void asModel(Recipe& recipe, const Strings& modelTypes) {
-    recipe.model = true;
+    recipe.model = recipe.namesParameters = true;
     recipe.config = "config.json";
     recipe.when.push_back({"model_type", modelTypes, {}, false, ""});
     recipe.refuseWhen.push_back({"quantization_config", {}, {}, true, "quantised blocks run along the residual axis and cannot be permuted; dequantize the model (save it in float) and move that"});
@@ -69,9 +69,10 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     recipe.kind = json.at("kind");
     recipe.title = json.at("title");
     const Json recognise = json.value("recognise", Json::object());
-    onlyKeys(recognise, {"config", "when", "all_tensors", "any_tensor", "formats", "single"});
+    onlyKeys(recognise, {"config", "when", "header", "all_tensors", "any_tensor", "formats", "single"});
     recipe.config = recognise.value("config", json.value("config", ""));
     recipe.when = configRules(recognise, "when");
+    recipe.header = configRules(recognise, "header");
     recipe.allTensors = strings(recognise, "all_tensors");
     recipe.anyTensor = strings(recognise, "any_tensor");
     recipe.formats = strings(recognise, "formats");
@@ -94,6 +95,7 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     recipe.metadata = json.value("metadata", true);
     recipe.recordIn = strings(json, "record_in");
     recipe.aboutParameters = json.value("about", "") == "parameters";
+    recipe.namesParameters = json.value("about", "") == "model";
     recipe.refusePaths = strings(json, "refuse_paths");
     recipe.optimizer = json.value("optimizer", false);
     recipe.namedByFolder = json.value("named_by_folder", false);
@@ -155,7 +157,7 @@ bool ConfigRule::holds(const Config& config) const {
 }
 
 int Recipe::certainty() const {
-    if (!when.empty()) return 2;
+    if (!when.empty() || !header.empty()) return 2;
     return allTensors.empty() && anyTensor.empty() ? 0 : 1;
 }
 

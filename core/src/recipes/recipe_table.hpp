@@ -19,12 +19,13 @@ namespace regauge {
 //     "rows" "*"        lower case, or '*': any length
 //     "..."             (first) any number of leading axes
 //     "1"               that length
-//     "in"  "out"       in recipes about a model's parameters: as the last or first axis of {module}'s weight moves;
+//     "in"  "out"       in recipes about a model's parameters: as the axis of {module}'s weight that the layer sums over, or the other one, moves;
 //     "out:even"        the same without signs
+//     "row" "column"    as the weight's first or last axis moves, whichever the layer sums over (embeddings)
 struct TensorRule {
     std::string name;                 // pattern (name_pattern.hpp), after the recipe's prefixes were cut
     std::vector<std::string> shape;   // words as above; for `like` rules empty
-    std::string like;                 // "same" or "even": as the parameter {module} moves, or that without signs
+    std::string like;                 // "same" or "even": as the parameter {module} or {module}.weight moves, or that without signs
     bool required = false;            // an object without it is not of this kind
     std::string why;
 };
@@ -47,6 +48,7 @@ struct Recipe {
     // Recognition. All that are given must hold.
     std::string config;               // companion file's name; "" where there is none
     std::vector<ConfigRule> when;     // on that companion
+    std::vector<ConfigRule> header;   // on the tensor file's own metadata (GGUF key-values), which is then the configuration, too
     std::vector<std::string> allTensors, anyTensor;  // patterns that must fit some tensor: each, at least one
     std::vector<std::string> formats; // container names
     bool single = false;              // exactly one tensor
@@ -66,10 +68,11 @@ struct Recipe {
     bool metadata = true;             // the format's readers tolerate a metadata block that was not there before
     std::vector<std::string> recordIn;   // objects of the companion that may take the record of gauges; the first that is there ("" is the outermost)
     bool aboutParameters = false;     // its rules refer to a model's parameters through {module}
+    bool namesParameters = false;     // its table is what such rules look parameters up in: every model family's, and that of GGUF models
     bool optimizer = false;           // its parameters may be numbers (optimizer_names.hpp)
     bool namedByFolder = false;       // rules know a tensor as "<folder>/<file>/<tensor>"
     bool transposed = false;          // its weights are stored [in, out] (GPT-2)
-    bool model = false;               // a family of checkpoints: its table is what such recipes look parameters up in, its names lose the model prefixes
+    bool model = false;               // a family of checkpoints: its names lose the model prefixes
     std::vector<TensorRule> tensors;
     struct ListKeys {
         std::vector<std::string> index, odd, even, about;
@@ -78,6 +81,8 @@ struct Recipe {
 
     // Rules that every object of the kind must use, by name alone: how a family is told where there is no configuration.
     bool requiredNamesFit(const std::vector<std::string_view>& names) const;
+    // What messages call its configuration.
+    std::string configName() const { return header.empty() ? config : "its header"; }
     // 2: recognised by its configuration, 1: by tensor names, 0: a fallback.
     int certainty() const;
 };

@@ -17,9 +17,23 @@ std::string place(const Member& member, const std::string& tensor) {
 bool isSymbol(const std::string& word) { return word == "odd" || word == "even" || word == "d" || (word[0] >= 'A' && word[0] <= 'Z'); }
 std::string symbolOf(const std::string& word) { return word == "odd" || word == "even" ? "d" : word; }
 
-// The shape's words, one for each axis: "..." is spread, and "in" and "out" are looked up in the parameter's own rule.
-// Nothing where the number of axes does not fit.
-std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::string_view module, std::size_t axes, const std::string& where) {
+bool isLength(const std::string& word) { return word[0] >= '0' && word[0] <= '9'; }
+bool isLookedUp(const std::string& word) {
+    return word == "in" || word == "out" || word == "in:even" || word == "out:even" || word == "row" || word == "column";
+}
+
+// What becomes of an axis word of an adapter: as the axis of the adapted weight that it stands for. The weights of experts in one tensor have axes before the matrix's.
+std::string lookedUp(const std::string& word, const Parameter& parameter) {
+    const std::vector<std::string>& shape = parameter.rule->shape;
+    const bool last = word == "column" || (word != "row" && word.starts_with("in") != parameter.transposed);
+    const std::string& axis = shape[shape.size() - (last ? 1 : 2)];
+    return axis != "odd" ? "*" : word.ends_with(":even") ? "even" : "odd";
+}
+
+// The shape's words, one for each axis: "..." is spread, and "in" and "out" are looked up in the parameter's own rule, which is left in `about`.
+// Nothing where the number of axes does not fit, or a length that the rule gives.
+std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::string_view module, const Shape& shape, const std::string& where, Parameter& about) {
+    const std::size_t axes = shape.size();
     std::vector<std::string> words = rule.shape;
     if (!words.empty() && words[0] == "...") {
         words.erase(words.begin());
@@ -27,12 +41,13 @@ std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::st
         words.insert(words.begin(), axes - words.size(), "*");
     }
     if (words.size() != axes) return std::nullopt;
+    for (std::size_t axis = 0; axis < axes; ++axis)
+        if (isLength(words[axis]) && std::to_string(shape[axis]) != words[axis]) return std::nullopt;
     for (std::string& word : words) {
-        if (word != "in" && word != "out" && word != "in:even" && word != "out:even") continue;
-        const Parameter parameter = parameterRule(std::string(module) + ".weight", 2);
-        if (!parameter.rule) throw Error(ErrorCode::unknownTensor, where, "is about '" + std::string(module) + "', a module that no model family of regauge has");
-        const std::string& axis = word.starts_with("in") != parameter.transposed ? parameter.rule->shape.back() : parameter.rule->shape.front();
-        word = axis != "odd" ? "*" : word.ends_with(":even") ? "even" : "odd";
+        if (!isLookedUp(word)) continue;
+        about = parameterRule(std::string(module) + ".weight", std::max<std::size_t>(axes, 2));
+        if (!about.rule) throw Error(ErrorCode::unknownTensor, where, "is about '" + std::string(module) + "', a module that no model family of regauge has");
+        word = lookedUp(word, about);
     }
     return words;
 }
@@ -54,18 +69,20 @@ public:
         for (const auto& [pattern, what] : sharedRules().quantised)
             if (matchName(pattern, info.name))
                 throw Error(ErrorCode::unsupported, where, "is " + what + ", whose blocks run along the residual axis; dequantize the model first (save it in float) and move that");
+        Parameter about;
         const std::string_view name = recipe_.model || recipe_.aboutParameters ? withoutModelPrefixes(member.names[index]) : std::string_view(member.names[index]);
         const TensorRule* nearest = nullptr;
         for (std::size_t i = 0; i < recipe_.tensors.size(); ++i) {
             const TensorRule& rule = recipe_.tensors[i];
             const auto module = matchName(rule.name, name);
             if (!module) continue;
-            const auto words = rule.like.empty() ? wordsFor(rule, *module, info.shape.size(), where) : likeWords(rule, *module, info);
+            const auto words = rule.like.empty() ? wordsFor(rule, *module, info.shape, where, about) : likeWords(rule, *module, info, about);
             if (!words) {
                 if (rule.like.empty()) nearest = &rule;
                 continue;
             }
             used_[i] = true;
+            if (!about.permutationOnly.empty()) applied_.permutationOnly = about.permutationOnly;
             applied_.moves.push_back({info, movesOf(*words, info, where), rule.why + (member.parameters.empty() ? "" : ": " + member.parameters[index])});
             return;
         }
@@ -81,7 +98,7 @@ public:
         for (const auto& [symbol, key, value] : configured_) {
             const std::uint64_t found = applied_.sizes.of(symbol);
             if (found && found != value)
-                throw Error(ErrorCode::shapeMismatch, where, recipe_.config + " says " + key + " = " + std::to_string(value) + ", and its tensors have " + std::to_string(found));
+                throw Error(ErrorCode::shapeMismatch, where, recipe_.configName() + " says " + key + " = " + std::to_string(value) + ", and its tensors have " + std::to_string(found));
             if (!found) bind(symbol, value);
         }
         return std::move(applied_);
@@ -96,12 +113,13 @@ private:
         return text + "]";
     }
 
-    // As the parameter itself, or as it without signs (second moments).
+    // As the parameter itself (its module's weight), or as it without signs (second moments).
     // Nothing where no model family knows the parameter.
-    static std::optional<std::vector<std::string>> likeWords(const TensorRule& rule, std::string_view module, const TensorInfo& info) {
-        const Parameter parameter = parameterRule(module, info.shape.size());
-        if (!parameter.rule) return std::nullopt;
-        std::vector<std::string> words = parameter.rule->shape;
+    static std::optional<std::vector<std::string>> likeWords(const TensorRule& rule, std::string_view module, const TensorInfo& info, Parameter& about) {
+        about = parameterRule(module, info.shape.size());
+        if (!about.rule) about = parameterRule(std::string(module) + ".weight", info.shape.size());
+        if (!about.rule) return std::nullopt;
+        std::vector<std::string> words = about.rule->shape;
         if (rule.like == "even") std::replace(words.begin(), words.end(), std::string("odd"), std::string("even"));
         return words;
     }
@@ -111,8 +129,6 @@ private:
         for (std::size_t axis = 0; axis < words.size(); ++axis) {
             const std::string& word = words[axis];
             if (isSymbol(word)) checkLength(symbolOf(word), axis, info, where);
-            if (word[0] >= '0' && word[0] <= '9' && std::to_string(info.shape[axis]) != word)
-                throw Error(ErrorCode::shapeMismatch, where, "has shape " + toString(info.shape) + "; axis " + std::to_string(axis) + " should have length " + word);
             if (word == "odd") moves.push_back({Action::odd, axis});
             if (word == "even") moves.push_back({Action::even, axis});
         }
@@ -154,13 +170,16 @@ Parameter parameterRule(std::string_view name, std::size_t axes) {
     const std::string_view own = withoutModelPrefixes(name);
     const auto moved = [](const std::string& word) { return word == "odd" || word == "even" ? word : std::string("*"); };
     for (const Recipe& recipe : recipes()) {
-        if (!recipe.model) continue;
+        if (!recipe.namesParameters) continue;
         for (const TensorRule& rule : recipe.tensors) {
             if (rule.shape.size() != axes || !matchName(rule.name, own)) continue;
             if (found.rule && !std::equal(found.rule->shape.begin(), found.rule->shape.end(), rule.shape.begin(),
                                           [&](const auto& a, const auto& b) { return moved(a) == moved(b); }))
                 throw Error(ErrorCode::ambiguous, std::string(name), "moves differently in different model families");
-            found = {&rule, recipe.transposed};
+            const bool first = !found.rule;
+            found.rule = &rule;
+            found.transposed = recipe.transposed;
+            found.permutationOnly = recipe.alwaysPermutationOnly.empty() || !(first || !found.permutationOnly.empty()) ? "" : recipe.alwaysPermutationOnly;
             break;
         }
     }

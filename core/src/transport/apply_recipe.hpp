@@ -22,6 +22,7 @@ struct Applied {
     std::vector<TensorMove> moves;
     std::vector<std::string> unknown;
     Sizes sizes;
+    std::string permutationOnly;  // why, where the parameters that the object is about are of LayerNorm models only
 };
 
 // Every tensor of the members by the recipe's rules. Tensors that no rule names are in `unknown` and, without moves, in `moves`.
@@ -33,6 +34,7 @@ Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, co
 struct Parameter {
     const TensorRule* rule = nullptr;  // nullptr where no family knows it
     bool transposed = false;           // stored [in, out]
+    std::string permutationOnly;       // why, where every family that has it subtracts means
 };
 // By the tables of all model families. Throws Error(ambiguous) where they disagree.
 Parameter parameterRule(std::string_view name, std::size_t axes);

@@ -22,9 +22,15 @@ std::size_t tensorCount(const std::vector<Member>& members) {
     return count;
 }
 
-bool configFits(const Recipe& recipe, const ObjectPath& object) {
-    const Config& config = object.config(recipe.config);
-    return std::all_of(recipe.when.begin(), recipe.when.end(), [&](const ConfigRule& rule) { return rule.holds(config); });
+bool allHold(const std::vector<ConfigRule>& rules, const Config& config) {
+    return std::all_of(rules.begin(), rules.end(), [&](const ConfigRule& rule) { return rule.holds(config); });
+}
+
+bool configFits(const Recipe& recipe, const ObjectPath& object) { return allHold(recipe.when, object.config(recipe.config)); }
+
+// What the recipe's conditions and sizes are about: its companion file, or the header of the object's own first file.
+Config configOf(const Recipe& recipe, const ObjectPath& object, const Members& files) {
+    return recipe.header.empty() ? object.config(recipe.config) : Config::of(files.members.front().file.metadata);
 }
 
 // How sure it is that the object is of this recipe, before any shape is looked at: Recipe::certainty(), or nothing.
@@ -39,6 +45,7 @@ bool tensorsFit(const Recipe& recipe, const std::vector<Member>& members) {
     const auto fits = [&](const std::string& pattern) { return anyFits(pattern, members); };
     if (members.empty()) return false;
     if (recipe.single && tensorCount(members) != 1) return false;
+    if (!recipe.header.empty() && !allHold(recipe.header, Config::of(members.front().file.metadata))) return false;
     if (!recipe.formats.empty() && std::find(recipe.formats.begin(), recipe.formats.end(), name(members.front().file.format)) == recipe.formats.end()) return false;
     if (recipe.model) {
         std::vector<std::string_view> names;
@@ -91,29 +98,29 @@ void checkConfig(const Recipe& recipe, const Config& config, const std::string& 
             throw Error(ErrorCode::unsupported, where, "lies in '" + part + "': attention SAEs of this publisher read attn.hook_z, head space, not residual coordinates, whatever the width");
     if (!recipe.refuse.empty()) throw Error(ErrorCode::unsupported, where, recipe.refuse);
     for (const ConfigRule& rule : recipe.refuseWhen)
-        if (rule.holds(config)) throw Error(ErrorCode::unsupported, where, recipe.config + " has " + rule.key + (rule.present ? "" : " = " + *config.text(rule.key)) + ": " + rule.why);
+        if (rule.holds(config)) throw Error(ErrorCode::unsupported, where, recipe.configName() + " has " + rule.key + (rule.present ? "" : " = " + *config.text(rule.key)) + ": " + rule.why);
     for (const auto& [key, values] : recipe.known) {
         const auto value = config.text(key);
         if (value && std::find(values.begin(), values.end(), *value) == values.end())
-            throw Error(ErrorCode::unsupported, where, recipe.config + " has " + key + " = " + *value + ", which regauge does not know yet");
+            throw Error(ErrorCode::unsupported, where, recipe.configName() + " has " + key + " = " + *value + ", which regauge does not know yet");
     }
     for (const std::string& key : recipe.hooks)
         if (const auto hook = config.text(key)) checkHook(*hook, where, options.copyUnknown);
-}
-
-std::optional<Error> forbiddenBy(const Recipe& recipe, const ObjectPath& object, const TransportOptions& options) {
-    try {
-        checkConfig(recipe, object.config(recipe.config), object.path(), options);
-    } catch (const Error& error) {
-        return error;
-    }
-    return std::nullopt;
 }
 
 struct Candidate {
     const Recipe* recipe = nullptr;
     Members files;
 };
+
+std::optional<Error> forbiddenBy(const Candidate& candidate, const ObjectPath& object, const TransportOptions& options) {
+    try {
+        checkConfig(*candidate.recipe, configOf(*candidate.recipe, object, candidate.files), object.path(), options);
+    } catch (const Error& error) {
+        return error;
+    }
+    return std::nullopt;
+}
 
 // The recipes that the object may be of, only the most certain ones.
 std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOptions& options) {
@@ -153,7 +160,7 @@ bool sameMoves(const Plan& a, const Plan& b) {
 
 PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t d) {
     const Recipe& recipe = *candidate.recipe;
-    const Config& config = object.config(recipe.config);
+    const Config config = configOf(recipe, object, candidate.files);
     if (recipe.optimizer)
         for (Member& member : candidate.files.members) nameParameters(member, object);
     Applied applied = applyRecipe(recipe, candidate.files.members, config, d);
@@ -163,13 +170,10 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
     result.plan.d = static_cast<std::size_t>(applied.sizes.of("d"));
     result.plan.moves = std::move(applied.moves);
     result.plan.unknown = std::move(applied.unknown);
-    result.plan.permutationOnly = !recipe.alwaysPermutationOnly.empty();
-    result.plan.permutationOnlyReason = recipe.alwaysPermutationOnly;
+    result.plan.permutationOnlyReason = recipe.alwaysPermutationOnly.empty() ? applied.permutationOnly : recipe.alwaysPermutationOnly;
     for (const ConfigRule& rule : recipe.permutationOnly)
-        if (rule.holds(config)) {
-            result.plan.permutationOnly = true;
-            result.plan.permutationOnlyReason = rule.why;
-        }
+        if (rule.holds(config)) result.plan.permutationOnlyReason = rule.why;
+    result.plan.permutationOnly = !result.plan.permutationOnlyReason.empty();
     result.recipe = &recipe;
     result.files = std::move(candidate.files);
     return result;
@@ -196,8 +200,24 @@ void addOptimizer(PlannedObject& model, const ObjectPath& object, const Transpor
     }
 }
 
+// A checkpoint of a family without a table: says which, and what in it no family has.
+void refuseFamily(const ObjectPath& object) {
+    const auto family = object.config("config.json").text("model_type");
+    if (!family) return;
+    Recipe checkpoint;
+    checkpoint.files = sharedRules().modelFiles;
+    std::vector<std::string> strange;
+    for (const Member& member : membersOf(object, checkpoint).members)
+        for (const StoredTensor& tensor : member.file.tensors)
+            if (!parameterRule(tensor.info.name, tensor.info.shape.size()).rule) strange.push_back(tensor.info.name);
+    std::string text = "config.json says model_type = " + *family + ", a family that regauge has no table for, so it does not know how its channels move";
+    for (std::size_t i = 0; i < std::min<std::size_t>(strange.size(), 8); ++i) text += (i == 0 ? "; no family has " : ", ") + strange[i];
+    throw Error(ErrorCode::unsupported, object.path(), text + (strange.size() > 8 ? " and " + std::to_string(strange.size() - 8) + " more" : ""));
+}
+
 // Nothing recognises it: shown by inspect, refused by transport.
 PlannedObject unrecognised(const ObjectPath& object) {
+    refuseFamily(object);
     if (object.isFolder())
         throw Error(ErrorCode::unsupported, object.path(), "holds nothing that regauge recognises (a checkpoint, an SAE with its cfg.json, an adapter); name one file, or give --kind");
     PlannedObject result;
@@ -229,7 +249,7 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
     for (Candidate& candidate : candidates) {
         // Another reading may fit; where none does, the first refusal says why.
         try {
-            const std::optional<Error> forbidden = forbiddenBy(*candidate.recipe, object, options);
+            const std::optional<Error> forbidden = forbiddenBy(candidate, object, options);
             if (forbidden && candidates.size() == 1) throw *forbidden;
             plans.push_back(planned(std::move(candidate), object, d));
             plans.back().forbidden = forbidden;
@@ -248,7 +268,13 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
                         "could be " + plans.front().recipe->title + " (--kind " + plans.front().plan.kind + ") or " + other.recipe->title + " (--kind " + other.plan.kind +
                             "), whose axes differ; say which");
     // A checkpoint without its config.json can be of several families that move alike.
-    for (std::size_t i = 1; i < plans.size(); ++i) plans.front().plan.description += (i == 1 ? "; or, moving alike, " : ", ") + plans[i].recipe->title;
+    for (std::size_t i = 1; i < plans.size(); ++i) {
+        Plan& plan = plans.front().plan;
+        plan.description += (i == 1 ? "; or, moving alike, " : ", ") + plans[i].recipe->title;
+        if (plan.permutationOnly || !plans[i].plan.permutationOnly) continue;
+        plan.permutationOnly = true;
+        plan.permutationOnlyReason = plans[i].plan.permutationOnlyReason;
+    }
     if (plans.front().forbidden) throw *plans.front().forbidden;
     if (plans.front().recipe->model && object.isFolder()) addOptimizer(plans.front(), object, options);
     plans.front().plan.description += leftOut(plans.front().files);
