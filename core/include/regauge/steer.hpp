@@ -26,7 +26,7 @@ Model::ResidualHook hookOf(const Steering& steering, const ModelConfig& config);
 // "resid.2" -> 2. Throws Error(usage) where it is no place of the model.
 std::size_t placeOf(std::string_view site, const ModelConfig& config);
 
-// One vector of an object: vectors in any container that transport knows, or a list of channels with values. row: which, in the file's own order.
+// One vector of an object, in any container that transport knows. row: which, in the file's own order.
 // Throws Error: usage (there are several, and no row says which; there is no such row), dimensionMismatch, and those of audit.
 inline constexpr std::size_t onlyRow = ~std::size_t{0};
 std::vector<float> readSteeringVector(const Files& files, const std::string& object, std::size_t d, std::size_t row = onlyRow);

@@ -70,7 +70,7 @@ std::size_t placeOf(std::string_view site, const ModelConfig& config) {
 }
 
 std::vector<float> readSteeringVector(const Files& files, const std::string& object, std::size_t d, std::size_t row) {
-    const std::unique_ptr<Claims> claims = openClaims(files, object, {}, d);
+    const std::unique_ptr<Claims> claims = openVectors(files, object, {}, d);
     if (claims->d() != d)
         throw Error(ErrorCode::dimensionMismatch, object, "has d = " + std::to_string(claims->d()) + ", and the model has d = " + std::to_string(d));
     const std::vector<Claim> vectors = claims->stated();
