@@ -1,10 +1,13 @@
 // What JavaScript can call: a whole job a call, synchronous, in a worker. Texts are JSON with the files' own keys; tensors never cross,
-// but for the correlations that the page draws. Nothing here outlives its call: there is no handle to dispose of.
+// but for one array a call that is drawn or read as numbers (correlations, logits, one number a random gauge). Nothing here outlives its call: there is no handle to dispose of.
 // (command.cpp, in a module of its own, is the command line.)
 #include <emscripten/bind.h>
 
+#include <cmath>
 #include <new>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "correlations.hpp"
 #include "host.hpp"
@@ -12,9 +15,12 @@
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/match.hpp"
+#include "regauge/model.hpp"
+#include "regauge/steer.hpp"
 #include "regauge/trace.hpp"
 #include "regauge/transport.hpp"
 #include "regauge/version.hpp"
+#include "reports.hpp"
 #include "summary.hpp"
 
 namespace regauge::wasm {
@@ -42,6 +48,9 @@ Outcome answer(const Job& job) {
         return refusal(ErrorCode::internal, "", error.what());
     }
 }
+
+// Hands a job's array over; the host copies it.
+void give(const JsHost& host, const std::vector<float>& values) { host.call<void>("array", emscripten::typed_memory_view(values.size(), values.data())); }
 
 Outcome align(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
@@ -80,8 +89,110 @@ Outcome correlation(JsHost host, std::string source, std::string target, std::st
     return answer([&] {
         const HostFiles files(host);
         const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target), alignOptions(options).match, hostProgress(host));
-        host.call<void>("array", emscripten::typed_memory_view(found.r.size(), found.r.data()));
+        give(host, found.r);
         return found.json;
+    });
+}
+
+Outcome mergeCheckpoints(JsHost host, std::string a, std::string b, std::string gauge, std::string out, std::string options) {
+    return answer([&] {
+        HostFiles files(host);
+        return mergeJson(merge(files, a, b, parseGauge(gauge, "gauge"), out, mergeOptions(options), hostProgress(host)));
+    });
+}
+
+// gauge: a gauge file's text, or "". The array: overlap, rank correlation and sign agreement of every random gauge, not moved, NaN where there is none.
+Outcome auditObject(JsHost host, std::string object, std::string gauge, std::string options) {
+    return answer([&] {
+        const auto given = gauge.empty() ? std::nullopt : std::optional(parseGauge(gauge, "gauge"));
+        const AuditReport report = audit(HostFiles(host), object, given, auditOptions(options), hostProgress(host));
+        std::vector<float> drawn;
+        for (const Survival<double>& one : report.drawn)
+            for (const auto& number : {one.overlap, one.rank, one.sign}) drawn.push_back(static_cast<float>(number.value_or(NAN)));
+        give(host, drawn);
+        return auditJson(report);
+    });
+}
+
+Outcome simulateCeiling(JsHost host, std::string options) {
+    return answer([&] {
+        const CeilingOptions given = ceilingOptions(options);
+        return ceilingJson(ceiling(given, hostProgress(host)), given);
+    });
+}
+
+Outcome verifyModels(JsHost host, std::string model, std::string moved, std::string tokens, std::string options) {
+    return answer([&] {
+        const HostFiles files(host);
+        const VerifyOptions given = verifyOptions(options);
+        std::vector<std::vector<std::int64_t>> sequences = readTokens(files, tokens);
+        if (given.sequences > 0 && given.sequences < sequences.size()) sequences.resize(given.sequences);
+        const Progress progress = hostProgress(host);
+        const Model a = Model::load(files, model, progress), b = Model::load(files, moved, progress);
+        return verifyJson(verify(a, b, sequences, progress), given.tolerance);
+    });
+}
+
+// Writes the evidence to `out`.
+Outcome sampleActivations(JsHost host, std::string model, std::string tokens, std::string out) {
+    return answer([&] {
+        HostFiles files(host);
+        const auto sequences = readTokens(files, tokens);
+        const Progress progress = hostProgress(host);
+        const Model loaded = Model::load(files, model, progress);
+        const std::unique_ptr<Output> output = files.create(out, false, false);
+        writeActivations(loaded, sequences, output->file(""), progress);
+        output->commit();
+        return std::string("{}");
+    });
+}
+
+// The first sequence of a file of tokens.
+std::vector<std::int64_t> readPrompt(const Files& files, const std::string& path) {
+    std::vector<std::vector<std::int64_t>> sequences = readTokens(files, path);
+    if (sequences.empty() || sequences[0].empty()) throw Error(ErrorCode::usage, path, "holds no token; a prompt needs at least one");
+    return std::move(sequences[0]);
+}
+
+Model::ResidualHook steeringHook(const Files& files, const Model& model, const SteeringOptions& given) {
+    if (given.vector.empty()) return {};
+    const ModelConfig& config = model.config();
+    return hookOf({placeOf(given.steer.site, config), readSteeringVector(files, given.vector, config.d, given.row), given.steer.strength}, config);
+}
+
+// The array: the logits of the first sequence, [tokens, vocabulary].
+Outcome modelLogits(JsHost host, std::string model, std::string tokens, std::string options) {
+    return answer([&] {
+        const HostFiles files(host);
+        const SteeringOptions given = steeringOptions(options);
+        const std::vector<std::int64_t> prompt = readPrompt(files, tokens);
+        const Model loaded = Model::load(files, model, hostProgress(host));
+        give(host, loaded.logits(prompt, steeringHook(files, loaded, given)));
+        return "{\"tokens\":" + std::to_string(prompt.size()) + ",\"vocabulary\":" + std::to_string(loaded.config().vocabulary) + "}";
+    });
+}
+
+Outcome continuePrompt(JsHost host, std::string model, std::string prompt, std::string options) {
+    return answer([&] {
+        const HostFiles files(host);
+        const SteeringOptions given = steeringOptions(options);
+        const std::vector<std::int64_t> tokens = readPrompt(files, prompt);
+        const Progress progress = hostProgress(host);
+        const Model loaded = Model::load(files, model, progress);
+        return continuationJson(generate(loaded, tokens, steeringHook(files, loaded, given), given.steer.generate, progress));
+    });
+}
+
+Outcome steerModels(JsHost host, std::string source, std::string target, std::string gauge, std::string prompt, std::string options) {
+    return answer([&] {
+        const HostFiles files(host);
+        const SteeringOptions given = steeringOptions(options);
+        const Alignment alignment = parseGauge(gauge, "gauge");
+        const std::vector<std::int64_t> tokens = readPrompt(files, prompt);
+        const Progress progress = hostProgress(host);
+        const Model from = Model::load(files, source, progress), to = Model::load(files, target, progress);
+        const std::vector<float> vector = readSteeringVector(files, given.vector, from.config().d, given.row);
+        return steerJson(steer(from, to, vector, alignment.gauge, tokens, given.steer, progress));
     });
 }
 
@@ -109,6 +220,14 @@ EMSCRIPTEN_BINDINGS(regauge) {
     emscripten::function("transport(host, object, gauge, out, options)", &transportObject);
     emscripten::function("plan(host, object, options, d)", &plan);
     emscripten::function("correlation(host, source, target, options)", &correlation);
+    emscripten::function("merge(host, a, b, gauge, out, options)", &mergeCheckpoints);
+    emscripten::function("audit(host, object, gauge, options)", &auditObject);
+    emscripten::function("ceiling(host, options)", &simulateCeiling);
+    emscripten::function("verify(host, model, moved, tokens, options)", &verifyModels);
+    emscripten::function("activations(host, model, tokens, out)", &sampleActivations);
+    emscripten::function("logits(host, model, tokens, options)", &modelLogits);
+    emscripten::function("generate(host, model, prompt, options)", &continuePrompt);
+    emscripten::function("steer(host, source, target, gauge, prompt, options)", &steerModels);
     emscripten::function("errorCodes", &errorCodes);
     emscripten::function("version", &versionText);
 }

@@ -1,9 +1,11 @@
 #include "options.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "regauge/error.hpp"
+#include "regauge/io/gauge_json.hpp"
 
 namespace regauge::wasm {
 namespace {
@@ -34,6 +36,15 @@ std::uint64_t count(const std::string& key, const Json& value, std::uint64_t lea
     return value.get<std::uint64_t>();
 }
 
+// A number of at least `least`; JSON has no NaN, and JavaScript's becomes null.
+double number(const std::string& key, const Json& value, double least = -std::numeric_limits<double>::infinity()) {
+    if (!value.is_number() || value.get<double>() < least)
+        refuse("option " + key + " is " + value.dump() + "; expected a number" + (least == 0 ? " of 0 or more" : ""));
+    return value.get<double>();
+}
+
+unsigned threads(const std::string& key, const Json& value) { return static_cast<unsigned>(std::min<std::uint64_t>(count(key, value, 1), 1024)); }
+
 template <class Enum>
 Enum oneOf(const std::string& key, const Json& value, std::optional<Enum> (*fromName)(std::string_view), const char* expected) {
     const auto found = value.is_string() ? fromName(value.get<std::string>()) : std::nullopt;
@@ -59,7 +70,7 @@ AlignOptions alignOptions(const std::string& json) {
         else if (key == "skipFirst")
             match.skipFirst = count(key, value, 0);
         else if (key == "threads")
-            match.threads = static_cast<unsigned>(std::min<std::uint64_t>(count(key, value, 1), 1024));
+            match.threads = threads(key, value);
         else if (key == "gains")
             options.gains = as<std::vector<std::string>>(key, value, "two files");
         else
@@ -79,6 +90,113 @@ TransportOptions transportOptions(const std::string& json) {
             options.copyUnknown = as<bool>(key, value, "true or false");
         else if (key == "force")
             options.force = as<bool>(key, value, "true or false");
+        else
+            refuse("unknown option " + key);
+    }
+    return options;
+}
+
+MergeOptions mergeOptions(const std::string& json) {
+    MergeOptions options;
+    std::string form;
+    const Json given = parse(json);
+    for (const auto& [key, value] : given.items()) {
+        if (key == "weight")
+            options.weight = number(key, value);
+        else if (key == "form")
+            form = as<std::string>(key, value, "linear or task-vector");
+        else if (key == "base")
+            options.base = as<std::string>(key, value, "a checkpoint");
+        else if (key == "baseGauge")
+            options.baseGauge = parseGauge(as<std::string>(key, value, "a gauge"), "baseGauge");
+        else if (key == "force")
+            options.force = as<bool>(key, value, "true or false");
+        else
+            refuse("unknown option " + key);
+    }
+    if (!form.empty() && form != "linear" && form != "task-vector") refuse("option form is " + Json(form).dump() + "; expected linear or task-vector");
+    if (form == "task-vector" && options.base.empty()) refuse("a task vector is B less its base; give option base, the checkpoint that A and B come from");
+    if (form == "linear" && !options.base.empty()) refuse("option base makes a task vector; leave it out for the linear form");
+    if (options.baseGauge && options.base.empty()) refuse("option baseGauge needs option base");
+    return options;
+}
+
+AuditOptions auditOptions(const std::string& json) {
+    AuditOptions options;
+    const Json given = parse(json);
+    for (const auto& [key, value] : given.items()) {
+        if (key == "kind")
+            options.kind = as<std::string>(key, value, "the name of a kind of object");
+        else if (key == "k")
+            options.k = static_cast<std::size_t>(count(key, value, 1));
+        else if (key == "gauges")
+            options.gauges = count(key, value, 1);
+        else if (key == "seed")
+            options.seed = count(key, value, 0);
+        else if (key == "d")
+            options.d = static_cast<std::size_t>(count(key, value, 1));
+        else
+            refuse("unknown option " + key);
+    }
+    return options;
+}
+
+CeilingOptions ceilingOptions(const std::string& json) {
+    CeilingOptions options;
+    const Json given = parse(json);
+    for (const auto& [key, value] : given.items()) {
+        if (key == "d")
+            options.d = static_cast<std::size_t>(count(key, value, 2));
+        else if (key == "rows")
+            options.rows = static_cast<std::size_t>(count(key, value, 4));
+        else if (key == "noise")
+            options.noise = number(key, value);
+        else if (key == "steps")
+            options.steps = static_cast<std::size_t>(count(key, value, 1));
+        else if (key == "seed")
+            options.seed = count(key, value, 0);
+        else if (key == "threads")
+            options.threads = threads(key, value);
+        else
+            refuse("unknown option " + key);
+    }
+    return options;
+}
+
+VerifyOptions verifyOptions(const std::string& json) {
+    VerifyOptions options;
+    const Json given = parse(json);
+    for (const auto& [key, value] : given.items()) {
+        if (key == "sequences")
+            options.sequences = static_cast<std::size_t>(count(key, value, 1));
+        else if (key == "tolerance")
+            options.tolerance = number(key, value, 0);
+        else
+            refuse("unknown option " + key);
+    }
+    return options;
+}
+
+SteeringOptions steeringOptions(const std::string& json) {
+    SteeringOptions options;
+    const Json given = parse(json);
+    for (const auto& [key, value] : given.items()) {
+        if (key == "vector")
+            options.vector = as<std::string>(key, value, "a file");
+        else if (key == "row")
+            options.row = static_cast<std::size_t>(count(key, value, 0));
+        else if (key == "site")
+            options.steer.site = as<std::string>(key, value, "a place such as resid.2");
+        else if (key == "strength")
+            options.steer.strength = number(key, value);
+        else if (key == "promoted")
+            options.steer.promoted = static_cast<std::size_t>(count(key, value, 1));
+        else if (key == "length")
+            options.steer.generate.length = static_cast<std::size_t>(count(key, value, 0));
+        else if (key == "temperature")
+            options.steer.generate.temperature = number(key, value, 0);
+        else if (key == "seed")
+            options.steer.generate.seed = count(key, value, 0);
         else
             refuse("unknown option " + key);
     }

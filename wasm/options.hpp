@@ -4,7 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "regauge/audit.hpp"
+#include "regauge/ceiling.hpp"
 #include "regauge/match.hpp"
+#include "regauge/merge.hpp"
+#include "regauge/steer.hpp"
 #include "regauge/transport.hpp"
 
 namespace regauge::wasm {
@@ -18,5 +22,29 @@ AlignOptions alignOptions(const std::string& json);
 
 // {"kind", "copyUnknown", "force"}, each optional. Throws Error(usage).
 TransportOptions transportOptions(const std::string& json);
+
+// {"weight", "form" ("linear" or "task-vector"), "base", "baseGauge" (a gauge file's text), "force"}, each optional; a base makes it a task vector.
+MergeOptions mergeOptions(const std::string& json);
+
+// {"kind", "k", "gauges", "seed", "d"}, each optional.
+AuditOptions auditOptions(const std::string& json);
+
+// {"d", "rows", "noise", "steps", "seed", "threads"}, each optional.
+CeilingOptions ceilingOptions(const std::string& json);
+
+// {"sequences", "tolerance"}, each optional.
+struct VerifyOptions {
+    std::size_t sequences = 0;  // 0: all
+    double tolerance = 1e-3;
+};
+VerifyOptions verifyOptions(const std::string& json);
+
+// {"vector", "row", "site", "strength", "promoted", "length", "temperature", "seed"}, each optional.
+struct SteeringOptions {
+    std::string vector;  // a path; empty: no steering
+    std::size_t row = onlyRow;
+    SteerOptions steer;
+};
+SteeringOptions steeringOptions(const std::string& json);
 
 }  // namespace regauge::wasm

@@ -4,35 +4,13 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "jobs.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "reports.hpp"
 
 namespace regauge {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-Json numberJson(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-Json numberJson(const std::optional<Spread>& spread) {
-    return spread ? Json{{"mean", spread->mean}, {"p5", spread->low}, {"p95", spread->high}} : Json(nullptr);
-}
-template <class Number>
-Json survivalJson(const Survival<Number>& survival) {
-    return {{"overlap", numberJson(survival.overlap)}, {"rank_correlation", numberJson(survival.rank)}, {"sign_agreement", numberJson(survival.sign)}};
-}
-
-Json reportJson(const AuditReport& report) {
-    Json json{{"object", report.object}, {"description", report.description}, {"d", report.d}, {"k", report.k}, {"claims", report.claims}, {"gauges", report.gauges}, {"seed", report.seed},
-              {"not_moved", survivalJson(report.notMoved)}, {"moved", survivalJson(report.moved)}, {"chance", survivalJson(report.chance)}};
-    if (report.gauge)
-        json["gauge"] = {{"fingerprint", report.gauge->fingerprint}, {"source", report.gauge->source}, {"target", report.gauge->target},
-                         {"not_moved", survivalJson(report.gauge->notMoved)}, {"moved", survivalJson(report.gauge->moved)}};
-    json["survives"] = report.survives;
-    json["statement"] = report.statement;
-    return json;
-}
 
 // Four decimals, and no "-0.0000".
 std::string cell(const std::optional<double>& value) {
@@ -87,7 +65,7 @@ RunJob addAudit(CLI::App& command) {
         if (!options->gauge.empty()) gauge = readGauge(job.host.files, options->gauge);
         if (!options->kind.empty()) options->audit.kind = options->kind;
         const AuditReport report = audit(job.host.files, options->object, gauge, options->audit, job.progress());
-        job.print(job.json ? reportJson(report).dump() + "\n" : reportText(report));
+        job.print(job.json ? auditJson(report) + "\n" : reportText(report));
         return report.survives ? 0 : 1;
     };
 }

@@ -2,9 +2,9 @@
 
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "jobs.hpp"
+#include "reports.hpp"
 #include "summary.hpp"
 
 namespace regauge {
@@ -71,11 +71,7 @@ RunJob addCeiling(CLI::App& command) {
         const std::vector<CeilingPoint> points = ceiling(options->ceiling, job.progress());
         if (!options->output.path.empty()) writeText(job.host.files, options->output, picture(points, options->ceiling));
         if (job.json) {
-            nlohmann::ordered_json json{{"d", options->ceiling.d}, {"rows", options->ceiling.rows}, {"noise", options->ceiling.noise}, {"seed", options->ceiling.seed}};
-            auto& list = json["points"] = nlohmann::ordered_json::array();
-            for (const CeilingPoint& point : points)
-                list.push_back({{"positive", point.positive}, {"permutation_only", point.permutationOnly}, {"sign_marginalized", point.signMarginalized}});
-            job.print(json.dump() + "\n");
+            job.print(ceilingJson(points, options->ceiling) + "\n");
         } else if (!job.quiet) {
             std::string text = "positive signs  permutation only  sign-marginalized\n";
             for (const CeilingPoint& point : points) {

@@ -38,6 +38,7 @@ RunJob addActivations(CLI::App& command);
 RunJob addCeiling(CLI::App& command);
 RunJob addMerge(CLI::App& command);
 RunJob addAudit(CLI::App& command);
+RunJob addSteer(CLI::App& command);
 
 // The gauge options that several subcommands share: -o OUT and --force.
 struct OutputOptions {

@@ -1,11 +1,10 @@
 #include "regauge/merge.hpp"
 
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "jobs.hpp"
 #include "regauge/io/gauge_json.hpp"
-#include "summary.hpp"
+#include "reports.hpp"
 
 namespace regauge {
 
@@ -35,11 +34,7 @@ RunJob addMerge(CLI::App& command) {
         options->merge.force = options->output.force;
         const MergeReport report = merge(job.host.files, options->a, options->b, gauge, options->output.path, options->merge, job.progress());
         if (job.json) {
-            const nlohmann::ordered_json json{{"kind", report.kind},       {"form", report.taskVector ? "task-vector" : "linear"},
-                                              {"weight", report.weight},   {"d", report.d},
-                                              {"averaged", report.averaged}, {"equal", report.equal},
-                                              {"bytes", report.bytes},     {"gauge", report.gauge}};
-            job.print(json.dump() + "\n");
+            job.print(mergeJson(report) + "\n");
         } else {
             job.say(report.kind + ": " + std::to_string(report.averaged) + " tensors averaged" +
                     (report.equal > 0 ? ", " + std::to_string(report.equal) + " equal in both and kept" : "") + "\nwrote " + options->output.path);

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "jobs.hpp"
+#include "reports.hpp"
 
 namespace regauge {
 
@@ -32,14 +33,7 @@ RunJob addVerify(CLI::App& command) {
         const FunctionDifference difference = verify(model, moved, sequences, progress);
         const bool same = difference.maxLogitDifference <= options->tolerance;
         if (job.json) {
-            const nlohmann::ordered_json json{{"same_function", same},
-                                              {"max_logit_difference", difference.maxLogitDifference},
-                                              {"max_kl", difference.maxKl},
-                                              {"mean_kl", difference.meanKl},
-                                              {"top_agreement", difference.topAgreement},
-                                              {"positions", difference.positions},
-                                              {"tolerance", options->tolerance}};
-            job.print(json.dump() + "\n");
+            job.print(verifyJson(difference, options->tolerance) + "\n");
         } else {
             char text[256];
             std::snprintf(text, sizeof text, "%s over %llu positions\nmax logit difference  %.3g\nmax KL                %.3g nats\nsame top token        %.1f %%\n",

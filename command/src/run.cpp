@@ -35,6 +35,8 @@ constexpr Subcommand subcommands[] = {
      addCeiling},
     {"merge", "Average two checkpoints, B moved into A's coordinates.", "regauge merge A B --gauge b-to-a.json -o merged", addMerge},
     {"audit", "Say how far a claim about channel numbers survives random gauges.", "regauge audit steering.npy --k 10", addAudit},
+    {"steer", "Show what a steering vector does in the source, and in the target: moved, moved without signs, not moved. (small models)",
+     "regauge steer source target --vector source/steering_resid2.npy --site resid.2 --gauge gauge.json --tokens source/tokens.npy", addSteer},
 };
 
 int refuse(Host& host, const std::string& sentence) {

@@ -9,25 +9,19 @@
 
 #include "regauge/error.hpp"
 #include "regauge/match.hpp"
+#include "splitmix64.hpp"
 
 namespace regauge {
 namespace {
 
-// splitmix64: a stream of numbers that is the same on every target, which the standard library's distributions are not.
 class Random {
 public:
     explicit Random(std::uint64_t seed) : state_(seed) {}
-    std::uint64_t bits() {
-        std::uint64_t z = state_ += 0x9e3779b97f4a7c15U;
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-        return z ^ (z >> 31);
-    }
-    std::size_t below(std::size_t bound) { return static_cast<std::size_t>(bits() % bound); }
+    std::size_t below(std::size_t bound) { return static_cast<std::size_t>(splitmix64(state_) % bound); }
     // Near enough to a Gaussian: the sum of twelve uniforms, exact in doubles.
     double gaussian() {
         double sum = -6;
-        for (int k = 0; k < 12; ++k) sum += static_cast<double>(bits() >> 11) * 0x1p-53;
+        for (int k = 0; k < 12; ++k) sum += uniform(state_);
         return sum;
     }
 

@@ -3,15 +3,11 @@
 #include <numeric>
 #include <utility>
 
+#include "splitmix64.hpp"
+
 namespace regauge {
 
-std::uint64_t RandomGauges::draw() {
-    state_ += 0x9E3779B97F4A7C15U;
-    std::uint64_t z = state_;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
-    return z ^ (z >> 31);
-}
+std::uint64_t RandomGauges::draw() { return splitmix64(state_); }
 
 std::uint64_t RandomGauges::below(std::uint64_t bound) {
     const std::uint64_t uneven = (0 - bound) % bound;  // 2^64 mod bound: the first of these would make small numbers likelier

@@ -3,10 +3,14 @@
 import { refusal } from "./error.js";
 import type { GaugeJson } from "./gauge-json.js";
 import { Gauge, type Agreement } from "./gauge.js";
-import { Inputs, type EvidenceInput, type FileInput } from "./inputs.js";
+import { Inputs, type EvidenceInput, type FileInput, type TokensInput } from "./inputs.js";
 import type { Platform } from "./platform.js";
 import { Pool } from "./pool.js";
 import type { Answer, Call } from "./protocol.js";
+import type {
+    Audit, AuditOptions, Ceiling, CeilingOptions, Continuation, GenerateOptions, Logits, Merged, MergeOptions, SteeringOptions, SteerOptions,
+    SteerReport, Survival, Verification, VerifyOptions,
+} from "./reports.js";
 import { TracedGauge, type TraceReport } from "./traced-gauge.js";
 import type {
     AlignOptions, Correlation, CorrelationOptions, InspectOptions, JobControl, MatchOptions, Moved, Plan, TraceOptions, TransportOptions,
@@ -34,6 +38,39 @@ export interface Api {
 
     /** Correlations of every source channel with every target channel at one site: what alignment starts from. */
     correlation(source: EvidenceInput, target: EvidenceInput, options?: CorrelationOptions): Promise<Correlation>;
+
+    /**
+     * The weighted average of two checkpoints of one base, B moved into A's coordinates: (1 - w) A + w B, or with a base A + w (B - BASE). Heads and
+     * MLP neurons are averaged by position.
+     */
+    merge(a: FileInput, b: FileInput, options: MergeOptions): Promise<Merged>;
+
+    /** How far a claim about channel numbers (a vector, rows of vectors, a list of channels) survives random gauges, moved and not moved. */
+    audit(object: FileInput, options?: AuditOptions): Promise<Audit>;
+
+    /** What matching without signs can reach at most, and what matching with signs does: simulated. */
+    ceiling(options?: CeilingOptions): Promise<Ceiling>;
+
+    /**
+     * Do two checkpoints compute the same function? Small models (a folder with config.json and .safetensors files): weights are held in float32.
+     * Rejects with RegaugeError: unsupported (the family), tooLarge, dimensionMismatch, usage (a token beyond the vocabulary), ...
+     */
+    verify(model: FileInput, moved: FileInput, tokens: TokensInput, options?: VerifyOptions): Promise<Verification>;
+
+    /**
+     * Activation evidence of a small model: a safetensors file with `activations/resid.<place>` [tokens, d] F32 of every place, the norms' gains and the
+     * token ids. `align` takes it as it is; `fs.writeFile(path, file.stream())` or a download saves it.
+     */
+    activations(model: FileInput, tokens: TokensInput, options?: JobControl): Promise<File>;
+
+    /** What a small model says after each token of one sequence, with a vector added to its residual stream or without. */
+    logits(model: FileInput, tokens: TokensInput, options?: SteeringOptions): Promise<Logits>;
+
+    /** Continues a prompt with a small model, with a vector added to its residual stream or without. */
+    generate(model: FileInput, prompt: TokensInput, options?: GenerateOptions): Promise<Continuation>;
+
+    /** One prompt in both models, with the vector and without: in the target moved by the gauge, moved by its permutation alone, and not moved. */
+    steer(source: FileInput, target: FileInput, options: SteerOptions): Promise<SteerReport>;
 
     /** The gauges one after the other, the first one first. */
     compose(...gauges: readonly (GaugeInput | readonly GaugeInput[])[]): Gauge;
@@ -125,6 +162,107 @@ export function createApi(platform: Platform): Api {
             return { ...(JSON.parse(answer.value) as Omit<Correlation, "values">), values: answer.array! };
         },
 
+        async merge(a, b, options) {
+            const { gauge, weight, form, base, baseGauge, out, force } = options;
+            const inputs = new Inputs(platform, [a, b, base, out]);
+            const paths = { a: await inputs.add(a, "A"), b: await inputs.add(b, "B") };
+            const words = {
+                weight, form, force,
+                ...(base === undefined ? {} : { base: await inputs.add(base, "base") }),
+                ...(baseGauge === undefined ? {} : { baseGauge: JSON.stringify(gaugeFrom(baseGauge)) }),
+            };
+            const call: Call = {
+                name: "merge",
+                ...paths,
+                gauge: JSON.stringify(gaugeFrom(gauge)),
+                out: out === undefined ? besideNothing(paths.a) : platform.path(out),
+                options: JSON.stringify(words),
+            };
+            const answer = await run(call, inputs, options, out === undefined);
+            return { ...(JSON.parse(answer.value) as Omit<Merged, "files">), files: answer.files };
+        },
+
+        async audit(object, options = {}) {
+            const { gauge, kind, k, gauges, seed, d } = options;
+            const inputs = new Inputs(platform, [object]);
+            const call: Call = {
+                name: "audit",
+                object: await inputs.add(object, "object"),
+                gauge: gauge === undefined ? "" : JSON.stringify(gaugeFrom(gauge)),
+                options: JSON.stringify({ kind, k, gauges, seed, d }),
+            };
+            const answer = await run(call, inputs, options);
+            const report = JSON.parse(answer.value) as Omit<Audit, "drawn">;
+            return { ...report, drawn: drawnOf(answer.array!, report.not_moved) };
+        },
+
+        async ceiling(options = {}) {
+            const { d, rows, noise, steps, seed, threads } = options;
+            const call: Call = { name: "ceiling", options: JSON.stringify({ d, rows, noise, steps, seed, threads }) };
+            return JSON.parse((await run(call, new Inputs(platform, []), options)).value) as Ceiling;
+        },
+
+        async verify(model, moved, tokens, options = {}) {
+            const { sequences, tolerance } = options;
+            const inputs = new Inputs(platform, [model, moved, tokens]);
+            const call: Call = {
+                name: "verify",
+                model: await inputs.add(model, "model"),
+                moved: await inputs.add(moved, "moved"),
+                tokens: await inputs.addTokens(tokens, "tokens"),
+                options: JSON.stringify({ sequences, tolerance }),
+            };
+            return JSON.parse((await run(call, inputs, options)).value) as Verification;
+        },
+
+        async activations(model, tokens, options = {}) {
+            const inputs = new Inputs(platform, [model, tokens]);
+            const call: Call = {
+                name: "activations",
+                model: await inputs.add(model, "model"),
+                tokens: await inputs.addTokens(tokens, "tokens"),
+                out: besideNothing("evidence.safetensors"),
+            };
+            const [evidence] = (await run(call, inputs, options)).files;
+            return new File([evidence!.blob], evidence!.name);
+        },
+
+        async logits(model, tokens, options = {}) {
+            const inputs = new Inputs(platform, [model, tokens, options.vector]);
+            const call: Call = {
+                name: "logits",
+                model: await inputs.add(model, "model"),
+                tokens: await inputs.addTokens(tokens, "tokens"),
+                options: JSON.stringify(await steeringWords(inputs, options)),
+            };
+            const answer = await run(call, inputs, options);
+            return { ...(JSON.parse(answer.value) as Omit<Logits, "values">), values: answer.array! };
+        },
+
+        async generate(model, prompt, options = {}) {
+            const inputs = new Inputs(platform, [model, prompt, options.vector]);
+            const call: Call = {
+                name: "generate",
+                model: await inputs.add(model, "model"),
+                prompt: await inputs.addTokens(prompt, "prompt"),
+                options: JSON.stringify(await steeringWords(inputs, options)),
+            };
+            return JSON.parse((await run(call, inputs, options)).value) as Continuation;
+        },
+
+        async steer(source, target, options) {
+            const inputs = new Inputs(platform, [source, target, options.vector, options.prompt]);
+            const call: Call = {
+                name: "steer",
+                source: await inputs.add(source, "source"),
+                target: await inputs.add(target, "target"),
+                gauge: JSON.stringify(gaugeFrom(options.gauge)),
+                prompt: await inputs.addTokens(options.prompt, "prompt"),
+                options: JSON.stringify({ ...(await steeringWords(inputs, options)), promoted: options.promoted }),
+            };
+            return JSON.parse((await run(call, inputs, options)).value) as SteerReport;
+        },
+
         compose(...gauges) {
             const list = gauges.flat().map(gaugeFrom);
             const [first, ...others] = list;
@@ -150,6 +288,22 @@ export function createApi(platform: Platform): Api {
 /** Where an output goes that is handed back: the object's own name, in a folder that nobody has. */
 function besideNothing(path: string): string {
     return `.regauge-moved/${path.replace(/\/+$/, "").split("/").at(-1)!}`;
+}
+
+/** [gauges, 3] numbers as columns; a number that the report has not has no column either. */
+function drawnOf(numbers: Float32Array, reported: Survival<unknown>): Survival<Float32Array> {
+    const column = (k: number, of: unknown): Float32Array | null => (of === null ? null : numbers.filter((_, at) => at % 3 === k));
+    return {
+        overlap: column(0, reported.overlap),
+        rank_correlation: column(1, reported.rank_correlation),
+        sign_agreement: column(2, reported.sign_agreement),
+    };
+}
+
+/** What is added, where, how strongly, and how a prompt is continued; only what C++ knows. */
+async function steeringWords(inputs: Inputs, { vector, row, site, strength, length, temperature, seed }: GenerateOptions): Promise<object> {
+    if (vector !== undefined && site === undefined) throw refusal("usage", "", "option site says where the vector is added: resid.0, resid.1, ...");
+    return { row, site, strength, length, temperature, seed, ...(vector === undefined ? {} : { vector: await inputs.addVector(vector, "vector") }) };
 }
 
 /** Only what C++ knows; undefined drops out. */

@@ -4,4 +4,6 @@ import { createApi } from "./api.js";
 import { browserPlatform } from "./platform-browser.js";
 
 export * from "./public.js";
-export const { align, transport, inspect, trace, correlation, compose, invert, compare, dispose, workers } = /* @__PURE__ */ createApi(browserPlatform);
+export const {
+    align, transport, inspect, trace, correlation, merge, audit, ceiling, verify, activations, logits, generate, steer, compose, invert, compare, dispose, workers,
+} = /* @__PURE__ */ createApi(browserPlatform);

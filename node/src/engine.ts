@@ -100,6 +100,22 @@ export class Engine {
                 return valueOf(module.transport(host, call.object, call.gauge, call.out, call.options));
             case "plan":
                 return valueOf(module.plan(host, call.object, call.options, call.d));
+            case "merge":
+                return valueOf(module.merge(host, call.a, call.b, call.gauge, call.out, call.options));
+            case "audit":
+                return valueOf(module.audit(host, call.object, call.gauge, call.options));
+            case "ceiling":
+                return valueOf(module.ceiling(host, call.options));
+            case "verify":
+                return valueOf(module.verify(host, call.model, call.moved, call.tokens, call.options));
+            case "activations":
+                return valueOf(module.activations(host, call.model, call.tokens, call.out));
+            case "logits":
+                return valueOf(module.logits(host, call.model, call.tokens, call.options));
+            case "generate":
+                return valueOf(module.generate(host, call.model, call.prompt, call.options));
+            case "steer":
+                return valueOf(module.steer(host, call.source, call.target, call.gauge, call.prompt, call.options));
         }
     }
 

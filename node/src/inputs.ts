@@ -16,6 +16,15 @@ export type FileInput = string | URL | Bytes | readonly File[] | Readonly<Record
 
 export type EvidenceInput = FileInput | MemoryEvidence;
 
+/** Token ids: one sequence, several, or a file of them (.npy, .safetensors with token_ids, a JSON array). A Uint8Array is a file's contents. */
+export type TokensInput = FileInput | Int32Array | BigInt64Array | readonly number[] | readonly (readonly number[])[];
+
+/** A steering vector [d]: numbers, or a file that transport knows. A Uint8Array is a file's contents. */
+export type VectorInput = FileInput | Float32Array | Float64Array | readonly number[];
+
+const isNumbers = (input: unknown): input is readonly number[] | readonly (readonly number[])[] =>
+    Array.isArray(input) && (typeof input[0] === "number" || Array.isArray(input[0]));
+
 const isBytes = (input: unknown): input is Bytes => input instanceof Blob || input instanceof Uint8Array || input instanceof ArrayBuffer;
 const nameOf = (input: unknown): string | undefined => (typeof File === "function" && input instanceof File && input.name !== "" ? input.name : undefined);
 
@@ -54,6 +63,25 @@ export class Inputs {
             await this.#mount(`${folder}/${name}`, bytes);
         }
         return folder;
+    }
+
+    /** The path of token ids. */
+    async addTokens(input: TokensInput, role: string): Promise<string> {
+        if (input instanceof Int32Array || input instanceof BigInt64Array) return this.#addJson(Array.from(input, Number), role);
+        return isNumbers(input) ? this.#addJson(input, role) : this.add(input as FileInput, role);
+    }
+
+    /** The path of a vector. */
+    async addVector(input: VectorInput, role: string): Promise<string> {
+        if (!(input instanceof Float32Array) && !(input instanceof Float64Array) && !isNumbers(input)) return this.add(input as FileInput, role);
+        const values = Array.from(input as readonly number[]);
+        const at = values.findIndex((value) => !Number.isFinite(value));
+        if (at >= 0) throw refusal("notFinite", role, `has ${values[at]} in channel ${at}`);
+        return this.#addJson(values, role);
+    }
+
+    #addJson(values: readonly unknown[], role: string): Promise<string> {
+        return this.#mount(this.#fresh(role), new TextEncoder().encode(JSON.stringify(values)));
     }
 
     async #addFolder(files: readonly File[], role: string): Promise<string> {

@@ -4,4 +4,7 @@ import { createApi } from "./api.js";
 import { nodePlatform } from "./platform-node.js";
 
 export * from "./public.js";
-export const { align, transport, inspect, trace, correlation, compose, invert, compare, runCommand, dispose, workers } = /* @__PURE__ */ createApi(nodePlatform);
+export const {
+    align, transport, inspect, trace, correlation, merge, audit, ceiling, verify, activations, logits, generate, steer, compose, invert, compare, runCommand,
+    dispose, workers,
+} = /* @__PURE__ */ createApi(nodePlatform);

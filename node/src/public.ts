@@ -4,10 +4,14 @@ export { errorCodes, RegaugeError, type ErrorCode } from "./error.js";
 export { Gauge, type Agreement, type GaugeDetails, type Vector } from "./gauge.js";
 export type { GaugeJson, Group, Side, SiteSummary, Statistic, Summary, Verdict } from "./gauge-json.js";
 export type { Api, GaugeInput } from "./api.js";
-export type { Bytes, EvidenceInput, FileInput } from "./inputs.js";
+export type { Bytes, EvidenceInput, FileInput, TokensInput, VectorInput } from "./inputs.js";
 export type { MemoryEvidence, Rows } from "./memory-evidence.js";
 export type { OutputFile } from "./memory-files.js";
 export type { ProgressReport } from "./protocol.js";
+export type {
+    Audit, AuditedGauge, AuditOptions, Ceiling, CeilingOptions, CeilingPoint, Continuation, GenerateOptions, Logits, Merged, MergeOptions, Spread,
+    SteerArm, SteeringOptions, SteerOptions, SteerReport, Survival, Verification, VerifyOptions,
+} from "./reports.js";
 export type {
     Action, AlignOptions, Correlation, CorrelationOptions, InspectOptions, JobControl, MatchOptions, Moved, Plan, TensorMove, TraceOptions,
     TransportOptions,

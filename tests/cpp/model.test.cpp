@@ -112,3 +112,18 @@ TEST_CASE("what the reference pass does not compute is refused by name") {
     CHECK(code("[1, 2]") == "malformed");
     CHECK(code(R"({"model_type":"llama",)" + common) == "accepted");
 }
+
+TEST_CASE("tokens read one after the other, or in parts, give the logits of the whole sequence") {
+    const NativeFiles files;
+    const Model model = Model::load(files, sample + "source");
+    const std::vector<std::int64_t> tokens = readTokens(files, sample + "source/tokens.npy")[0];
+    const std::vector<float> whole = model.logits(tokens);
+    Model::Past past;
+    std::vector<float> parts;
+    for (const auto& [first, count] : {std::pair<std::size_t, std::size_t>{0, 7}, {7, 1}, {8, 1}, {9, 55}}) {
+        const std::vector<float> some = model.logits(std::span(tokens).subspan(first, count), past);
+        parts.insert(parts.end(), some.begin(), some.end());
+        CHECK(past.tokens == first + count);
+    }
+    CHECK(parts == whole);
+}

@@ -105,6 +105,9 @@ test("no file, output or worker is left when all is done", async (t) => {
         [{ name: "plan", object: join(sample, "source/sae_resid2"), options: "{}", d: 0 }, true],
         [{ name: "transport", object: join(sample, "source/sae_resid2"), gauge: JSON.stringify(truth("target")), out: join(folder, "sae"), options: "{}" }, true],
         [{ name: "transport", object: join(sample, "source/sae_resid2"), gauge: JSON.stringify(Gauge.identity(64)), out: join(folder, "no"), options: "{}" }, false],
+        [{ name: "verify", model: join(sample, "source"), moved: join(sample, "target"), tokens: join(sample, "source/tokens.npy"), options: '{"sequences":1}' }, true],
+        [{ name: "verify", model: join(sample, "source"), moved: join(folder, "nowhere"), tokens: join(sample, "source/tokens.npy"), options: "{}" }, false],
+        [{ name: "audit", object: join(sample, "source/steering_resid2.npy"), gauge: "", options: '{"gauges":10}' }, true],
         [{ name: "run", args: ["show", join(folder, "nowhere")], errIsTerminal: false }, true],
     ];
     for (const [call, succeeds] of jobs) {

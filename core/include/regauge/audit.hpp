@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "regauge/io/byte_source.hpp"
 #include "regauge/match.hpp"
@@ -41,6 +42,7 @@ struct AuditReport {
     Survival<Spread> notMoved;           // the claim read in the moved model as it stands
     Survival<Spread> moved;              // transported by the code that `transport` runs: 1, or transport is wrong
     Survival<double> chance;             // expected where nothing survives
+    std::vector<Survival<double>> drawn; // what notMoved summarises: one of each random gauge
     struct OneGauge {
         std::string fingerprint, source, target;
         Survival<double> notMoved, moved;

@@ -1,5 +1,5 @@
 // A small reference forward pass, to show that a moved checkpoint computes the same function, and to sample activations without Python.
-// For small models: weights are held in float32 in memory, attention is the plain O(T^2) one, and there is no cache.
+// For small models: weights are held in float32 in memory, and attention is the plain O(T^2) one.
 #pragma once
 
 #include <cstddef>
@@ -63,6 +63,14 @@ public:
 
     // Logits [tokens, vocabulary] of one sequence. Throws Error(usage) for a token beyond the vocabulary.
     std::vector<float> logits(std::span<const std::int64_t> tokens, const ResidualHook& hook = {}) const;
+
+    // Keys and values of the tokens that were read, by layer [tokens, kvHeads, headDim], so that those that follow cost one pass over themselves alone.
+    struct Past {
+        std::vector<std::vector<float>> keys, values;
+        std::size_t tokens = 0;
+    };
+    // The same for tokens that follow `past`, which grows by them. The hook sees only these tokens.
+    std::vector<float> logits(std::span<const std::int64_t> tokens, Past& past, const ResidualHook& hook = {}) const;
 
     // The RMSNorm gains on the residual stream, as multiplied with (Gemma: 1 + w): "attn.0", "mlp.0", ..., "final". Empty where a family has none.
     void forEachGain(const std::function<void(const std::string& name, const std::vector<float>& gain)>& visit) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "audit/claims.hpp"
 #include "audit/survival.hpp"
@@ -44,18 +45,13 @@ std::optional<Spread> spreadOf(std::vector<double> values) {
     return spread;
 }
 
-// All gauges' numbers, then their spread.
-class Series {
-public:
-    void add(const Survival<double>& one) {
-        const auto keep = [](std::vector<double>& to, const std::optional<double>& value) { if (value) to.push_back(*value); };
-        keep(overlap_, one.overlap), keep(rank_, one.rank), keep(sign_, one.sign);
-    }
-    Survival<Spread> spread() const { return {spreadOf(overlap_), spreadOf(rank_), spreadOf(sign_)}; }
-
-private:
-    std::vector<double> overlap_, rank_, sign_;
-};
+// Of all gauges' numbers.
+Survival<Spread> spread(const std::vector<Survival<double>>& drawn) {
+    std::vector<double> overlap, rank, sign;
+    const auto keep = [](std::vector<double>& to, const std::optional<double>& value) { if (value) to.push_back(*value); };
+    for (const Survival<double>& one : drawn) keep(overlap, one.overlap), keep(rank, one.rank), keep(sign, one.sign);
+    return {spreadOf(std::move(overlap)), spreadOf(std::move(rank)), spreadOf(std::move(sign))};
+}
 
 bool allOne(const Survival<double>& survival) {
     return survival.overlap.value_or(1) == 1 && survival.rank.value_or(1) == 1 && survival.sign.value_or(1) == 1;
@@ -127,16 +123,16 @@ AuditReport audit(const Files& files, const std::string& object, const std::opti
         report.gauge = AuditReport::OneGauge{gauge->gauge.fingerprint(), gauge->source.name, gauge->target.name, notMoved, moved};
     }
     RandomGauges random(options.seed);
-    Series notMoved, moved;
+    std::vector<Survival<double>> moved;
     for (std::uint64_t n = 0; n < options.gauges; ++n) {
         if (n % 16 == 0) progress.report("drawing gauges", n, options.gauges);
         const auto [still, carried] = compareUnder(random.next(report.d));
-        notMoved.add(still);
-        moved.add(carried);
+        report.drawn.push_back(still);
+        moved.push_back(carried);
     }
     progress.report("drawing gauges", options.gauges, options.gauges);
-    report.notMoved = notMoved.spread();
-    report.moved = moved.spread();
+    report.notMoved = spread(report.drawn);
+    report.moved = spread(moved);
     report.statement = statementOf(report);
     return report;
 }

@@ -199,7 +199,13 @@ std::unique_ptr<Claims> openClaims(const Files& files, const std::string& object
     TransportOptions transportOptions;
     transportOptions.kind = options.kind;
     if (auto list = openChannelList(path, transportOptions, d)) return std::make_unique<ListClaims>(std::move(*list), d, object);
-    return std::make_unique<VectorClaims>(planObject(path, transportOptions, d), object);
+    return openVectors(files, object, options, d);
+}
+
+std::unique_ptr<Claims> openVectors(const Files& files, const std::string& object, const AuditOptions& options, std::size_t d) {
+    TransportOptions transportOptions;
+    transportOptions.kind = options.kind;
+    return std::make_unique<VectorClaims>(planObject(ObjectPath(files, object), transportOptions, d), object);
 }
 
 }  // namespace regauge

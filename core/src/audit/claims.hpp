@@ -34,5 +34,7 @@ public:
 
 // Throws Error as audit does. d: 0 where it is not known.
 std::unique_ptr<Claims> openClaims(const Files& files, const std::string& object, const AuditOptions& options, std::size_t d);
+// The same of vectors alone: a few numbers are no list of channels.
+std::unique_ptr<Claims> openVectors(const Files& files, const std::string& object, const AuditOptions& options, std::size_t d);
 
 }  // namespace regauge

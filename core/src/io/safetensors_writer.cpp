@@ -3,6 +3,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "io/bytes.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
@@ -24,7 +25,7 @@ void writeSafetensors(const std::vector<NewTensor>& tensors, const std::vector<s
     std::string text = header.dump();
     text.resize((text.size() + 7) / 8 * 8, ' ');  // the data starts 8-byte aligned, as the format recommends
     std::array<std::byte, 8> length;
-    for (std::size_t k = 0; k < 8; ++k) length[k] = static_cast<std::byte>(text.size() >> (8 * k));
+    storeLittle(std::uint64_t{text.size()}, length.data());
     out.write(length);
     out.write(std::as_bytes(std::span(text)));
     for (const NewTensor& tensor : tensors) out.write(tensor.bytes);

@@ -45,11 +45,12 @@ void add(std::span<float> x, std::span<const float> y) {
 }
 
 // Rotates the first 2 * frequencies of every head: the pairs are (k, k + frequencies), "half-split" as Hugging Face stores the rows.
-void rotate(std::span<float> x, std::size_t headDim, std::size_t perToken, const ModelConfig::Rotary& rotary) {
+// first: the position of the first token.
+void rotate(std::span<float> x, std::size_t headDim, std::size_t perToken, std::size_t first, const ModelConfig::Rotary& rotary) {
     const std::size_t half = rotary.inverseFrequency.size();
     for (std::size_t t = 0; t * perToken < x.size(); ++t)
         for (std::size_t k = 0; k < half; ++k) {
-            const double angle = static_cast<double>(t) * rotary.inverseFrequency[k];
+            const double angle = static_cast<double>(first + t) * rotary.inverseFrequency[k];
             const auto c = static_cast<float>(std::cos(angle) * rotary.scale), s = static_cast<float>(std::sin(angle) * rotary.scale);
             for (std::size_t head = t * perToken; head < (t + 1) * perToken; head += headDim) {
                 const float a = x[head + k], b = x[head + half + k];
@@ -61,17 +62,19 @@ void rotate(std::span<float> x, std::size_t headDim, std::size_t perToken, const
 
 float softcap(float x, double cap) { return cap > 0 ? static_cast<float>(std::tanh(x / cap) * cap) : x; }
 
-// Causal attention with grouped keys: q [tokens, heads, headDim], k and v [tokens, kvHeads, headDim] -> [tokens, heads, headDim].
+// Causal attention with grouped keys: q [tokens, heads, headDim], of the last tokens of k and v [all tokens, kvHeads, headDim] -> [tokens, heads, headDim].
 std::vector<float> attend(const ModelConfig& config, std::size_t window, std::span<const float> q, std::span<const float> k, std::span<const float> v) {
-    const std::size_t width = config.heads * config.headDim, kvWidth = config.kvHeads * config.headDim, tokens = q.size() / width;
-    std::vector<float> out(q.size(), 0.0F), weight(tokens);
+    const std::size_t width = config.heads * config.headDim, kvWidth = config.kvHeads * config.headDim;
+    const std::size_t tokens = q.size() / width, all = k.size() / kvWidth;
+    std::vector<float> out(q.size(), 0.0F), weight(all);
     for (std::size_t head = 0; head < config.heads; ++head) {
         const std::size_t kvHead = head / (config.heads / config.kvHeads);
         for (std::size_t t = 0; t < tokens; ++t) {
-            const std::size_t first = window > 0 && t + 1 > window ? t + 1 - window : 0;
+            const std::size_t last = all - tokens + t;  // its own position
+            const std::size_t first = window > 0 && last + 1 > window ? last + 1 - window : 0;
             const float* query = &q[t * width + head * config.headDim];
             float largest = -INFINITY;
-            for (std::size_t s = first; s <= t; ++s) {
+            for (std::size_t s = first; s <= last; ++s) {
                 const float* key = &k[s * kvWidth + kvHead * config.headDim];
                 float dot = 0;
                 for (std::size_t c = 0; c < config.headDim; ++c) dot += query[c] * key[c];
@@ -79,9 +82,9 @@ std::vector<float> attend(const ModelConfig& config, std::size_t window, std::sp
                 largest = std::max(largest, weight[s]);
             }
             float sum = 0;
-            for (std::size_t s = first; s <= t; ++s) sum += weight[s] = std::exp(weight[s] - largest);
+            for (std::size_t s = first; s <= last; ++s) sum += weight[s] = std::exp(weight[s] - largest);
             float* result = &out[t * width + head * config.headDim];
-            for (std::size_t s = first; s <= t; ++s) {
+            for (std::size_t s = first; s <= last; ++s) {
                 const float share = weight[s] / sum;
                 const float* value = &v[s * kvWidth + kvHead * config.headDim];
                 for (std::size_t c = 0; c < config.headDim; ++c) result[c] += share * value[c];
@@ -100,13 +103,16 @@ float activate(float x, ModelConfig::Activation activation) {
     return x;
 }
 
-std::vector<float> attention(const ModelConfig& config, const Layer& layer, std::size_t index, std::span<const float> x) {
+// Appends the keys and values of x to those before.
+std::vector<float> attention(const ModelConfig& config, const Layer& layer, std::size_t index, std::span<const float> x, Model::Past& past) {
     std::vector<float> q = multiply(x, layer.query), k = multiply(x, layer.key);
     const std::vector<float> v = multiply(x, layer.value);
     if (!layer.queryNorm.empty()) normalise(q, layer.queryNorm, config.normEps), normalise(k, layer.keyNorm, config.normEps);
-    rotate(q, config.headDim, config.heads * config.headDim, config.rotary[index]);
-    rotate(k, config.headDim, config.kvHeads * config.headDim, config.rotary[index]);
-    return multiply(attend(config, config.window[index], q, k, v), layer.output);
+    rotate(q, config.headDim, config.heads * config.headDim, past.tokens, config.rotary[index]);
+    rotate(k, config.headDim, config.kvHeads * config.headDim, past.tokens, config.rotary[index]);
+    past.keys[index].insert(past.keys[index].end(), k.begin(), k.end());
+    past.values[index].insert(past.values[index].end(), v.begin(), v.end());
+    return multiply(attend(config, config.window[index], q, past.keys[index], past.values[index]), layer.output);
 }
 
 std::vector<float> mlp(const ModelConfig& config, const Layer& layer, std::span<const float> x) {
@@ -119,7 +125,14 @@ std::vector<float> mlp(const ModelConfig& config, const Layer& layer, std::span<
 }  // namespace
 
 std::vector<float> Model::logits(std::span<const std::int64_t> tokens, const ResidualHook& hook) const {
+    Past past;
+    return logits(tokens, past, hook);
+}
+
+std::vector<float> Model::logits(std::span<const std::int64_t> tokens, Past& past, const ResidualHook& hook) const {
     const ModelConfig& config = weights_->config;
+    past.keys.resize(config.layers);
+    past.values.resize(config.layers);
     std::vector<float> residual(tokens.size() * config.d);
     for (std::size_t t = 0; t < tokens.size(); ++t) {
         if (tokens[t] < 0 || static_cast<std::uint64_t>(tokens[t]) >= config.vocabulary)
@@ -131,7 +144,7 @@ std::vector<float> Model::logits(std::span<const std::int64_t> tokens, const Res
     if (hook) hook(0, residual);
     for (std::size_t index = 0; index < weights_->layers.size(); ++index) {
         const Layer& layer = weights_->layers[index];
-        std::vector<float> update = attention(config, layer, index, normalised(residual, layer.inputNorm, config.normEps));
+        std::vector<float> update = attention(config, layer, index, normalised(residual, layer.inputNorm, config.normEps), past);
         if (!layer.postAttentionNorm.empty()) normalise(update, layer.postAttentionNorm, config.normEps);
         add(residual, update);
         update = mlp(config, layer, normalised(residual, layer.preMlpNorm, config.normEps));
@@ -139,6 +152,7 @@ std::vector<float> Model::logits(std::span<const std::int64_t> tokens, const Res
         add(residual, update);
         if (hook) hook(index + 1, residual);
     }
+    past.tokens += tokens.size();
     normalise(residual, weights_->finalNorm, config.normEps);
     std::vector<float> logits = multiply(residual, weights_->head);
     if (config.logitSoftcap > 0)

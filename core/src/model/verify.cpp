@@ -2,24 +2,11 @@
 #include <cmath>
 #include <vector>
 
+#include "log_probabilities.hpp"
 #include "regauge/error.hpp"
 #include "regauge/model.hpp"
 
 namespace regauge {
-namespace {
-
-// log softmax, in double.
-std::vector<double> logProbabilities(std::span<const float> logits) {
-    const double largest = *std::ranges::max_element(logits);
-    double sum = 0;
-    for (const float logit : logits) sum += std::exp(logit - largest);
-    std::vector<double> result;
-    for (const float logit : logits) result.push_back(logit - largest - std::log(sum));
-    return result;
-}
-
-}  // namespace
-
 FunctionDifference verify(const Model& a, const Model& b, const std::vector<std::vector<std::int64_t>>& sequences, const Progress& progress) {
     const std::size_t vocabulary = a.config().vocabulary;
     if (vocabulary != b.config().vocabulary)
