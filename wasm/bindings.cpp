@@ -9,6 +9,7 @@
 #include "correlations.hpp"
 #include "host.hpp"
 #include "options.hpp"
+#include "parallel.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/match.hpp"
@@ -46,7 +47,7 @@ Outcome answer(const Job& job) {
 Outcome align(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
         const HostFiles files(host);
-        const AlignOptions given = alignOptions(options);
+        const AlignOptions given = alignOptions(options, hostThreads(host));
         Evidence from = openEvidence(files, source), to = openEvidence(files, target);
         if (!given.gains.empty()) {
             from.gains = openEvidence(files, given.gains[0]).gains;
@@ -59,7 +60,7 @@ Outcome align(JsHost host, std::string source, std::string target, std::string o
 // {"gauge": the gauge file, "trace": what `regauge trace --json` prints}
 Outcome traceCheckpoints(JsHost host, StringList checkpoints, std::string options) {
     return answer([&] {
-        const Trace found = trace(HostFiles(host), emscripten::vecFromJSArray<std::string>(checkpoints), alignOptions(options).match, hostProgress(host));
+        const Trace found = trace(HostFiles(host), emscripten::vecFromJSArray<std::string>(checkpoints), alignOptions(options, hostThreads(host)).match, hostProgress(host));
         return "{\"gauge\":" + toJson(found.alignment) + ",\"trace\":" + traceJson(found) + "}";
     });
 }
@@ -79,7 +80,7 @@ Outcome plan(JsHost host, std::string object, std::string options, unsigned d) {
 Outcome correlation(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
         const HostFiles files(host);
-        const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target), alignOptions(options).match, hostProgress(host));
+        const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target), alignOptions(options, hostThreads(host)).match, hostProgress(host));
         host.call<void>("array", emscripten::typed_memory_view(found.r.size(), found.r.data()));
         return found.json;
     });
@@ -92,6 +93,10 @@ StringList errorCodes() {
 #undef REGAUGE_PUSH
     return StringList(codes);
 }
+
+// Threads' workers start only while this thread is idle (browsers): asked for before a job, and awaited.
+void prepareThreads(unsigned threads) { startHelpers(threads); }
+unsigned threadsReady() { return helpersReady() + 1; }
 
 std::string versionText() { return std::string(version); }
 
@@ -109,6 +114,8 @@ EMSCRIPTEN_BINDINGS(regauge) {
     emscripten::function("transport(host, object, gauge, out, options)", &transportObject);
     emscripten::function("plan(host, object, options, d)", &plan);
     emscripten::function("correlation(host, source, target, options)", &correlation);
+    emscripten::function("prepareThreads(threads)", &prepareThreads);
+    emscripten::function("threadsReady", &threadsReady);
     emscripten::function("errorCodes", &errorCodes);
     emscripten::function("version", &versionText);
 }
