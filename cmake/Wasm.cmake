@@ -1,4 +1,5 @@
-# The Emscripten modules: <name>.mjs, <name>.wasm and generated types <name>.d.mts. One has the calls of the package, one the command line.
+# The Emscripten modules: <name>.mjs, <name>.wasm and generated types <name>.d.mts: the calls of the package with threads and without, and the
+# command line, for Node alone, with threads.
 file(GLOB REGAUGE_WASM_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/*.cpp")
 
 # A page downloads the module, so -O3 is for the loops that rows and tensors' bytes pass through. What strings them together is compiled for
@@ -27,7 +28,7 @@ function(regauge_wasm_link_options target)
   target_link_options(${target} PRIVATE
     -fwasm-exceptions            # as compiled
     -sALLOW_MEMORY_GROWTH        # start small,
-    -sMAXIMUM_MEMORY=4GB         # grow to all that 32-bit addresses reach
+    -sMAXIMUM_MEMORY=4GB         # grow to all that 32-bit addresses reach (threads: to what node/src/engine.ts was granted)
     -sABORTING_MALLOC=0          # out of memory is std::bad_alloc, hence an error the caller sees
     -sSTACK_SIZE=1MB             # 64 KB is too little for nested JSON and Eigen's temporaries
     -sSTRICT                     # no deprecated settings, nothing linked in by guess
@@ -44,8 +45,10 @@ function(regauge_add_wasm name)
   set(command regauge_command)
   if(arg_THREADS)
     set(command regauge_command_mt)
-    regauge_add_core(regauge_core_mt THREADS)
-    regauge_add_command(regauge_command_mt regauge_core_mt)
+    if(NOT TARGET regauge_core_mt)
+      regauge_add_core(regauge_core_mt THREADS)
+      regauge_add_command(regauge_command_mt regauge_core_mt)
+    endif()
   endif()
 
   set(target wasm-${name})
@@ -73,14 +76,15 @@ function(regauge_add_wasm name)
     -sENVIRONMENT=web,worker     # in Node too: node/ reads the file itself, and bundlers then meet no import of Node's modules
     -sDYNAMIC_EXECUTION=0        # no eval or new Function: the page's policy allows neither
     -sFILESYSTEM=0               # bytes come through the caller, never through a file system
-    -sINCOMING_MODULE_JS_API=locateFile,wasmBinary,instantiateWasm,print,printErr,mainScriptUrlOrBlob
+    -sINCOMING_MODULE_JS_API=instantiateWasm,wasmMemory
     --no-entry)                  # a library: no main()
   if(arg_THREADS)
     target_compile_options(${target} PRIVATE -pthread)
     target_link_options(${target} PRIVATE
-      -pthread                   # shared memory; the page must be cross-origin isolated
-      -sPTHREAD_POOL_SIZE=navigator.hardwareConcurrency  # ready before the first call, which must not wait
+      -pthread                   # shared memory; a page must be cross-origin isolated
+      --js-library "${PROJECT_SOURCE_DIR}/wasm/threads.js"  # who starts the threads' workers
       -Wno-pthreads-mem-growth)  # growth makes JavaScript's views slower, and our calls are coarse
+    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/threads.js")
   endif()
   if(REGAUGE_TSC)
     cmake_path(GET REGAUGE_TSC PARENT_PATH tsc_dir)

@@ -12,6 +12,7 @@
 #include "correlations.hpp"
 #include "host.hpp"
 #include "options.hpp"
+#include "parallel.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/match.hpp"
@@ -55,7 +56,7 @@ void give(const JsHost& host, const std::vector<float>& values) { host.call<void
 Outcome align(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
         const HostFiles files(host);
-        const AlignOptions given = alignOptions(options);
+        const AlignOptions given = alignOptions(options, hostThreads(host));
         Evidence from = openEvidence(files, source), to = openEvidence(files, target);
         if (!given.gains.empty()) {
             from.gains = openEvidence(files, given.gains[0]).gains;
@@ -68,7 +69,7 @@ Outcome align(JsHost host, std::string source, std::string target, std::string o
 // {"gauge": the gauge file, "trace": what `regauge trace --json` prints}
 Outcome traceCheckpoints(JsHost host, StringList checkpoints, std::string options) {
     return answer([&] {
-        const Trace found = trace(HostFiles(host), emscripten::vecFromJSArray<std::string>(checkpoints), alignOptions(options).match, hostProgress(host));
+        const Trace found = trace(HostFiles(host), emscripten::vecFromJSArray<std::string>(checkpoints), alignOptions(options, hostThreads(host)).match, hostProgress(host));
         return "{\"gauge\":" + toJson(found.alignment) + ",\"trace\":" + traceJson(found) + "}";
     });
 }
@@ -88,7 +89,7 @@ Outcome plan(JsHost host, std::string object, std::string options, unsigned d) {
 Outcome correlation(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
         const HostFiles files(host);
-        const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target), alignOptions(options).match, hostProgress(host));
+        const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target), alignOptions(options, hostThreads(host)).match, hostProgress(host));
         give(host, found.r);
         return found.json;
     });
@@ -204,6 +205,10 @@ StringList errorCodes() {
     return StringList(codes);
 }
 
+// Threads' workers start only while this thread is idle (browsers): asked for before a job, and awaited.
+void prepareThreads(unsigned threads) { startHelpers(threads); }
+unsigned threadsReady() { return helpersReady() + 1; }
+
 std::string versionText() { return std::string(version); }
 
 EMSCRIPTEN_BINDINGS(regauge) {
@@ -228,6 +233,8 @@ EMSCRIPTEN_BINDINGS(regauge) {
     emscripten::function("logits(host, model, tokens, options)", &modelLogits);
     emscripten::function("generate(host, model, prompt, options)", &continuePrompt);
     emscripten::function("steer(host, source, target, gauge, prompt, options)", &steerModels);
+    emscripten::function("prepareThreads(threads)", &prepareThreads);
+    emscripten::function("threadsReady", &threadsReady);
     emscripten::function("errorCodes", &errorCodes);
     emscripten::function("version", &versionText);
 }

@@ -16,7 +16,7 @@ int run(JsHost host, StringList args) {
                   .err = [&](std::string_view text) { host.call<void>("err", std::string(text)); },
                   .errIsTerminal = host["errIsTerminal"].as<bool>(),
                   .cancelled = [&] { return host.call<bool>("cancelled"); },
-                  .threads = 1};
+                  .threads = hostThreads(host)};
     return runCommand(emscripten::vecFromJSArray<std::string>(args), terminal);
 }
 

@@ -135,4 +135,6 @@ Progress hostProgress(const JsHost& host) {
     });
 }
 
+unsigned hostThreads(const JsHost& host) { return host["threads"].as<unsigned>(); }
+
 }  // namespace regauge::wasm

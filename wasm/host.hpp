@@ -36,4 +36,7 @@ private:
 // Reports to the host, which says whether to go on.
 Progress hostProgress(const JsHost& host);
 
+// How many threads the host has for a job that does not say.
+unsigned hostThreads(const JsHost& host);
+
 }  // namespace regauge::wasm

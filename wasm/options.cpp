@@ -54,9 +54,10 @@ Enum oneOf(const std::string& key, const Json& value, std::optional<Enum> (*from
 
 }  // namespace
 
-AlignOptions alignOptions(const std::string& json) {
+AlignOptions alignOptions(const std::string& json, unsigned threads) {
     AlignOptions options;
     MatchOptions& match = options.match;
+    match.threads = threads;
     const Json given = parse(json);  // named: items() only refers to it
     for (const auto& [key, value] : given.items()) {
         if (key == "group")

@@ -7,12 +7,41 @@ import type { Answer, Call, Job, ProgressReport } from "./protocol.js";
 import type { MainModule as Calls } from "./wasm/regauge.mjs";
 import type { MainModule as CommandLine } from "./wasm/regauge-command.mjs";
 
-/** The modules: the package's calls, and the command line. */
+/** What a job needs: the package's calls (with threads, regauge-mt, where memory can be shared), or the command line. */
 export type ModuleName = "regauge" | "regauge-command";
 export const moduleOf = (call: Call): ModuleName => (call.name === "run" ? "regauge-command" : "regauge");
 
 /** Emscripten's factory of either. */
 export type Factory = (options: object) => Promise<Calls | CommandLine>;
+
+/** A worker for one of the module's threads, as Emscripten uses it. */
+export interface ThreadWorker {
+    onmessage: ((event: MessageEvent) => unknown) | null;
+    onerror: ((error: never) => unknown) | null;
+    postMessage(message: unknown): void;
+    terminate(): unknown;
+}
+
+/** What the module with threads needs. */
+export interface Threading {
+    readonly memory: WebAssembly.Memory;
+    /** A worker whose global `self.name` is "em-pthread" and whose script is the module. */
+    readonly newThread: () => ThreadWorker;
+}
+
+const pagesAtFirst = 256;  // INITIAL_MEMORY of cmake/Wasm.cmake
+
+/** Memory that threads share; undefined where there is none. Its maximum is reserved at once: what phones refuse, desktops grant. */
+export function sharedMemory(): WebAssembly.Memory | undefined {
+    for (let maximum = 65536; maximum >= 8192; maximum /= 2) {
+        try {
+            return new WebAssembly.Memory({ initial: pagesAtFirst, maximum, shared: true });
+        } catch {
+            // Half of it, then.
+        }
+    }
+    return undefined;
+}
 
 /** What a job is lent besides its words. */
 export interface Surroundings {
@@ -35,21 +64,21 @@ export class Engine {
         this.#memory = memory;
     }
 
-    /** compile: WebAssembly.compileStreaming in browsers, from a file in Node. */
-    static async load(create: Factory, compile: () => Promise<WebAssembly.Module>): Promise<Engine> {
+    /** compile: WebAssembly.compileStreaming in browsers, from a file in Node. threading: for the modules with threads. */
+    static async load(create: Factory, compile: () => Promise<WebAssembly.Module>, threading?: Threading): Promise<Engine> {
         const compiled = await compile();
-        let memory = (): number => 0;
+        let memory = threading?.memory;
         const module = await create({
+            ...(threading ? { wasmMemory: threading.memory, newThread: threading.newThread } : {}),
             // Ours, not Emscripten's loader: one way to find the file in Node, in browsers and after bundling.
             instantiateWasm: (imports: WebAssembly.Imports, received: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void) => {
                 const instance = new WebAssembly.Instance(compiled, imports);
-                const exported = Object.values(instance.exports).find((value) => value instanceof WebAssembly.Memory);
-                if (exported) memory = () => exported.buffer.byteLength;
+                memory ??= Object.values(instance.exports).find((value) => value instanceof WebAssembly.Memory);
                 received(instance, compiled);
                 return instance.exports;
             },
         });
-        return new Engine(module, memory);
+        return new Engine(module, () => memory?.buffer.byteLength ?? 0);
     }
 
     /** Bytes of wasm memory, which grows and never shrinks. */
@@ -65,8 +94,24 @@ export class Engine {
         return this.#calls().errorCodes();
     }
 
+    /**
+     * Starts the workers that a job of so many threads will want, and waits for them: in a browser none starts while this thread works. Where
+     * they take too long, the job does without.
+     */
+    async prepareThreads(threads: number): Promise<void> {
+        const module = this.#calls();
+        module.prepareThreads(threads);
+        for (const began = performance.now(); module.threadsReady() < threads && performance.now() - began < patience; )
+            await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+
+    /** Threads that a job could use now. */
+    get threadsReady(): number {
+        return this.#calls().threadsReady();
+    }
+
     /** Throws RegaugeError; anything else that it throws is a trap, after which the engine must not be used again. */
-    run(job: Pick<Job, "call" | "wantsProgress">, surroundings: Surroundings): Answer {
+    run(job: Pick<Job, "call" | "wantsProgress"> & Partial<Pick<Job, "threads">>, surroundings: Surroundings): Answer {
         let array: Float32Array | undefined;
         const { files } = surroundings;
         const host: Host = {
@@ -81,6 +126,7 @@ export class Engine {
             out: surroundings.out,
             err: surroundings.err,
             errIsTerminal: job.call.name === "run" && job.call.errIsTerminal,
+            threads: job.threads ?? 1,
         };
         const value = this.#dispatch(job.call, host);
         return { value, files: surroundings.memory.outputs, ...(array ? { array } : {}) };
@@ -136,6 +182,9 @@ function valueOf(outcome: Outcome): string {
     if (outcome.ok) return String(outcome.value);
     throw new RegaugeError(String(outcome.code) as ErrorCode, String(outcome.where), String(outcome.message));
 }
+
+/** Milliseconds that threads may take to start. */
+const patience = 2000;
 
 /** Milliseconds between reports of one stage. */
 const interval = 50;

@@ -45,6 +45,8 @@ export interface Host extends HostFiles {
     out(text: string): void;
     err(text: string): void;
     readonly errIsTerminal: boolean;
+    /** For a job that does not say how many. */
+    readonly threads: number;
 }
 
 export function failure(code: ErrorCode, message: string): Failure {

@@ -15,9 +15,9 @@ export interface WorkerHandle {
 
 export interface WorkerStarter {
     start(onMessage: (message: FromWorker) => void, onCrash: (error: Error) => void): WorkerHandle;
-    /** How many workers are worth having. */
+    /** How many threads are worth having, be they jobs of one or one job of many. */
     readonly parallelism: number;
-    /** Whether a flag in shared memory can reach a worker that is busy. */
+    /** Whether memory can be shared: with threads, and to reach a worker that is busy. */
     readonly canShare: boolean;
     removeTemporary(path: string): void;
 }
@@ -31,6 +31,8 @@ export interface JobOptions {
     readonly signal?: AbortSignal | undefined;
 }
 
+/** The most threads that a job gets which does not ask for more. */
+const mostThreads = 16;
 /** Workers kept while there is nothing to do. */
 const idleKept = 2;
 /** Wasm memory does not shrink: a worker that grew beyond this is not kept. */
@@ -39,7 +41,7 @@ const wasmBytesKept = 256 * 2 ** 20;
 const graceMilliseconds = 1000;
 
 interface Running {
-    readonly job: Job;
+    readonly job: Omit<Job, "threads">;
     readonly options: JobOptions;
     readonly resolve: (answer: Answer) => void;
     readonly reject: (reason: unknown) => void;
@@ -77,7 +79,7 @@ export class Pool {
             const { signal } = options;
             if (signal?.aborted) return reject(signal.reason);
             const stop = this.#starter.canShare ? new SharedArrayBuffer(4) : undefined;
-            const job: Job = {
+            const job: Running["job"] = {
                 id: ++this.#jobs,
                 call,
                 mounts: options.mounts,
@@ -111,13 +113,20 @@ export class Pool {
             member.running = running;
             member.handle.keepsProcess(true);
             try {
-                member.handle.post(running.job, running.options.transfer ?? []);
+                member.handle.post({ ...running.job, threads: this.#threads() }, running.options.transfer ?? []);
             } catch (error) {  // an input that cannot be cloned
                 member.running = undefined;
                 member.handle.keepsProcess(false);
                 this.#settle(running, () => running.reject(error));
             }
         }
+    }
+
+    /** A job's share of the machine: all of it for one that is alone. */
+    #threads(): number {
+        if (!this.#starter.canShare) return 1;
+        const busy = [...this.#members].filter(({ running }) => running).length;
+        return Math.max(1, Math.min(mostThreads, Math.floor(this.#starter.parallelism / busy)));
     }
 
     #start(): Member {

@@ -27,6 +27,8 @@ export interface Job {
     /** Outputs are handed back instead of written to disk. */
     readonly outputsInMemory: boolean;
     readonly wantsProgress: boolean;
+    /** Threads to use where the call does not say. */
+    readonly threads: number;
     /** One int32, non-zero once the caller wants the job to stop; absent where memory cannot be shared. */
     readonly stop?: SharedArrayBuffer;
 }

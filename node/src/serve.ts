@@ -9,6 +9,8 @@ import type { FromWorker, Job } from "./protocol.js";
 /** What a platform lends its workers. */
 export interface WorkerPlatform {
     load(module: ModuleName): Promise<Engine>;
+    /** What must be done before a job while this thread can still wait. */
+    prepare?(engine: Engine, job: Job): Promise<void>;
     memoryFiles(job: Job): MemoryFiles;
     /** The files of one job: its mounts and, in Node, the disk. onTemporary hears of temporary files. */
     files(memory: MemoryFiles, job: Job, onTemporary: (path: string, gone: boolean) => void): HostFiles;
@@ -29,6 +31,7 @@ export function server(platform: WorkerPlatform): (job: Job) => Promise<void> {
             const flag = job.stop && new Int32Array(job.stop);
             const memory = platform.memoryFiles(job);
             const files = platform.files(memory, job, (path, gone) => platform.send({ type: "temporary", id, path, gone }));
+            await platform.prepare?.(loaded, job);
             const answer = loaded.run(job, {
                 files,
                 memory,

@@ -25,7 +25,7 @@ export interface MatchOptions {
     rows?: number | undefined;
     /** Leave out the first rows of each sequence (BOS). */
     skipFirst?: number | undefined;
-    /** The answer does not depend on it. */
+    /** The answer does not depend on it. Default: the processors there are, at most 16, shared by the jobs under way; 1 in a page that is not cross-origin isolated. */
     threads?: number | undefined;
 }
 

@@ -4,20 +4,26 @@ import { readFile } from "node:fs/promises";
 import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 
-import { Engine } from "./engine.js";
+import { Engine, sharedMemory, type Factory } from "./engine.js";
 import { DiskFiles } from "./host-node.js";
+import { refusal } from "./error.js";
 import type { HostFiles } from "./host.js";
 import { MemoryFiles } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
 import { server } from "./serve.js";
+import { newThread } from "./threads-node.js";
 
 if (!parentPort) throw new Error("worker-node.js runs as a worker only");
 const port = parentPort;
 
 const serve = server({
     load: async (module) => {
-        const { default: create } = await (module === "regauge" ? import("./wasm/regauge.mjs") : import("./wasm/regauge-command.mjs"));
-        return Engine.load(create, async () => WebAssembly.compile(await readFile(new URL(`./wasm/${module}.wasm`, import.meta.url))));
+        const memory = sharedMemory();
+        if (!memory && module !== "regauge") throw refusal("tooLarge", "", "no 512 MB of shared memory can be had here; raise the limit on virtual memory");
+        const name = module === "regauge" && memory ? "regauge-mt" : module;
+        const { default: create } = (await import(`./wasm/${name}.mjs`)) as { default: Factory };
+        const compile = async (): Promise<WebAssembly.Module> => WebAssembly.compile(await readFile(new URL(`./wasm/${name}.wasm`, import.meta.url)));
+        return Engine.load(create, compile, memory && { memory, newThread: () => newThread(name) });
     },
     memoryFiles: (job) =>
         new MemoryFiles(job.mounts, () => {

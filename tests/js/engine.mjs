@@ -8,11 +8,13 @@ import { repository } from "./helpers.mjs";
 
 const inside = (name) => import(pathToFileURL(join(repository, "node/dist", name)).href);
 
-/** module: "regauge", the package's calls, or "regauge-command". */
+/** module: "regauge", the package's calls without threads, "regauge-mt" with them, or "regauge-command". */
 export async function loadEngine(module = "regauge") {
-    const { Engine } = await inside("engine.js");
+    const { Engine, sharedMemory } = await inside("engine.js");
+    const { newThread } = await inside("threads-node.js");
     const { default: create } = await inside(`wasm/${module}.mjs`);
-    return Engine.load(create, async () => WebAssembly.compile(await readFile(join(repository, `node/dist/wasm/${module}.wasm`))));
+    const compile = async () => WebAssembly.compile(await readFile(join(repository, `node/dist/wasm/${module}.wasm`)));
+    return Engine.load(create, compile, module === "regauge" ? undefined : { memory: sharedMemory(), newThread: () => newThread(module) });
 }
 
 /** Surroundings of one job on disk, its files' counters at hand. */

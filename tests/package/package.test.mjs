@@ -36,12 +36,12 @@ test("installing brings one package and runs no script", () => {
 
 test("the package holds what it needs and nothing else", () => {
     assert.deepEqual(readdirSync(installed).sort(), ["LICENSE", "README.md", "bin", "dist", "package.json"]);
-    assert.deepEqual(readdirSync(join(installed, "dist/wasm")).sort(), ["regauge-command.mjs", "regauge-command.wasm", "regauge.mjs", "regauge.wasm"]);
+    assert.deepEqual(readdirSync(join(installed, "dist/wasm")).sort(), ["regauge-command", "regauge-mt", "regauge"].flatMap((name) => [`${name}.mjs`, `${name}.wasm`]));
     for (const name of readdirSync(join(installed, "dist"))) assert.match(name, /^wasm$|\.js$|\.d\.ts$/);
 });
 
-// A page loads the first; the second, with the command line and every subcommand in it, is only ever read from a disk.
-for (const [module, kilobytes] of [["regauge", 400], ["regauge-command", 500]])
+// A page loads one of the first two; the last, with the command line and every subcommand in it, is only ever read from a disk.
+for (const [module, kilobytes] of [["regauge", 400], ["regauge-mt", 400], ["regauge-command", 500]])
     test(`${module}.wasm is at most ${kilobytes} KB gzipped`, (t) => {
         const wasm = readFileSync(join(installed, `dist/wasm/${module}.wasm`));
         const size = gzipSync(wasm, { level: 9 }).length;
@@ -50,7 +50,7 @@ for (const [module, kilobytes] of [["regauge", 400], ["regauge-command", 500]])
     });
 
 test("nothing is evaluated from text: a strict content security policy is enough", () => {
-    for (const name of ["dist/wasm/regauge.mjs", "dist/wasm/regauge-command.mjs", ...readdirSync(join(installed, "dist")).filter((file) => file.endsWith(".js")).map((file) => `dist/${file}`)])
+    for (const name of [...["regauge", "regauge-mt", "regauge-command"].map((module) => `dist/wasm/${module}.mjs`), ...readdirSync(join(installed, "dist")).filter((file) => file.endsWith(".js")).map((file) => `dist/${file}`)])
         assert.doesNotMatch(readFileSync(join(installed, name), "utf8"), /\beval\(|new Function\(/, name);
 });
 
