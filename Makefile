@@ -39,7 +39,7 @@ bench: native         ## benchmarks beside their peers
 	@build/bench/regauge_bench
 
 experiments:          ## train small models and refit the confidence (needs Python with torch)
-	@experiments/run
+	@experiments/reference/run
 
 format:               ## clang-format over the C++
 	@tools/bootstrap format

@@ -6,7 +6,7 @@
 namespace regauge {
 namespace {
 
-// The logistic model's coefficients (experiments/calibrate.py).
+// The logistic model's coefficients (experiments/reference/calibrate.py).
 constexpr double constant = 2.048, ofCombined = -0.123, ofFused = 1.107, ofFitted = 0.506, ofMeanCombined = 0.748, ofMeanFused = 1.467, ofMeanFitted = 1.908,
                  ofAdvantage = 0.965, ofHalves = 0.140, ofAgreement = -0.699, ofSure = -6.390;
 

@@ -1,5 +1,5 @@
 // How likely each channel of an answer is right, and the verdict that follows. Calibrated on pairs of small models trained for it, with whole
-// families held out (experiments/README.md, experiments/calibrate.py).
+// families held out (experiments/reference/README.md, experiments/reference/calibrate.py).
 #pragma once
 
 #include <vector>

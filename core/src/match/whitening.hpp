@@ -3,7 +3,7 @@
 //   A = f(G),  f(w) = sum over poles k of c_k / (w + s_k),  close to w^(-1/2) for 1e-4 <= w <= 100
 //
 // Any function of G commutes with signed permutations, so A C B is as legitimate a statistic as C. Fewer poles whiten less: the largest two act like
-// a ridge of about 1, all four like one of 1e-4. (experiments/README.md shows what each recovers.)
+// a ridge of about 1, all four like one of 1e-4. (experiments/reference/README.md shows what each recovers.)
 #pragma once
 
 #include <array>

@@ -2,7 +2,7 @@
 
 Everything starts from integers (quantise, Sums), so shards merge in any order; then float64 in a fixed order.
 A score matrix is indexed [source channel, target channel]; an answer is (perm, sign), y[i] = sign[i] * x[perm[i]].
-Constants are named here once; REPORT (experiments/README.md) has the measurements behind each.
+Constants are named here once; REPORT (experiments/reference/README.md) has the measurements behind each.
 """
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -243,7 +243,7 @@ def gain_scores(gx, gy, perm=None, weight=None):
 
 # ------------------------------------------------------------------------------------------------ confidence
 
-# Logistic per channel, see `features`; fitted by experiments/calibrate.py.
+# Logistic per channel, see `features`; fitted by experiments/reference/calibrate.py.
 CONFIDENCE = np.array([2.048, -0.123, 1.107, 0.506, 0.748, 1.467, 1.908, 0.965, 0.140, -0.699, -6.390])
 UNRELATED, ALIGNED = 0.45, 0.90
 UNRELATED_SMALL = 0.60  # for d <= 32, where chance alone reaches 0.55

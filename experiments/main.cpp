@@ -1,0 +1,97 @@
+// regauge_experiments [--quick] [--data FOLDER] [--results FOLDER]: trains the small models, evaluates regauge on them, and writes RESULTS.md and figures.
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+#include "report.hpp"
+#include "studies.hpp"
+
+namespace regauge::experiments {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Study {
+    const char* name;
+    Json (*run)(const Settings&, std::int64_t seed);
+};
+constexpr Study studies[] = {{"ceiling", ceilingStudy}, {"recovery", recoveryStudy}, {"evidence", evidenceStudy}, {"sae", saeStudy},
+                             {"steering", steeringStudy}, {"merge", mergeStudy}, {"resume", resumeStudy}, {"sweep", sweepStudy}};
+
+fs::path resultOf(const Settings& settings, const std::string& study, std::int64_t seed) {
+    return settings.folder / "results" / (study + "." + std::to_string(seed) + ".json");
+}
+
+Settings quickSettings() {
+    Settings settings;
+    settings.name = "quick";
+    settings.shape.d = 32;
+    settings.shape.hidden = 80;
+    settings.schedule.steps = 300;
+    settings.schedule.batch = 8;
+    settings.forks = {50};
+    settings.seeds = 2;
+    settings.evidenceEvery = 25;
+    settings.checkpointEvery = 100;
+    settings.spacings = {25, 50};
+    settings.rows = 512;
+    settings.folder = "build/experiments-quick";
+    return settings;
+}
+
+// What is there is not done again.
+void evaluate(const Settings& settings, Work& work, const std::string& only) {
+    std::vector<Job> jobs;
+    for (const Study& study : studies)
+        for (std::int64_t seed = 0; seed < settings.seeds; ++seed) {
+            if (!only.empty() && only != study.name) continue;
+            jobs.push_back({std::string(study.name) + ", seed " + std::to_string(seed), [&settings, study, seed]() -> std::string {
+                                const fs::path file = resultOf(settings, study.name, seed);
+                                if (fs::exists(file)) return "";
+                                writeText(file, study.run(settings, seed).dump(1) + "\n");
+                                return "done";
+                            }});
+        }
+    work.run("evaluation", std::move(jobs));
+}
+
+int run(int argc, char** argv) {
+    Settings settings;
+    settings.folder = "build/experiments-data";
+    fs::path results = "experiments";
+    std::string only;
+    for (int k = 1; k < argc; ++k) {
+        const std::string word = argv[k];
+        const auto value = [&] {
+            if (k + 1 >= argc) throw std::invalid_argument(word + " needs a value");
+            return std::string(argv[++k]);
+        };
+        if (word == "--quick") settings = quickSettings(), results = settings.folder;
+        else if (word == "--data") settings.folder = value();
+        else if (word == "--results") results = value();
+        else if (word == "--threads") settings.threads = static_cast<unsigned>(std::stoul(value()));
+        else if (word == "--study") only = value();
+        else throw std::invalid_argument("unknown option \"" + word + "\"; known: --quick, --data FOLDER, --results FOLDER, --threads N, --study NAME");
+    }
+    Work work(settings.threads);
+    trainAll(settings, work);
+    evaluate(settings, work, only);
+    std::map<std::string, std::vector<Json>> all;
+    for (const Study& study : studies)
+        for (std::int64_t seed = 0; seed < settings.seeds; ++seed)
+            if (fs::exists(resultOf(settings, study.name, seed))) all[study.name].push_back(Json::parse(readText(resultOf(settings, study.name, seed))));
+    writeReport(settings, all, results);
+    return 0;
+}
+
+}  // namespace
+}  // namespace regauge::experiments
+
+int main(int argc, char** argv) {
+    try {
+        return regauge::experiments::run(argc, argv);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "experiments: %s\n", error.what());
+        return 2;
+    }
+}

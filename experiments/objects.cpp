@@ -1,0 +1,90 @@
+#include "objects.hpp"
+
+#include <algorithm>
+
+#include "corpus.hpp"
+
+namespace regauge::experiments {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::uint64_t saeStream = 0x5ae, promptSeed = 0x9907;
+
+// Prompts of different lengths in one batch: filled up with spaces, which causal attention keeps from what comes before.
+torch::Tensor padded(const std::vector<std::string>& prompts, std::size_t length) {
+    std::vector<std::string> texts = prompts;
+    for (std::string& text : texts) text.resize(length, ' ');
+    return tokensOf(texts);
+}
+
+std::size_t longest(const std::vector<std::string>& prompts) {
+    return std::ranges::max_element(prompts, {}, &std::string::size)->size();
+}
+
+torch::Tensor atLastByte(const torch::Tensor& values, const std::vector<std::string>& prompts) {
+    std::vector<torch::Tensor> rows;
+    for (std::size_t k = 0; k < prompts.size(); ++k) rows.push_back(values[static_cast<std::int64_t>(k)][static_cast<std::int64_t>(prompts[k].size()) - 1]);
+    return torch::stack(rows);
+}
+
+torch::Tensor meanAtLastByte(const Llama& model, const std::vector<std::string>& prompts) {
+    return atLastByte(model.residuals(padded(prompts, longest(prompts)))[objectPlace], prompts).mean(0);
+}
+
+}  // namespace
+
+Point objectSource(const Settings& settings, std::int64_t seed) {
+    return {{seed, settings.forks.back(), 'a'}, settings.schedule.steps - settings.checkpointEvery};
+}
+
+torch::Tensor residualRows(const Llama& model, std::int64_t place, std::int64_t windows, std::uint64_t stream) {
+    std::vector<torch::Tensor> parts;
+    for (std::int64_t first = 0; first < windows; first += 16) {
+        std::vector<std::string> texts;
+        for (std::int64_t k = first; k < std::min(windows, first + 16); ++k)
+            texts.push_back(window(seedOf({stream, static_cast<std::uint64_t>(k)}), static_cast<std::size_t>(model.shape().context)));
+        parts.push_back(model.residuals(tokensOf(texts))[static_cast<std::size_t>(place)].flatten(0, 1));
+    }
+    return torch::cat(parts);
+}
+
+fs::path saeOf(const Settings& settings, std::int64_t seed) {
+    const Point source = objectSource(settings, seed);
+    const fs::path folder = published(settings, source) / "sae";
+    if (!fs::exists(folder / "cfg.json")) {
+        const Llama model(settings.shape, published(settings, source));
+        const torch::Tensor rows = residualRows(model, objectPlace, settings.saeWindows, saeStream);
+        saveSae(trainSae(rows, 4 * settings.shape.d, saeKept, settings.saeSteps, seedOf({static_cast<std::uint64_t>(seed), saeStream})), folder, objectPlace);
+    }
+    return folder;
+}
+
+fs::path vectorOf(const Settings& settings, std::int64_t seed, const std::string& what) {
+    const fs::path folder = published(settings, objectSource(settings, seed)), file = folder / (what + ".safetensors");
+    if (!fs::exists(file)) {
+        const Llama model(settings.shape, folder);
+        const bool sentiment = what == "sentiment";
+        const torch::Tensor plus = meanAtLastByte(model, sentiment ? reviewPrompts(Sentiment::positive, 96, promptSeed) : requestPrompts(true, true, promptSeed));
+        const torch::Tensor minus = meanAtLastByte(model, sentiment ? reviewPrompts(Sentiment::negative, 96, promptSeed) : requestPrompts(false, true, promptSeed));
+        writeTensors(file, {{"vector", plus - minus}});
+    }
+    return file;
+}
+
+torch::Tensor lastLogits(const Llama& model, const std::vector<std::string>& prompts, const torch::Tensor& vector, double coefficient) {
+    torch::NoGradGuard noGrad;
+    const Llama::Hook steer = [&](std::int64_t place, const torch::Tensor& x) { return vector.defined() && place == objectPlace ? x + coefficient * vector : x; };
+    return atLastByte(model.logits(padded(prompts, longest(prompts)), steer), prompts);
+}
+
+double refusalRate(const Llama& model, const std::vector<std::string>& prompts, const torch::Tensor& vector, double coefficient) {
+    std::vector<std::string> texts = prompts;
+    for (std::size_t byte = 0; byte < refusalBeginning.size(); ++byte) {
+        const torch::Tensor next = lastLogits(model, texts, vector, coefficient).argmax(-1);
+        for (std::size_t k = 0; k < texts.size(); ++k) texts[k] += static_cast<char>(next[static_cast<std::int64_t>(k)].item<std::int64_t>());
+    }
+    const auto refused = std::ranges::count_if(texts, [](const std::string& text) { return text.ends_with(refusalBeginning); });
+    return static_cast<double>(refused) / static_cast<double>(texts.size());
+}
+
+}  // namespace regauge::experiments

@@ -1,0 +1,115 @@
+#include "runs.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+
+#include "corpus.hpp"
+#include "regauge/random_gauge.hpp"
+
+namespace regauge::experiments {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::uint64_t evidenceStream = 0xe51de9ce;
+
+std::uint64_t seedOfRun(const RunName& run) { return seedOf({static_cast<std::uint64_t>(run.seed), static_cast<std::uint64_t>(run.fork), static_cast<std::uint64_t>(run.half)}); }
+
+std::int64_t startOf(const RunName& run) { return run.half == '-' ? 0 : run.fork; }
+
+// Trains a run to `last`, writing evidence and checkpoints on the way.
+std::string train(const Settings& settings, const RunName& run, std::int64_t last) {
+    const RunName base{run.seed, 0, '-'};
+    const auto isCheckpoint = [&](std::int64_t step) {
+        return step == last || step % settings.checkpointEvery == 0 || (run.half == '-' && std::ranges::find(settings.forks, step) != settings.forks.end());
+    };
+    std::optional<Trainer> trainer;
+    for (std::int64_t step = last; step > startOf(run) && !trainer; --step) {
+        if (!fs::exists(folderOf(settings, run, step) / "optimizer.pt")) continue;
+        if (step == last) return "";
+        trainer.emplace(settings.shape, settings.schedule, folderOf(settings, run, step));
+    }
+    if (!trainer) {
+        if (run.half == '-' || run.fork == 0)
+            trainer.emplace(settings.shape, settings.schedule, seedOf({static_cast<std::uint64_t>(run.seed), 0x5eed}));
+        else
+            trainer.emplace(settings.shape, settings.schedule, folderOf(settings, base, run.fork));
+    }
+    const torch::Tensor tokens = evidenceTokens(settings);
+    const auto keep = [&](std::int64_t step) {
+        const fs::path folder = folderOf(settings, run, step);
+        writeEvidence(folder / "evidence.safetensors", trainer->model(), tokens, coordinatesOf(settings, run, step));
+        if (step > 0 && isCheckpoint(step)) trainer->save(folder);  // last, because it says that the folder is whole
+    };
+    if (run.half == '-' && trainer->steps() == 0) keep(0);
+    double loss = 0;
+    while (trainer->steps() < last) {
+        loss = trainer->step(streamOf(run));
+        const std::int64_t step = trainer->steps();
+        if (step % settings.evidenceEvery == 0 || isCheckpoint(step)) keep(step);
+    }
+    char text[64];
+    std::snprintf(text, sizeof text, "loss %.3f", loss);
+    return text;
+}
+
+}  // namespace
+
+fs::path folderOf(const Settings& settings, const RunName& run, std::int64_t step) {
+    char text[64];
+    if (run.half == '-')
+        std::snprintf(text, sizeof text, "seed%d/base/step%05d", static_cast<int>(run.seed), static_cast<int>(step));
+    else
+        std::snprintf(text, sizeof text, "seed%d/fork%d%c/step%05d", static_cast<int>(run.seed), static_cast<int>(run.fork), run.half, static_cast<int>(step));
+    return settings.folder / text;
+}
+
+std::uint64_t streamOf(const RunName& run) { return seedOf({seedOfRun(run), 0x7e87}); }
+
+Gauge coordinatesOf(const Settings& settings, const RunName& run, std::int64_t step) {
+    return RandomGauges(seedOf({seedOfRun(run), static_cast<std::uint64_t>(step)})).next(static_cast<std::size_t>(settings.shape.d));
+}
+
+torch::Tensor evidenceTokens(const Settings& settings) {
+    std::vector<std::string> texts;
+    for (std::int64_t k = 0; k < settings.rows / settings.shape.context; ++k)
+        texts.push_back(window(seedOf({evidenceStream, static_cast<std::uint64_t>(k)}), static_cast<std::size_t>(settings.shape.context)));
+    return tokensOf(texts);
+}
+
+void writeEvidence(const fs::path& file, const Llama& model, const torch::Tensor& tokens, const Gauge& gauge) {
+    const std::vector<std::int64_t> order(gauge.perm().begin(), gauge.perm().end());
+    const std::vector<float> signs(gauge.sign().begin(), gauge.sign().end());
+    const torch::Tensor perm = torch::tensor(order), sign = torch::tensor(signs);
+    NamedTensors tensors;
+    const auto residuals = model.residuals(tokens);
+    for (std::size_t place = 0; place < residuals.size(); ++place)
+        tensors.emplace_back("activations/resid." + std::to_string(place), (residuals[place].index_select(-1, perm) * sign).to(torch::kFloat16));
+    std::size_t norm = 0;
+    for (const auto& [name, parameter] : model.parameters()) {
+        if (name.find("norm") == std::string::npos) continue;
+        const std::string layer = std::to_string(norm / 2);
+        const bool last = name == "model.norm.weight";
+        tensors.emplace_back("gains/" + (last ? "final" : (norm % 2 == 0 ? "attn." : "mlp.") + layer), parameter.index_select(0, perm));
+        ++norm;
+    }
+    tensors.emplace_back("token_ids", tokens);
+    writeTensors(file, tensors);
+}
+
+void trainAll(const Settings& settings, Work& work) {
+    std::vector<Job> bases, forks;
+    for (std::int64_t seed = 0; seed < settings.seeds; ++seed) {
+        const RunName base{seed, 0, '-'};
+        bases.push_back({"seed " + std::to_string(seed) + ", base", [&settings, base] { return train(settings, base, *std::ranges::max_element(settings.forks)); }});
+        for (const std::int64_t fork : settings.forks)
+            for (const char half : {'a', 'b'}) {
+                const RunName run{seed, fork, half};
+                forks.push_back({"seed " + std::to_string(seed) + ", fork " + std::to_string(fork) + half, [&settings, run] { return train(settings, run, settings.schedule.steps); }});
+            }
+    }
+    work.run("bases", std::move(bases));
+    work.run("runs", std::move(forks));
+}
+
+}  // namespace regauge::experiments
