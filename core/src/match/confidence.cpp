@@ -13,9 +13,9 @@ constexpr double constant = 2.048, ofCombined = -0.123, ofFused = 1.107, ofFitte
 double logistic(double x) { return 1 / (1 + std::exp(-std::clamp(x, -40.0, 40.0))); }
 double channelMargin(const Margins& margin, std::size_t i) { return std::clamp(margin.matched[i] - margin.runnerUp[i], -2.0, 4.0); }
 
-bool sameAt(std::size_t i, const Gauge& a, const Gauge& b) { return a.perm()[i] == b.perm()[i] && a.sign()[i] == b.sign()[i]; }
-
 }  // namespace
+
+bool sameAt(std::size_t i, const Gauge& a, const Gauge& b) { return a.perm()[i] == b.perm()[i] && a.sign()[i] == b.sign()[i]; }
 
 double mean(const std::vector<double>& values) {
     double sum = 0;
@@ -58,8 +58,20 @@ std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answ
     return probability;
 }
 
+std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf, bool credible) {
+    constexpr double both = 0.97;  // of channels on which the halves agree, measured (experiments/reference/README.md)
+    std::vector<double> probability(answer.d(), 0.0);
+    if (!credible) return probability;
+    const double agreed = agreement(firstHalf, secondHalf);
+    const double all = std::min(both, 1.1 * std::sqrt(agreed));
+    const double others = agreed < 1 ? std::max(0.0, (all - both * agreed) / (1 - agreed)) : 0;
+    for (std::size_t i = 0; i < probability.size(); ++i)
+        probability[i] = sameAt(i, firstHalf, answer) && sameAt(i, secondHalf, answer) ? both : others;
+    return probability;
+}
+
 Verdict verdictOf(double estimate, std::size_t d) {
-    return estimate >= 0.9 ? Verdict::aligned : estimate < (d < 32 ? 0.6 : 0.45) ? Verdict::unrelated : Verdict::partial;
+    return estimate >= 0.9 ? Verdict::aligned : estimate < (d <= 32 ? 0.6 : 0.45) ? Verdict::unrelated : Verdict::partial;
 }
 
 }  // namespace regauge

@@ -31,8 +31,15 @@ std::vector<double> probabilitiesFromMargins(const Margins& margins);
 // agreement of the halves counts too, squared (plain answers can be reproducible and wrong).
 std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf);
 
-// aligned: at least 0.90; unrelated: below 0.45, or 0.60 for d < 32, where chance alone reaches 0.55.
+// The same from the halves alone: all rows are right more often than half of them. All 0 where the answer is not `credible`: halves may agree on what is
+// reproducible and wrong.
+std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf, bool credible);
+
+// aligned: at least 0.90; unrelated: below 0.45, or 0.60 up to d = 32, where chance alone reaches 0.55.
 Verdict verdictOf(double estimate, std::size_t d);
+
+// Whether two gauges answer alike for a target channel.
+bool sameAt(std::size_t i, const Gauge& a, const Gauge& b);
 
 double mean(const std::vector<double>& values);
 

@@ -9,15 +9,20 @@
 #include "gain_scores.hpp"
 #include "refine.hpp"
 #include "regauge/error.hpp"
+#include "residual.hpp"
 #include "site_sums.hpp"
 #include "whitening.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr double keepRefined = 0.40;      // below this estimate the refinement is not to be trusted, and the first answer stands
+constexpr double keepRefined = 0.40;      // below this estimate whitened answers are not to be trusted, and simpler ones stand
 constexpr double usefulGains = 0.30;      // gains whose halves agree less than this are left out: they would mislead
 constexpr double usefulStructure = 0.10;  // sites with less of the largest squared advantage do not take part in the refinement
+constexpr double clearlyLess = 0.004;     // unexplained bits a channel (residual.hpp) by which plain correlation must win,
+constexpr double muchLess = 0.20;         // without an estimate that is so much lower
+constexpr double explains = 0.22;         // bits a channel from which on it is believed,
+constexpr double agrees = 0.35;           // or half of that where d > 32 and its halves agree on so many channels, and so does the whitened answer
 constexpr float duplicate = 0.999F;       // |correlation| of two channels of one side from which on they cannot be told apart
 
 constexpr std::array<std::string_view, poles.size() + 1> statisticNames{"correlation", "", "soft", "medium", "whitened"};  // by poles in use
@@ -46,6 +51,13 @@ Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& pr
     return block;
 }
 
+// A site's correlations, for a second opinion.
+struct Witness {
+    double weight = 0;  // of the site
+    Halves cross;
+    std::vector<float> gramX, gramY;
+};
+
 // What accumulates over sites and statistics.
 struct Fusion {
     std::optional<Block> alone;  // the only block with an advantage so far, or the best of those without
@@ -54,6 +66,7 @@ struct Fusion {
     double best = -1e300;        // the largest advantage
     bool sure = false;           // some block answers beyond doubt
     std::vector<std::pair<double, std::vector<Structure>>> structures;  // by the squared advantage of their site
+    std::optional<Witness> witness;  // of the site with the largest advantage, while nothing is sure
     std::vector<std::uint32_t> copiesX, copiesY;  // how many channels are indistinguishable from this one, itself included
 };
 
@@ -173,6 +186,10 @@ SiteReport addSite(Fusion& fusion, const Evidence& source, const Evidence& targe
             structures.push_back({offDiagonal(x.matrix(), constantX), offDiagonal(y.matrix(), constantY)});
     }
     if (best.weight > 0 && !sure) fusion.structures.emplace_back(best.weight, std::move(structures));
+    if (fusion.sure)
+        fusion.witness.reset();
+    else if (options.statistic == Statistic::automatic && (!fusion.witness || best.weight > fusion.witness->weight))
+        fusion.witness = Witness{best.weight, std::move(cross), std::move(gramX), std::move(gramY)};
     return best;
 }
 
@@ -215,6 +232,37 @@ std::vector<Structure> usefulStructures(Fusion& fusion) {
     for (auto& [weight, ofSite] : fusion.structures)
         if (weight >= usefulStructure * heaviest) std::ranges::move(ofSite, std::back_inserter(structures));
     return structures;
+}
+
+// Where noise is alike in all channels, as in few rows or after a light drift, whitening only makes it louder, and plain correlation is the better answer.
+struct SecondOpinion {
+    bool better = false;  // than the answer at hand: it leaves less of the target unexplained
+    Answer answer;
+    Margins margins;
+    double unit = 1;
+    double agreement = 0;
+    std::vector<double> confidence;
+};
+
+SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, const Gauge& atHand, const MatchOptions& options, const Progress& progress) {
+    progress.report("comparing with plain correlation", 0, 1);
+    Block plain = makeBlock(std::move(witness.cross), options.group, options.threads, progress);
+    SecondOpinion opinion{.answer = plain.answer, .margins = plain.margins, .unit = plain.unit, .agreement = agreement(plain.ofHalf[0], plain.ofHalf[1]), .confidence = {}};
+    if (gains != nullptr) {
+        ScoreMatrix z = inSpreads(plain);
+        const ScoreMatrix rowsOnly = z;
+        addGains(z, *gains);
+        opinion.answer = solve(z, options.group, progress);
+        opinion.margins = margins(rowsOnly, opinion.answer.gauge, options.group);
+    }
+    const std::size_t d = atHand.d();
+    const ScoreMatrix whole = sum(plain.halves);
+    const auto rest = [&](const Gauge* gauge) { return unexplained(whole.value, witness.gramX, witness.gramY, gauge, d, options.threads); };
+    const double here = rest(&opinion.answer.gauge), explained = rest(nullptr) - here;
+    opinion.better = explained > 0 && here + clearlyLess < rest(&atHand);
+    const bool credible = explained >= explains || (explained >= explains / 2 && d > 32 && opinion.agreement >= agrees && agreement(opinion.answer.gauge, atHand) >= agrees);
+    if (opinion.better) opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
+    return opinion;
 }
 
 // The mean over channels of which anything is known.
@@ -318,21 +366,34 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
             } else {
                 margin = margins(rowsOnly, answer.gauge, options.group);
                 for (std::size_t i = 0; i < probability.size(); ++i)
-                    if (answer.gauge.perm()[i] != refined.answer.gauge.perm()[i] || answer.gauge.sign()[i] != refined.answer.gauge.sign()[i]) probability[i] /= 2;
+                    if (!sameAt(i, answer.gauge, refined.answer.gauge)) probability[i] /= 2;
             }
+        }
+    }
+    double similarity = block.unit / scale;  // of one spread
+    double agreed = agreement(first, second);
+    alignment.statistic = whitened ? "whitened" : "correlation";
+    if (fusion.witness) {
+        const SecondOpinion plain = askPlainCorrelation(*fusion.witness, withGains ? &gains : nullptr, answer.gauge, options, progress);
+        const double sofar = mean(probability);
+        if (plain.better && (mean(plain.confidence) >= sofar - muchLess || sofar < keepRefined)) {
+            for (std::size_t i = 0; i < probability.size(); ++i) {
+                if (!sameAt(i, plain.answer.gauge, answer.gauge)) probability[i] /= 2;
+                probability[i] = std::max(probability[i], plain.confidence[i]);
+            }
+            answer = plain.answer, margin = plain.margins, similarity = plain.unit, agreed = plain.agreement;
+            alignment.statistic = "correlation";
         }
     }
     settleUndetermined(answer, probability, margin, fusion, options.group);
 
     alignment.gauge = answer.gauge;
-    const double similarity = block.unit / scale;  // of one spread
     for (std::size_t i = 0; i < margin.matched.size(); ++i) {
         alignment.score.push_back(std::clamp(margin.matched[i] * similarity, 0.0, 1.0));
         alignment.margin.push_back((margin.matched[i] - margin.runnerUp[i]) * similarity);
     }
     alignment.group = options.group;
-    alignment.statistic = whitened ? "whitened" : "correlation";
-    alignment.agreement = agreement(first, second);
+    alignment.agreement = agreed;
     alignment.estimate = meanOfKnown(probability);
     alignment.verdict = verdictOf(alignment.estimate, alignment.gauge.d());
     alignment.confidence = std::move(probability);
