@@ -48,8 +48,8 @@ kernels::AlignedVector<double> variances(const ChannelSums& of, std::uint64_t n)
 // A side as the edge of every tile wants it (kernels/pearson.hpp): `all` over all n rows, `some` over those that the products are of.
 struct Edge {
     enum class Place { row, column };
-    Edge(Place place, const ChannelSums& all, const ChannelSums& some, double share, std::uint64_t n)
-        : all(all.sums), some(some.sums), sums(all.sums.begin(), all.sums.end()), part(some.sums.begin(), some.sums.end()), variances(regauge::variances(all, n)) {
+    Edge(Place place, const ChannelSums& whole, const ChannelSums& shown, double share, std::uint64_t n)
+        : all(whole.sums), some(shown.sums), sums(whole.sums.begin(), whole.sums.end()), part(shown.sums.begin(), shown.sums.end()), variances(regauge::variances(whole, n)) {
         if (place == Place::row)
             for (std::size_t j = 0; j < part.size(); ++j) part[j] -= share * sums[j];
     }
