@@ -59,14 +59,17 @@ private:
 
     // Into a_. Equal numbers give themselves, whatever the weight; a weight of 1 gives B itself.
     void combine() {
-        const double w = weight_;
-        for (std::size_t i = 0; i < a_.size(); ++i) {
-            const double a = a_[i], b = b_[i];
-            if (taskVector_)
-                a_[i] = b == base_[i] ? a : a + w * (b - base_[i]);
-            else if (a != b)
-                a_[i] = w == 1 ? b : (1 - w) * a + w * b;
-        }
+        const double w = weight_, rest = 1 - w;
+        double* const a = a_.data();  // plain pointers: the loops are vectorised
+        const double* const b = b_.data();
+        const double* const base = base_.data();
+        const std::size_t count = a_.size();
+        if (taskVector_)
+            for (std::size_t i = 0; i < count; ++i) a[i] = b[i] == base[i] ? a[i] : a[i] + w * (b[i] - base[i]);
+        else if (w == 1)
+            for (std::size_t i = 0; i < count; ++i) a[i] = a[i] == b[i] ? a[i] : b[i];
+        else
+            for (std::size_t i = 0; i < count; ++i) a[i] = a[i] == b[i] ? a[i] : rest * a[i] + w * b[i];
     }
 
     double weight_;
