@@ -4,7 +4,8 @@ if(NOT REGAUGE_TEST_SOURCES)
   return()
 endif()
 add_executable(regauge_tests ${REGAUGE_TEST_SOURCES}
-  "${PROJECT_SOURCE_DIR}/native/native_files.cpp")  # the tests work on real files; Node lends them to the wasm build
+  "${PROJECT_SOURCE_DIR}/native/native_files.cpp"
+  "${PROJECT_SOURCE_DIR}/native/write_behind.cpp")  # the tests work on real files; Node lends them to the wasm build
 target_link_libraries(regauge_tests PRIVATE regauge_core
   Catch2::Catch2WithMain Eigen3::Eigen nlohmann_json::nlohmann_json)
 if(REGAUGE_BUILD_COMMAND)

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "regauge/error.hpp"
+#include "write_behind.hpp"
 
 namespace fs = std::filesystem;
 
@@ -99,7 +100,7 @@ public:
     }
     ~NativeOutput() override {
         if (committed_) return;
-        sink_.reset();
+        closeSink();
         std::error_code ignored;
         fs::remove_all(staged_, ignored);
     }
@@ -114,7 +115,8 @@ public:
             if (error) writeFailed((path_ / name).string(), error.value());
         }
         sink_ = std::make_unique<FileSink>(member.string(), (name.empty() ? path_ : path_ / name).string());
-        return *sink_;
+        behind_ = std::make_unique<WriteBehind>(*sink_);
+        return *behind_;
     }
 
     void commit() override {
@@ -137,13 +139,19 @@ public:
 
 private:
     void finishSink() {
+        if (behind_) behind_->finish();
         if (sink_) sink_->finish();
+        closeSink();
+    }
+    void closeSink() {
+        behind_.reset();
         sink_.reset();
     }
 
     fs::path path_, staged_;
     bool folder_, overwrite_, committed_ = false;
     std::unique_ptr<FileSink> sink_;
+    std::unique_ptr<WriteBehind> behind_;
 };
 
 }  // namespace

@@ -57,6 +57,37 @@ std::uint16_t toF16(double value) {
     return static_cast<std::uint16_t>(sign | half);
 }
 
+// A 16-bit format's place in a double: its exponent's bias, and how many bits of the fraction it lacks.
+struct Narrow {
+    unsigned bias, cut;
+    std::uint16_t (*convert)(double);
+};
+constexpr Narrow bf16{127, 45, toBf16}, f16{15, 42, toF16};
+
+// Doubles whose nearest is a normal number of the format (or infinity by rounding up) are rounded as integers, without a branch: the exponent's bias changed, ties to even.
+// A piece with any other number in it is converted one by one.
+void storeNarrow(std::span<const double> values, const Narrow& format, std::byte* to) {
+    constexpr std::size_t together = 64;
+    constexpr std::uint64_t signBit = std::uint64_t{1} << 63;
+    const std::uint64_t least = std::uint64_t{1023 - format.bias + 1} << 52;   // the smallest normal number
+    const std::uint64_t beyond = std::uint64_t{1023 + format.bias + 1} << 52;  // twice the largest power of two
+    const std::uint64_t half = (std::uint64_t{1} << (format.cut - 1)) - 1, rebias = std::uint64_t{1023 - format.bias} << 52;
+    std::array<std::uint16_t, together> words;
+    for (std::size_t at = 0; at < values.size(); at += together) {
+        const std::size_t count = std::min(together, values.size() - at);
+        std::uint64_t outside = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::uint64_t bits = std::bit_cast<std::uint64_t>(values[at + i]), magnitude = bits & ~signBit;
+            outside |= (magnitude - least) | (beyond - 1 - magnitude);  // a sign bit where it is below or above
+            const std::uint64_t shifted = magnitude - rebias;
+            words[i] = static_cast<std::uint16_t>((shifted + half + (shifted >> format.cut & 1U)) >> format.cut | bits >> 63 << 15);
+        }
+        if ((outside & signBit) != 0)
+            for (std::size_t i = 0; i < count; ++i) words[i] = format.convert(values[at + i]);
+        std::memcpy(to + 2 * at, words.data(), 2 * count);
+    }
+}
+
 }  // namespace
 
 bool isArithmetic(Dtype dtype) { return dtype == Dtype::F16 || dtype == Dtype::BF16 || dtype == Dtype::F32 || dtype == Dtype::F64; }
@@ -86,8 +117,8 @@ void storeDoubles(std::span<const double> values, Dtype dtype, std::span<std::by
         }
     };
     switch (dtype) {
-        case Dtype::F16: return storeAll(toF16);
-        case Dtype::BF16: return storeAll(toBf16);
+        case Dtype::F16: return storeNarrow(values, f16, to);
+        case Dtype::BF16: return storeNarrow(values, bf16, to);
         case Dtype::F32: return storeAll([](double value) { return static_cast<float>(value); });
         default: return storeAll([](double value) { return value; });
     }

@@ -1,4 +1,5 @@
 #include <cstring>
+#include <type_traits>
 
 #include "regauge/error.hpp"
 #include "regauge/gauge.hpp"
@@ -38,9 +39,16 @@ void gatherElements(const Gauge& gauge, bool odd, const std::byte* in, std::byte
     std::vector<Word> flip(d);
     for (std::size_t i = 0; i < d; ++i) flip[i] = odd && gauge.sign()[i] < 0 ? signBit : Word{0};
     const std::uint32_t* perm = gauge.perm().data();
-    for (std::size_t row = 0; row < outer; ++row, in += d * sizeof(Word), out += d * sizeof(Word))
-        for (std::size_t i = 0; i < d; ++i)
-            store<Word>(out + i * sizeof(Word), static_cast<Word>(load<Word>(in + perm[i] * sizeof(Word)) ^ flip[i]));
+    const std::size_t row = d * sizeof(Word);
+    const auto gatherRows = [&](auto rows) {
+        // Several rows at a time, so that where an element comes from is looked up once for all of them.
+        for (; outer >= rows; outer -= rows, in += rows * row, out += rows * row)
+            for (std::size_t i = 0; i < d; ++i)
+                for (std::size_t k = 0; k < rows; ++k)
+                    store<Word>(out + k * row + i * sizeof(Word), static_cast<Word>(load<Word>(in + k * row + perm[i] * sizeof(Word)) ^ flip[i]));
+    };
+    gatherRows(std::integral_constant<std::size_t, 4>());
+    gatherRows(std::integral_constant<std::size_t, 1>());
 }
 
 // inner > 1: whole runs of `inner` elements move together.

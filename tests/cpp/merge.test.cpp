@@ -244,7 +244,8 @@ TEST_CASE("moved bytes read by range are the moved tensor's, whatever the range"
         const TensorFile file = openTensorFile(files.open("f"));
         const Array expected = movedAxis(array, gauge, 1);
         const auto bytes = std::as_bytes(std::span(expected.values));
-        const auto source = movedTensorBytes(file, 0, {{Action::odd, 1}}, gauge);
+        MoveBuffers buffers;
+        const auto source = movedTensorBytes(file, 0, {{Action::odd, 1}}, gauge, buffers);
         REQUIRE(source->size() == bytes.size());
         std::mt19937 random(4);
         for (int trial = 0; trial < 50; ++trial) {

@@ -54,9 +54,10 @@ public:
     }
     std::vector<Claim> moved(const Gauge& gauge) const override {
         std::vector<Claim> claims;
+        MoveBuffers buffers;
         for (const Tensor& tensor : tensors_) {
             MemorySink sink;
-            moveTensor(gauge, tensor.stored, tensor.moves, MemorySource(tensor.where, tensor.bytes), sink, [](std::uint64_t) {});
+            moveTensor(gauge, tensor.stored, tensor.moves, MemorySource(tensor.where, tensor.bytes), sink, buffers, [](std::uint64_t) {});
             add(tensor, sink.bytes(), claims);
         }
         return claims;

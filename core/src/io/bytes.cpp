@@ -6,7 +6,7 @@
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t copyBlock = std::uint64_t{1} << 20;
+constexpr std::uint64_t copyBlock = std::uint64_t{256} << 10;  // what the second-level cache holds
 
 void checkRange(const ByteSource& source, std::uint64_t size, std::uint64_t offset, std::uint64_t count) {
     if (offset > size || count > size - offset) {

@@ -5,7 +5,6 @@
 
 #include "regauge/error.hpp"
 #include "transport/move_checks.hpp"
-#include "transport/moved_source.hpp"
 
 namespace regauge {
 namespace {
@@ -26,10 +25,10 @@ bool MergeInput::unknown(const Place& place) const {
     return std::find(names.begin(), names.end(), info(place).name) != names.end();
 }
 
-std::shared_ptr<const ByteSource> MergeInput::bytes(const Place& place) const {
+std::shared_ptr<const ByteSource> MergeInput::bytes(const Place& place, MoveBuffers& buffers) const {
     const TensorFile& file = planned.files.members[place.member].file;
-    if (gauge) return movedTensorBytes(file, place.tensor, planned.plan.moves[place.move].moves, *gauge);
-    return movedTensorBytes(file, place.tensor, {}, Gauge::identity(0));
+    if (gauge) return movedTensorBytes(file, place.tensor, planned.plan.moves[place.move].moves, *gauge, buffers);
+    return movedTensorBytes(file, place.tensor, {}, Gauge::identity(0), buffers);
 }
 
 MergeInput openMergeInput(const Files& files, const std::string& path, const std::optional<Alignment>& gauge, std::size_t d, bool force) {

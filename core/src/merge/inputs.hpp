@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "regauge/merge.hpp"
+#include "transport/moved_source.hpp"
 #include "transport/planned_object.hpp"
 
 namespace regauge {
@@ -26,7 +27,7 @@ struct MergeInput {
     const TensorInfo& info(const Place& place) const { return planned.files.members[place.member].file.tensors[place.tensor].info; }
     bool unknown(const Place& place) const;
     // The tensor in A's coordinates.
-    std::shared_ptr<const ByteSource> bytes(const Place& place) const;
+    std::shared_ptr<const ByteSource> bytes(const Place& place, MoveBuffers& buffers) const;
 };
 
 // Reads headers only. Throws Error as planTransport and transport do, and unsupported where the object is no checkpoint.

@@ -33,11 +33,16 @@ void checkUnknown(const Plan& plan, const std::string& object, const TransportOp
 class Meter {
 public:
     Meter(const Progress& progress, std::uint64_t total) : progress_(progress), total_(total) { progress_.report("moving tensors", 0, total_); }
-    void add(std::uint64_t bytes) { progress_.report("moving tensors", done_ += bytes, total_); }
+    void add(std::uint64_t bytes) {
+        done_ += bytes;
+        if (done_ < total_ && done_ - shown_ < step) return;
+        progress_.report("moving tensors", shown_ = done_, total_);
+    }
 
 private:
+    static constexpr std::uint64_t step = 4u << 20;  // bytes between two reports
     const Progress& progress_;
-    std::uint64_t total_, done_ = 0;
+    std::uint64_t total_, done_ = 0, shown_ = 0;
 };
 
 using Record = std::vector<std::pair<std::string, std::string>>;
@@ -87,12 +92,14 @@ Plan transport(Files& files, const std::string& object, const Alignment& alignme
     for (const TensorMove& move : planned.plan.moves) total += move.tensor.bytes;
     Meter meter(progress, total);
     const std::unique_ptr<Output> output = files.create(out, path.isFolder(), options.force);
+    MoveBuffers buffers;
     std::size_t first = 0;  // of the member's tensors in plan.moves
     for (const Member& member : planned.files.members) {
         const Record record = planned.recipe ? recordFor(member, *planned.recipe, gauge) : Record();
         rewriteTensorFile(member.file, record,
                           [&](std::size_t index, const ByteSource& in, ByteSink& to) {
-                              moveTensor(gauge, member.file.tensors[index], planned.plan.moves[first + index].moves, in, to, [&](std::uint64_t bytes) { meter.add(bytes); });
+                              moveTensor(gauge, member.file.tensors[index], planned.plan.moves[first + index].moves, in, to, buffers,
+                                         [&](std::uint64_t bytes) { meter.add(bytes); });
                           },
                           output->file(member.name));
         first += member.file.tensors.size();

@@ -1,0 +1,49 @@
+// A sink whose bytes another one writes on a thread of its own, so that reading and moving go on meanwhile.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <exception>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "regauge/io/byte_source.hpp"
+
+namespace regauge {
+
+class WriteBehind final : public ByteSink {
+public:
+    explicit WriteBehind(ByteSink& out) : out_(out) {}
+    WriteBehind(const WriteBehind&) = delete;
+    WriteBehind& operator=(const WriteBehind&) = delete;
+    ~WriteBehind() override;  // what is not written by then is given up
+
+    // Copies the bytes and returns, waiting only while all blocks are full. Throws what writing an earlier block threw.
+    void write(std::span<const std::byte> bytes) override;
+    // Returns when everything is written. Throws as write does.
+    void finish();
+
+private:
+    //   blocks_ as a ring:   [ .. free .. | written_ .. waiting to be written .. | filled_ (being filled) | .. free .. ]
+    static constexpr std::size_t blockBytes = 256u << 10;
+    static constexpr std::size_t blockCount = 4;  // a megabyte in all, which a cache keeps
+
+    std::vector<std::byte>& filling() { return blocks_[filled_ % blockCount]; }
+    void hand();       // the block being filled goes to the thread
+    void writeBlocks();  // the thread
+    void stop();
+
+    ByteSink& out_;
+    std::array<std::vector<std::byte>, blockCount> blocks_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::size_t filled_ = 0, written_ = 0;  // blocks since the beginning; guarded by mutex_ once the thread runs
+    bool stopping_ = false;
+    std::exception_ptr error_;
+    std::thread thread_;
+};
+
+}  // namespace regauge
