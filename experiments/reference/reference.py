@@ -248,6 +248,8 @@ CONFIDENCE = np.array([2.048, -0.123, 1.107, 0.506, 0.748, 1.467, 1.908, 0.965, 
 UNRELATED, ALIGNED = 0.45, 0.90
 UNRELATED_SMALL = 0.60  # for d <= 32, where chance alone reaches 0.55
 SURE_MARGIN, SURE_ADVANTAGE = 2.0, 2.0     # beyond these the refinement cannot change the answer and is skipped
+CLEARLY_LESS, MUCH_LESS = 0.004, 0.2      # see second_opinion
+EXPLAINS, AGREES = 0.22, 0.35
 DUPLICATE = 0.999     # |correlation| of two channels of one side from which they are called duplicates
 SMALL_D = 2.0         # allowance for d < 64
 KEEP_REFINED = 0.40   # below this estimate the first answer stands: there refinement loses up to 19 points
@@ -275,6 +277,44 @@ def confidence(rows):
     return 1 / (1 + np.exp(-np.clip(rows @ CONFIDENCE, -40, 40)))
 
 
+def unexplained(c, gx, gy, perm=None, sign=None):
+    """log2 det of what is left of the target's correlation matrix, in bits a channel, when each target channel is predicted from its source channel."""
+    rest = gy.copy()
+    if perm is not None:
+        sign = np.where(sign < 0, -1, 1)
+        moved, g = c[perm] * sign[:, None], gx[np.ix_(perm, perm)] * np.outer(sign, sign)
+        slope = np.clip(np.diag(moved), -0.999, 0.999)
+        rest = rest - slope[:, None] * moved - (slope[:, None] * moved).T + np.outer(slope, slope) * g
+    positive, log = np.linalg.slogdet(rest + 1e-4 * np.eye(len(gy)))
+    return log / np.log(2) / len(gy) if positive > 0 else np.inf
+
+
+def second_opinion(sums, perm, sign, estimate):
+    """Plain correlation's answer where it leaves clearly less unexplained: (perm, sign, prob), or None.
+
+    Noise that is alike in all channels (few rows, a light drift) is what whitening makes louder.
+    """
+    c0, c1, gx, gy = sums.correlations()
+    p, s = match(c0 + c1)
+    here, explained = unexplained(c0 + c1, gx, gy, p, s), unexplained(c0 + c1, gx, gy)
+    explained -= here
+    if not (explained > 0 and here + CLEARLY_LESS < unexplained(c0 + c1, gx, gy, perm, sign)):
+        return None
+    same = lambda a, b: (a[0] == b[0]) & (a[1] == b[1])
+    halves = match(c0), match(c1)
+    agreed = same(*halves).mean()
+    credible = explained >= EXPLAINS or (explained >= EXPLAINS / 2 and len(p) > 32 and agreed >= AGREES
+                                         and same((p, s), (perm, sign)).mean() >= AGREES)
+    prob = np.zeros(len(p))
+    if credible:
+        both = same(halves[0], (p, s)) & same(halves[1], (p, s))
+        everything = min(0.97, 1.1 * np.sqrt(agreed))
+        prob = np.where(both, 0.97, max(0.0, (everything - 0.97 * agreed) / (1 - agreed)) if agreed < 1 else 0)
+    if prob.mean() >= estimate - MUCH_LESS or estimate < KEEP_REFINED:
+        return p, s, prob
+    return None
+
+
 def align(x_sites, y_sites, names=tuple(STATISTICS)):
     """Match two checkpoints from lists of paired row blocks; returns perm, sign, prob per channel, share, verdict, weights."""
     blocks, owner, sums = [], [], []
@@ -294,14 +334,19 @@ def align(x_sites, y_sites, names=tuple(STATISTICS)):
         perm, sign, combined, z, t = refine(w0 + w1, [m for k in kept for m in structures(sums[k])])
     rows = features(combined, z, t, (w0, w1), perm, sign, a.max(), sure)
     prob = confidence(rows)
+    if not sure and prob.mean() < KEEP_REFINED:
+        prob = np.where((first[0] == perm) & (first[1] == sign), prob, prob / 2)
+        perm, sign = first
+    if not sure:    # asked of the site with the largest advantage
+        plain = second_opinion(sums[owner[int(a.argmax())]], perm, sign, prob.mean())
+        if plain:
+            prob = np.maximum(np.where((plain[0] == perm) & (plain[1] == sign), prob, prob / 2), plain[2])
+            perm, sign = plain[:2]
     for g in (sums[0].correlations()[2][np.ix_(perm, perm)], sums[0].correlations()[3]):   # duplicates cannot be told apart
         prob = np.minimum(prob, 1 / np.maximum(1, (np.abs(g) > DUPLICATE).sum(0)))
     live = np.diag(sums[0].correlations()[3]) > 0     # constant channels are undetermined: matched last, sign 0
     prob, sign = np.where(live, prob, 0), np.where(live, sign, 0)
     share, final = float(prob[live].mean()), (perm, sign)
-    if not sure and share < KEEP_REFINED:
-        prob = np.where((first[0] == perm) & (first[1] == sign), prob, prob / 2)
-        perm, sign = first
     verdict = "aligned" if share >= ALIGNED else "partial" if share >= (UNRELATED if len(perm) > 32 else UNRELATED_SMALL) else "unrelated"
     return dict(perm=perm, sign=sign, prob=prob, share=share, verdict=verdict, advantage=a, scores=combined,
                 features=rows, final=final, live=live)
@@ -335,35 +380,53 @@ GOOD, GOOD_TRACE = 0.995, 0.98
 def trace(count, edge):
     """Gauge from checkpoint 0 to count - 1; `edge(i, j)` aligns two checkpoints (see align).
 
-    Neighbours and the end pair always; then skips over and around the weakest hop while the estimate is short of
-    GOOD_TRACE and they help.  The answer is a vote, per channel, of the best path, the plain chain and the end pair (those estimated at least half as good as the best).
+    Neighbours and the end pair always; then pairs over and around stretches of weak hops, of the surest path and of the
+    surest that goes through at least one checkpoint, while the estimate is short of GOOD_TRACE.  The surest path votes,
+    and every other that shares no weak hop with one that votes already (and is at least half as good).
     """
     last, known = count - 1, {}
+    most = 4 * count + 32
 
     def measure(i, j):
-        if 0 <= i < j <= last and (i, j) not in known:
+        if (i, j) not in known:
             known[i, j] = edge(i, j)
-            return True
-        return False
 
     for i in range(last):
         measure(i, i + 1)
     measure(0, last)
-    tried = set()
-    while True:
-        shares = {k: v["share"] for k, v in known.items()}
-        path, value = best_path(shares, last)
+
+    def shares(skip_ends=False):
+        return {k: v["share"] for k, v in known.items() if not (skip_ends and k == (0, last))}
+
+    def around(path):
+        before, k = len(known), 0
+        while k + 1 < len(path):
+            if known[path[k], path[k + 1]]["share"] >= GOOD:
+                k += 1
+                continue
+            end = k + 1
+            while end + 1 < len(path) and known[path[end], path[end + 1]]["share"] < GOOD:
+                end += 1
+            lo, hi = max(k - 1, 0), min(end + 1, len(path) - 1)
+            for i in range(lo, hi):
+                for j in range(i + 1, hi + 1):
+                    if len(known) < most and (hi - lo < 7 or j - i <= 3):
+                        measure(path[i], path[j])
+            if path[end] - path[k] > 1 and end == k + 1:
+                middle = (path[k] + path[end]) // 2
+                measure(path[k], middle); measure(middle, path[end])
+            k = end + 1
+        return len(known) > before
+
+    more = True
+    while more and len(known) < most:
+        path, value = best_path(shares(), last)
         if value >= GOOD_TRACE:
             break
-        hops = sorted((shares[h], h) for h in zip(path, path[1:]) if shares[h] < GOOD and h not in tried)
-        if not hops:
-            break
-        (_, (i, j)) = hops[0]
-        tried.add((i, j))
-        for a, b in ((i - 1, j), (i, j + 1), (i - 1, j + 1), (i - 2, j), (i, j + 2)):
-            measure(a, b)
-        if j - i > 1:
-            measure(i, (i + j) // 2); measure((i + j) // 2, j)
+        more = False
+        for way in (path, best_path(shares(skip_ends=True), last)[0]):
+            if len(way) > 2:
+                more = around(way) or more
 
     def along(path):
         answer = None
@@ -373,17 +436,34 @@ def trace(count, edge):
             answer = step if answer is None else compose(answer, step)
         return answer
 
-    d = len(known[0, last]["perm"])
-    votes = np.zeros((d, d))
-    routes = [along(route) for route in sorted({tuple(path), tuple(range(count)), (0, last)})]
-    floor = 0.5 * max(c.mean() for _, _, c in routes)
-    for p, s, c in routes:
-        if c.mean() < floor:
+    path, _ = best_path(shares(), last)
+    others = {(0, last), tuple(range(count))}
+    mirrored = {(last - j, last - i): v for (i, j), v in shares().items()}
+    for i, j in known:
+        head = best_path(shares(), i)[0] if i else [0]
+        tail = [last - k for k in reversed(best_path(mirrored, last - j)[0])] if j < last else [last]
+        others.add(tuple(head + tail))
+    others.discard(tuple(path))
+    routes = [(tuple(path), along(path))] + sorted(((w, along(w)) for w in sorted(others)), key=lambda r: -r[1][2].mean())
+    weak, voters = set(), []
+    for way, answer in routes:
+        own = {h for h in zip(way, way[1:]) if known[h]["share"] < GOOD}
+        if voters and (own & weak or not own or answer[2].mean() < 0.5 * routes[0][1][2].mean()):
             continue
+        weak |= own
+        voters.append(answer)
+    d = len(voters[0][0])
+    votes = np.zeros((d, d))
+    for p, s, c in voters:
         c = np.clip(c, 1e-4, 1 - 1e-4)
         votes[p, np.arange(d)] += s * np.maximum(np.log(c / (1 - c)) + 4, 0.01)   # +4: a lone weak vote still counts
-    perm, sign = match(votes)
-    p, s, c = along(path)
-    prob = np.where((perm == p) & (sign == s), c, 0.5 * np.minimum(c, 1 - c))
+    perm, sign = match(votes) if len(voters) > 1 else voters[0][:2]
+    wrong, against = np.ones(d), np.zeros(d)
+    for p, s, c in voters:
+        same = (p == perm) & (s == sign)
+        wrong = np.where(same, np.where(c > 0.5, wrong * (1 - c), np.minimum(wrong, 1 - c)), wrong)
+        against = np.where(same, against, np.maximum(against, c))
+    both = (1 - wrong) * against
+    prob = np.where(both < 1, (1 - wrong - both) / np.maximum(1 - both, 1e-12), 0)
     weakest = min(zip(path, path[1:]), key=lambda h: known[h]["share"])
     return dict(perm=perm, sign=sign, prob=prob, share=float(prob.mean()), path=path, weakest=weakest, edges=known)

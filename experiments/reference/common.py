@@ -1,0 +1,30 @@
+"""Runs the command on pairs and series of arrays, for trials.py, traces.py and compare.py."""
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+
+class Command:
+    def __init__(self, path, folder):
+        self.path, self.folder = path, Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def run(self, *arguments):
+        """What the command says with --json, and the gauge that it wrote: (summary, perm, sign)."""
+        out = self.folder / "gauge.json"
+        done = subprocess.run([self.path, *map(str, arguments), "-o", out, "--force", "--json"], capture_output=True, text=True)
+        if done.returncode == 2:
+            raise SystemExit(done.stderr)
+        gauge = json.loads(out.read_text())
+        return json.loads(done.stdout), np.array(gauge["perm"]), np.array(gauge["sign"])
+
+    def align(self, x, y, *flags):
+        for name, rows in (("x", x), ("y", y)):
+            np.save(self.folder / f"{name}.npy", np.ascontiguousarray(rows, np.float32))
+        return self.run("align", self.folder / "x.npy", self.folder / "y.npy", *flags)
+
+
+def share(perm, sign, truth):
+    return float(np.mean((perm == truth[0]) & (sign == truth[1])))
