@@ -70,8 +70,9 @@ std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& first
     return probability;
 }
 
-Verdict verdictOf(double estimate, std::size_t d) {
-    return estimate >= 0.9 ? Verdict::aligned : estimate < (d <= 32 ? 0.6 : 0.45) ? Verdict::unrelated : Verdict::partial;
+Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows) {
+    const double leastPartial = d <= 32 || rows < 2 * d ? 0.6 : 0.45;
+    return estimate >= 0.9 ? Verdict::aligned : estimate < leastPartial ? Verdict::unrelated : Verdict::partial;
 }
 
 }  // namespace regauge

@@ -2,6 +2,7 @@
 // families held out (experiments/reference/README.md, experiments/reference/calibrate.py).
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "refine.hpp"
@@ -35,8 +36,8 @@ std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answ
 // reproducible and wrong.
 std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf, bool credible);
 
-// aligned: at least 0.90; unrelated: below 0.45, or 0.60 up to d = 32, where chance alone reaches 0.55.
-Verdict verdictOf(double estimate, std::size_t d);
+// aligned: at least 0.90; unrelated: below 0.45, or below 0.60 up to d = 32 and with fewer than 2 d rows, where chance alone reaches 0.58.
+Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows = UINT64_MAX);
 
 // Whether two gauges answer alike for a target channel.
 bool sameAt(std::size_t i, const Gauge& a, const Gauge& b);

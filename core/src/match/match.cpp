@@ -395,7 +395,7 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
     alignment.group = options.group;
     alignment.agreement = agreed;
     alignment.estimate = meanOfKnown(probability);
-    alignment.verdict = verdictOf(alignment.estimate, alignment.gauge.d());
+    alignment.verdict = verdictOf(alignment.estimate, alignment.gauge.d(), alignment.rows);
     alignment.confidence = std::move(probability);
     alignment.source = {source.name, source.sha256};
     alignment.target = {target.name, target.sha256};
