@@ -44,8 +44,8 @@ kernels::AlignedVector<double> variances(const ChannelSums& of, std::uint64_t n)
 // A side as the edge of every tile wants it (kernels/pearson.hpp): `all` over all n rows, `some` over those that the products are of.
 struct Edge {
     enum class Place { row, column };
-    Edge(Place place, const ChannelSums& all, const ChannelSums& some, double share, std::uint64_t n)
-        : all(all.sums), some(some.sums), sums(all.sums.begin(), all.sums.end()), part(some.sums.begin(), some.sums.end()), variances(regauge::variances(all, n)) {
+    Edge(Place place, const ChannelSums& ofAll, const ChannelSums& ofSome, double share, std::uint64_t n)
+        : all(ofAll.sums), some(ofSome.sums), sums(all.begin(), all.end()), part(some.begin(), some.end()), variances(regauge::variances(ofAll, n)) {
         if (place == Place::row)
             for (std::size_t j = 0; j < part.size(); ++j) part[j] -= share * sums[j];
     }
@@ -225,6 +225,7 @@ void CorrelationSums::merge(const CorrelationSums& other) {
     if (into.withGram != from.withGram || quantizers() != other.quantizers()) {
         throw Error(ErrorCode::shapeMismatch, "", "sums can be merged only when they were begun with the same quantizers and the same choice of Gram matrices");
     }
+    if (into.rows() + from.rows() > mostRows) throw Error(ErrorCode::tooLarge, "", "these are more than 2^32 rows together; merge fewer of them");
     const auto add = [](TileSums& sums, const TileSums& more, std::uint64_t rows) {
         sums.makeRoomFor(rows);
         sums.add(more);
