@@ -7,10 +7,12 @@
 #include "block.hpp"
 #include "confidence.hpp"
 #include "gain_scores.hpp"
+#include "memory.hpp"
 #include "refine.hpp"
 #include "regauge/error.hpp"
 #include "residual.hpp"
 #include "site_sums.hpp"
+#include "team_sums.hpp"
 #include "whitening.hpp"
 
 namespace regauge {
@@ -43,9 +45,9 @@ Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& pr
     Block block;
     block.halves = std::move(halves);
     block.advantage = advantage(block.halves, group, threads);
-    const ScoreMatrix whole = sum(block.halves);
-    block.answer = solve(whole, group, progress);
+    block.answer = solveSum(block.halves[0], block.halves[1], group, progress);
     for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solve(block.halves[k], group, progress).gauge;
+    const ScoreMatrix whole = sum(block.halves);  // only now: at d = 8192 a matrix takes 256 MiB
     block.unit = spread(whole, block.answer.gauge);
     block.margins = margins(whole, block.answer.gauge, group);
     return block;
@@ -70,10 +72,16 @@ struct Fusion {
     std::vector<std::uint32_t> copiesX, copiesY;  // how many channels are indistinguishable from this one, itself included
 };
 
-void accumulate(Fusion& fusion, const Block& block) {
-    if (fusion.halves[0].value.empty())
-        for (ScoreMatrix& half : fusion.halves) half = ScoreMatrix{block.halves[0].d, std::vector<float>(block.halves[0].value.size(), 0.0F)};
-    for (std::size_t k = 0; k < 2; ++k) add(fusion.halves[k], block.weight() / block.unit, block.halves[k]);
+void accumulate(Fusion& fusion, Block block) {
+    for (std::size_t k = 0; k < 2; ++k) {
+        if (fusion.halves[k].value.empty()) {
+            fusion.halves[k] = std::move(block.halves[k]);
+            const auto factor = static_cast<float>(block.weight() / block.unit);
+            for (float& value : fusion.halves[k].value) value *= factor;
+        } else {
+            add(fusion.halves[k], block.weight() / block.unit, block.halves[k]);
+        }
+    }
     fusion.scale += block.weight() / block.unit;
 }
 
@@ -85,9 +93,9 @@ void fuse(Fusion& fusion, Block block) {
     if (first) {
         if (best) fusion.alone = std::move(block);
     } else if (block.weight() > 0) {
-        if (fusion.alone) accumulate(fusion, *fusion.alone);
+        if (fusion.alone) accumulate(fusion, std::move(*fusion.alone));
         fusion.alone.reset();
-        accumulate(fusion, block);
+        accumulate(fusion, std::move(block));
     }
 }
 
@@ -125,33 +133,27 @@ SiteReport report(const std::string& site, std::string_view statistic, const Blo
     return result;
 }
 
-std::string noCommonEvidence(const Evidence& source, const Evidence& target) {
-    const auto names = [](const Evidence& evidence) {
-        std::string list;
-        for (const Site& site : evidence.sites)
-            if (!site.weights) list += (list.empty() ? "" : ", ") + site.name;
-        return list.empty() ? std::string("none") : list;
-    };
-    return "no site and no gains in common with " + source.name + "; its sites: " + names(source) + "; this one's: " + names(target);
-}
-
 // All the statistics of one site into the fusion; the site's own answer is that of its best block.
-SiteReport addSite(Fusion& fusion, const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool whitened,
-                   const Progress& progress) {
+SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options, bool whitened, const Progress& progress) {
     Halves cross;
-    std::vector<float> gramX, gramY;
+    Symmetric gramX, gramY;
     std::vector<std::uint8_t> constantX, constantY;
     std::uint64_t rows = 0, setAside = 0;
     {
-        const CorrelationSums sums = sumSite(source, target, site, options, whitened, progress);
+        const CorrelationSums sums = sumsOf(site, whitened);
         rows = sums.rows();
         setAside = sums.setAside();
-        cross = crossHalves(sums);
         if (whitened) {
-            gramX.resize(cross[0].value.size()), gramY.resize(cross[0].value.size());
-            sums.gramX(std::span<float>(gramX)), sums.gramY(std::span<float>(gramY));
+            std::vector<float> gram(sums.d() * sums.d());
+            sums.gramX(std::span<float>(gram));
+            countCopies(fusion.copiesX, gram, sums.d());
+            gramX = Symmetric(gram, sums.d());
+            sums.gramY(std::span<float>(gram));
+            countCopies(fusion.copiesY, gram, sums.d());
+            gramY = Symmetric(gram, sums.d());
             constantX = sums.constantX(), constantY = sums.constantY();
         }
+        cross = crossHalves(sums);
     }
     const std::size_t d = cross[0].d;
     if (!whitened) {
@@ -161,8 +163,7 @@ SiteReport addSite(Fusion& fusion, const Evidence& source, const Evidence& targe
         return answer;
     }
 
-    countCopies(fusion.copiesX, gramX, d), countCopies(fusion.copiesY, gramY, d);
-    Whitener x(gramX, d), y(gramY, d);
+    Whitener x(std::move(gramX)), y(std::move(gramY));
     SiteReport best;
     double bestAdvantage = -1e300;
     bool sure = false;
@@ -174,6 +175,7 @@ SiteReport addSite(Fusion& fusion, const Evidence& source, const Evidence& targe
         for (std::size_t k = 0; k < 2; ++k) {
             progress.report("whitening " + site, 2 * (strength - 2) + k, 2 * (poles.size() - 1));
             halves[k] = ScoreMatrix{d, whiten(x, y, cross[k].value, options.threads)};
+            if (strength == poles.size()) cross[k] = {};  // it has done its work
         }
         Block block = makeBlock(std::move(halves), options.group, options.threads, progress);
         if (block.advantage > bestAdvantage) {
@@ -307,23 +309,36 @@ Alignment matchGains(const Evidence& source, const Evidence& target, const Match
     return alignment;
 }
 
+// Of those of the sites that have rows to read.
+std::uint64_t mostRows(const Evidence& evidence, const std::vector<std::string>& sites) {
+    std::uint64_t most = 0;
+    for (const Site& site : evidence.sites)
+        if (site.rows && std::ranges::find(sites, site.name) != sites.end()) most = std::max(most, site.rows->rows());
+    return most;
+}
+
 }  // namespace
 
 Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
-    if (source.d != target.d)
-        throw Error(ErrorCode::dimensionMismatch, target.name,
-                    "d = " + std::to_string(target.d) + ", and " + source.name + " has d = " + std::to_string(source.d) + "; both models must have one width");
+    if (options.team == nullptr)
+        return matchSums(source, target, options, [&](const std::string& site, bool withGram) { return sumSite(source, target, site, options, withGram, progress); }, progress);
+    const TeamLead lead(*options.team, source, target, options, progress);
+    return matchSums(source, target, options, [&](const std::string& site, bool withGram) { return lead.sum(site, withGram); }, progress);
+}
+
+Alignment matchSums(const Evidence& source, const Evidence& target, const MatchOptions& options, const SumsOf& sumsOf, const Progress& progress) {
+    requireOneWidth(source, target);
     const std::vector<std::string> sites = commonSites(source, target, options.sites);
     if (sites.empty()) return matchGains(source, target, options, progress);
-    // The permutation baseline is the raw signed correlation, as in the paper.
-    const bool whitened = options.group != Group::permutation && options.statistic != Statistic::correlation;
+    const bool whitened = needsGram(options);
+    requireMemory({source.d, mostRows(source, sites), whitened, sites.size()}, options.memory, target.name);
 
     Alignment alignment;
     Fusion fusion;
     for (const std::string& site : sites) {
         // Weights are many and are asked only where activations and embeddings leave a doubt. (They come last in an Evidence.)
         if (fusion.sure && options.sites.empty() && std::ranges::find(source.sites, site, &Site::name)->weights) break;
-        alignment.sites.push_back(addSite(fusion, source, target, site, options, whitened, progress));
+        alignment.sites.push_back(addSite(fusion, sumsOf, site, options, whitened, progress));
         alignment.rows = std::max(alignment.rows, alignment.sites.back().rows);
     }
     double heaviest = 0;
