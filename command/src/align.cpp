@@ -32,7 +32,7 @@ bool leads(const Job& job) { return job.host.team == nullptr || job.host.team->r
 Alignment matchStatistics(const AlignOptions& options, const Job& job) {
     requireFree(job.host.files, options.output);
     const std::shared_ptr<const Statistics> statistics = openStatistics(job.host.files, options.source);
-    if (!statistics) throw Error(ErrorCode::usage, options.source, "TARGET is missing; only statistics ('regauge stats') hold both sides in one file");
+    if (!statistics) throw Error(ErrorCode::usage, options.source, "TARGET is missing; only statistics ('regauge stats') hold both sides in one file; see 'regauge align --help'");
     const MatchFlags& flags = options.match;
     if (flags.rows > 0 || flags.skipFirst > 0 || !options.gains.empty())
         throw Error(ErrorCode::usage, options.source, "--rows, --skip-first and --gains were settled when these statistics were summed; give them to 'regauge stats'");

@@ -25,6 +25,7 @@ constexpr double clearlyLess = 0.004;     // unexplained bits a channel (residua
 constexpr double muchLess = 0.20;         // without an estimate that is so much lower
 constexpr double explains = 0.22;         // bits a channel from which on it is believed,
 constexpr double agrees = 0.35;           // or half of that where d > 32 and its halves agree on so many channels, and so does the whitened answer
+constexpr std::size_t largestWitness = 4096;  // d; beyond it, its correlations take more memory than a second opinion is worth
 constexpr float duplicate = 0.999F;       // |correlation| of two channels of one side from which on they cannot be told apart
 
 constexpr std::array<std::string_view, poles.size() + 1> statisticNames{"correlation", "", "soft", "medium", "whitened"};  // by poles in use
@@ -57,7 +58,7 @@ Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& pr
 struct Witness {
     double weight = 0;  // of the site
     Halves cross;
-    std::vector<float> gramX, gramY;
+    Symmetric gramX, gramY;
 };
 
 // What accumulates over sites and statistics.
@@ -163,6 +164,7 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
         return answer;
     }
 
+    const bool mayBeWitness = options.statistic == Statistic::automatic && !fusion.sure && d <= largestWitness;
     Whitener x(std::move(gramX)), y(std::move(gramY));
     SiteReport best;
     double bestAdvantage = -1e300;
@@ -171,11 +173,13 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
     for (std::size_t strength = 1; strength <= poles.size() && !sure; ++strength) {  // stronger whitening adds nothing to a sure answer
         x.strengthen(options.threads, progress), y.strengthen(options.threads, progress);
         if (strength < 2) continue;
+        if (strength == poles.size()) gramX = x.takeGram(), gramY = y.takeGram();
+        if (strength == poles.size() && !mayBeWitness) gramX = gramY = {};  // they have done their work
         Halves halves;
         for (std::size_t k = 0; k < 2; ++k) {
             progress.report("whitening " + site, 2 * (strength - 2) + k, 2 * (poles.size() - 1));
             halves[k] = ScoreMatrix{d, whiten(x, y, cross[k].value, options.threads)};
-            if (strength == poles.size()) cross[k] = {};  // it has done its work
+            if (strength == poles.size() && !mayBeWitness) cross[k] = {};
         }
         Block block = makeBlock(std::move(halves), options.group, options.threads, progress);
         if (block.advantage > bestAdvantage) {
@@ -190,7 +194,7 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
     if (best.weight > 0 && !sure) fusion.structures.emplace_back(best.weight, std::move(structures));
     if (fusion.sure)
         fusion.witness.reset();
-    else if (options.statistic == Statistic::automatic && (!fusion.witness || best.weight > fusion.witness->weight))
+    else if (mayBeWitness && (!fusion.witness || best.weight > fusion.witness->weight))
         fusion.witness = Witness{best.weight, std::move(cross), std::move(gramX), std::move(gramY)};
     return best;
 }
@@ -259,7 +263,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
     }
     const std::size_t d = atHand.d();
     const ScoreMatrix whole = sum(plain.halves);
-    const auto rest = [&](const Gauge* gauge) { return unexplained(whole.value, witness.gramX, witness.gramY, gauge, d, options.threads); };
+    const auto rest = [&](const Gauge* gauge) { return unexplained(whole.value, witness.gramX, witness.gramY, gauge, options.threads); };
     const double here = rest(&opinion.answer.gauge), explained = rest(nullptr) - here;
     opinion.better = explained > 0 && here + clearlyLess < rest(&atHand);
     const bool credible = explained >= explains || (explained >= explains / 2 && d > 32 && opinion.agreement >= agrees && agreement(opinion.answer.gauge, atHand) >= agrees);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "linalg.hpp"
 
@@ -26,9 +27,10 @@ double logOfProduct(std::span<const double> matrix, std::size_t d) {
 
 }  // namespace
 
-double unexplained(std::span<const float> cross, std::span<const float> gramX, std::span<const float> gramY, const Gauge* gauge, std::size_t d,
-                   unsigned threads) {
-    std::vector<double> rest(gramY.begin(), gramY.end());
+double unexplained(std::span<const float> cross, const Symmetric& gramX, const Symmetric& gramY, const Gauge* gauge, unsigned threads) {
+    const std::size_t d = gramY.d();
+    std::vector<double> rest(d * d);  // its lower triangle
+    for (std::size_t i = 0; i < d; ++i) std::copy_n(gramY.lower(i), i + 1, &rest[i * d]);
     if (gauge != nullptr) {
         const std::vector<std::uint32_t>& perm = gauge->perm();
         std::vector<double> sign(d), slope(d);
@@ -39,7 +41,7 @@ double unexplained(std::span<const float> cross, std::span<const float> gramX, s
         for (std::size_t i = 0; i < d; ++i)
             for (std::size_t k = 0; k <= i; ++k) {
                 const double ofI = sign[i] * static_cast<double>(cross[k * d + perm[i]]), ofK = sign[k] * static_cast<double>(cross[i * d + perm[k]]);
-                const double both = sign[i] * sign[k] * static_cast<double>(gramX[perm[i] * d + perm[k]]);
+                const double both = sign[i] * sign[k] * static_cast<double>(gramX.lower(std::max(perm[i], perm[k]))[std::min(perm[i], perm[k])]);
                 rest[i * d + k] += slope[i] * slope[k] * both - (slope[i] * ofI + slope[k] * ofK);
             }
     }

@@ -43,7 +43,7 @@ void Whitener::strengthen(unsigned threads, const Progress& progress) {
     const Pole pole = poles[strength_];
     const auto add = pole.shift < singlePrecisionShift ? addInverse<double> : addInverse<float>;
     add(gram_, pole, threads, progress, matrix_, diagonal_[strength_], rowSquares_[strength_]);
-    if (++strength_ == poles.size()) gram_ = {};  // it has done its work
+    ++strength_;
 }
 
 std::vector<float> Whitener::scale() const {

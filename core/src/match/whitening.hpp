@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "regauge/progress.hpp"
@@ -32,6 +33,8 @@ public:
     void strengthen(unsigned threads, const Progress& progress);
 
     std::size_t strength() const { return strength_; }  // poles in use
+    // The correlation matrix back, when no pole is to be added any more.
+    Symmetric takeGram() { return std::move(gram_); }
     const Symmetric& matrix() const { return matrix_; }
     // 1 / sqrt(diagonal of A G A): scales a whitened channel to unit variance.
     std::vector<float> scale() const;
