@@ -1,5 +1,8 @@
 # The native command: build/<preset>/regauge, with build/native/regauge the one that the README names.
 file(GLOB REGAUGE_NATIVE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/native/*.cpp")
+if(NOT REGAUGE_MPI)
+  list(FILTER REGAUGE_NATIVE_SOURCES EXCLUDE REGEX "/mpi_[^/]*$")
+endif()
 add_executable(regauge ${REGAUGE_NATIVE_SOURCES})
 target_link_libraries(regauge PRIVATE regauge_command ZLIB::ZLIB nlohmann_json::nlohmann_json)
 target_compile_definitions(regauge PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")

@@ -5,8 +5,12 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <thread>
 
+#if REGAUGE_MPI
+#include "mpi_team.hpp"
+#endif
 #include "native_files.hpp"
 #include "regauge/command.hpp"
 #include "regauge/error.hpp"
@@ -26,11 +30,19 @@ void put(std::FILE* stream, std::string_view text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    struct sigaction action {};
-    action.sa_handler = onInterrupt;
-    action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends at once
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
+#if REGAUGE_MPI
+    const std::unique_ptr<regauge::MpiTeam> team = regauge::MpiTeam::join();
+#else
+    const std::unique_ptr<regauge::Team> team;
+#endif
+    if (!team) {  // in an MPI job the launcher ends all ranks at once, and one that waits for the others could not listen
+        struct sigaction action {};
+        action.sa_handler = onInterrupt;
+        action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends at once
+        sigaction(SIGINT, &action, nullptr);
+        sigaction(SIGTERM, &action, nullptr);
+    }
+    const bool speaks = !team || team->rank() == 0;
     signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of write(), told like a full disk
     signal(SIGPIPE, SIG_IGN);  // the same for a closed pipe
 
@@ -41,11 +53,17 @@ int main(int argc, char** argv) {
         return 2;
     }
     regauge::NativeFiles files;
+    unsigned processors = std::max(1U, std::thread::hardware_concurrency());
+#if REGAUGE_MPI
+    if (team) processors = std::max(1U, processors / team->onThisMachine());
+#endif
     regauge::Host host{.files = files,
-                       .out = [](std::string_view text) { put(stdout, text); },
-                       .err = [](std::string_view text) { put(stderr, text); },
+                       .out = [=](std::string_view text) { if (speaks) put(stdout, text); },
+                       .err = [=](std::string_view text) { if (speaks) put(stderr, text); },
                        .errIsTerminal = isatty(STDERR_FILENO) == 1,
                        .cancelled = [] { return interrupted.load(); },
-                       .threads = std::max(1U, std::thread::hardware_concurrency())};
-    return regauge::runCommand({argv + 1, argv + argc}, host);
+                       .threads = processors,
+                       .team = team.get()};
+    const int status = regauge::runCommand({argv + 1, argv + argc}, host);
+    return speaks ? status : 0;  // rank 0 answers for all: a launcher would kill it while another's status is not 0
 }

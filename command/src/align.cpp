@@ -1,7 +1,9 @@
 // The subcommands that match: align, trace.
 #include <memory>
+#include <optional>
 
 #include "jobs.hpp"
+#include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/trace.hpp"
 #include "summary.hpp"
@@ -13,6 +15,57 @@ int statusOf(const Alignment& alignment) { return alignment.verdict == Verdict::
 
 void sayWhere(const Job& job, const std::string& path) {
     job.say(path.empty() ? "the gauge was not written; -o FILE writes it" : "wrote " + path);
+}
+
+// What `align` was asked.
+struct AlignOptions {
+    std::string source, target;
+    MatchFlags match;
+    std::vector<std::string> gains;
+    bool partial = false;
+    OutputOptions output;
+};
+
+bool leads(const Job& job) { return job.host.team == nullptr || job.host.team->rank() == 0; }
+
+// Without TARGET, SOURCE holds statistics of both sides.
+Alignment matchStatistics(const AlignOptions& options, const Job& job) {
+    requireFree(job.host.files, options.output);
+    const std::shared_ptr<const Statistics> statistics = openStatistics(job.host.files, options.source);
+    if (!statistics) throw Error(ErrorCode::usage, options.source, "TARGET is missing; only statistics ('regauge stats') hold both sides in one file");
+    const MatchFlags& flags = options.match;
+    if (flags.rows > 0 || flags.skipFirst > 0 || !options.gains.empty())
+        throw Error(ErrorCode::usage, options.source, "--rows, --skip-first and --gains were settled when these statistics were summed; give them to 'regauge stats'");
+    const std::string missing = statistics->missing();
+    if (!missing.empty() && !options.partial)
+        throw Error(ErrorCode::usage, options.source, missing + " are not in it; merge the other parts too ('regauge merge-stats'), or align what is there with --partial");
+    return match(*statistics, flags.options(job.host), job.progress());
+}
+
+// Nothing on the members of a team that do not lead.
+std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& job) {
+    Evidence source, target;
+    const auto open = [&] {
+        const Files& files = job.host.files;
+        if (leads(job)) requireFree(files, options.output);
+        for (const std::string& path : {options.source, options.target})
+            if (openStatistics(files, path)) throw Error(ErrorCode::usage, path, "holds the sums of both sides; give it alone: regauge align " + path);
+        source = openEvidence(files, options.source), target = openEvidence(files, options.target);
+        if (!options.gains.empty()) {
+            source.gains = openEvidence(files, options.gains[0]).gains;
+            target.gains = openEvidence(files, options.gains[1]).gains;
+        }
+    };
+    MatchOptions wanted = options.match.options(job.host);
+    wanted.team = job.host.team;
+    if (wanted.team == nullptr) {
+        open();
+        return match(source, target, wanted, job.progress());
+    }
+    together(*wanted.team, open);
+    if (leads(job)) return match(source, target, wanted, job.progress());
+    helpMatch(source, target, wanted);
+    return std::nullopt;
 }
 
 }  // namespace
@@ -41,27 +94,23 @@ MatchOptions MatchFlags::options(const Host& host) const {
 }
 
 RunJob addAlign(CLI::App& command) {
-    struct Options {
-        std::string source, target;
-        MatchFlags match;
-        std::vector<std::string> gains;
-        OutputOptions output;
-    };
-    auto options = std::make_shared<Options>();
-    command.add_option("SOURCE", options->source, "evidence of the source model: a file or folder")->required();
-    command.add_option("TARGET", options->target, "evidence of the target model on the same tokens")->required();
+    auto options = std::make_shared<AlignOptions>();
+    command.add_option("SOURCE", options->source, "evidence of the source model: a file or folder; or statistics of both (see 'regauge stats --help')")->required();
+    command.add_option("TARGET", options->target, "evidence of the target model on the same tokens");
     addOutput(command, options->output, false, "the gauge file to write");
     addMatchFlags(command, options->match);
     command.add_option("--gains", options->gains, "two more files with gains, of the source and of the target")->expected(2);
 
+    command.add_flag("--partial", options->partial, "with statistics: align even where rows are missing");
+
     return [options](const Job& job) {
-        requireFree(job.host.files, options->output);
-        Evidence source = openEvidence(job.host.files, options->source), target = openEvidence(job.host.files, options->target);
-        if (!options->gains.empty()) {
-            source.gains = openEvidence(job.host.files, options->gains[0]).gains;
-            target.gains = openEvidence(job.host.files, options->gains[1]).gains;
-        }
-        const Alignment alignment = match(source, target, options->match.options(job.host), job.progress());
+        std::optional<Alignment> matched;
+        if (!options->target.empty())
+            matched = matchEvidence(*options, job);
+        else if (leads(job))
+            matched = matchStatistics(*options, job);
+        if (!matched) return 0;
+        const Alignment& alignment = *matched;
         if (!options->output.path.empty()) writeText(job.host.files, options->output, toJson(alignment));
         if (job.json)
             job.print(summaryJson(alignment));

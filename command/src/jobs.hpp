@@ -3,11 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "progress_bar.hpp"
 #include "regauge/command.hpp"
 #include "regauge/match.hpp"
+#include "regauge/statistics.hpp"
 
 namespace regauge {
 
@@ -27,6 +29,8 @@ using RunJob = std::function<int(const Job&)>;
 
 RunJob addInspect(CLI::App& command);
 RunJob addAlign(CLI::App& command);
+RunJob addStats(CLI::App& command);
+RunJob addMergeStats(CLI::App& command);
 RunJob addShow(CLI::App& command);
 RunJob addCompose(CLI::App& command);
 RunJob addInvert(CLI::App& command);
@@ -56,6 +60,12 @@ struct MatchFlags {
     MatchOptions options(const Host& host) const;
 };
 void addMatchFlags(CLI::App& command, MatchFlags& flags);
+
+// The file as statistics; nothing where it is something else, a folder or not there. Throws Error where it is damaged.
+std::shared_ptr<const Statistics> openStatistics(const Files& files, const std::string& path);
+// What it holds: in words, and as one JSON object.
+std::string statisticsText(const Statistics& statistics);
+std::string statisticsJson(const Statistics& statistics);
 
 // Writes `text` to the path, whole or not at all. Throws Error(outputExists) unless forced.
 void writeText(Files& files, const OutputOptions& output, const std::string& text);

@@ -15,11 +15,16 @@ struct Subcommand {
     const char* purpose;
     const char* example;
     RunJob (*add)(CLI::App&);
+    bool shared = false;  // the processes of a team do it together; everything else the first of them does alone
 };
 constexpr Subcommand subcommands[] = {
     {"inspect", "Say what is inside files, and how each tensor would move.", "regauge inspect source/sae_resid2", addInspect},
     {"align", "Find the gauge from SOURCE coordinates to TARGET coordinates.",
-     "regauge align source/evidence.safetensors target/evidence.safetensors -o gauge.json", addAlign},
+     "regauge align source/evidence.safetensors target/evidence.safetensors -o gauge.json", addAlign, true},
+    {"stats", "Sum the rows of a pair, or a part of them, into a file that 'align' takes in their place.",
+     "regauge stats source/evidence.safetensors target/evidence.safetensors --shard 1/8 -o part-1.stats", addStats},
+    {"merge-stats", "Add up the statistics of parts of the rows; any order gives the same file.",
+     "regauge merge-stats part-*.stats -o all.stats && regauge align all.stats -o gauge.json", addMergeStats},
     {"show", "Summarise a gauge in words.", "regauge show gauge.json", addShow},
     {"compose", "Compose gauges, the first one first.", "regauge compose a-to-b.json b-to-c.json -o a-to-c.json", addCompose},
     {"invert", "Invert a gauge: from the target back to the source.", "regauge invert gauge.json -o back.json", addInvert},
@@ -55,11 +60,13 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
     app.footer("`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one line says why.");
 
     Job job{host};
+    const bool leads = host.team == nullptr || host.team->rank() == 0;
     std::vector<std::pair<CLI::App*, RunJob>> jobs;
     for (const Subcommand& subcommand : subcommands) {
         CLI::App* command = app.add_subcommand(subcommand.name, subcommand.purpose);
         command->footer(std::string("Example:\n  ") + subcommand.example);
-        jobs.emplace_back(command, subcommand.add(*command));
+        const RunJob run = subcommand.add(*command);
+        jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([](const Job&) { return 0; }));
         command->add_flag("--json", job.json, "print one JSON object on stdout");
         command->add_flag("--quiet", job.quiet, "no progress and no messages, only errors");
     }

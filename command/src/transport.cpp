@@ -56,13 +56,14 @@ RunJob addInspect(CLI::App& command) {
         if (!options->kind.empty()) transportOptions.kind = options->kind;
         std::string json;
         for (const std::string& path : options->paths) {
-            const Plan plan = planTransport(job.host.files, path, transportOptions);
+            const std::shared_ptr<const Statistics> statistics = options->kind.empty() ? openStatistics(job.host.files, path) : nullptr;
+            const Plan plan = statistics ? Plan() : planTransport(job.host.files, path, transportOptions);
             if (job.json) {
-                std::string object = planJson(plan);
+                std::string object = statistics ? statisticsJson(*statistics) : planJson(plan);
                 object.pop_back();  // the newline
                 json += (json.empty() ? "" : ",") + object;
             } else {
-                job.print((options->paths.size() > 1 ? path + ": " : "") + planText(plan));
+                job.print((options->paths.size() > 1 ? path + ": " : "") + (statistics ? statisticsText(*statistics) : planText(plan)));
             }
         }
         if (job.json) job.print(options->paths.size() == 1 ? json + "\n" : "{\"files\":[" + json + "]}\n");

@@ -19,10 +19,6 @@ __extension__ using Int128 = __int128;
 using kernels::panelWidth;
 using kernels::tileSize;
 
-bool sameQuantizer(const Quantizer& a, const Quantizer& b) {
-    return a.centre == b.centre && a.step == b.step && a.rowLimit == b.rowLimit && a.limit == b.limit;
-}
-
 void addTo(ChannelSums& into, const ChannelSums& more) {
     for (std::size_t j = 0; j < into.sums.size(); ++j) {
         into.sums[j] += more.sums[j];
@@ -226,7 +222,7 @@ CorrelationSums::State& CorrelationSums::settled() const {
 void CorrelationSums::merge(const CorrelationSums& other) {
     State& into = settled();
     const State& from = other.settled();
-    if (into.withGram != from.withGram || !sameQuantizer(into.x.quantizer, from.x.quantizer) || !sameQuantizer(into.y.quantizer, from.y.quantizer)) {
+    if (into.withGram != from.withGram || quantizers() != other.quantizers()) {
         throw Error(ErrorCode::shapeMismatch, "", "sums can be merged only when they were begun with the same quantizers and the same choice of Gram matrices");
     }
     const auto add = [](TileSums& sums, const TileSums& more, std::uint64_t rows) {
@@ -242,6 +238,27 @@ void CorrelationSums::merge(const CorrelationSums& other) {
     add(into.x.gram, from.x.gram, into.rows());
     add(into.y.gram, from.y.gram, into.rows());
     into.setAside += from.setAside;
+}
+
+void CorrelationSums::reduce(const std::function<void(std::span<std::int64_t>)>& sumAtFirst) {
+    State& state = settled();
+    std::array<std::uint64_t*, 3> counts{&state.half[0].rows, &state.half[1].rows, &state.setAside};
+    std::array<std::int64_t, counts.size()> totals{};
+    std::ranges::transform(counts, totals.begin(), [](const std::uint64_t* count) { return static_cast<std::int64_t>(*count); });
+    sumAtFirst(totals);
+    for (std::size_t k = 0; k < counts.size(); ++k) *counts[k] = static_cast<std::uint64_t>(totals[k]);
+    for (CorrelationSide* side : {&state.x, &state.y}) {
+        for (ChannelSums& half : side->half) {
+            sumAtFirst(half.sums);
+            sumAtFirst(half.squares);
+        }
+        side->gram.makeRoomFor(state.rows());
+        side->gram.replace(sumAtFirst);
+    }
+    for (CorrelationHalf& half : state.half) {
+        half.cross.makeRoomFor(half.rows);
+        half.cross.replace(sumAtFirst);
+    }
 }
 
 std::size_t CorrelationSums::d() const { return state_->d; }

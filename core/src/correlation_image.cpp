@@ -4,18 +4,20 @@
 //   u32 version (2) · u32 d · u8 withGram · u8 wide · u16 limit (127 or 511)
 //   u64 rows of half 0 · u64 rows of half 1 · u64 set aside
 //   for x, then y: f64 rowLimit · f32 centre [d] · f32 step [d] · for half 0, then 1: i64 sums [d] · i64 squares [d]
-//   cross [d, d] of half 0, then 1, then (withGram) the Gram matrices of x and y, their lower triangles: [i, j] row by row, i32 or (wide) i64
+//   where there are rows: cross [d, d] of half 0, then 1, then (withGram) the Gram matrices of x and y, their lower triangles: [i, j] row by row, i32 or
+//   (wide) i64
 //   the SHA-256 of everything before it, in 64 hexadecimal digits
 //
-// An image is input from outside: every size follows from d and is checked before memory is taken, and sums that no rows could give are refused.
+// An image is input from outside: every size follows from its first bytes and is checked before memory is taken, and sums that no rows could give are
+// refused. It is written and read in blocks: beside the sums, a second copy of them would be a gigabyte at d = 8192.
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
 #include <string_view>
-#include <type_traits>
 
 #include "correlation_state.hpp"
+#include "io/bytes.hpp"
 #include "regauge/error.hpp"
 #include "sha256.hpp"
 
@@ -26,14 +28,9 @@ constexpr std::string_view magic = "regauge sums";
 constexpr std::uint32_t version = 2;
 constexpr std::size_t headerBytes = 12 + 4 + 4 + 4 + 8 + 8 + 8;
 constexpr std::size_t digestBytes = 64;
+constexpr std::size_t blockBytes = std::size_t{1} << 20;
 constexpr std::uint64_t largestD = 1u << 16;         // products of sizes below stay far inside 64 bits
 constexpr std::uint64_t mostRows = std::uint64_t{1} << 32;  // correlations stay inside 128 bits
-
-std::string digest(std::span<const std::byte> bytes) {
-    Sha256 hash;
-    hash.update(bytes);
-    return hash.hex();
-}
 
 // Calls fn(tile, offset in the tile) for every [i, j] that the image holds, row by row.
 template <class Fn>
@@ -46,44 +43,70 @@ void forEachPair(const TileSums& sums, std::size_t d, Fn&& fn) {
     }
 }
 
+// Values into a sink, a block at a time, hashed on their way.
 class Writer {
 public:
+    explicit Writer(ByteSink& out) : out_(out) { block_.reserve(blockBytes + 8); }
     template <class T>
     void put(T value) {
-        std::byte raw[sizeof(T)];
-        std::memcpy(raw, &value, sizeof(T));  // little-endian hosts only: kernels/element.hpp asserts it
-        bytes.insert(bytes.end(), raw, raw + sizeof(T));
+        list(&value, 1);
     }
-    void text(std::string_view words) {
-        for (const char c : words) bytes.push_back(static_cast<std::byte>(c));
-    }
+    void text(std::string_view words) { list(words.data(), words.size()); }
     template <class T>
-    void list(const T* from, std::size_t count) {
+    void list(const T* from, std::size_t count) {  // little-endian hosts only: kernels/element.hpp asserts it
         const auto* raw = reinterpret_cast<const std::byte*>(from);
-        bytes.insert(bytes.end(), raw, raw + count * sizeof(T));
+        block_.insert(block_.end(), raw, raw + count * sizeof(T));
+        if (block_.size() >= blockBytes) flush();
     }
-    std::vector<std::byte> bytes;
+    void finish() {
+        flush();
+        out_.write(asBytes(hash_.hex()));
+    }
+
+private:
+    void flush() {
+        hash_.update(block_);
+        out_.write(block_);
+        block_.clear();
+    }
+    ByteSink& out_;
+    std::vector<std::byte> block_;
+    Sha256 hash_;
 };
 
-// Takes values from bytes whose number has been checked.
+// Takes values from a part of a source whose length has been checked.
 class Taker {
 public:
-    explicit Taker(std::span<const std::byte> bytes) : rest_(bytes) {}
+    Taker(const ByteSource& source, std::uint64_t offset, std::uint64_t size) : source_(source), next_(offset), left_(size) {}
     template <class T>
     T take() {
         T value;
-        std::memcpy(&value, rest_.data(), sizeof(T));
-        rest_ = rest_.subspan(sizeof(T));
+        list(&value, 1);
         return value;
     }
     template <class T>
     void list(T* to, std::size_t count) {
-        if (count > 0) std::memcpy(to, rest_.data(), count * sizeof(T));
-        rest_ = rest_.subspan(count * sizeof(T));
+        std::span<std::byte> into(reinterpret_cast<std::byte*>(to), count * sizeof(T));
+        while (!into.empty()) {
+            if (at_ == block_.size()) refill();
+            const std::size_t here = std::min(into.size(), block_.size() - at_);
+            std::memcpy(into.data(), block_.data() + at_, here);
+            into = into.subspan(here);
+            at_ += here;
+        }
     }
 
 private:
-    std::span<const std::byte> rest_;
+    void refill() {
+        block_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(blockBytes, left_)));
+        source_.read(next_, block_);
+        next_ += block_.size(), left_ -= block_.size(), at_ = 0;
+    }
+    const ByteSource& source_;
+    std::uint64_t next_;
+    std::uint64_t left_;
+    std::vector<std::byte> block_;
+    std::size_t at_ = 0;
 };
 
 void writeSums(Writer& out, const TileSums& sums, std::size_t d, bool wide) {
@@ -141,18 +164,30 @@ void readTotals(Taker& in, ChannelSums& sums, std::size_t d, std::uint64_t rows,
 // Bytes of one side's quantizer and totals.
 std::uint64_t sideBytes(std::uint64_t d) { return 8 + d * (4 + 4 + 2 * (8 + 8)); }
 
-std::uint64_t imageBytes(std::uint64_t d, bool withGram, bool wide) {
-    const std::uint64_t pairs = 2 * d * d + (withGram ? d * (d + 1) : 0);
-    return headerBytes + 2 * sideBytes(d) + pairs * (wide ? 8 : 4) + digestBytes;
+std::uint64_t imageBytes(const CorrelationSums::Image& image) {
+    const std::uint64_t pairs = image.rows() == 0 ? 0 : 2 * image.d * image.d + (image.withGram ? image.d * (image.d + 1) : 0);
+    return headerBytes + 2 * sideBytes(image.d) + pairs * (image.wide ? 8 : 4) + digestBytes;
+}
+
+void requireDigest(const ByteSource& source, std::uint64_t offset, std::uint64_t size, const std::string& where) {
+    class HashSink final : public ByteSink {
+    public:
+        Sha256 hash;
+        void write(std::span<const std::byte> bytes) override { hash.update(bytes); }
+    } sink;
+    copyBytes(source, offset, size - digestBytes, sink);
+    const std::vector<std::byte> found = readBytes(source, offset + size - digestBytes, digestBytes);
+    if (sink.hash.hex() != asText(found)) {
+        throw Error(ErrorCode::malformed, where, "the checksum does not fit; the bytes were damaged on their way, so copy them again");
+    }
 }
 
 }  // namespace
 
-std::vector<std::byte> CorrelationSums::serialize() const {
+void CorrelationSums::write(ByteSink& sink) const {
     const State& state = settled();
     const bool wide = state.rows() > TileSums::narrowRows(state.limit);
-    Writer out;
-    out.bytes.reserve(static_cast<std::size_t>(imageBytes(state.d, state.withGram, wide)));
+    Writer out(sink);
     out.text(magic);
     out.put<std::uint32_t>(version);
     out.put<std::uint32_t>(static_cast<std::uint32_t>(state.d));
@@ -170,79 +205,107 @@ std::vector<std::byte> CorrelationSums::serialize() const {
             out.list(sums.squares.data(), state.d);
         }
     }
-    for (const CorrelationHalf& half : state.half) writeSums(out, half.cross, state.d, wide);
-    if (state.withGram) {
-        writeSums(out, state.x.gram, state.d, wide);
-        writeSums(out, state.y.gram, state.d, wide);
+    if (state.rows() > 0) {
+        for (const CorrelationHalf& half : state.half) writeSums(out, half.cross, state.d, wide);
+        if (state.withGram) {
+            writeSums(out, state.x.gram, state.d, wide);
+            writeSums(out, state.y.gram, state.d, wide);
+        }
     }
-    out.text(digest(out.bytes));
-    return std::move(out.bytes);
+    out.finish();
 }
 
-CorrelationSums CorrelationSums::deserialize(std::span<const std::byte> bytes, const std::string& where) {
-    if (bytes.size() < headerBytes + digestBytes) {
-        throw Error(ErrorCode::truncated, where, "expected an image of correlation sums, found " + std::to_string(bytes.size()) + " bytes");
+CorrelationSums::Image CorrelationSums::image(const ByteSource& source, std::uint64_t offset, const std::string& where) {
+    const std::uint64_t available = source.size() - std::min(offset, source.size());
+    if (available < headerBytes + digestBytes) {
+        throw Error(ErrorCode::truncated, where, "expected an image of correlation sums, found " + std::to_string(available) + " bytes");
     }
-    if (std::memcmp(bytes.data(), magic.data(), magic.size()) != 0) {
+    Taker in(source, offset, headerBytes);
+    std::array<char, magic.size()> begin{};
+    in.list(begin.data(), begin.size());
+    if (std::string_view(begin.data(), begin.size()) != magic) {
         throw Error(ErrorCode::malformed, where, "expected an image of correlation sums, which begins with \"regauge sums\"");
     }
-    Taker header(bytes.subspan(magic.size()));
-    const auto found = header.take<std::uint32_t>();
+    const auto found = in.take<std::uint32_t>();
     if (found != version) {
         throw Error(ErrorCode::unsupported, where,
                     "expected version " + std::to_string(version) + ", found " + std::to_string(found) + "; sum the rows again with this regauge");
     }
-    const std::uint64_t d = header.take<std::uint32_t>();
-    const auto gramFlag = header.take<std::uint8_t>();
-    const auto wideFlag = header.take<std::uint8_t>();
-    const int limit = header.take<std::uint16_t>();
-    std::array<std::uint64_t, 2> rows{};
-    for (std::uint64_t& ofHalf : rows) ofHalf = header.take<std::uint64_t>();
-    const auto setAside = header.take<std::uint64_t>();
-    if (d > largestD || rows[0] > mostRows || rows[1] > mostRows || gramFlag > 1 || (limit != kernels::coarseLimit && limit != kernels::fineLimit) ||
-        (wideFlag != 0) != (rows[0] + rows[1] > TileSums::narrowRows(limit)) || wideFlag > 1) {
+    Image image;
+    image.d = in.take<std::uint32_t>();
+    const auto gramFlag = in.take<std::uint8_t>();
+    const auto wideFlag = in.take<std::uint8_t>();
+    image.limit = in.take<std::uint16_t>();
+    for (std::uint64_t& ofHalf : image.rowsOfHalf) ofHalf = in.take<std::uint64_t>();
+    image.setAside = in.take<std::uint64_t>();
+    image.withGram = gramFlag == 1;
+    image.wide = wideFlag == 1;
+    if (image.d > largestD || image.rowsOfHalf[0] > mostRows || image.rowsOfHalf[1] > mostRows || image.setAside > mostRows || gramFlag > 1 || wideFlag > 1 ||
+        (image.limit != kernels::coarseLimit && image.limit != kernels::fineLimit) || image.wide != (image.rows() > TileSums::narrowRows(image.limit))) {
         throw Error(ErrorCode::malformed, where, "the header of these correlation sums contradicts itself");
     }
-    const bool withGram = gramFlag == 1;
-    const bool wide = wideFlag == 1;
-    const std::uint64_t expected = imageBytes(d, withGram, wide);
-    if (bytes.size() != expected) {
-        throw Error(bytes.size() < expected ? ErrorCode::truncated : ErrorCode::malformed, where,
-                    "expected " + std::to_string(expected) + " bytes, found " + std::to_string(bytes.size()));
+    image.bytes = imageBytes(image);
+    if (available < image.bytes) {
+        throw Error(ErrorCode::truncated, where, "expected " + std::to_string(image.bytes) + " bytes, found " + std::to_string(available));
     }
-    const auto body = bytes.first(bytes.size() - digestBytes);
-    const std::string wanted = digest(body);
-    if (std::memcmp(wanted.data(), bytes.data() + body.size(), digestBytes) != 0) {
-        throw Error(ErrorCode::malformed, where, "the checksum does not fit; the bytes were damaged on their way, so copy them again");
-    }
+    return image;
+}
 
-    const std::size_t channels = static_cast<std::size_t>(d);
-    const auto bytesOfSide = static_cast<std::size_t>(sideBytes(d));
-    const auto sideX = body.subspan(headerBytes, bytesOfSide);
-    const auto sideY = body.subspan(headerBytes + bytesOfSide, bytesOfSide);
-    Taker x(sideX);
-    Taker y(sideY);
-    Quantizer quantizerX = readQuantizer(x, channels, limit, where);
-    Quantizer quantizerY = readQuantizer(y, channels, limit, where);
+QuantizerPair CorrelationSums::readQuantizers(const ByteSource& source, std::uint64_t offset, const std::string& where) {
+    const Image header = image(source, offset, where);
+    requireDigest(source, offset, header.bytes, where);
+    const std::uint64_t bytesOfSide = sideBytes(header.d);
+    Taker x(source, offset + headerBytes, bytesOfSide);
+    Taker y(source, offset + headerBytes + bytesOfSide, bytesOfSide);
+    return {readQuantizer(x, static_cast<std::size_t>(header.d), header.limit, where), readQuantizer(y, static_cast<std::size_t>(header.d), header.limit, where)};
+}
+
+CorrelationSums CorrelationSums::read(const ByteSource& source, std::uint64_t offset, const std::string& where) {
+    const Image header = image(source, offset, where);
+    requireDigest(source, offset, header.bytes, where);
+
+    const std::size_t channels = static_cast<std::size_t>(header.d);
+    const std::uint64_t bytesOfSide = sideBytes(header.d);
+    const std::uint64_t products = offset + headerBytes + 2 * bytesOfSide;
+    Taker x(source, offset + headerBytes, bytesOfSide);
+    Taker y(source, offset + headerBytes + bytesOfSide, bytesOfSide);
+    Quantizer quantizerX = readQuantizer(x, channels, header.limit, where);
+    Quantizer quantizerY = readQuantizer(y, channels, header.limit, where);
     std::unique_ptr<State> state;
     try {
-        state = std::make_unique<State>(std::move(quantizerX), std::move(quantizerY), withGram);
+        state = std::make_unique<State>(std::move(quantizerX), std::move(quantizerY), header.withGram);
     } catch (const Error& error) {
         throw Error(ErrorCode::malformed, where, error.what());
     }
-    state->setAside = setAside;
-    Taker sums(body.subspan(headerBytes + 2 * bytesOfSide));
+    state->setAside = header.setAside;
+    Taker sums(source, products, offset + header.bytes - digestBytes - products);
     for (std::size_t k = 0; k < 2; ++k) {
-        state->half[k].rows = rows[k];
-        readTotals(x, state->x.half[k], channels, rows[k], limit, where);
-        readTotals(y, state->y.half[k], channels, rows[k], limit, where);
-        readSums(sums, state->half[k].cross, channels, rows[k], limit, wide, where);
+        const std::uint64_t rows = header.rowsOfHalf[k];
+        state->half[k].rows = rows;
+        readTotals(x, state->x.half[k], channels, rows, header.limit, where);
+        readTotals(y, state->y.half[k], channels, rows, header.limit, where);
+        if (header.rows() > 0) readSums(sums, state->half[k].cross, channels, rows, header.limit, header.wide, where);
     }
-    if (withGram) {
-        readSums(sums, state->x.gram, channels, rows[0] + rows[1], limit, wide, where);
-        readSums(sums, state->y.gram, channels, rows[0] + rows[1], limit, wide, where);
+    if (header.withGram && header.rows() > 0) {
+        readSums(sums, state->x.gram, channels, header.rows(), header.limit, header.wide, where);
+        readSums(sums, state->y.gram, channels, header.rows(), header.limit, header.wide, where);
     }
     return CorrelationSums(std::move(state));
+}
+
+std::vector<std::byte> CorrelationSums::serialize() const {
+    MemorySink sink;
+    write(sink);
+    return sink.take();
+}
+
+CorrelationSums CorrelationSums::deserialize(std::span<const std::byte> bytes, const std::string& where) {
+    const MemorySource source(where, bytes);
+    CorrelationSums sums = read(source, 0, where);
+    if (const std::uint64_t expected = image(source, 0, where).bytes; bytes.size() != expected) {
+        throw Error(ErrorCode::malformed, where, "expected " + std::to_string(expected) + " bytes, found " + std::to_string(bytes.size()));
+    }
+    return sums;
 }
 
 }  // namespace regauge

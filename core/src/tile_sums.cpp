@@ -1,5 +1,8 @@
 #include "tile_sums.hpp"
 
+#include <algorithm>
+#include <vector>
+
 namespace regauge {
 
 TileSums::TileSums(std::size_t d, Shape shape, int limit) : shape_(shape), panels_(kernels::panelsOf(d)), limit_(limit) { narrow_.resize(tiles() * kernels::tileSize); }
@@ -20,6 +23,23 @@ void TileSums::add(const TileSums& other) {
         } else {
             narrow_[i] += static_cast<std::int32_t>(more);
         }
+    }
+}
+
+void TileSums::replace(const std::function<void(std::span<std::int64_t>)>& fn) {
+    constexpr std::size_t valuesAtOnce = std::size_t{1} << 20;
+    const std::size_t count = tiles() * kernels::tileSize;
+    std::vector<std::int64_t> block;
+    for (std::size_t first = 0; first < count; first += valuesAtOnce) {
+        const std::size_t here = std::min(valuesAtOnce, count - first);
+        if (wide_) {
+            fn({wideSums_.data() + first, here});
+            continue;
+        }
+        const std::span<std::int32_t> narrow(narrow_.data() + first, here);
+        block.assign(narrow.begin(), narrow.end());
+        fn(block);
+        std::ranges::transform(block, narrow.begin(), [](std::int64_t value) { return static_cast<std::int32_t>(value); });
     }
 }
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
 
 #include "kernels/aligned_buffer.hpp"
 #include "kernels/panel.hpp"
@@ -41,6 +43,9 @@ public:
 
     // Adds another's sums, after makeRoomFor. Same d and shape.
     void add(const TileSums& other);
+
+    // Lets fn change the values in place, block after block in the order of the tiles, as 64-bit integers.
+    void replace(const std::function<void(std::span<std::int64_t>)>& fn);
 
 private:
     Shape shape_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "regauge/io/byte_source.hpp"
+#include "regauge/team.hpp"
 
 namespace regauge {
 
@@ -18,6 +19,7 @@ struct Host {
     bool errIsTerminal = false;                      // a progress bar is drawn only there
     std::function<bool()> cancelled = [] { return false; };  // asked now and then during long work
     unsigned threads = 1;                            // how many to use where --threads is not given
+    Team* team = nullptr;                            // the processes of an MPI job, each of which runs the command; all but the first are silent
 };
 
 // Runs `regauge args...` and returns the exit status: 0 done; 1 done, but the answer is no (unrelated models, a comparison or verification

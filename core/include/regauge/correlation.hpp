@@ -5,11 +5,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "regauge/io/byte_source.hpp"
 #include "regauge/progress.hpp"
 #include "regauge/tensor.hpp"
 
@@ -36,6 +38,13 @@ struct Quantizer {
     double rowLimit = 0;         // Euclidean norm of a row; 0: no limit
     int limit = 127;             // 127 or 511
     std::size_t d() const { return centre.size(); }
+    bool operator==(const Quantizer&) const = default;
+};
+
+// Those of a source and a target.
+struct QuantizerPair {
+    Quantizer x, y;
+    bool operator==(const QuantizerPair&) const = default;
 };
 
 // Fits a quantizer to rows of a site (to 2048 of them at even distances, where there are more): centre = mean, `limit` steps = 4 to 8 standard
@@ -67,6 +76,7 @@ public:
     std::uint64_t setAside() const;              // massive rows left out
     const Quantizer& quantizerX() const;
     const Quantizer& quantizerY() const;
+    QuantizerPair quantizers() const { return {quantizerX(), quantizerY()}; }
 
     // Channels with no variance: nothing is known of them.
     std::vector<std::uint8_t> constantX() const;
@@ -84,7 +94,28 @@ public:
     void gramX(std::span<float> out) const;
     void gramY(std::span<float> out) const;
 
-    // A byte image (little-endian, versioned, checksummed) to merge elsewhere, and back. Throws Error(malformed).
+    // Adds up the sums of several processes that began with the same quantizers: `sumAtFirst` replaces values by their sums over all processes, in the
+    // first of them; what the others hold afterwards is of no use. Every process calls it, for as many values in the same order.
+    void reduce(const std::function<void(std::span<std::int64_t>)>& sumAtFirst);
+
+    // A byte image (little-endian, versioned, checksummed) to merge elsewhere, and back from `offset` of a source.
+    // Throws Error: malformed, truncated, unsupported.
+    void write(ByteSink& out) const;
+    static CorrelationSums read(const ByteSource& source, std::uint64_t offset, const std::string& where);
+    static QuantizerPair readQuantizers(const ByteSource& source, std::uint64_t offset, const std::string& where);
+    // What the first bytes of an image say; all of it lies inside the source.
+    struct Image {
+        std::uint64_t d = 0;
+        bool withGram = false;
+        bool wide = false;  // 64-bit products; 32-bit otherwise
+        int limit = 0;      // of the quantizers
+        std::array<std::uint64_t, 2> rowsOfHalf{};
+        std::uint64_t setAside = 0;
+        std::uint64_t bytes = 0;
+        std::uint64_t rows() const { return rowsOfHalf[0] + rowsOfHalf[1]; }
+    };
+    static Image image(const ByteSource& source, std::uint64_t offset, const std::string& where);
+    // The same in memory.
     std::vector<std::byte> serialize() const;
     static CorrelationSums deserialize(std::span<const std::byte> bytes, const std::string& where);
 

@@ -10,6 +10,7 @@
 #include "regauge/evidence.hpp"
 #include "regauge/gauge.hpp"
 #include "regauge/progress.hpp"
+#include "regauge/team.hpp"
 
 namespace regauge {
 
@@ -35,6 +36,7 @@ struct MatchOptions {
     std::optional<std::uint64_t> rows;   // use only the first N rows of each site
     std::uint64_t skipFirst = 0;         // leave out the first N rows of each sequence (BOS)
     unsigned threads = 1;                // the answer does not depend on it
+    Team* team = nullptr;                // processes that sum the rows together, this one the first of them; the answer does not depend on it
 };
 
 // What one site said on its own.
@@ -79,5 +81,9 @@ Alignment then(const Alignment& first, const Alignment& next);
 // Throws Error: dimensionMismatch, rowsMismatch, tokensDiffer, notFinite, usage (no common site), tooLarge, cancelled.
 // Time O(rows d^2 + d^3), memory O(d^2).
 Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options = {}, const Progress& progress = {});
+
+// What the other members of options.team do while the first one calls match() on the same evidence: they sum their rows. Returns when it has its answer,
+// or has failed; their own failures reach it as its own.
+void helpMatch(const Evidence& source, const Evidence& target, const MatchOptions& options);
 
 }  // namespace regauge

@@ -11,6 +11,7 @@
 #include "regauge/error.hpp"
 #include "residual.hpp"
 #include "site_sums.hpp"
+#include "team_sums.hpp"
 #include "whitening.hpp"
 
 namespace regauge {
@@ -125,25 +126,14 @@ SiteReport report(const std::string& site, std::string_view statistic, const Blo
     return result;
 }
 
-std::string noCommonEvidence(const Evidence& source, const Evidence& target) {
-    const auto names = [](const Evidence& evidence) {
-        std::string list;
-        for (const Site& site : evidence.sites)
-            if (!site.weights) list += (list.empty() ? "" : ", ") + site.name;
-        return list.empty() ? std::string("none") : list;
-    };
-    return "no site and no gains in common with " + source.name + "; its sites: " + names(source) + "; this one's: " + names(target);
-}
-
 // All the statistics of one site into the fusion; the site's own answer is that of its best block.
-SiteReport addSite(Fusion& fusion, const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool whitened,
-                   const Progress& progress) {
+SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options, bool whitened, const Progress& progress) {
     Halves cross;
     std::vector<float> gramX, gramY;
     std::vector<std::uint8_t> constantX, constantY;
     std::uint64_t rows = 0, setAside = 0;
     {
-        const CorrelationSums sums = sumSite(source, target, site, options, whitened, progress);
+        const CorrelationSums sums = sumsOf(site, whitened);
         rows = sums.rows();
         setAside = sums.setAside();
         cross = crossHalves(sums);
@@ -310,20 +300,24 @@ Alignment matchGains(const Evidence& source, const Evidence& target, const Match
 }  // namespace
 
 Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
-    if (source.d != target.d)
-        throw Error(ErrorCode::dimensionMismatch, target.name,
-                    "d = " + std::to_string(target.d) + ", and " + source.name + " has d = " + std::to_string(source.d) + "; both models must have one width");
+    if (options.team == nullptr)
+        return matchSums(source, target, options, [&](const std::string& site, bool withGram) { return sumSite(source, target, site, options, withGram, progress); }, progress);
+    const TeamLead lead(*options.team, source, target, options, progress);
+    return matchSums(source, target, options, [&](const std::string& site, bool withGram) { return lead.sum(site, withGram); }, progress);
+}
+
+Alignment matchSums(const Evidence& source, const Evidence& target, const MatchOptions& options, const SumsOf& sumsOf, const Progress& progress) {
+    requireOneWidth(source, target);
     const std::vector<std::string> sites = commonSites(source, target, options.sites);
     if (sites.empty()) return matchGains(source, target, options, progress);
-    // The permutation baseline is the raw signed correlation, as in the paper.
-    const bool whitened = options.group != Group::permutation && options.statistic != Statistic::correlation;
+    const bool whitened = needsGram(options);
 
     Alignment alignment;
     Fusion fusion;
     for (const std::string& site : sites) {
         // Weights are many and are asked only where activations and embeddings leave a doubt. (They come last in an Evidence.)
         if (fusion.sure && options.sites.empty() && std::ranges::find(source.sites, site, &Site::name)->weights) break;
-        alignment.sites.push_back(addSite(fusion, source, target, site, options, whitened, progress));
+        alignment.sites.push_back(addSite(fusion, sumsOf, site, options, whitened, progress));
         alignment.rows = std::max(alignment.rows, alignment.sites.back().rows);
     }
     double heaviest = 0;

@@ -52,15 +52,15 @@ Quantizer fitTo(RowBuffer& buffer, std::uint64_t rows, std::span<const std::uint
     return fitQuantizer({sample.data(), buffer.reader.dtype(), kept, buffer.reader.d()}, buffer.reader.where(), resolution);
 }
 
-// One flag a row: 1 = leave it out (padding on either side, or the first rows of a sequence).
-std::vector<std::uint8_t> skippedRows(const Evidence& source, const Evidence& target, std::uint64_t rows, std::uint64_t sequence,
+// One flag a row: 1 = leave it out (padding on either side, or the first rows of a sequence; where no shape tells sequences, all rows are one).
+std::vector<std::uint8_t> skippedRows(const Evidence& source, const Evidence& target, std::uint64_t rows, std::uint64_t firstRow, std::uint64_t sequence,
                                       std::uint64_t skipFirst) {
     std::vector<std::uint8_t> skip(static_cast<std::size_t>(rows), 0);
     for (const Evidence* side : {&source, &target})
         if (side->mask && side->mask->size() == rows)
             for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= (*side->mask)[row] == 0;
     if (skipFirst > 0)
-        for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= row % sequence < skipFirst;
+        for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= (sequence > 0 ? (firstRow + row) % sequence : firstRow + row) < skipFirst;
     return skip;
 }
 
@@ -73,7 +73,30 @@ void requireSameTokens(const Evidence& source, const Evidence& target, std::uint
                     std::to_string(*t) + " against " + std::to_string(*s) + "); run both models on the same tokens in the same order");
 }
 
+// Where part k of `parts` even parts of `rows` rows begins: at whole blocks of rows that take turns between the halves.
+std::uint64_t partBegin(std::uint64_t rows, std::uint64_t k, std::uint64_t parts) {
+    if (k == parts) return rows;
+    constexpr std::uint64_t turn = 64;
+    return (rows / parts * k + rows % parts * k / parts) / turn * turn;
+}
+
 }  // namespace
+
+std::string noCommonEvidence(const Evidence& source, const Evidence& target) {
+    const auto names = [](const Evidence& evidence) {
+        std::string list;
+        for (const Site& site : evidence.sites)
+            if (!site.weights) list += (list.empty() ? "" : ", ") + site.name;
+        return list.empty() ? std::string("none") : list;
+    };
+    return "no site and no gains in common with " + source.name + "; its sites: " + names(source) + "; this one's: " + names(target);
+}
+
+void requireOneWidth(const Evidence& source, const Evidence& target) {
+    if (source.d != target.d)
+        throw Error(ErrorCode::dimensionMismatch, target.name,
+                    "d = " + std::to_string(target.d) + ", and " + source.name + " has d = " + std::to_string(source.d) + "; both models must have one width");
+}
 
 std::vector<std::string> commonSites(const Evidence& source, const Evidence& target, const std::vector<std::string>& asked) {
     if (!asked.empty()) {
@@ -86,10 +109,11 @@ std::vector<std::string> commonSites(const Evidence& source, const Evidence& tar
     return names;
 }
 
-CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool withGram,
-                 const Progress& progress) {
-    const Site &siteX = findSite(source, site), &siteY = findSite(target, site);
-    const RowReader &x = *siteX.rows, &y = *siteY.rows;
+SitePair::SitePair(const Evidence& source, const Evidence& target, std::string site, const MatchOptions& options, const RowShare& share)
+    : name_(std::move(site)), share_(share) {
+    const Site &siteX = findSite(source, name_), &siteY = findSite(target, name_);
+    x_ = siteX.rows, y_ = siteY.rows;
+    const RowReader &x = *x_, &y = *y_;
     if (x.d() != y.d())
         throw Error(ErrorCode::dimensionMismatch, y.where(),
                     "d = " + std::to_string(y.d()) + ", and " + x.where() + " has d = " + std::to_string(x.d()) + "; both models must have one width");
@@ -98,23 +122,36 @@ CorrelationSums sumSite(const Evidence& source, const Evidence& target, const st
                     std::to_string(y.rows()) + " rows, and " + x.where() + " has " + std::to_string(x.rows()) +
                         "; rows are paired by position, so both sides need the same tokens in the same order");
     requireSameTokens(source, target, x.rows());
-    const std::uint64_t rows = std::min(x.rows(), options.rows.value_or(x.rows()));
-    const std::uint64_t sequence = std::max<std::uint64_t>(1, siteX.sequence > 0 ? siteX.sequence : x.rows());
-    const std::vector<std::uint8_t> skip = skippedRows(source, target, x.rows(), sequence, options.skipFirst);
+    const std::uint64_t wanted = options.rows.value_or(UINT64_MAX);
+    usable_ = std::min(x.rows(), wanted - std::min(wanted, share.firstRow));
+    begin_ = partBegin(usable_, share.part, share.parts), end_ = partBegin(usable_, share.part + 1, share.parts);
+    skip_ = skippedRows(source, target, x.rows(), share.firstRow, siteX.sequence, options.skipFirst);
+}
 
-    RowBuffer bufferX(x), bufferY(y);
+QuantizerPair SitePair::fit(bool withGram) const {
     const Resolution resolution = withGram ? Resolution::fine : Resolution::coarse;
-    CorrelationSums sums(fitTo(bufferX, rows, skip, resolution), fitTo(bufferY, rows, skip, resolution), withGram);
+    RowBuffer bufferX(*x_), bufferY(*y_);
+    return {fitTo(bufferX, usable_, skip_, resolution), fitTo(bufferY, usable_, skip_, resolution)};
+}
 
+CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, unsigned threads, const Progress& progress) const {
+    CorrelationSums sums(quantizers.x, quantizers.y, withGram);
+    RowBuffer bufferX(*x_), bufferY(*y_);
     const std::uint64_t widest = std::max<std::uint64_t>(1, std::max(bufferX.rowBytes, bufferY.rowBytes));
     const std::uint64_t atOnce = std::max<std::uint64_t>(1, bytesAtOnce / widest);
-    for (std::uint64_t first = 0; first < rows; first += atOnce) {
-        const std::uint64_t count = std::min(atOnce, rows - first);
-        const auto here = std::span(skip).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
-        sums.add(bufferX.read(first, count), bufferY.read(first, count), first, x.where(), y.where(), here, options.threads);
-        progress.report("reading " + site, first + count, rows);
+    for (std::uint64_t first = begin_; first < end_; first += atOnce) {
+        const std::uint64_t count = std::min(atOnce, end_ - first);
+        const auto skip = std::span(skip_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+        sums.add(bufferX.read(first, count), bufferY.read(first, count), share_.firstRow + first, x_->where(), y_->where(), skip, threads);
+        progress.report("reading " + name_, first + count - begin_, end_ - begin_);
     }
     return sums;
+}
+
+CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool withGram,
+                        const Progress& progress) {
+    const SitePair pair(source, target, site, options);
+    return pair.sum(pair.fit(withGram), withGram, options.threads, progress);
 }
 
 }  // namespace regauge

@@ -1,6 +1,8 @@
 // Reading a pair of sites into exact sums.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,12 +12,59 @@
 
 namespace regauge {
 
+// Throws Error(dimensionMismatch) where d differs.
+void requireOneWidth(const Evidence& source, const Evidence& target);
+// The sentence for evidence without a site or gains in common.
+std::string noCommonEvidence(const Evidence& source, const Evidence& target);
+
 // The site names that take part: those asked for, or all that both sides have. Throws Error(usage) where there are none, or one asked for is missing.
 std::vector<std::string> commonSites(const Evidence& source, const Evidence& target, const std::vector<std::string>& asked);
 
-// Checks that rows pair (count, d, token ids) and reads them in blocks. With Gram matrices the resolution is fine, else coarse.
-// Throws Error: dimensionMismatch, rowsMismatch, tokensDiffer, notFinite, cancelled.
+// Which of the rows are summed here, where others sum the rest. Rows have numbers that hold whoever sums them: they decide the half.
+struct RowShare {
+    std::uint64_t firstRow = 0;         // the number of the first row of the files
+    std::uint64_t part = 0, parts = 1;  // of the rows of the files, this one of so many even parts
+};
+
+// Rows [begin, end).
+struct RowRange {
+    std::uint64_t begin = 0, end = 0;
+};
+
+// A site of both sides, checked: rows pair by count, d and token ids.
+class SitePair {
+public:
+    // Throws Error: usage (no such site), dimensionMismatch, rowsMismatch, tokensDiffer.
+    SitePair(const Evidence& source, const Evidence& target, std::string site, const MatchOptions& options, const RowShare& share = {});
+
+    // The numbers of the rows of the files that may be summed at all, and of those that are summed here.
+    RowRange known() const { return {share_.firstRow, share_.firstRow + usable_}; }
+    RowRange here() const { return {share_.firstRow + begin_, share_.firstRow + end_}; }
+
+    // Fitted to all the rows of the files, whatever the share. With Gram matrices the resolution is fine, else coarse. Throws Error(notFinite).
+    QuantizerPair fit(bool withGram) const;
+    // Reads the rows in blocks. Throws Error: notFinite, cancelled.
+    CorrelationSums sum(const QuantizerPair& quantizers, bool withGram, unsigned threads, const Progress& progress) const;
+
+private:
+    std::string name_;
+    std::shared_ptr<const RowReader> x_, y_;
+    RowShare share_;
+    std::uint64_t usable_, begin_, end_;  // counted within the files
+    std::vector<std::uint8_t> skip_;      // one flag a row of the files
+};
+
+// All the rows of a site.
 CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool withGram,
-                 const Progress& progress);
+                        const Progress& progress);
+
+// Whitening needs the Gram matrices. The permutation baseline is the raw signed correlation, as in the paper.
+inline bool needsGram(const MatchOptions& options) { return options.group != Group::permutation && options.statistic != Statistic::correlation; }
+
+// Where matching gets the sums of a site from, when its turn comes.
+using SumsOf = std::function<CorrelationSums(const std::string& site, bool withGram)>;
+
+// match() with sums from anywhere: of the sites of `source` and `target` nothing but names and `weights` is looked at.
+Alignment matchSums(const Evidence& source, const Evidence& target, const MatchOptions& options, const SumsOf& sumsOf, const Progress& progress);
 
 }  // namespace regauge

@@ -1,0 +1,158 @@
+// The subcommands that sum rows in parts: stats, merge-stats.
+#include "regauge/statistics.hpp"
+
+#include <charconv>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "jobs.hpp"
+#include "regauge/error.hpp"
+
+namespace regauge {
+namespace {
+
+// "3/8": the third of eight parts.
+void parseShard(const std::string& text, StatisticsOptions& options) {
+    const char* end = text.data() + text.size();
+    std::uint64_t part = 0, parts = 0;
+    const auto first = std::from_chars(text.data(), end, part);
+    const auto second = first.ec == std::errc() && first.ptr != end && *first.ptr == '/' ? std::from_chars(first.ptr + 1, end, parts) : first;
+    constexpr std::uint64_t mostParts = 1'000'000;
+    if (second.ec != std::errc() || second.ptr != end || part < 1 || part > parts || parts > mostParts)
+        throw Error(ErrorCode::usage, "--shard", "expected K/N with K from 1 to N, such as 3/8, found '" + text + "'");
+    options.part = part - 1, options.parts = parts;
+}
+
+std::string rangesText(const Statistics::SiteHeading& site) {
+    std::string text;
+    for (const auto& [begin, end] : site.covered) text += (text.empty() ? "" : ", ") + std::to_string(begin) + " .. " + std::to_string(end - 1);
+    return text.empty() ? "none" : text;
+}
+
+std::string inputsText(const std::vector<Statistics::Input>& inputs) {
+    return inputs.front().name + (inputs.size() > 1 ? " and " + std::to_string(inputs.size() - 1) + " more" : "");
+}
+
+// Writes a statistics file whole or not at all, and says what is in it.
+int writeAndTell(const Job& job, const OutputOptions& output, const std::function<void(ByteSink&)>& write) {
+    {
+        const std::unique_ptr<Output> file = job.host.files.create(output.path, false, output.force);
+        write(file->file(""));
+        file->commit();
+    }
+    const Statistics written(job.host.files.open(output.path));
+    if (job.json)
+        job.print(statisticsJson(written));
+    else if (!job.quiet)
+        job.print(statisticsText(written));
+    job.say("wrote " + output.path);
+    return 0;
+}
+
+}  // namespace
+
+std::shared_ptr<const Statistics> openStatistics(const Files& files, const std::string& path) {
+    if (!files.exists(path) || files.isFolder(path)) return nullptr;
+    std::shared_ptr<const ByteSource> file = files.open(path);
+    return Statistics::recognises(*file) ? std::make_shared<const Statistics>(std::move(file)) : nullptr;
+}
+
+std::string statisticsText(const Statistics& statistics) {
+    const Statistics::Heading& heading = statistics.heading();
+    std::string text = "sums over paired rows, d = " + std::to_string(heading.d) + (heading.withGram ? "" : ", without Gram matrices") + ", from " +
+                       inputsText(heading.source) + " to " + inputsText(heading.target) + "\n";
+    for (const Statistics::SiteHeading& site : heading.sites)
+        text += "  " + site.name + ": rows " + rangesText(site) + ", " + std::to_string(site.rows) + " summed, " + std::to_string(site.setAside) + " massive ones set aside\n";
+    if (!heading.sourceGains.empty()) text += "  gains: " + std::to_string(heading.sourceGains.size()) + " of the source, " + std::to_string(heading.targetGains.size()) + " of the target\n";
+    const std::string missing = statistics.missing();
+    return text + (missing.empty() ? "  nothing is missing\n" : "  missing: " + missing + "\n");
+}
+
+std::string statisticsJson(const Statistics& statistics) {
+    using Json = nlohmann::ordered_json;
+    const Statistics::Heading& heading = statistics.heading();
+    const auto names = [](const std::vector<Statistics::Input>& inputs) {
+        Json list = Json::array();
+        for (const Statistics::Input& input : inputs) list.push_back(input.name);
+        return list;
+    };
+    Json sites = Json::array();
+    for (const Statistics::SiteHeading& site : heading.sites)
+        sites.push_back({{"name", site.name}, {"weights", site.weights}, {"covered", site.covered}, {"known", site.known}, {"rows", site.rows}, {"set_aside", site.setAside}});
+    const Json json{{"kind", "statistics"},
+                    {"d", heading.d},
+                    {"gram", heading.withGram},
+                    {"skip_first", heading.skipFirst},
+                    {"sites", std::move(sites)},
+                    {"gains", {heading.sourceGains.size(), heading.targetGains.size()}},
+                    {"missing", statistics.missing()},
+                    {"source", names(heading.source)},
+                    {"target", names(heading.target)}};
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+RunJob addStats(CLI::App& command) {
+    struct Options {
+        std::string source, target, shard, like;
+        std::uint64_t firstRow = 0;
+        bool fit = false;
+        MatchFlags match;
+        std::vector<std::string> gains;
+        OutputOptions output;
+    };
+    auto options = std::make_shared<Options>();
+    command.add_option("SOURCE", options->source, "evidence of the source model: a file or folder")->required();
+    command.add_option("TARGET", options->target, "evidence of the target model on the same tokens")->required();
+    addOutput(command, options->output, true, "the statistics file to write");
+    command.add_option("--shard", options->shard, "K/N: sum part K of N even parts of the rows, K from 1 to N");
+    command.add_option("--first-row", options->firstRow, "the number of the first row, where other files hold the rows before it");
+    command.add_flag("--fit", options->fit, "sum nothing: only the scale of the rows, for --like where rows lie in several files");
+    command.add_option("--like", options->like, "take the scale of the rows from this statistics file");
+    addMatchFlags(command, options->match);
+    command.add_option("--gains", options->gains, "two more files with gains, of the source and of the target")->expected(2);
+
+    return [options](const Job& job) {
+        const Files& files = job.host.files;
+        StatisticsOptions wanted;
+        if (!options->shard.empty()) parseShard(options->shard, wanted);
+        requireFree(files, options->output);
+        wanted.match = options->match.options(job.host);
+        wanted.firstRow = options->firstRow;
+        wanted.fitOnly = options->fit;
+        std::shared_ptr<const Statistics> like;
+        if (!options->like.empty()) {
+            like = openStatistics(files, options->like);
+            if (!like) throw Error(ErrorCode::usage, options->like, "expected a statistics file, as 'regauge stats --fit' writes it");
+            wanted.like = like.get();
+        }
+        Evidence source = openEvidence(files, options->source), target = openEvidence(files, options->target);
+        if (!options->gains.empty()) {
+            source.gains = openEvidence(files, options->gains[0]).gains;
+            target.gains = openEvidence(files, options->gains[1]).gains;
+        }
+        return writeAndTell(job, options->output, [&](ByteSink& out) { writeStatistics(source, target, wanted, out, job.progress()); });
+    };
+}
+
+RunJob addMergeStats(CLI::App& command) {
+    struct Options {
+        std::vector<std::string> parts;
+        OutputOptions output;
+    };
+    auto options = std::make_shared<Options>();
+    command.add_option("FILES", options->parts, "statistics files, in any order")->required();
+    addOutput(command, options->output, true, "the statistics file to write");
+
+    return [options](const Job& job) {
+        requireFree(job.host.files, options->output);
+        std::vector<std::shared_ptr<const Statistics>> parts;
+        for (const std::string& path : options->parts) {
+            if (path == options->output.path) throw Error(ErrorCode::usage, path, "is one of the inputs, which are never overwritten; name another output");
+            parts.push_back(openStatistics(job.host.files, path));
+            if (!parts.back()) throw Error(job.host.files.exists(path) ? ErrorCode::malformed : ErrorCode::missingFile, path, "expected a statistics file, as 'regauge stats' writes them");
+        }
+        return writeAndTell(job, options->output, [&](ByteSink& out) { mergeStatistics(parts, out, job.progress()); });
+    };
+}
+
+}  // namespace regauge
