@@ -1,6 +1,8 @@
 // MPI's own error handler stays: a lost rank ends the whole job, with MPI's message.
 #include "mpi_team.hpp"
 
+#define OMPI_SKIP_MPICXX 1   // the old C++ bindings, which nothing here needs
+#define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
 #include <algorithm>

@@ -44,9 +44,9 @@ Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& pr
     Block block;
     block.halves = std::move(halves);
     block.advantage = advantage(block.halves, group, threads);
-    const ScoreMatrix whole = sum(block.halves);
-    block.answer = solve(whole, group, progress);
+    block.answer = solveSum(block.halves[0], block.halves[1], group, progress);
     for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solve(block.halves[k], group, progress).gauge;
+    const ScoreMatrix whole = sum(block.halves);  // only now: at d = 8192 a matrix takes 256 MiB
     block.unit = spread(whole, block.answer.gauge);
     block.margins = margins(whole, block.answer.gauge, group);
     return block;
@@ -71,10 +71,16 @@ struct Fusion {
     std::vector<std::uint32_t> copiesX, copiesY;  // how many channels are indistinguishable from this one, itself included
 };
 
-void accumulate(Fusion& fusion, const Block& block) {
-    if (fusion.halves[0].value.empty())
-        for (ScoreMatrix& half : fusion.halves) half = ScoreMatrix{block.halves[0].d, std::vector<float>(block.halves[0].value.size(), 0.0F)};
-    for (std::size_t k = 0; k < 2; ++k) add(fusion.halves[k], block.weight() / block.unit, block.halves[k]);
+void accumulate(Fusion& fusion, Block block) {
+    for (std::size_t k = 0; k < 2; ++k) {
+        if (fusion.halves[k].value.empty()) {
+            fusion.halves[k] = std::move(block.halves[k]);
+            const auto factor = static_cast<float>(block.weight() / block.unit);
+            for (float& value : fusion.halves[k].value) value *= factor;
+        } else {
+            add(fusion.halves[k], block.weight() / block.unit, block.halves[k]);
+        }
+    }
     fusion.scale += block.weight() / block.unit;
 }
 
@@ -86,9 +92,9 @@ void fuse(Fusion& fusion, Block block) {
     if (first) {
         if (best) fusion.alone = std::move(block);
     } else if (block.weight() > 0) {
-        if (fusion.alone) accumulate(fusion, *fusion.alone);
+        if (fusion.alone) accumulate(fusion, std::move(*fusion.alone));
         fusion.alone.reset();
-        accumulate(fusion, block);
+        accumulate(fusion, std::move(block));
     }
 }
 
@@ -129,19 +135,24 @@ SiteReport report(const std::string& site, std::string_view statistic, const Blo
 // All the statistics of one site into the fusion; the site's own answer is that of its best block.
 SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options, bool whitened, const Progress& progress) {
     Halves cross;
-    std::vector<float> gramX, gramY;
+    Symmetric gramX, gramY;
     std::vector<std::uint8_t> constantX, constantY;
     std::uint64_t rows = 0, setAside = 0;
     {
         const CorrelationSums sums = sumsOf(site, whitened);
         rows = sums.rows();
         setAside = sums.setAside();
-        cross = crossHalves(sums);
         if (whitened) {
-            gramX.resize(cross[0].value.size()), gramY.resize(cross[0].value.size());
-            sums.gramX(std::span<float>(gramX)), sums.gramY(std::span<float>(gramY));
+            std::vector<float> gram(sums.d() * sums.d());
+            sums.gramX(std::span<float>(gram));
+            countCopies(fusion.copiesX, gram, sums.d());
+            gramX = Symmetric(gram, sums.d());
+            sums.gramY(std::span<float>(gram));
+            countCopies(fusion.copiesY, gram, sums.d());
+            gramY = Symmetric(gram, sums.d());
             constantX = sums.constantX(), constantY = sums.constantY();
         }
+        cross = crossHalves(sums);
     }
     const std::size_t d = cross[0].d;
     if (!whitened) {
@@ -151,8 +162,7 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
         return answer;
     }
 
-    countCopies(fusion.copiesX, gramX, d), countCopies(fusion.copiesY, gramY, d);
-    Whitener x(gramX, d), y(gramY, d);
+    Whitener x(std::move(gramX)), y(std::move(gramY));
     SiteReport best;
     double bestAdvantage = -1e300;
     bool sure = false;
@@ -164,6 +174,7 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
         for (std::size_t k = 0; k < 2; ++k) {
             progress.report("whitening " + site, 2 * (strength - 2) + k, 2 * (poles.size() - 1));
             halves[k] = ScoreMatrix{d, whiten(x, y, cross[k].value, options.threads)};
+            if (strength == poles.size()) cross[k] = {};  // it has done its work
         }
         Block block = makeBlock(std::move(halves), options.group, options.threads, progress);
         if (block.advantage > bestAdvantage) {

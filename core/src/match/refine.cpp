@@ -23,14 +23,20 @@ void scale(ScoreMatrix& scores, double factor) {
 // One structure's T, in spreads, and how well the present answer itself fits it.
 double fit(const Structure& structure, const Gauge& gauge, const std::vector<double>& weight, unsigned threads, ScoreMatrix& t) {
     const std::size_t d = gauge.d();
+    std::vector<std::uint32_t> place(d);  // perm^-1
+    for (std::size_t k = 0; k < d; ++k) place[gauge.perm()[k]] = static_cast<std::uint32_t>(k);
     std::vector<float> carried(d * d);  // carried[k, j] = sign[k] weight[k] source[perm[k], j]
-    for (std::size_t k = 0; k < d; ++k) {
-        const auto factor = static_cast<float>(gauge.sign()[k] * weight[k]);
-        const float* row = &structure.source[gauge.perm()[k] * d];
-        for (std::size_t j = 0; j < d; ++j) carried[k * d + j] = factor * row[j];
-    }
+    structure.source.forRowBlocks([&](std::size_t first, std::size_t count, const float* rows) {
+        for (std::size_t r = 0; r < count; ++r) {
+            const std::size_t k = place[first + r];
+            const auto factor = static_cast<float>(gauge.sign()[k] * weight[k]);
+            for (std::size_t j = 0; j < d; ++j) carried[k * d + j] = factor * rows[r * d + j];
+        }
+    });
     t = ScoreMatrix{d, std::vector<float>(d * d, 0.0F)};
-    multiply(structure.target.data(), carried.data(), t.value.data(), d, d, d, threads);
+    structure.target.forRowBlocks([&](std::size_t first, std::size_t count, const float* rows) {
+        multiply(rows, carried.data(), &t.value[first * d], count, d, d, threads);
+    });
     scale(t, 1 / spread(t, gauge));
     double matched = 0, total = 0;
     for (std::size_t i = 0; i < d; ++i) {
@@ -42,20 +48,24 @@ double fit(const Structure& structure, const Gauge& gauge, const std::vector<dou
 
 }  // namespace
 
-std::vector<float> offDiagonal(std::span<const float> m, std::span<const std::uint8_t> constant) {
+Symmetric offDiagonal(const Symmetric& m, std::span<const std::uint8_t> constant) {
     const std::size_t d = constant.size();
-    std::vector<float> result(m.begin(), m.end()), size(d, 0.0F);
-    for (std::size_t i = 0; i < d; ++i) {
-        double squares = 0;
-        for (std::size_t j = 0; j < d; ++j) {
-            float& value = result[i * d + j];
-            if (i == j || constant[i] || constant[j]) value = 0;
-            squares += static_cast<double>(value) * value;
+    const auto counts = [&](std::size_t i, std::size_t j) { return i != j && !constant[i] && !constant[j]; };
+    std::vector<float> size(d, 0.0F);
+    m.forRowBlocks([&](std::size_t first, std::size_t count, const float* rows) {
+        for (std::size_t i = first; i < first + count; ++i) {
+            double squares = 0;
+            for (std::size_t j = 0; j < d; ++j) {
+                const float value = counts(i, j) ? rows[(i - first) * d + j] : 0.0F;
+                squares += static_cast<double>(value) * value;
+            }
+            size[i] = squares > 0 ? static_cast<float>(1 / std::sqrt(std::sqrt(squares))) : 0.0F;
         }
-        size[i] = squares > 0 ? static_cast<float>(1 / std::sqrt(std::sqrt(squares))) : 0.0F;
-    }
+    });
+    Symmetric result(d);
     for (std::size_t i = 0; i < d; ++i)
-        for (std::size_t j = 0; j < d; ++j) result[i * d + j] *= size[i] * size[j];
+        for (std::size_t j = 0; j < i; ++j)
+            if (counts(i, j)) result.lower(i)[j] = m.lower(i)[j] * (size[i] * size[j]);
     return result;
 }
 

@@ -5,16 +5,17 @@
 
 #include "block.hpp"
 #include "regauge/progress.hpp"
+#include "symmetric.hpp"
 
 namespace regauge {
 
-// Off-diagonal structure of both sides, scaled so that every channel counts alike: d x d each, symmetric, zero on the diagonal.
+// Off-diagonal structure of both sides, scaled so that every channel counts alike: zero on the diagonal.
 struct Structure {
-    std::vector<float> source, target;
+    Symmetric source, target;
 };
 
 // m with its diagonal and its constant channels zeroed, and row i and column i divided by the root of the norm of row i.
-std::vector<float> offDiagonal(std::span<const float> m, std::span<const std::uint8_t> constant);
+Symmetric offDiagonal(const Symmetric& m, std::span<const std::uint8_t> constant);
 
 struct Refined {
     Answer answer;         // of `combined`

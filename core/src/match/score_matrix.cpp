@@ -9,19 +9,21 @@ namespace regauge {
 namespace {
 
 // 2^24 steps to 1, as fine as float32 and far below maxScore; fewer, by a power of two, where scores exceed 1.
-float unitFor(const ScoreMatrix& scores) {
+template <class Value>
+float unitFor(const Value& value, std::size_t count) {
     float largest = 1;
-    for (const float value : scores.value) largest = std::max(largest, std::fabs(value));
+    for (std::size_t k = 0; k < count; ++k) largest = std::max(largest, std::fabs(value(k)));
     int exponent = 0;
     std::frexp(largest, &exponent);
     return std::ldexp(1.0F, 25 - std::max(exponent, 1));
 }
 
-std::vector<std::int32_t> toIntegers(const ScoreMatrix& scores, Group group, bool negate, float unit) {
-    std::vector<std::int32_t> integers(scores.value.size());
-    for (std::size_t k = 0; k < integers.size(); ++k) {
-        const float value = group == Group::signedPermutation ? std::fabs(scores.value[k]) : negate ? -scores.value[k] : scores.value[k];
-        integers[k] = static_cast<std::int32_t>(value * unit);
+template <class Value>
+std::vector<std::int32_t> toIntegers(const Value& value, std::size_t count, Group group, bool negate, float unit) {
+    std::vector<std::int32_t> integers(count);
+    for (std::size_t k = 0; k < count; ++k) {
+        const float score = group == Group::signedPermutation ? std::fabs(value(k)) : negate ? -value(k) : value(k);
+        integers[k] = static_cast<std::int32_t>(score * unit);
     }
     return integers;
 }
@@ -51,16 +53,15 @@ Answer read(const std::vector<std::int32_t>& integers, float unit, std::size_t d
     return answer;
 }
 
-}  // namespace
-
-Answer solve(const ScoreMatrix& scores, Group group, const Progress& progress) {
-    const std::size_t d = scores.d;
-    const float unit = unitFor(scores);
-    std::vector<std::int32_t> integers = toIntegers(scores, group, false, unit);
+// value(k): the score at row k / d, column k % d.
+template <class Value>
+Answer solveValues(const Value& value, std::size_t d, Group group, const Progress& progress) {
+    const float unit = unitFor(value, d * d);
+    std::vector<std::int32_t> integers = toIntegers(value, d * d, group, false, unit);
     Assignment assignment = assign(integers, d, progress);
     std::vector<std::int8_t> sign(d, 1);
     if (group == Group::layernorm) {
-        std::vector<std::int32_t> negated = toIntegers(scores, group, true, unit);
+        std::vector<std::int32_t> negated = toIntegers(value, d * d, group, true, unit);
         Assignment other = assign(negated, d, progress);
         if (other.total > assignment.total) {
             integers.swap(negated);
@@ -70,10 +71,20 @@ Answer solve(const ScoreMatrix& scores, Group group, const Progress& progress) {
     }
     if (group == Group::signedPermutation)
         for (std::size_t i = 0; i < d; ++i) {
-            const float value = scores.value[i * d + assignment.column[i]];
-            sign[i] = static_cast<std::int8_t>((value > 0) - (value < 0));
+            const float matched = value(i * d + assignment.column[i]);
+            sign[i] = static_cast<std::int8_t>((matched > 0) - (matched < 0));
         }
     return read(integers, unit, d, assignment.column, std::move(sign));
+}
+
+}  // namespace
+
+Answer solve(const ScoreMatrix& scores, Group group, const Progress& progress) {
+    return solveValues([&](std::size_t k) { return scores.value[k]; }, scores.d, group, progress);
+}
+
+Answer solveSum(const ScoreMatrix& a, const ScoreMatrix& b, Group group, const Progress& progress) {
+    return solveValues([&](std::size_t k) { return a.value[k] + b.value[k]; }, a.d, group, progress);
 }
 
 double agreement(const Gauge& a, const Gauge& b) { return compare(a, b).both; }

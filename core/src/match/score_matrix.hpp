@@ -28,6 +28,8 @@ struct Answer {
 //   layernorm    the better of +value and -value, one sign for all
 // A channel whose row is all zero (constant) gets sign 0.
 Answer solve(const ScoreMatrix& scores, Group group, const Progress& progress);
+// The same of a + b, without making room for it.
+Answer solveSum(const ScoreMatrix& a, const ScoreMatrix& b, Group group, const Progress& progress);
 
 // The share of channels on which two gauges agree in place and sign.
 double agreement(const Gauge& a, const Gauge& b);

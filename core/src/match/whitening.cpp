@@ -1,6 +1,8 @@
 #include "whitening.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "linalg.hpp"
 
@@ -12,20 +14,22 @@ constexpr double singlePrecisionShift = 0.1;
 
 // (gram + shift I)^-1 in T, added to `sum` times `weight`; its diagonal and the squared norms of its rows.
 template <class T>
-void addInverse(std::span<const float> gram, std::size_t d, Pole pole, unsigned threads, const Progress& progress, std::vector<float>& sum,
-                std::vector<double>& diagonal, std::vector<double>& rowSquares) {
-    std::vector<T> inverse(gram.begin(), gram.end());
-    for (std::size_t i = 0; i < d; ++i) inverse[i * d + i] += static_cast<T>(pole.shift);
+void addInverse(const Symmetric& gram, Pole pole, unsigned threads, const Progress& progress, Symmetric& sum, std::vector<double>& diagonal,
+                std::vector<double>& rowSquares) {
+    const std::size_t d = gram.d();
+    std::vector<T> inverse(d * d);
+    for (std::size_t i = 0; i < d; ++i) {
+        std::copy_n(gram.lower(i), i + 1, &inverse[i * d]);  // no more is read
+        inverse[i * d + i] += static_cast<T>(pole.shift);
+    }
     invertSpd(inverse.data(), d, threads, progress);
     diagonal.resize(d), rowSquares.resize(d);
     for (std::size_t i = 0; i < d; ++i) {
         const T* row = &inverse[i * d];
-        float* sumRow = &sum[i * d];
+        float* sumRow = sum.lower(i);
         double squares = 0;
-        for (std::size_t j = 0; j < d; ++j) {
-            squares += static_cast<double>(row[j]) * static_cast<double>(row[j]);
-            sumRow[j] += static_cast<float>(static_cast<T>(pole.weight) * row[j]);
-        }
+        for (std::size_t j = 0; j < d; ++j) squares += static_cast<double>(row[j]) * static_cast<double>(row[j]);
+        for (std::size_t j = 0; j <= i; ++j) sumRow[j] += static_cast<float>(static_cast<T>(pole.weight) * row[j]);
         diagonal[i] = static_cast<double>(row[i]);
         rowSquares[i] = squares;
     }
@@ -33,19 +37,19 @@ void addInverse(std::span<const float> gram, std::size_t d, Pole pole, unsigned 
 
 }  // namespace
 
-Whitener::Whitener(std::span<const float> gram, std::size_t d) : gram_(gram), d_(d), matrix_(d * d, 0.0F) {}
+Whitener::Whitener(Symmetric gram) : gram_(std::move(gram)), matrix_(gram_.d()) {}
 
 void Whitener::strengthen(unsigned threads, const Progress& progress) {
     const Pole pole = poles[strength_];
     const auto add = pole.shift < singlePrecisionShift ? addInverse<double> : addInverse<float>;
-    add(gram_, d_, pole, threads, progress, matrix_, diagonal_[strength_], rowSquares_[strength_]);
-    ++strength_;
+    add(gram_, pole, threads, progress, matrix_, diagonal_[strength_], rowSquares_[strength_]);
+    if (++strength_ == poles.size()) gram_ = {};  // it has done its work
 }
 
 std::vector<float> Whitener::scale() const {
     // With H_k = (G + s_k)^-1:  H_k G H_l = H_k - s_l H_k H_l,  H_k H_l = (H_k - H_l) / (s_l - s_k): no product of matrices is needed.
-    std::vector<float> scale(d_);
-    for (std::size_t i = 0; i < d_; ++i) {
+    std::vector<float> scale(matrix_.d());
+    for (std::size_t i = 0; i < scale.size(); ++i) {
         double variance = 0;
         for (std::size_t k = 0; k < strength_; ++k)
             for (std::size_t l = 0; l < strength_; ++l) {
@@ -60,9 +64,13 @@ std::vector<float> Whitener::scale() const {
 std::vector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads) {
     const std::vector<float> scaleX = x.scale(), scaleY = y.scale();
     const std::size_t d = scaleX.size();
-    std::vector<float> half(d * d, 0.0F), whole(d * d, 0.0F);
-    multiply(y.matrix().data(), cross.data(), half.data(), d, d, d, threads);
-    multiply(half.data(), x.matrix().data(), whole.data(), d, d, d, threads);
+    std::vector<float> right(d * d), whole(d * d, 0.0F), part;
+    x.matrix().rows(0, d, right.data());
+    y.matrix().forRowBlocks([&](std::size_t first, std::size_t count, const float* left) {
+        part.assign(count * d, 0.0F);
+        multiply(left, cross.data(), part.data(), count, d, d, threads);
+        multiply(part.data(), right.data(), &whole[first * d], count, d, d, threads);
+    });
     for (std::size_t i = 0; i < d; ++i)
         for (std::size_t j = 0; j < d; ++j) {
             const float value = scaleY[i] * whole[i * d + j] * scaleX[j];

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "regauge/progress.hpp"
+#include "symmetric.hpp"
 
 namespace regauge {
 
@@ -24,22 +25,21 @@ inline constexpr std::array<Pole, 4> poles{{{63.4, 13.44}, {0.786, 1.168}, {0.01
 // f(G) of one side, built up pole by pole.
 class Whitener {
 public:
-    // gram: the correlation matrix, d x d. It is borrowed and must outlive the whitener.
-    Whitener(std::span<const float> gram, std::size_t d);
+    // gram: the correlation matrix.
+    explicit Whitener(Symmetric gram);
 
     // Adds the next pole. O(d^3).
     void strengthen(unsigned threads, const Progress& progress);
 
     std::size_t strength() const { return strength_; }  // poles in use
-    std::span<const float> matrix() const { return matrix_; }
+    const Symmetric& matrix() const { return matrix_; }
     // 1 / sqrt(diagonal of A G A): scales a whitened channel to unit variance.
     std::vector<float> scale() const;
 
 private:
-    std::span<const float> gram_;
-    std::size_t d_;
+    Symmetric gram_;
     std::size_t strength_ = 0;
-    std::vector<float> matrix_;                                // A
+    Symmetric matrix_;                                         // A
     std::array<std::vector<double>, poles.size()> diagonal_;   // of (G + s_k)^-1
     std::array<std::vector<double>, poles.size()> rowSquares_; // of (G + s_k)^-1: the diagonal of its square
 };
