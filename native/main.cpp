@@ -11,6 +11,7 @@
 #if REGAUGE_MPI
 #include "mpi_team.hpp"
 #endif
+#include "memory.hpp"
 #include "native_files.hpp"
 #include "regauge/command.hpp"
 #include "regauge/error.hpp"
@@ -63,6 +64,7 @@ int main(int argc, char** argv) {
                        .errIsTerminal = isatty(STDERR_FILENO) == 1,
                        .cancelled = [] { return interrupted.load(); },
                        .threads = processors,
+                       .memory = regauge::availableMemory,
                        .team = team.get()};
     const int status = regauge::runCommand({argv + 1, argv + argc}, host);
     return speaks ? status : 0;  // rank 0 answers for all: a launcher would kill it while another's status is not 0

@@ -16,7 +16,8 @@ int run(JsHost host, StringList args) {
                   .err = [&](std::string_view text) { host.call<void>("err", std::string(text)); },
                   .errIsTerminal = host["errIsTerminal"].as<bool>(),
                   .cancelled = [&] { return host.call<bool>("cancelled"); },
-                  .threads = hostThreads(host)};
+                  .threads = hostThreads(host),
+                  .memory = availableMemory};
     return runCommand(emscripten::vecFromJSArray<std::string>(args), terminal);
 }
 

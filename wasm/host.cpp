@@ -1,5 +1,9 @@
 #include "host.hpp"
 
+#include <emscripten/heap.h>
+#include <malloc.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "regauge/error.hpp"
@@ -136,5 +140,10 @@ Progress hostProgress(const JsHost& host) {
 }
 
 unsigned hostThreads(const JsHost& host) { return host["threads"].as<unsigned>(); }
+
+std::uint64_t availableMemory() {
+    const std::uint64_t most = emscripten_get_heap_max(), used = mallinfo().uordblks;
+    return most - std::min(most, used);
+}
 
 }  // namespace regauge::wasm

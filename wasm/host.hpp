@@ -3,6 +3,7 @@
 
 #include <emscripten/val.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,9 @@ public:
 private:
     JsHost host_;
 };
+
+// Bytes that memory can still grow by: 4 GiB at most, less what is in use.
+std::uint64_t availableMemory();
 
 // Reports to the host, which says whether to go on.
 Progress hostProgress(const JsHost& host);

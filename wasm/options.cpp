@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "host.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 
@@ -58,6 +59,7 @@ AlignOptions alignOptions(const std::string& json, unsigned threads) {
     AlignOptions options;
     MatchOptions& match = options.match;
     match.threads = threads;
+    match.memory = availableMemory();
     const Json given = parse(json);  // named: items() only refers to it
     for (const auto& [key, value] : given.items()) {
         if (key == "group")

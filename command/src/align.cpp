@@ -89,6 +89,7 @@ MatchOptions MatchFlags::options(const Host& host) const {
     options.sites = sites;
     if (rows > 0) options.rows = rows;
     options.skipFirst = skipFirst;
+    options.memory = host.memory();
     options.threads = threads > 0 ? threads : host.threads;
     return options;
 }

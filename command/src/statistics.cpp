@@ -151,7 +151,7 @@ RunJob addMergeStats(CLI::App& command) {
             parts.push_back(openStatistics(job.host.files, path));
             if (!parts.back()) throw Error(job.host.files.exists(path) ? ErrorCode::malformed : ErrorCode::missingFile, path, "expected a statistics file, as 'regauge stats' writes them");
         }
-        return writeAndTell(job, options->output, [&](ByteSink& out) { mergeStatistics(parts, out, job.progress()); });
+        return writeAndTell(job, options->output, [&](ByteSink& out) { mergeStatistics(parts, out, job.progress(), job.host.memory()); });
     };
 }
 

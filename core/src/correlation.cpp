@@ -225,6 +225,7 @@ void CorrelationSums::merge(const CorrelationSums& other) {
     if (into.withGram != from.withGram || quantizers() != other.quantizers()) {
         throw Error(ErrorCode::shapeMismatch, "", "sums can be merged only when they were begun with the same quantizers and the same choice of Gram matrices");
     }
+    if (into.rows() + from.rows() > mostRows) throw Error(ErrorCode::tooLarge, "", "these are more than 2^32 rows together; merge fewer of them");
     const auto add = [](TileSums& sums, const TileSums& more, std::uint64_t rows) {
         sums.makeRoomFor(rows);
         sums.add(more);

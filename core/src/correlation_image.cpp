@@ -30,7 +30,6 @@ constexpr std::size_t headerBytes = 12 + 4 + 4 + 4 + 8 + 8 + 8;
 constexpr std::size_t digestBytes = 64;
 constexpr std::size_t blockBytes = std::size_t{1} << 20;
 constexpr std::uint64_t largestD = 1u << 16;         // products of sizes below stay far inside 64 bits
-constexpr std::uint64_t mostRows = std::uint64_t{1} << 32;  // correlations stay inside 128 bits
 
 // Calls fn(tile, offset in the tile) for every [i, j] that the image holds, row by row.
 template <class Fn>
@@ -240,7 +239,7 @@ CorrelationSums::Image CorrelationSums::image(const ByteSource& source, std::uin
     image.setAside = in.take<std::uint64_t>();
     image.withGram = gramFlag == 1;
     image.wide = wideFlag == 1;
-    if (image.d > largestD || image.rowsOfHalf[0] > mostRows || image.rowsOfHalf[1] > mostRows || image.setAside > mostRows || gramFlag > 1 || wideFlag > 1 ||
+    if (image.d > largestD || image.rowsOfHalf[0] > mostRows || image.rowsOfHalf[1] > mostRows || image.rows() > mostRows || image.setAside > mostRows || gramFlag > 1 || wideFlag > 1 ||
         (image.limit != kernels::coarseLimit && image.limit != kernels::fineLimit) || image.wide != (image.rows() > TileSums::narrowRows(image.limit))) {
         throw Error(ErrorCode::malformed, where, "the header of these correlation sums contradicts itself");
     }

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "io/bytes.hpp"
+#include "match/memory.hpp"
 #include "memory_files.hpp"
 #include "parallel.hpp"
 #include "regauge/command.hpp"
@@ -401,6 +402,33 @@ TEST_CASE("the command: statistics are refused with a sentence, and leave nothin
     refused({"stats", "source", "target.1", "-o", "x"}, "rows are paired by position");
     files.writableBytes = 5000;  // the disk fills up
     refused({"stats", "source", "target", "-o", "x"}, "no space left");
+}
+
+TEST_CASE("what cannot fit into memory is refused before it is allocated, with what would need less") {
+    const Pair pair;
+    MemoryFiles files = bundles(pair);
+    const auto refused = [&](const std::vector<std::string>& args, std::uint64_t memory) {
+        std::string said;
+        Host host{.files = files, .out = [](std::string_view) {}, .err = [&](std::string_view text) { said += text; }, .memory = [=] { return memory; }};
+        CHECK(runCommand(args, host) == (said.empty() || said.starts_with("wrote") ? 0 : 2));
+        return said;
+    };
+    const std::uint64_t little = std::uint64_t{48} << 20, enough = std::uint64_t{49} << 20;
+    CHECK_THAT(refused({"align", "source", "target", "--quiet"}, little), ContainsSubstring("target: d = 24 with whitening needs 0.0 GiB of memory, and 0.0 GiB is free here; --statistic correlation needs 0.0 GiB; one --site needs 0.0 GiB; otherwise use a machine with more memory"));
+    CHECK_THAT(refused({"stats", "source", "target", "-o", "x", "--quiet"}, little), ContainsSubstring("target: d = 24 with whitening needs"));
+    CHECK_FALSE(files.exists("x"));
+    CHECK(refused({"stats", "source", "target", "-o", "x", "--quiet"}, enough).empty());
+    CHECK_THAT(refused({"merge-stats", "x", "-o", "y", "--quiet"}, little), ContainsSubstring("x: d = 24 with whitening needs"));
+    CHECK_THAT(refused({"align", "x", "--quiet"}, little), ContainsSubstring("x: d = 24 with whitening needs"));
+    CHECK(refused({"align", "source", "target", "--quiet"}, enough).empty());
+    CHECK(refused({"align", "source", "target", "--quiet"}, 0).empty());
+
+    constexpr double gib = 1 << 30;
+    const auto needed = [](std::size_t width, bool whitened) { return static_cast<double>(memoryNeeded({.d = width, .rows = 4096, .withGram = whitened})) / gib; };
+    CHECK(needed(8192, true) < 2.5);
+    CHECK(needed(8192, true) > 1.7);
+    CHECK(needed(8192, false) < 1.2);
+    CHECK(memoryNeeded({.d = 8192, .rows = 100000, .withGram = true}) > memoryNeeded({.d = 8192, .rows = 4096, .withGram = true}));
 }
 
 #if REGAUGE_HAS_THREADS

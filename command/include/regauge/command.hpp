@@ -19,6 +19,7 @@ struct Host {
     bool errIsTerminal = false;                      // a progress bar is drawn only there
     std::function<bool()> cancelled = [] { return false; };  // asked now and then during long work
     unsigned threads = 1;                            // how many to use where --threads is not given
+    std::function<std::uint64_t()> memory = [] { return std::uint64_t{0}; };  // bytes that may still be taken; 0: nobody knows
     Team* team = nullptr;                            // the processes of an MPI job, each of which runs the command; all but the first are silent
 };
 

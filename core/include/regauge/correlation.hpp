@@ -56,6 +56,8 @@ Quantizer fitQuantizer(const RowsView& rows, const std::string& where, Resolutio
 // accident of a few rows. A row's half follows from its number in the file, blocks of 32 taking turns, because neighbouring tokens resemble each other.
 class CorrelationSums {
 public:
+    static constexpr std::uint64_t mostRows = std::uint64_t{1} << 32;  // correlations stay inside 128 bits
+
     // withGram: also sum the two Gram matrices, which whitening needs (over all rows). The quantizers must have one d and one limit.
     CorrelationSums(Quantizer x, Quantizer y, bool withGram);
 

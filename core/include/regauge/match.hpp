@@ -36,6 +36,7 @@ struct MatchOptions {
     std::optional<std::uint64_t> rows;   // use only the first N rows of each site
     std::uint64_t skipFirst = 0;         // leave out the first N rows of each sequence (BOS)
     unsigned threads = 1;                // the answer does not depend on it
+    std::uint64_t memory = 0;            // bytes that may be taken; 0: nobody knows. What cannot fit is refused before it is allocated
     Team* team = nullptr;                // processes that sum the rows together, this one the first of them; the answer does not depend on it
 };
 

@@ -71,8 +71,8 @@ struct StatisticsOptions {
 void writeStatistics(const Evidence& source, const Evidence& target, const StatisticsOptions& options, ByteSink& out, const Progress& progress = {});
 
 // Adds up files; any order gives the same bytes. Throws Error(usage) where two of them hold the same rows, or do not belong together: other quantizers, sites,
-// widths, gains or options.
-void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out, const Progress& progress = {});
+// widths, gains or options; tooLarge where `memory` bytes (0: nobody knows) cannot hold two of the sums.
+void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out, const Progress& progress = {}, std::uint64_t memory = 0);
 
 // match() of the rows that went in. options.sites chooses among the sites; rows and skipFirst were settled when the rows were summed. Throws Error(usage)
 // where group and statistic need other sums: with Gram matrices the rows are quantized finer than without.

@@ -7,6 +7,7 @@
 #include "block.hpp"
 #include "confidence.hpp"
 #include "gain_scores.hpp"
+#include "memory.hpp"
 #include "refine.hpp"
 #include "regauge/error.hpp"
 #include "residual.hpp"
@@ -308,6 +309,14 @@ Alignment matchGains(const Evidence& source, const Evidence& target, const Match
     return alignment;
 }
 
+// Of those of the sites that have rows to read.
+std::uint64_t mostRows(const Evidence& evidence, const std::vector<std::string>& sites) {
+    std::uint64_t most = 0;
+    for (const Site& site : evidence.sites)
+        if (site.rows && std::ranges::find(sites, site.name) != sites.end()) most = std::max(most, site.rows->rows());
+    return most;
+}
+
 }  // namespace
 
 Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
@@ -322,6 +331,7 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
     const std::vector<std::string> sites = commonSites(source, target, options.sites);
     if (sites.empty()) return matchGains(source, target, options, progress);
     const bool whitened = needsGram(options);
+    requireMemory({source.d, mostRows(source, sites), whitened, sites.size()}, options.memory, target.name);
 
     Alignment alignment;
     Fusion fusion;

@@ -18,7 +18,7 @@ constexpr std::size_t fixedBytes = magic.size() + 1 + 2 + 4;
 constexpr std::size_t digestBytes = 64;
 constexpr std::uint64_t mostJson = std::uint64_t{64} << 20;
 constexpr std::uint64_t largestD = 1U << 16;
-constexpr std::uint64_t mostRows = std::uint64_t{1} << 44;  // sums of squares stay inside 64 bits
+constexpr std::uint64_t mostRows = std::uint64_t{1} << 44;  // of row numbers: their sums stay far inside 64 bits
 
 // Everything that is written passes a hash.
 class HashedSink final : public ByteSink {

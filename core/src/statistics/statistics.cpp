@@ -5,6 +5,7 @@
 #include <optional>
 #include <tuple>
 
+#include "../match/memory.hpp"
 #include "../match/site_sums.hpp"
 #include "heading.hpp"
 #include "regauge/error.hpp"
@@ -100,6 +101,12 @@ Evidence withoutRows(const Heading& heading, const std::vector<Statistics::Input
     return evidence;
 }
 
+std::uint64_t mostRows(const Heading& heading) {
+    std::uint64_t most = 0;
+    for (const SiteHeading& site : heading.sites) most = std::max(most, site.rows);
+    return most;
+}
+
 QuantizerPair quantizersOf(const Statistics& like, const std::string& site, const Heading& wanted) {
     const Heading& heading = like.heading();
     const auto found = std::ranges::find(heading.sites, site, &SiteHeading::name);
@@ -169,6 +176,11 @@ void writeStatistics(const Evidence& source, const Evidence& target, const Stati
         heading.sites.push_back(std::move(site));
     }
     if (heading.sites.empty() && (source.gains.empty() || target.gains.empty())) throw Error(ErrorCode::usage, target.name, noCommonEvidence(source, target));
+    std::uint64_t rows = 0;
+    for (const SiteHeading& site : heading.sites)
+        for (const auto& [begin, end] : site.covered) rows = std::max(rows, end - begin);
+    if (!heading.sites.empty())
+        requireMemory({.d = heading.d, .rows = rows, .withGram = heading.withGram, .sites = 1, .sumsOnly = true}, options.match.memory, target.name);
     writeHeading(heading, out);
 
     for (const SiteHeading& site : heading.sites) {
@@ -180,11 +192,14 @@ void writeStatistics(const Evidence& source, const Evidence& target, const Stati
     }
 }
 
-void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out, const Progress& progress) {
+void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out, const Progress& progress, std::uint64_t memory) {
     if (parts.empty()) throw Error(ErrorCode::usage, "", "there is nothing to merge; give statistics files");
     const Statistics& first = *parts.front();
     Heading heading = first.heading();
     for (const auto& part : parts.subspan(1)) addHeading(heading, *part, first.name());
+    std::uint64_t rows = 0;
+    for (const auto& part : parts) rows += mostRows(part->heading());
+    requireMemory({.d = heading.d, .rows = rows, .withGram = heading.withGram, .sites = 2, .sumsOnly = true}, memory, first.name());
     writeHeading(heading, out);
     const std::uint64_t steps = heading.sites.size() * parts.size();
     std::uint64_t step = 0;
@@ -212,6 +227,7 @@ Alignment match(const Statistics& statistics, const MatchOptions& options, const
         throw Error(ErrorCode::usage, statistics.name(),
                     std::string("these statistics have ") + (heading.withGram ? "" : "no ") + "Gram matrices, which --statistic correlation and --group permutation do " +
                         (heading.withGram ? "without, on coarser sums" : "without and everything else needs") + "; give 'regauge stats' the same --statistic and --group");
+    requireMemory({.d = heading.d, .rows = mostRows(heading), .withGram = heading.withGram, .sites = heading.sites.size()}, options.memory, statistics.name());
     const Evidence source = withoutRows(heading, heading.source, heading.sourceGains), target = withoutRows(heading, heading.target, heading.targetGains);
     MatchOptions asked = options;
     asked.team = nullptr;
