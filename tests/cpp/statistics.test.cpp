@@ -10,15 +10,15 @@
 #include "io/bytes.hpp"
 #include "match/memory.hpp"
 #include "memory_files.hpp"
-#include "parallel.hpp"
 #include "regauge/command.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "rows_fixture.hpp"
 #include "sha256.hpp"
 #include "transport_objects.hpp"
 
-#if REGAUGE_HAS_THREADS
+#ifndef __EMSCRIPTEN__
 #include <barrier>
+#include <thread>
 #endif
 
 using namespace regauge;
@@ -410,7 +410,8 @@ TEST_CASE("what cannot fit into memory is refused before it is allocated, with w
     const auto refused = [&](const std::vector<std::string>& args, std::uint64_t memory) {
         std::string said;
         Host host{.files = files, .out = [](std::string_view) {}, .err = [&](std::string_view text) { said += text; }, .memory = [=] { return memory; }};
-        CHECK(runCommand(args, host) == (said.empty() || said.starts_with("wrote") ? 0 : 2));
+        const int status = runCommand(args, host);
+        CHECK(status == (said.empty() ? 0 : 2));
         return said;
     };
     const std::uint64_t little = std::uint64_t{48} << 20, enough = std::uint64_t{49} << 20;
@@ -431,7 +432,7 @@ TEST_CASE("what cannot fit into memory is refused before it is allocated, with w
     CHECK(memoryNeeded({.d = 8192, .rows = 100000, .withGram = true}) > memoryNeeded({.d = 8192, .rows = 4096, .withGram = true}));
 }
 
-#if REGAUGE_HAS_THREADS
+#ifndef __EMSCRIPTEN__  // teams are native
 namespace {
 
 // Threads as the processes of a team.
@@ -479,10 +480,13 @@ private:
 std::vector<Ran> runTogether(std::vector<MemoryFiles>& files, const std::vector<std::string>& args) {
     Meeting meeting(static_cast<unsigned>(files.size()));
     std::vector<Ran> ran(files.size());
-    parallelFor(static_cast<unsigned>(files.size()), files.size(), [&](std::size_t rank) {
-        ThreadTeam team(meeting, static_cast<unsigned>(rank));
-        ran[rank] = run(files[rank], args, &team);
-    });
+    std::vector<std::thread> members;
+    for (std::size_t rank = 0; rank < files.size(); ++rank)
+        members.emplace_back([&, rank] {
+            ThreadTeam team(meeting, static_cast<unsigned>(rank));
+            ran[rank] = run(files[rank], args, &team);
+        });
+    for (std::thread& member : members) member.join();
     return ran;
 }
 

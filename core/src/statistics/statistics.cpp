@@ -204,20 +204,26 @@ void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, B
     const std::uint64_t steps = heading.sites.size() * parts.size();
     std::uint64_t step = 0;
     for (std::size_t site = 0; site < heading.sites.size(); ++site) {
-        const QuantizerPair quantizers = first.quantizers(site);
-        CorrelationSums sums(quantizers.x, quantizers.y, heading.withGram);
+        std::optional<QuantizerPair> quantizers;
+        std::optional<CorrelationSums> sums;
         for (const auto& part : parts) {
             std::optional<CorrelationSums> more;
             if (part->heading().sites[site].rows > 0) more = part->sums(site);  // the rest is but quantizers
-            if ((more ? more->quantizers() : part->quantizers(site)) != quantizers)
+            QuantizerPair its = more ? more->quantizers() : part->quantizers(site);
+            if (quantizers && its != *quantizers)
                 throw Error(ErrorCode::usage, part->name(),
                             "site '" + heading.sites[site].name + "' was quantized otherwise than in " + first.name() +
                                 ", because each took the scale of its own rows; run 'regauge stats SOURCE TARGET --fit -o fit.stats' once and give every "
                                 "'regauge stats' --like fit.stats");
-            if (more) sums.merge(*more);
+            if (!quantizers) quantizers = std::move(its);
+            if (more && sums)
+                sums->merge(*more);
+            else if (more)
+                sums = std::move(more);
             progress.report("merging", ++step, steps);
         }
-        sums.write(out);
+        if (!sums) sums.emplace(quantizers->x, quantizers->y, heading.withGram);
+        sums->write(out);
     }
 }
 
