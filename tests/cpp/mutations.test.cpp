@@ -6,11 +6,13 @@ using namespace regauge::test;
 TEST_CASE("mutations: a few hundred damaged files of every format are refused or read, and nothing else happens") {
     for (const Seed& seed : mutationSeeds()) {
         INFO(seed.name);
-        CHECK(survives(seed.text));
+        CHECK(movesOrIsRefused(seed.text) == (seed.name != "vector.json" && seed.name != "optimizer.pt"));  // another width; its model is not there
         std::mt19937 random(11);
         for (int i = 0; i < 300; ++i) {
             CAPTURE(i);
-            CHECK_NOTHROW(survives(mutate(seed.text, random)));
+            const std::string text = mutate(seed.text, random);
+            CHECK_NOTHROW(survives(text));
+            CHECK_NOTHROW(movesOrIsRefused(text));
         }
     }
 }

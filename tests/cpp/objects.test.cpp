@@ -60,6 +60,8 @@ const std::vector<Object>& objects() {
          {{"W_enc", {d, F}, "o."}, {"b_enc", {F}, "."}, {"W_dec", {F, d}, ".o"}, {"b_dec", {d}, "o"}, {"k", {}, ""}, {"threshold", {}, ""}, {"group_sizes", {2}, "."}}},
         {"dictionary_learning JumpReluAutoEncoder", "dictionary-learning-matrices", Container::torch, "jumprelu.pt",
          {{"W_enc", {d, F}, "o."}, {"b_enc", {F}, "."}, {"W_dec", {F, d}, ".o"}, {"b_dec", {d}, "o"}, {"threshold", {F}, "."}}},
+        {"crosscoder of one model's layers", "crosscoder", Container::torch, "crosscoder.pt",
+         {{"encoder.weight", {3, d, F}, ".o."}, {"encoder.bias", {F}, "."}, {"decoder.weight", {3, F, d}, "..o"}, {"decoder.bias", {3, d}, ".o"}}, {}, {}, true},
         {"EleutherAI sparsify", "sparsify", Container::safetensors, "layers.10/sae.safetensors",
          {{"encoder.weight", {F, d}, ".o"}, {"encoder.bias", {F}, "."}, {"W_dec", {F, d}, ".o"}, {"b_dec", {d}, "o"}},
          {{"layers.10/cfg.json", R"({"activation": "topk", "expansion_factor": 32, "normalize_decoder": true, "num_latents": 0, "k": 32, "multi_topk": false, "skip_connection": false, "d_in": 8})"}}},
@@ -264,6 +266,8 @@ TEST_CASE("what cannot be read or moved says what to do instead") {
     files.put("m/config.json", R"({"model_type": "tomorrow", "hidden_size": 8})");
     CHECK(refused(files, "m", gauge, "model_type = tomorrow") == ErrorCode::unsupported);
     CHECK(refused(files, "m", gauge, "no family has model.layers.0.mixer.strange.weight") == ErrorCode::unsupported);
+    files.put("c.pt", torchFile({randomArray("encoder.weight", {2, d, F}, 1), randomArray("decoder.weight", {2, F, d}, 2), randomArray("decoder.bias", {2, d}, 3), randomArray("encoder.bias", {F}, 4)}));
+    CHECK(refused(files, "c.pt", gauge, "--kind crosscoder") == ErrorCode::unsupported);
     files.put("q.gguf", gguf({randomArray("token_embd.weight", {11, d}, 1), randomArray("blk.0.attn_output.weight", {d, d}, 1), randomArray("output_norm.weight", {d}, 1)}, {{"general.architecture", "bert"}}));
     CHECK(refused(files, "q.gguf", gauge, "general.architecture = bert") == ErrorCode::unsupported);
 }

@@ -3,6 +3,7 @@
 Also: moved back byte for byte, single and sharded, and the AdamW state of the Trainer's grouping is numbered as transformers numbers it.
 """
 import copy
+import json
 import pathlib
 import sys
 import tempfile
@@ -94,6 +95,28 @@ def check_more(family, config, work, g, gauge):
     moved = torch.load(work / "bin2" / "pytorch_model.bin")
     shared = not tied or moved["lm_head.weight"].data_ptr() == moved["model.embed_tokens.weight"].data_ptr()
     check(f"{family}: pytorch_model.bin", all(torch.equal(moved[n], t) for n, t in full.items()) and shared, "tied weights still share their storage" if tied else "")
+
+
+def check_binary_shards(work):
+    """pytorch_model.bin in shards with its index, as transformers wrote it before safetensors."""
+    model = build(T.LlamaConfig(**SMALL))
+    model.save_pretrained(work / "a")
+    expected = logits(work / "a")
+    state, folder = model.state_dict(), work / "s"
+    folder.mkdir()
+    names = list(state)
+    shards = {f"pytorch_model-0000{k + 1}-of-00002.bin": names[k::2] for k in range(2)}
+    for file, part in shards.items():
+        torch.save({n: state[n].clone() for n in part}, folder / file)
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": {n: f for f, part in shards.items() for n in part}}))
+    (folder / "config.json").write_text((work / "a" / "config.json").read_text())
+    gauge = random_gauge(64, 1)
+    transport(folder, write_gauge(gauge, work / "g.json"), work / "t"), transport(work / "t", write_gauge(inverse(gauge), work / "gi.json"), work / "u")
+    fresh = T.AutoModelForCausalLM.from_config(T.LlamaConfig(**SMALL)).eval()
+    fresh.load_state_dict({n: t for f in shards for n, t in torch.load(work / "t" / f).items()})
+    tokens = torch.randint(3, 96, (2, 24), generator=torch.Generator().manual_seed(1))
+    difference = (fresh(tokens).logits.double() - expected).abs().max().item()
+    check("pytorch_model.bin in shards", difference < 1e-4 and same_bytes(folder, work / "u"), f"max difference {difference:.1e}")
 
 
 def check_vision(work):
@@ -228,7 +251,7 @@ def main():
                     check_optimizer(family, model, work / "o", g, gauge, work / "p")
             except Exception as error:  # one family's trouble must not hide the others'
                 check(family, False, f"{type(error).__name__}: {str(error)[:300]}")
-    for extra in (check_vision, check_refused):
+    for extra in (check_binary_shards, check_vision, check_refused):
         if only and extra.__name__[6:] not in only:
             continue
         with tempfile.TemporaryDirectory() as work:

@@ -69,7 +69,7 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     recipe.kind = json.at("kind");
     recipe.title = json.at("title");
     const Json recognise = json.value("recognise", Json::object());
-    onlyKeys(recognise, {"config", "when", "header", "all_tensors", "any_tensor", "formats", "single"});
+    onlyKeys(recognise, {"config", "when", "header", "all_tensors", "any_tensor", "formats", "single", "asked"});
     recipe.config = recognise.value("config", json.value("config", ""));
     recipe.when = configRules(recognise, "when");
     recipe.header = configRules(recognise, "header");
@@ -77,6 +77,7 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     recipe.anyTensor = strings(recognise, "any_tensor");
     recipe.formats = strings(recognise, "formats");
     recipe.single = recognise.value("single", false);
+    recipe.asked = recognise.value("asked", false);
     recipe.files = strings(json, "files");
     recipe.alsoFiles = strings(json, "also_files");
     recipe.copyFiles = strings(json, "copy_files");

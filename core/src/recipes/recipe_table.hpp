@@ -52,6 +52,7 @@ struct Recipe {
     std::vector<std::string> allTensors, anyTensor;  // patterns that must fit some tensor: each, at least one
     std::vector<std::string> formats; // container names
     bool single = false;              // exactly one tensor
+    bool asked = false;               // only by --kind: its names do not tell enough
     std::vector<std::string> files;   // in a folder: the tensor files, the first pattern that is there; an .index.json means its shards
     std::vector<std::string> alsoFiles;  // and these where they are there
     std::vector<std::string> copyFiles;  // files of tensors without coordinates, copied as they are

@@ -132,7 +132,7 @@ std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOp
     for (const Recipe& recipe : recipes()) {
         if (recipe.isList() || (options.kind && recipe.kind != *options.kind)) continue;
         known = true;
-        const std::optional<int> sure = options.kind ? 2 : certaintyOf(recipe, object);
+        const std::optional<int> sure = options.kind ? 2 : recipe.asked ? std::nullopt : certaintyOf(recipe, object);
         if (!sure || *sure < certainty) continue;
         Members files = object.isFolder() ? membersOf(object, recipe) : single;
         if (options.kind ? files.members.empty() : !tensorsFit(recipe, files.members)) continue;
