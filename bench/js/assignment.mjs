@@ -1,4 +1,5 @@
-// The assignment alone at d = 1024: regauge's as wasm beside npm's, on the matrices of tests/cpp/assignment_matrices.hpp. Prints Markdown.
+// The assignment alone at d = 1024: regauge's as wasm beside npm's, on the matrices of tests/cpp/assignment_matrices.hpp. All start from the
+// same scores, which the others want turned into costs first. Prints Markdown.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -29,9 +30,9 @@ const rows = [];
 for (const name of names) {
     const scores = module.makeMatrix(name, n);
     const most = scores.reduce((a, b) => Math.max(a, b));
-    const costs = Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) => most - scores[i * n + j]));
+    const costs = () => Array.from({ length: n }, (_, i) => Float64Array.from({ length: n }, (_, j) => most - scores[i * n + j]));
     const total = (pairs) => pairs.reduce((sum, [i, j]) => sum + scores[i * n + j], 0);
-    const contenders = { regauge: () => repeated(() => module.assignMade(n)), munkres: () => timed(() => total(munkres(costs))), "hungarian-on3": () => timed(() => total(hungarianOn3(costs))) };
+    const contenders = { regauge: () => repeated(() => module.assignMade(n)), munkres: () => timed(() => total(munkres(costs()))), "hungarian-on3": () => timed(() => total(hungarianOn3(costs()))) };
     const times = {};
     for (let round = 0; round < 4; ++round)
         for (const [who, work] of Object.entries(contenders)) {
