@@ -4,65 +4,21 @@
 // bench/peers/correlation_numpy.py runs this beside NumPy and prints the ratios.
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <ctime>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "../tests/cpp/rows_fixture.hpp"
 #include "linalg.hpp"
+#include "peak.hpp"
 #include "regauge/correlation.hpp"
-#include "regauge/isa.hpp"
 
 namespace {
 
 using namespace regauge;
+using bench::integerPeak;
 using testing::Rows;
-
-// The rate of the bare multiply-add instruction that the widest kernel uses, on registers alone.
-#if defined(__x86_64__)
-constexpr int chains = 12;  // more than latency times throughput
-#define REGAUGE_TWELVE(X) X("0") X("1") X("2") X("3") X("4") X("5") X("6") X("7") X("8") X("9") X("10") X("11")
-
-#define REGAUGE_CLOBBERED \
-    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
-
-// In assembly: a compiler sees that the chains are equal, or keeps them in memory.
-void bareVnni(std::size_t rounds) {
-#define REGAUGE_STEP(n) "vpdpbusd %%zmm15, %%zmm14, %%zmm" n "\n\t"
-    for (std::size_t i = 0; i < rounds; ++i) asm volatile(REGAUGE_TWELVE(REGAUGE_STEP)::: REGAUGE_CLOBBERED);
-#undef REGAUGE_STEP
-}
-
-void bareAvx2(std::size_t rounds) {
-#define REGAUGE_STEP(n) "vpmaddwd %%ymm15, %%ymm14, %%ymm13\n\tvpaddd %%ymm13, %%ymm" n ", %%ymm" n "\n\t"
-    for (std::size_t i = 0; i < rounds; ++i) asm volatile(REGAUGE_TWELVE(REGAUGE_STEP)::: REGAUGE_CLOBBERED);
-#undef REGAUGE_STEP
-}
-
-// G ops/s; 0 where it is not known how to measure it.
-double peak() {
-    constexpr std::size_t rounds = 4000000;
-    double best = 0;
-    for (int i = 0; i < 5; ++i) {
-        const std::clock_t start = std::clock();  // CPU time, as the benchmark counts it
-        double operations = 0;
-        if (instructionSet() == "avx512vnni") {
-            bareVnni(rounds);
-            operations = 2.0 * rounds * chains * 64;
-        } else if (instructionSet() == "avx2") {
-            bareAvx2(rounds);
-            operations = 2.0 * rounds * chains * 16;
-        }
-        best = std::max(best, operations * CLOCKS_PER_SEC / static_cast<double>(std::clock() - start) * 1e-9);
-    }
-    return best;
-}
-#else
-double peak() { return 0; }
-#endif
 
 Rows uniform(std::size_t n, std::size_t d, std::uint64_t seed) {
     Rows rows(n, d);
@@ -86,7 +42,7 @@ void addRows(benchmark::State& state, std::size_t d, std::size_t n, bool withGra
     }
     const double operations = 2.0 * static_cast<double>(d * d) * static_cast<double>(n) * (withGram ? 2 : 1);
     rate(state, operations);
-    if (const double best = peak(); best > 0) {
+    if (const double best = integerPeak(8); best > 0) {
         state.counters["share"] = benchmark::Counter(operations * 1e-9 / best, benchmark::Counter::kIsIterationInvariantRate);
         state.counters["peak_G_ops"] = best;
     }

@@ -1,3 +1,13 @@
+# Natively Google Benchmark's programs; for wasm what bench/js asks of the core beside the package.
+if(EMSCRIPTEN)
+  add_executable(regauge_bench "${PROJECT_SOURCE_DIR}/bench/js/assignment.cpp")
+  target_link_libraries(regauge_bench PRIVATE regauge_core)
+  regauge_compile_options(regauge_bench)
+  regauge_wasm_link_options(regauge_bench)
+  set_target_properties(regauge_bench PROPERTIES SUFFIX ".mjs")
+  target_link_options(regauge_bench PRIVATE -lembind -sMODULARIZE -sEXPORT_ES6 -sENVIRONMENT=node -sFILESYSTEM=0 -sINCOMING_MODULE_JS_API=[] --no-entry)
+  return()
+endif()
 file(GLOB REGAUGE_BENCH_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.cpp")
 if(REGAUGE_BENCH_SOURCES)
   add_executable(regauge_bench ${REGAUGE_BENCH_SOURCES})

@@ -60,7 +60,7 @@ if(REGAUGE_BUILD_TESTS)
     target_compile_options(Catch2WithMain PRIVATE -fwasm-exceptions)
   endif()
 endif()
-if(REGAUGE_BUILD_BENCH)
+if(REGAUGE_BUILD_BENCH AND NOT EMSCRIPTEN)
   regauge_dependency(benchmark 1.7 benchmark::benchmark
     URL https://github.com/google/benchmark/archive/refs/tags/v1.9.1.tar.gz
     SHA256 32131c08ee31eeff2c8968d7e874f3cb648034377dfc32a4c377fa8796d84981)
