@@ -31,7 +31,7 @@ test("one press runs the sample: the planted gauge, the same function, and a vec
   const prompt = await panel(page).getByLabel("Prompt").inputValue();
   expect(prompt).toBe("caught it, he let it go\nagain; and after it again; and over and over he\n");
   const ids = [280, 412, 425, 428, 415, 413, 312, 432, 281, 278, 316, 312, 298, 414, 1, 261, 428, 412, 271, 474, 269, 261, 431, 413, 285, 312, 261, 428, 412, 271, 474, 269, 334, 330, 269, 334, 330, 281, 1];
-  const report = await steer(file("source"), file("target"), { vector: file("source/steering_resid2.npy"), site: "resid.2", gauge, prompt: ids, length: 24 });
+  const report = await steer(file("source"), file("target"), { vector: file("source/steering_resid2.npy"), site: "resid.2", gauge, prompt: ids, strength: 1.5, length: 0 });
   for (const { name, effect: expected } of report.arms) if (name !== "source" && name !== "target") expect(Math.abs((await effect(page, name)) - expected)).toBeLessThan(0.011);
   expect(await effect(page, "target-moved")).toBeGreaterThan(2);
   expect(Math.abs(await effect(page, "target-permuted"))).toBeLessThan(1);
@@ -47,9 +47,9 @@ test("strength, prompt and place change what is shown, by keyboard too", async (
   await run(page);
   const before = await effect(page, "target-moved");
   await panel(page).getByRole("slider", { name: /Strength/ }).focus();
-  await page.keyboard.press("Home");
-  await expect.poll(() => effect(page, "target-moved"), { timeout: 30_000 }).not.toBe(before);
-  await panel(page).getByLabel("Prompt").fill("not a prompt: ␀");
+  await page.keyboard.press("End");
+  await expect(panel(page).getByText("Strength 2.00")).toBeVisible();
+  await expect.poll(() => effect(page, "target-moved"), { timeout: 30_000 }).toBeGreaterThan(before + 1);
   await panel(page).getByLabel("Prompt").fill("");
   await expect(panel(page).getByRole("alert")).toContainText("prompt: is empty");
   await panel(page).getByLabel("Prompt").fill("First, madam, I entreat true peace of you,\n");

@@ -38,8 +38,8 @@ class Live {
   // What a person chooses.
   prompt = $state("");
   site = $state("");
-  strength = $state(1);
-  length = $state(24);
+  strength = $state(1.5);
+  length = $state(32);
   temperature = $state(0);
   vectorId = $state("");
 
