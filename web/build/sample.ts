@@ -9,6 +9,13 @@ const files = [
   "source/steering_resid2.npy",
   "source/sae_resid2/sae_weights.safetensors",
   "source/sae_resid2/cfg.json",
+  // For the small models that run on the page.
+  "source/config.json",
+  "source/model.safetensors",
+  "source/tokens.npy",
+  "target/config.json",
+  "target/model.safetensors",
+  "tokenizer.json",
 ];
 
 /** Serves the shipped sample under sample/: copied from the repository's examples, so that it exists once in git. */

@@ -8,7 +8,7 @@ export type { MatchOptions, Plan, ProgressReport, Statistic, TensorMove } from "
 type Control = regauge.JobControl;
 
 /** One file by its name, a folder by the names in it. */
-function input({ name, files }: Item): regauge.FileInput {
+export function input({ name, files }: Item): regauge.FileInput {
   if (files.length === 1) return new File([files[0]!.blob], files[0]!.path || name);
   return Object.fromEntries(files.map(({ path, blob }) => [path, blob]));
 }

@@ -220,8 +220,8 @@ class Bench {
     if (this.result) this.result = { ...this.result, ...part };
   }
 
-  /** Runs one job: progress, cancel, and the error as its sentence. */
-  private async run(title: string, work: (options: { onProgress: (progress: ProgressReport) => void; signal: AbortSignal }) => Promise<void>): Promise<void> {
+  /** Runs one job, a component's own too: progress, cancel, and the error as its sentence. */
+  async run(title: string, work: (options: { onProgress: (progress: ProgressReport) => void; signal: AbortSignal }) => Promise<void>): Promise<void> {
     const controller = new AbortController();
     this.error = null;
     this.job = { title, progress: null, started: performance.now(), controller };
@@ -271,7 +271,7 @@ function sentence(error: unknown): string {
 }
 
 /** Files of the shipped sample, fetched from where the page itself came from. */
-async function fetchItem(name: string, paths: string[]): Promise<Item> {
+export async function fetchItem(name: string, paths: string[]): Promise<Item> {
   const files = paths.map(async (path) => {
     const response = await fetch(`./sample/${path}`);
     if (!response.ok) throw new Error(`the sample file ${path} is not here (${response.status}); build the page again`);
