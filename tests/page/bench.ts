@@ -33,6 +33,16 @@ export const test = base.extend<{ clean: void }>({
 export const card = (page: Page, name: string | RegExp) => page.getByRole("article", { name });
 export const chooser = (page: Page, role: "source" | "target" | "object") => page.locator(`input[data-role=${role}]`);
 
+/** Drops files on an element as the browser does, with a DataTransfer made in the page. */
+export async function drop(page: Page, target: string, files: { name: string; content: Buffer }[]): Promise<void> {
+  const transfer = await page.evaluateHandle((list) => {
+    const made = new DataTransfer();
+    for (const { name, base64 } of list) made.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name));
+    return made;
+  }, files.map(({ name, content }) => ({ name, base64: content.toString("base64") })));
+  await page.dispatchEvent(target, "drop", { dataTransfer: transfer });
+}
+
 export async function loadSample(page: Page): Promise<void> {
   await page.goto("./");
   await page.getByRole("button", { name: "Try the sample" }).click();

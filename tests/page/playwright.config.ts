@@ -1,7 +1,7 @@
 // The page in the system's Chromium (Playwright's own browsers are not downloaded), built and served as users get it.
 import { defineConfig } from "@playwright/test";
 
-const port = 4173;
+const port = Number(process.env.PORT ?? 4173);
 
 export default defineConfig({
   testDir: ".",
