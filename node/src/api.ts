@@ -101,8 +101,8 @@ export function createApi(platform: Platform): Api {
         }
         return Gauge.from(input);
     };
-    const run = (call: Call, inputs: Inputs, control: JobControl, outputsInMemory = true): Promise<Answer> =>
-        pool.run(call, { mounts: inputs.mounts, transfer: inputs.transfer, outputsInMemory, onProgress: control.onProgress, signal: control.signal });
+    const run = (call: Call, inputs: Inputs, control: JobControl, outputsInMemory = true, spill?: string): Promise<Answer> =>
+        pool.run(call, { mounts: inputs.mounts, transfer: inputs.transfer, outputsInMemory, spill, onProgress: control.onProgress, signal: control.signal });
 
     return {
         async align(source, target, options = {}) {
@@ -124,7 +124,7 @@ export function createApi(platform: Platform): Api {
             const words = JSON.stringify({ kind, copyUnknown, force });
             if (dryRun) {
                 const answer = await run({ name: "plan", object: path, options: words, d: moving.d }, inputs, options);
-                return { plan: JSON.parse(answer.value) as Plan, files: [] };
+                return { plan: JSON.parse(answer.value) as Plan, files: [], dispose: async () => undefined };
             }
             const call: Call = {
                 name: "transport",
@@ -133,8 +133,10 @@ export function createApi(platform: Platform): Api {
                 out: out === undefined ? besideNothing(path) : platform.path(out),
                 options: words,
             };
-            const answer = await run(call, inputs, options, out === undefined);
-            return { plan: JSON.parse(answer.value) as Plan, files: answer.files };
+            const spill = out === undefined && inputs.bytes > memoryForOutputs ? await platform.spillPath() : undefined;
+            const answer = await run(call, inputs, options, out === undefined, spill);
+            const dispose = async (): Promise<void> => void (spill && platform.removeTemporary(spill));
+            return { plan: JSON.parse(answer.value) as Plan, files: answer.files, dispose };
         },
 
         async inspect(object, options = {}) {
@@ -284,6 +286,9 @@ export function createApi(platform: Platform): Api {
         workers: () => pool.size,
     };
 }
+
+/** Outputs of inputs larger than this are not held in memory where there is another place. */
+const memoryForOutputs = 64 * 2 ** 20;
 
 /** Where an output goes that is handed back: the object's own name, in a folder that nobody has. */
 function besideNothing(path: string): string {

@@ -2,7 +2,6 @@
 
 import { refusal, RegaugeError, type ErrorCode } from "./error.js";
 import type { Host, HostFiles } from "./host.js";
-import type { MemoryFiles } from "./memory-files.js";
 import type { Answer, Call, Job, ProgressReport } from "./protocol.js";
 import type { MainModule as Calls } from "./wasm/regauge.mjs";
 import type { MainModule as CommandLine } from "./wasm/regauge-command.mjs";
@@ -46,8 +45,6 @@ export function sharedMemory(): WebAssembly.Memory | undefined {
 /** What a job is lent besides its words. */
 export interface Surroundings {
     readonly files: HostFiles;
-    /** Where outputs gather that are handed back. */
-    readonly memory: MemoryFiles;
     readonly onProgress: (report: ProgressReport) => void;
     readonly stopped: () => boolean;
     readonly out: (text: string) => void;
@@ -111,7 +108,7 @@ export class Engine {
     }
 
     /** Throws RegaugeError; anything else that it throws is a trap, after which the engine must not be used again. */
-    run(job: Pick<Job, "call" | "wantsProgress"> & Partial<Pick<Job, "threads">>, surroundings: Surroundings): Answer {
+    run(job: Pick<Job, "call" | "wantsProgress"> & Partial<Pick<Job, "threads">>, surroundings: Surroundings): Omit<Answer, "files"> {
         let array: Float32Array | undefined;
         const { files } = surroundings;
         const host: Host = {
@@ -129,7 +126,7 @@ export class Engine {
             threads: job.threads ?? 1,
         };
         const value = this.#dispatch(job.call, host);
-        return { value, files: surroundings.memory.outputs, ...(array ? { array } : {}) };
+        return { value, ...(array ? { array } : {}) };
     }
 
     #dispatch(call: Job["call"], host: Host): string {

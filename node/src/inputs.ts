@@ -44,6 +44,11 @@ export class Inputs {
         this.#names = all.map(nameOf).filter((name) => name !== undefined);
     }
 
+    /** Bytes of all contents given, on disk or not. */
+    get bytes(): number {
+        return this.mounts.reduce((sum, { content }) => sum + (content instanceof Uint8Array ? content.length : content.size), 0);
+    }
+
     /** The path of an input. role: "source", "target", "object": what it is called where it has no name of its own. */
     async add(input: EvidenceInput, role: string): Promise<string> {
         if (typeof input === "string" || input instanceof URL) return this.#platform.path(input);

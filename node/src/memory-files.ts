@@ -14,17 +14,32 @@ export interface OutputFile {
     readonly blob: Blob;
 }
 
+/** A file on disk that outputs are appended to, where they would not fit in memory. */
+export interface Spill {
+    readonly size: number;
+    /** Throws where the disk is full. */
+    append(bytes: Uint8Array): void;
+    /** Ends the writing, and gives the file. */
+    close(): Promise<Blob>;
+    /** Removes the file. */
+    discard(): Promise<void>;
+}
+
 /** Reads a range of a Blob at once: FileReaderSync, which only browsers' workers have. */
 export type ReadBlob = (blob: Blob, offset: number, into: Uint8Array) => void;
 
 export class MemoryFiles implements HostFiles {
     readonly #mounts = new Map<string, Uint8Array | Blob>();
     readonly #readBlob: ReadBlob;
-    readonly outputs: OutputFile[] = [];
+    readonly #spill: Spill | undefined;
+    /** Finished files: their contents, or where these begin and end in the spill. */
+    readonly #outputs: { readonly name: string; readonly parts: readonly Uint8Array<ArrayBuffer>[]; readonly begin: number; readonly end: number }[] = [];
     /** Files and outputs that are open now: a job that is over has none. */
     handles = 0;
 
-    constructor(mounts: readonly Mount[], readBlob: ReadBlob) {
+    /** spill: where outputs go that are too large for memory. */
+    constructor(mounts: readonly Mount[], readBlob: ReadBlob, spill?: Spill) {
+        this.#spill = spill;
         for (const { path, content } of mounts) this.#mounts.set(path, content);
         this.#readBlob = readBlob;
     }
@@ -68,18 +83,40 @@ export class MemoryFiles implements HostFiles {
     }
 
     create(path: string): HostOutput {
-        const members = new Map<string, Uint8Array<ArrayBuffer>[]>();
+        const members = new Map<string, { parts: Uint8Array<ArrayBuffer>[]; begin: number; end: number }>();
+        const spill = this.#spill;
         const name = path.slice(path.lastIndexOf("/") + 1);
         ++this.handles;
         return {
-            begin: (member) => void members.set(member, []),
-            write: (member, bytes) => void members.get(member)!.push(new Uint8Array(bytes)),
+            begin: (member) => void members.set(member, { parts: [], begin: spill?.size ?? 0, end: spill?.size ?? 0 }),
+            write: (member, bytes) => {
+                const into = members.get(member)!;
+                if (!spill) return void into.parts.push(new Uint8Array(bytes));
+                try {
+                    spill.append(bytes);
+                } catch (error) {
+                    return failure("writeFailed", `the browser has no room for it on disk (${error instanceof Error ? error.message : String(error)}); free some, or use the regauge command`);
+                }
+                into.end = spill.size;
+                return undefined;
+            },
             commit: () => {
-                for (const [member, parts] of members) this.outputs.push({ name: member === "" ? name : member, blob: new Blob(parts) });
+                for (const [member, content] of members) this.#outputs.push({ name: member === "" ? name : member, ...content });
                 --this.handles;
                 return undefined;
             },
             abandon: () => void --this.handles,
         };
+    }
+
+    /** The outputs of a job that is done. */
+    async finish(): Promise<readonly OutputFile[]> {
+        const spilled = await this.#spill?.close();
+        return this.#outputs.map(({ name, parts, begin, end }) => ({ name, blob: spilled ? spilled.slice(begin, end) : new Blob([...parts]) }));
+    }
+
+    /** Leaves nothing of a job that failed. */
+    async discard(): Promise<void> {
+        await this.#spill?.discard();
     }
 }

@@ -3,6 +3,7 @@
 import { refusal } from "./error.js";
 import type { Platform } from "./platform.js";
 import type { FromWorker } from "./protocol.js";
+import { removeSpill, spillPath } from "./spill.js";
 
 const noDisk = (input: string | URL): never => {
     throw refusal("usage", String(input), "a browser cannot open paths; give a File, a Blob or a Uint8Array");
@@ -11,7 +12,7 @@ const noDisk = (input: string | URL): never => {
 export const browserPlatform: Platform = {
     parallelism: Math.max(1, globalThis.navigator?.hardwareConcurrency ?? 1),
     canShare: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === "function",
-    removeTemporary: () => undefined,
+    removeTemporary: (path) => void removeSpill(path),
 
     start(onMessage, onCrash) {
         // In this form bundlers (Vite, webpack, Rollup) see the worker and bring it along.
@@ -31,4 +32,5 @@ export const browserPlatform: Platform = {
     path: noDisk,
     readText: noDisk,
     readable: async (blob) => blob,
+    spillPath,
 };

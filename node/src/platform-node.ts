@@ -45,4 +45,5 @@ export const nodePlatform: Platform = {
     },
 
     readable: async (blob) => new Uint8Array(await blob.arrayBuffer()),
+    spillPath: async () => undefined,  // large outputs are written with `out`
 };

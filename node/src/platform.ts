@@ -9,4 +9,6 @@ export interface Platform extends WorkerStarter {
     readText(path: string): string;
     /** What a worker can read by range: itself, or its bytes. */
     readable(blob: Blob): Promise<Blob | Uint8Array>;
+    /** A path for outputs that would be too large to hand back from memory; undefined where there is none. */
+    spillPath(): Promise<string | undefined>;
 }

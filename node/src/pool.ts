@@ -27,6 +27,7 @@ export interface JobOptions {
     /** Arrays among the mounts that the job may have for itself. */
     readonly transfer?: readonly ArrayBuffer[];
     readonly outputsInMemory: boolean;
+    readonly spill?: string | undefined;
     readonly onProgress?: ((report: ProgressReport) => void) | undefined;
     readonly signal?: AbortSignal | undefined;
 }
@@ -85,6 +86,7 @@ export class Pool {
                 mounts: options.mounts,
                 outputsInMemory: options.outputsInMemory,
                 wantsProgress: options.onProgress !== undefined,
+                ...(options.spill ? { spill: options.spill } : {}),
                 ...(stop ? { stop } : {}),
             };
             const running: Running = { job, options, resolve, reject, stop: stop && new Int32Array(stop) };

@@ -26,6 +26,8 @@ export interface Job {
     readonly mounts: readonly Mount[];
     /** Outputs are handed back instead of written to disk. */
     readonly outputsInMemory: boolean;
+    /** Where outputs go that memory is too small for; browsers. */
+    readonly spill?: string;
     readonly wantsProgress: boolean;
     /** Threads to use where the call does not say. */
     readonly threads: number;

@@ -11,7 +11,7 @@ export interface WorkerPlatform {
     load(module: ModuleName): Promise<Engine>;
     /** What must be done before a job while this thread can still wait. */
     prepare?(engine: Engine, job: Job): Promise<void>;
-    memoryFiles(job: Job): MemoryFiles;
+    memoryFiles(job: Job): MemoryFiles | Promise<MemoryFiles>;
     /** The files of one job: its mounts and, in Node, the disk. onTemporary hears of temporary files. */
     files(memory: MemoryFiles, job: Job, onTemporary: (path: string, gone: boolean) => void): HostFiles;
     out(text: string): void;
@@ -23,25 +23,31 @@ export interface WorkerPlatform {
 export function server(platform: WorkerPlatform): (job: Job) => Promise<void> {
     const engines = new Map<ModuleName, Promise<Engine>>();
     return async (job) => {
-        const { id } = job;
+        const { id, spill } = job;
+        const onTemporary = (path: string, gone: boolean): void => platform.send({ type: "temporary", id, path, gone });
+        let memory: MemoryFiles | undefined;
         try {
             const module = moduleOf(job.call);
             if (!engines.has(module)) engines.set(module, platform.load(module));
             const loaded = await engines.get(module)!;
             const flag = job.stop && new Int32Array(job.stop);
-            const memory = platform.memoryFiles(job);
-            const files = platform.files(memory, job, (path, gone) => platform.send({ type: "temporary", id, path, gone }));
+            if (spill) onTemporary(spill, false);
+            memory = await platform.memoryFiles(job);
+            const files = platform.files(memory, job, onTemporary);
             await platform.prepare?.(loaded, job);
             const answer = loaded.run(job, {
                 files,
-                memory,
                 onProgress: (report) => platform.send({ type: "progress", id, report }),
                 stopped: () => flag !== undefined && Atomics.load(flag, 0) !== 0,
                 out: (text) => platform.out(text),
                 err: (text) => platform.err(text),
             });
-            platform.send({ type: "done", id, answer, wasmBytes: loaded.wasmBytes });
+            const outputs = await memory.finish();
+            if (spill) onTemporary(spill, true);  // from now on it is the caller's
+            platform.send({ type: "done", id, answer: { ...answer, files: outputs }, wasmBytes: loaded.wasmBytes });
         } catch (error) {
+            await memory?.discard();
+            if (spill) onTemporary(spill, true);
             const known = error instanceof RegaugeError;
             const { code, where, message } = known ? error : internalError(error);
             platform.send({ type: "failed", id, code, where, message, unusable: !known });

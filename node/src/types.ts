@@ -99,6 +99,11 @@ export interface TransportOptions extends InspectOptions {
 /** A moved object. */
 export interface Moved {
     readonly plan: Plan;
-    /** The moved files; empty where they were written to `out`, and after a dry run. */
+    /**
+     * The moved files; empty where they were written to `out`, and after a dry run. In browsers, those of a large object lie on disk, in the
+     * origin's private file system, and not in memory.
+     */
     readonly files: readonly OutputFile[];
+    /** Frees what a browser keeps of the files on disk; they can no longer be read. Closing the page does the same. */
+    dispose(): Promise<void>;
 }

@@ -33,6 +33,16 @@ export const test = base.extend<{ clean: void }>({
 export const card = (page: Page, name: string | RegExp) => page.getByRole("article", { name });
 export const chooser = (page: Page, role: "source" | "target" | "object") => page.locator(`input[data-role=${role}]`);
 
+/** Drops files on an element as the browser does, with a DataTransfer made in the page. */
+export async function drop(page: Page, target: string, files: { name: string; content: Buffer }[]): Promise<void> {
+  const transfer = await page.evaluateHandle((list) => {
+    const made = new DataTransfer();
+    for (const { name, base64 } of list) made.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name));
+    return made;
+  }, files.map(({ name, content }) => ({ name, base64: content.toString("base64") })));
+  await page.dispatchEvent(target, "drop", { dataTransfer: transfer });
+}
+
 export async function loadSample(page: Page): Promise<void> {
   await page.goto("./");
   await page.getByRole("button", { name: "Try the sample" }).click();
@@ -60,13 +70,29 @@ export function safetensors(tensors: Record<string, { shape: number[]; data: Flo
   return Buffer.concat([length, text, ...Object.values(tensors).map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))]);
 }
 
-/** Rows of noise from a seed (mulberry32): sums of four uniforms. */
-export function noise(rows: number, d: number, seed: number): Float32Array {
-  const uniform = () => {
+/** Uniform numbers below 1 from a seed (mulberry32). */
+function uniform(seed: number): () => number {
+  return () => {
     seed = (seed + 0x6d2b79f5) | 0;
     let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
-  return Float32Array.from({ length: rows * d }, () => uniform() + uniform() + uniform() + uniform() - 2);
+}
+
+/** Rows of noise from a seed: sums of four uniforms. */
+export function noise(rows: number, d: number, seed: number): Float32Array {
+  const next = uniform(seed);
+  return Float32Array.from({ length: rows * d }, () => next() + next() + next() + next() - 2);
+}
+
+/** y[i] = sign[i] * x[perm[i]], from a seed. */
+export function randomGauge(d: number, seed: number): { perm: number[]; sign: number[] } {
+  const next = uniform(seed);
+  const perm = Array.from({ length: d }, (_, i) => i);
+  for (let i = d - 1; i > 0; i--) {
+    const j = Math.floor(next() * (i + 1));
+    [perm[i], perm[j]] = [perm[j]!, perm[i]!];
+  }
+  return { perm, sign: perm.map(() => (next() < 0.5 ? 1 : -1)) };
 }

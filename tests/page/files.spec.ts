@@ -1,16 +1,5 @@
-import type { Page } from "@playwright/test";
 import { basename } from "node:path";
-import { align, bytes, card, chooser, expect, file, noise, safetensors, test } from "./bench";
-
-/** Drops files on an element as the browser does, with a DataTransfer made in the page. */
-async function drop(page: Page, target: string, files: { name: string; content: Buffer }[]): Promise<void> {
-  const transfer = await page.evaluateHandle((list) => {
-    const made = new DataTransfer();
-    for (const { name, base64 } of list) made.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name));
-    return made;
-  }, files.map(({ name, content }) => ({ name, base64: content.toString("base64") })));
-  await page.dispatchEvent(target, "drop", { dataTransfer: transfer });
-}
+import { align, bytes, card, chooser, drop, expect, file, noise, safetensors, test } from "./bench";
 
 test("files are chosen for a role", async ({ page }) => {
   await page.goto("./");

@@ -1,9 +1,9 @@
 // The one door between the page and the package `regauge`: items in, the package's own answers out.
 import * as regauge from "regauge";
-import type { Inspection, Item, MovedFile } from "./lib/types";
+import type { Inspection, Item, Moved } from "./lib/types";
 
-export { Gauge } from "regauge";
-export type { MatchOptions, Plan, ProgressReport, Statistic, TensorMove } from "regauge";
+export { Gauge, type TracedGauge } from "regauge";
+export type { Hop, MatchOptions, Plan, ProgressReport, Statistic, TensorMove } from "regauge";
 
 type Control = regauge.JobControl;
 
@@ -42,11 +42,24 @@ export function align(source: Item, target: Item, options: regauge.AlignOptions)
 }
 
 /** r of every target channel (row) with every source channel (column) at one site, d x d. */
-export async function correlation(source: Item, target: Item, options: regauge.CorrelationOptions): Promise<Float32Array> {
-  return (await regauge.correlation(input(source), input(target), options)).values;
+export function correlation(source: Item, target: Item, options: regauge.CorrelationOptions): Promise<regauge.Correlation> {
+  return regauge.correlation(input(source), input(target), options);
 }
 
-export async function transport(item: Item, gauge: regauge.Gauge, control: Control): Promise<MovedFile[]> {
-  const { files } = await regauge.transport(input(item), gauge, control);
-  return files.map(({ name, blob }) => ({ path: name, blob }));
+export async function transport(item: Item, gauge: regauge.Gauge, control: Control): Promise<Moved> {
+  const { files, dispose } = await regauge.transport(input(item), gauge, control);
+  return { files: files.map(({ name, blob }) => ({ path: name, blob })), dispose };
+}
+
+/** From the first of the checkpoints to the last. Two of one file name are told apart by their folders' or cards' names. */
+export function trace(checkpoints: Item[], options: regauge.TraceOptions): Promise<regauge.TracedGauge> {
+  return regauge.trace(checkpoints.map(input), options);
+}
+
+/** The gauge in a gauge file; undefined for any other file. Throws the package's error where the file is one and is broken. */
+export async function gaugeIn({ files }: Item): Promise<regauge.Gauge | undefined> {
+  const [file] = files;
+  if (files.length !== 1 || !file!.path.endsWith(".json") || file!.blob.size > 64e6) return undefined;
+  const text = await file!.blob.text();
+  return text.includes('"regauge-gauge"') ? regauge.Gauge.from(text, file!.path) : undefined;
 }

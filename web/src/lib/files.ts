@@ -34,11 +34,19 @@ async function walk(entry: FileSystemEntry): Promise<Found[]> {
   }
 }
 
-const isCompanion = (path: string) => /(^|\/)(config|cfg|adapter_config|.*\.index)\.json$/.test(path);
-const isShard = (path: string) => /-\d{5}-of-\d{5}\.\w+$/.test(path);
-const isData = (path: string) => /\.(safetensors|npy|npz|pt|pth|bin|gguf|json)$/i.test(path);
+const isTensors = (name: string) => /\.(safetensors|npy|npz|pt|pth|bin|gguf)$/i.test(name);
+const isData = (name: string) => isTensors(name) || /\.json$/i.test(name);
 
-/** Groups files into items. Files of one folder belong together where a companion (config.json, cfg.json, an index) or shards say so. */
+/** What belongs together in one folder, or among files dropped side by side: the weights, and the small files that are theirs by name. */
+const wholes = [
+  { weights: /^adapter_model\.\w+$/, own: /^adapter_config\.json$/ },
+  { weights: /^((sae_weights|sparsity|sae|params(_layer_\d+)?|W_(enc|dec)_\d+)\.(safetensors|npz)|ae\.pt)$/, own: /^cfg\.json$/ },
+  { weights: /^((pytorch_)?model\.(safetensors|bin)|.*-\d{5}-of-\d{5}\.\w+)$/, own: /^(.*\.index|config|generation_config|tokenizer.*|vocab|special_tokens_map)\.json$/ },
+];
+/** Left by a trainer beside a model; the package knows which move. */
+const isTrainers = (name: string) => /^(optimizer|scheduler|fp32|exp_avg(_sq)?|step)\.(pt|bin)$|^training_args\.bin$|^rng_state.*\.pth$/.test(name);
+
+/** Groups files into items: a checkpoint, an adapter or an SAE with its companions is one, any other file is one by itself. */
 export function group(found: Found[]): Item[] {
   const folders = new Map<string, Found[]>();
   for (const one of found) {
@@ -46,22 +54,42 @@ export function group(found: Found[]): Item[] {
     const folder = one.path.split("/").slice(0, -1).join("/");
     folders.set(folder, [...(folders.get(folder) ?? []), one]);
   }
+  // step-50 before step-100, whatever order the system hands them over in.
+  const inOrder = new Intl.Collator("en", { numeric: true }).compare;
+  return [...folders.keys()].sort(inOrder).flatMap((folder) => ofOneFolder(folder, folders.get(folder)!.sort((a, b) => inOrder(a.path, b.path))));
+}
+
+function ofOneFolder(folder: string, files: Found[]): Item[] {
   const items: Item[] = [];
-  for (const [folder, files] of folders) {
-    const together = files.length > 1 && files.some(({ path }) => isCompanion(path) || isShard(path));
-    if (together) {
-      const name = folder.split("/").at(-1) || files.find(({ path }) => !path.endsWith(".json"))?.file.name || files[0]!.file.name;
-      items.push(item(name, files));
-    } else {
-      // In a folder, only what can be understood is taken; a file dropped by itself always gets its answer.
-      for (const one of files) if (folder === "" || isData(one.path)) items.push(item(one.file.name, [one]));
-    }
+  const own = folder.split("/").at(-1)!;
+  let rest = files;
+  const present = wholes.filter(({ weights }) => rest.some(({ file }) => weights.test(file.name)));
+  for (const { weights, own: companions } of present) {
+    // A whole that is alone takes every small file of its folder (tokenizers, model cards) along, as it is copied along.
+    const alone = present.length === 1;
+    const isPart = ({ file: { name } }: Found) => weights.test(name) || companions.test(name) || (alone && (!isTensors(name) || isTrainers(name)));
+    const parts = rest.filter(isPart);
+    rest = rest.filter((one) => !parts.includes(one));
+    const main = parts.find(({ file }) => weights.test(file.name))!.file.name;
+    items.push(item(parts.length > 1 && own && alone ? own : own && !alone ? `${own}/${main}` : main, parts));
   }
+  // A single tensor file with a configuration beside it, whatever it is called.
+  const tensors = rest.filter(({ file }) => isTensors(file.name));
+  if (present.length === 0 && tensors.length === 1 && rest.some(({ file }) => /^(cfg|config)\.json$/.test(file.name))) {
+    items.push(item(own || tensors[0]!.file.name, rest));
+    rest = [];
+  }
+  // In a folder, only what can be understood is taken; a file dropped by itself always gets its answer.
+  for (const one of rest) if (folder === "" || isData(one.file.name)) items.push(item(own ? `${own}/${one.file.name}` : one.file.name, [one]));
   return items;
 }
 
 function item(name: string, files: Found[]): Item {
-  return { id: crypto.randomUUID(), name, files: files.map(({ file }) => ({ path: file.name, blob: file })) };
+  return { id: newId(), name, files: files.map(({ file }) => ({ path: file.name, blob: file })) };
 }
+
+let made = 0;
+/** Unlike any other, also those kept from earlier visits (crypto.randomUUID is for secure pages only). */
+export const newId = () => `${Date.now().toString(36)}-${made++}-${Math.random().toString(36).slice(2)}`;
 
 export const size = (item: Item) => item.files.reduce((sum, { blob }) => sum + blob.size, 0);

@@ -1,13 +1,14 @@
-// What survives a reload: the dropped files while they are small, in this browser's own storage (IndexedDB) and nowhere else.
+// What survives a reload: the dropped files while they are small and the gauge, in this browser's own storage (IndexedDB) and nowhere else.
 import { size } from "./files";
 import type { Item, Role } from "./types";
 
 export interface Kept {
-  item: Item;
-  role: Role;
+  items: { item: Item; role: Role }[];
+  /** The result's gauge file, and the ids of the items that it is of. */
+  gauge?: { json: string; source: string | undefined; target: string | undefined };
 }
 
-/** Items above this are not kept: 64 MB together. */
+/** Items above this are not kept, nor what came of them: 64 MB together. */
 export const limit = 64e6;
 
 function open(): Promise<IDBDatabase> {
@@ -33,25 +34,25 @@ async function run<T>(mode: IDBTransactionMode, action: (store: IDBObjectStore) 
   }
 }
 
-/** Stores the items; false where they are too large or the browser keeps nothing (private windows, full disk). */
-export async function keep(items: Kept[]): Promise<boolean> {
+/** Stores it; false where there is nothing, the items are too large, or the browser keeps nothing (private windows, full disk). */
+export async function keep(what: Kept): Promise<boolean> {
   try {
-    if (items.reduce((sum, { item }) => sum + size(item), 0) > limit) {
+    if ((what.items.length === 0 && !what.gauge) || what.items.reduce((sum, { item }) => sum + size(item), 0) > limit) {
       await forget();
       return false;
     }
-    await run("readwrite", (store) => store.put(items, "items"));
+    await run("readwrite", (store) => store.put(what, "session"));
     return true;
   } catch {
     return false;
   }
 }
 
-export async function kept(): Promise<Kept[]> {
+export async function kept(): Promise<Kept> {
   try {
-    return (await run("readonly", (store) => store.get("items"))) ?? [];
+    return (await run("readonly", (store) => store.get("session"))) ?? { items: [] };
   } catch {
-    return [];
+    return { items: [] };
   }
 }
 

@@ -1,4 +1,5 @@
 // A look at numbers in a file, for previews and plots: one vector of a .safetensors or .npy, read by range. What moves files is the package.
+import type { Item } from "./types";
 
 const widths: Record<string, number> = { F64: 8, F32: 4, F16: 2, BF16: 2 };
 
@@ -23,7 +24,9 @@ async function places(blob: Blob): Promise<Map<string, Place>> {
   }
   const length = Number(head.getBigUint64(0, true));
   if (length > 1e8 || length + 8 > blob.size) return found;
-  const header = JSON.parse(await blob.slice(8, 8 + length).text()) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
+  const text = await blob.slice(8, 8 + length).text();
+  if (!text.startsWith("{")) return found;
+  const header = JSON.parse(text) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
   for (const [name, { dtype, shape, data_offsets }] of Object.entries(header)) if (name !== "__metadata__") found.set(name, { dtype, shape, begin: 8 + length + data_offsets[0] });
   return found;
 }
@@ -49,13 +52,16 @@ function half(bits: number): number {
   return exponent === 31 ? (fraction ? NaN : sign * Infinity) : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** Gain vectors of an evidence bundle, `gains/<name>`, of length d. */
-export async function gains(blob: Blob, d: number): Promise<Map<string, Float64Array>> {
+/** Gain vectors of length d: `gains/<name>` of an evidence bundle, the norms of a checkpoint. */
+export async function gains({ files }: Item, d: number): Promise<Map<string, Float64Array>> {
   const out = new Map<string, Float64Array>();
-  for (const [name, place] of await places(blob)) {
-    if (!name.startsWith("gains/") || place.shape.join() !== String(d)) continue;
-    const values = await read(blob, place, 0, d);
-    if (values) out.set(name.slice("gains/".length), values);
+  for (const { blob } of files) {
+    for (const [name, place] of await places(blob)) {
+      const norm = /^gains\/(.+)|^(?:model\.)?(.*norm[^.]*)\.weight$/.exec(name);
+      if (!norm || place.shape.join() !== String(d)) continue;
+      const values = await read(blob, place, 0, d);
+      if (values) out.set((norm[1] ?? norm[2])!, values);
+    }
   }
   return out;
 }

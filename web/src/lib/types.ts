@@ -11,7 +11,9 @@ export interface Item {
   sample?: boolean;
 }
 
-export type Role = "source" | "target" | "object";
+/** series: one of a run's checkpoints, to trace through. */
+export type Role = "source" | "target" | "object" | "series";
+
 /** What is in an item, as the package says it, and what it can be used for here. */
 export interface Inspection extends Plan {
   /** Can tell channels apart: activations, rows, a checkpoint. */
@@ -25,4 +27,10 @@ export interface Inspection extends Plan {
 export interface MovedFile {
   path: string;
   blob: Blob;
+}
+
+/** A moved object. Large ones lie on the disk that the browser lends the page, until they are disposed of. */
+export interface Moved {
+  files: MovedFile[];
+  dispose(): Promise<void>;
 }
