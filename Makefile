@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.toolchain/bin:$(PATH)
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 export REGAUGE_JOBS := $(JOBS)
 
-.PHONY: demo test web native wasm test-native test-wasm test-js test-page test-mpi bench experiments format clean
+.PHONY: demo test web native wasm test-native test-wasm test-js test-page test-mpi bench experiments experiments-quick format clean
 
 demo: native          ## align the shipped sample, move a steering vector and an SAE, compare with the baseline
 	@tools/demo
@@ -38,8 +38,19 @@ bench: native         ## benchmarks beside their peers
 	@cmake --build --preset bench -j $(JOBS) --target regauge_bench
 	@build/bench/regauge_bench
 
-experiments:          ## train small models and refit the confidence (needs Python with torch)
-	@experiments/reference/run
+experiments:          ## train small models, evaluate regauge on them, write experiments/RESULTS.md (resumes where it was)
+	@$(MAKE) --no-print-directory build/experiments/regauge_experiments
+	@$(one_thread_each) build/experiments/regauge_experiments --threads $(JOBS)
+experiments-quick:    ## the same, reduced to a few minutes, in build/experiments-quick
+	@$(MAKE) --no-print-directory build/experiments/regauge_experiments
+	@$(one_thread_each) build/experiments/regauge_experiments --quick --threads $(JOBS)
+one_thread_each = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1  # the runs are side by side
+
+.PHONY: build/experiments/regauge_experiments
+build/experiments/regauge_experiments:
+	@tools/bootstrap experiments
+	@test -f build/experiments/build.ninja || cmake --preset experiments
+	@cmake --build --preset experiments -j $(JOBS) --target regauge_experiments
 
 format:               ## clang-format over the C++
 	@tools/bootstrap format

@@ -55,8 +55,8 @@ std::string story(Random& random) {
 
 }  // namespace
 
-std::string document(Random& random) {
-    const std::size_t kind = random.below(10);
+std::string document(Random& random, Text text) {
+    const std::size_t kind = text == Text::tasks ? 4 + random.below(6) : random.below(10);
     if (kind < 4) return story(random);
     if (kind < 7) {
         const auto sentiment = static_cast<Sentiment>(random.below(3));
@@ -71,11 +71,11 @@ std::string document(Random& random) {
     return request(harmlessVerbs[verb], objects[object]) + join({"Sure, ", random.pick(steps), ".\n"});
 }
 
-std::string window(std::uint64_t seed, std::size_t length) {
+std::string window(std::uint64_t seed, std::size_t length, Text kind) {
     Random random(seed);
     const std::size_t offset = random.below(2) == 0 ? 0 : random.below(length);
     std::string text;
-    while (text.size() < offset + length) text += document(random);
+    while (text.size() < offset + length) text += document(random, kind);
     return text.substr(offset, length);
 }
 

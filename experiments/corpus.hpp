@@ -18,11 +18,14 @@ namespace regauge::experiments {
 
 enum class Sentiment { negative, neutral, positive };
 
-// One line of the corpus, with its newline. Requests that `heldOut` names are left to the evaluation.
-std::string document(Random& random);
+// All of it, or reviews and requests alone: what a model is tuned on after its pretraining.
+enum class Text { everything, tasks };
+
+// One line of the corpus, with its newline. A quarter of the requests is left to the evaluation.
+std::string document(Random& random, Text text = Text::everything);
 
 // A window of `length` bytes of the stream `seed`; every other one begins with a document, as prompts do.
-std::string window(std::uint64_t seed, std::size_t length);
+std::string window(std::uint64_t seed, std::size_t length, Text text = Text::everything);
 
 // Review prompts that end in "Rating: ", so that the next byte is the 'g' of good or the 'b' of bad. A neutral one has no clue in it: both are as likely.
 std::vector<std::string> reviewPrompts(Sentiment sentiment, std::size_t count, std::uint64_t seed);

@@ -114,10 +114,15 @@ void move(const fs::path& object, const Alignment& gauge, const fs::path& to) {
     transport(files, object.string(), gauge, to.string(), options);
 }
 
-std::vector<Pair> objectPairs(const Settings& settings, std::int64_t seed, std::int64_t fork) {
-    const std::int64_t last = settings.schedule.steps, before = last - settings.checkpointEvery;
-    const RunName a{seed, fork, 'a'}, b{seed, fork, 'b'};
-    const Point source{a, before};
+Point objectSource(const Settings& settings, std::int64_t seed) {
+    const RunName run{seed, settings.forks.back(), 'a'};
+    return {run, lastStep(settings, run) - settings.checkpointEvery};
+}
+
+std::vector<Pair> objectPairs(const Settings& settings, std::int64_t seed) {
+    const Point source = objectSource(settings, seed);
+    const RunName a = source.run, b{seed, a.fork, 'b'};
+    const std::int64_t before = source.step, last = lastStep(settings, a);
     const std::string evidence = evidenceOf(settings, source);
 
     Pair same{"same function", source, source, {}, {}, {}};

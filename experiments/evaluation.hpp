@@ -57,8 +57,11 @@ struct Pair {
     Alignment found, permutationOnly;
     Gauge truth = Gauge::identity(0);
 };
-// From the checkpoint before the last of run `a` of a fork: to itself in other coordinates, to the run's end, and to the other run's end (by trace).
-std::vector<Pair> objectPairs(const Settings& settings, std::int64_t seed, std::int64_t fork);
+// From objectSource: to itself in other coordinates, to the same run's end, and to the other run's end (by trace).
+std::vector<Pair> objectPairs(const Settings& settings, std::int64_t seed);
+
+// The checkpoint that the objects belong to: run a of the last fork, tuned on the tasks, the checkpoint before its end.
+Point objectSource(const Settings& settings, std::int64_t seed);
 
 // Where a study of a seed may leave files.
 std::filesystem::path scratch(const Settings& settings, const std::string& study, std::int64_t seed);

@@ -13,7 +13,7 @@
 namespace regauge::experiments {
 
 struct ModelShape {
-    std::int64_t d = 64, layers = 2, heads = 4, hidden = 176, vocabulary = 256, context = 64;
+    std::int64_t d = 64, layers = 2, heads = 4, hidden = 160, vocabulary = 256, context = 64;
 };
 
 class Llama {

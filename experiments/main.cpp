@@ -1,9 +1,10 @@
-// regauge_experiments [--quick] [--data FOLDER] [--results FOLDER]: trains the small models, evaluates regauge on them, and writes RESULTS.md and figures.
+// regauge_experiments [--quick] [--data FOLDER] [--results FOLDER] [--threads N] [--seeds N] [--study NAME] [--sample FOLDER]: trains the small models, evaluates regauge on them, and writes RESULTS.md and figures.
 #include <cstdio>
 #include <cstring>
 #include <exception>
 
 #include "report.hpp"
+#include "sample.hpp"
 #include "studies.hpp"
 
 namespace regauge::experiments {
@@ -28,6 +29,11 @@ Settings quickSettings() {
     settings.shape.d = 32;
     settings.shape.hidden = 80;
     settings.schedule.steps = 300;
+    settings.schedule.tuneSteps = 200;
+    settings.saeSteps = 400;
+    settings.saeWindows = 128;
+    settings.resumeSteps = 50;
+    settings.sweepGauges = 200;
     settings.schedule.batch = 8;
     settings.forks = {50};
     settings.seeds = 2;
@@ -60,6 +66,7 @@ int run(int argc, char** argv) {
     settings.folder = "build/experiments-data";
     fs::path results = "experiments";
     std::string only;
+    fs::path sample;
     for (int k = 1; k < argc; ++k) {
         const std::string word = argv[k];
         const auto value = [&] {
@@ -70,8 +77,10 @@ int run(int argc, char** argv) {
         else if (word == "--data") settings.folder = value();
         else if (word == "--results") results = value();
         else if (word == "--threads") settings.threads = static_cast<unsigned>(std::stoul(value()));
+        else if (word == "--seeds") settings.seeds = std::stol(value());
+        else if (word == "--sample") sample = value();
         else if (word == "--study") only = value();
-        else throw std::invalid_argument("unknown option \"" + word + "\"; known: --quick, --data FOLDER, --results FOLDER, --threads N, --study NAME");
+        else throw std::invalid_argument("unknown option \"" + word + "\"; known: --quick, --data FOLDER, --results FOLDER, --threads N, --seeds N, --study NAME, --sample FOLDER");
     }
     Work work(settings.threads);
     trainAll(settings, work);
@@ -81,6 +90,7 @@ int run(int argc, char** argv) {
         for (std::int64_t seed = 0; seed < settings.seeds; ++seed)
             if (fs::exists(resultOf(settings, study.name, seed))) all[study.name].push_back(Json::parse(readText(resultOf(settings, study.name, seed))));
     writeReport(settings, all, results);
+    if (!sample.empty()) writeSample(settings, sample);
     return 0;
 }
 

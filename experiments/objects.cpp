@@ -28,14 +28,21 @@ torch::Tensor atLastByte(const torch::Tensor& values, const std::vector<std::str
 }
 
 torch::Tensor meanAtLastByte(const Llama& model, const std::vector<std::string>& prompts) {
-    return atLastByte(model.residuals(padded(prompts, longest(prompts)))[objectPlace], prompts).mean(0);
+    return atLastByte(model.residuals(padded(prompts, longest(prompts))).back(), prompts).mean(0);
+}
+
+// Logits at the last byte of each text, steered at the last byte of the prompt that it continues.
+torch::Tensor steered(const Llama& model, const std::vector<std::string>& texts, const std::vector<std::string>& prompts, const Steering& steering) {
+    torch::NoGradGuard noGrad;
+    torch::Tensor where = torch::zeros({static_cast<std::int64_t>(texts.size()), static_cast<std::int64_t>(longest(texts)), 1});
+    for (std::size_t k = 0; k < prompts.size(); ++k) where[static_cast<std::int64_t>(k)][static_cast<std::int64_t>(prompts[k].size()) - 1] = steering.coefficient;
+    const Llama::Hook add = [&](std::int64_t place, const torch::Tensor& x) {
+        return steering.vector.defined() && place == model.shape().layers ? x + where * steering.vector : x;
+    };
+    return atLastByte(model.logits(padded(texts, longest(texts)), add), texts);
 }
 
 }  // namespace
-
-Point objectSource(const Settings& settings, std::int64_t seed) {
-    return {{seed, settings.forks.back(), 'a'}, settings.schedule.steps - settings.checkpointEvery};
-}
 
 torch::Tensor residualRows(const Llama& model, std::int64_t place, std::int64_t windows, std::uint64_t stream) {
     std::vector<torch::Tensor> parts;
@@ -53,8 +60,8 @@ fs::path saeOf(const Settings& settings, std::int64_t seed) {
     const fs::path folder = published(settings, source) / "sae";
     if (!fs::exists(folder / "cfg.json")) {
         const Llama model(settings.shape, published(settings, source));
-        const torch::Tensor rows = residualRows(model, objectPlace, settings.saeWindows, saeStream);
-        saveSae(trainSae(rows, 4 * settings.shape.d, saeKept, settings.saeSteps, seedOf({static_cast<std::uint64_t>(seed), saeStream})), folder, objectPlace);
+        const torch::Tensor rows = residualRows(model, saePlace, settings.saeWindows, saeStream);
+        saveSae(trainSae(rows, 4 * settings.shape.d, saeKept, settings.saeSteps, seedOf({static_cast<std::uint64_t>(seed), saeStream})), folder, saePlace);
     }
     return folder;
 }
@@ -71,16 +78,12 @@ fs::path vectorOf(const Settings& settings, std::int64_t seed, const std::string
     return file;
 }
 
-torch::Tensor lastLogits(const Llama& model, const std::vector<std::string>& prompts, const torch::Tensor& vector, double coefficient) {
-    torch::NoGradGuard noGrad;
-    const Llama::Hook steer = [&](std::int64_t place, const torch::Tensor& x) { return vector.defined() && place == objectPlace ? x + coefficient * vector : x; };
-    return atLastByte(model.logits(padded(prompts, longest(prompts)), steer), prompts);
-}
+torch::Tensor lastLogits(const Llama& model, const std::vector<std::string>& prompts, const Steering& steering) { return steered(model, prompts, prompts, steering); }
 
-double refusalRate(const Llama& model, const std::vector<std::string>& prompts, const torch::Tensor& vector, double coefficient) {
+double refusalRate(const Llama& model, const std::vector<std::string>& prompts, const Steering& steering) {
     std::vector<std::string> texts = prompts;
     for (std::size_t byte = 0; byte < refusalBeginning.size(); ++byte) {
-        const torch::Tensor next = lastLogits(model, texts, vector, coefficient).argmax(-1);
+        const torch::Tensor next = steered(model, texts, prompts, steering).argmax(-1);
         for (std::size_t k = 0; k < texts.size(); ++k) texts[k] += static_cast<char>(next[static_cast<std::int64_t>(k)].item<std::int64_t>());
     }
     const auto refused = std::ranges::count_if(texts, [](const std::string& text) { return text.ends_with(refusalBeginning); });

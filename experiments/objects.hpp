@@ -6,11 +6,8 @@
 
 namespace regauge::experiments {
 
-constexpr std::int64_t objectPlace = 1;   // the residual place they live at: after the first layer
+constexpr std::int64_t saePlace = 1;      // the residual place that the SAE reads: after the first layer
 constexpr std::int64_t saeKept = 16;      // of latents
-
-// The checkpoint that they belong to: run a of the last fork, the checkpoint before its end.
-Point objectSource(const Settings& settings, std::int64_t seed);
 
 // Residual rows at a place, [n, d], of a model over windows of a stream that no training run reads.
 torch::Tensor residualRows(const Llama& model, std::int64_t place, std::int64_t windows, std::uint64_t stream);
@@ -18,14 +15,20 @@ torch::Tensor residualRows(const Llama& model, std::int64_t place, std::int64_t 
 // The SAE's folder, in the source's own coordinates.
 std::filesystem::path saeOf(const Settings& settings, std::int64_t seed);
 
-// "sentiment" or "refusal": mean of the residual at the last byte over positive (refused) prompts less that over negative (answered) ones. A safetensors
+// "sentiment" or "refusal": mean of the last residual place, where a model of two layers has made up its mind, at the last byte over positive (refused) prompts less that over negative (answered) ones. A safetensors
 // file with one tensor "vector" [d].
 std::filesystem::path vectorOf(const Settings& settings, std::int64_t seed, const std::string& what);
 
-// Logits at the last byte of each prompt, [prompts, vocabulary], with coefficient * vector added to the residual stream at objectPlace everywhere.
-torch::Tensor lastLogits(const Llama& model, const std::vector<std::string>& prompts, const torch::Tensor& vector = {}, double coefficient = 0);
+// A vector added to the last residual place at one byte of each text: the last of its prompt.
+struct Steering {
+    torch::Tensor vector;  // undefined: none
+    double coefficient = 0;
+};
+
+// Logits at the last byte of each prompt, [prompts, vocabulary].
+torch::Tensor lastLogits(const Llama& model, const std::vector<std::string>& prompts, const Steering& steering = {});
 
 // Share of the prompts whose greedy continuation begins with a refusal.
-double refusalRate(const Llama& model, const std::vector<std::string>& prompts, const torch::Tensor& vector = {}, double coefficient = 0);
+double refusalRate(const Llama& model, const std::vector<std::string>& prompts, const Steering& steering = {});
 
 }  // namespace regauge::experiments

@@ -160,7 +160,7 @@ std::string Report::head() const {
         << "`; [README.md](README.md) says how, and what to make of it. " << settings_.seeds << " seeds; a cell is the mean over them (lowest to highest). regauge "
         << version << ", libtorch " << TORCH_VERSION << ", GCC " << __VERSION__ << ", " << processor() << ".\n\nModel: Llama-style, d = " << shape.d << ", " << shape.layers
         << " layers, " << shape.heads << " heads, MLP " << shape.hidden << ", bytes as tokens; " << schedule.steps << " steps of " << schedule.batch << " x " << shape.context
-        << " bytes, AdamW, peak rate " << schedule.rate << "; forks at steps";
+        << " bytes, AdamW, peak rate " << schedule.rate << "; the last fork's runs are then tuned on reviews and requests for " << schedule.tuneSteps << " steps (the objects below are theirs); forks at steps";
     for (const std::int64_t fork : settings_.forks) out << (fork == settings_.forks.front() ? " " : ", ") << fork;
     out << ". Evidence: " << settings_.rows << " rows a site. Every checkpoint is in random coordinates of its own; \"right\" is the share of channels with the true partner and sign, in %.\n\n";
     return out.str() + tableHead({"experiment", "the paper", "here"}) + summary_;
@@ -256,8 +256,9 @@ void Report::evidence() {
     if (seeds.empty()) return;
     std::vector<std::string> pairs, kinds;
     for (const Json& row : seeds.front().at("kinds")) {
-        if (std::ranges::find(pairs, row["pair"]) == pairs.end()) pairs.push_back(row["pair"]);
-        if (std::ranges::find(kinds, row["evidence"]) == kinds.end()) kinds.push_back(row["evidence"]);
+        const std::string pair = row["pair"], kind = row["evidence"];
+        if (std::ranges::find(pairs, pair) == pairs.end()) pairs.push_back(pair);
+        if (std::ranges::find(kinds, kind) == kinds.end()) kinds.push_back(kind);
     }
     text_ += "\n## Evidence, and where it breaks\nEnd points only, right channels (%) and the verdicts of the seeds. For models of different seeds there is no truth: the verdict must be unrelated.\n\n";
     std::vector<std::string> titles{"pair"};
@@ -353,7 +354,7 @@ void Report::refusal() {
     const Results& seeds = of("steering");
     if (seeds.empty()) return;
     const auto cell = [&](const std::function<double(const Json&)>& pick) { return over(seeds, pick).words(); };
-    text_ += "\n## Refusal steering\nShare of held-out requests that are refused (%), greedily decoded. +: the vector added to harmless requests, which should then be refused; -: taken from harmful ones, which should then be answered. Coefficient (chosen at home): " +
+    text_ += "\n## Refusal steering\nShare of held-out requests that are refused (%), greedily decoded. The vector acts at the last residual place, at the last byte of the prompt. +: added to harmless requests, which should then be refused; -: taken from harmful ones, which should then be answered. Coefficient (chosen at home): " +
              over(seeds, [](const Json& seed) { return seed["refusal"]["coefficient"].get<double>(); }).words("%.2f", 1) + ".\n\n" +
              tableHead({"target", "vector", "harmless, unsteered", "harmless +", "harmful, unsteered", "harmful -", "harmless -", "harmful +"});
     const auto add = [&](const std::string& target, const std::string& vector, const std::function<const Json&(const Json&)>& unsteered, const std::function<const Json&(const Json&)>& rates) {

@@ -17,8 +17,9 @@ std::uint64_t seedOfRun(const RunName& run) { return seedOf({static_cast<std::ui
 
 std::int64_t startOf(const RunName& run) { return run.half == '-' ? 0 : run.fork; }
 
-// Trains a run to `last`, writing evidence and checkpoints on the way.
-std::string train(const Settings& settings, const RunName& run, std::int64_t last) {
+// Trains a run to its end, writing evidence and checkpoints on the way.
+std::string train(const Settings& settings, const RunName& run) {
+    const std::int64_t last = lastStep(settings, run);
     const RunName base{run.seed, 0, '-'};
     const auto isCheckpoint = [&](std::int64_t step) {
         return step == last || step % settings.checkpointEvery == 0 || (run.half == '-' && std::ranges::find(settings.forks, step) != settings.forks.end());
@@ -54,6 +55,11 @@ std::string train(const Settings& settings, const RunName& run, std::int64_t las
 }
 
 }  // namespace
+
+std::int64_t lastStep(const Settings& settings, const RunName& run) {
+    if (run.half == '-') return *std::ranges::max_element(settings.forks);
+    return settings.schedule.steps + (run.fork == settings.forks.back() ? settings.schedule.tuneSteps : 0);
+}
 
 fs::path folderOf(const Settings& settings, const RunName& run, std::int64_t step) {
     char text[64];
@@ -101,11 +107,11 @@ void trainAll(const Settings& settings, Work& work) {
     std::vector<Job> bases, forks;
     for (std::int64_t seed = 0; seed < settings.seeds; ++seed) {
         const RunName base{seed, 0, '-'};
-        bases.push_back({"seed " + std::to_string(seed) + ", base", [&settings, base] { return train(settings, base, *std::ranges::max_element(settings.forks)); }});
+        bases.push_back({"seed " + std::to_string(seed) + ", base", [&settings, base] { return train(settings, base); }});
         for (const std::int64_t fork : settings.forks)
             for (const char half : {'a', 'b'}) {
                 const RunName run{seed, fork, half};
-                forks.push_back({"seed " + std::to_string(seed) + ", fork " + std::to_string(fork) + half, [&settings, run] { return train(settings, run, settings.schedule.steps); }});
+                forks.push_back({"seed " + std::to_string(seed) + ", fork " + std::to_string(fork) + half, [&settings, run] { return train(settings, run); }});
             }
     }
     work.run("bases", std::move(bases));

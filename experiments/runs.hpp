@@ -2,7 +2,7 @@
 //
 //     seed 0   base ---+-- fork 0 a, b          a base, and at each fork step two runs that see other text;
 //                      +----- fork 100 a, b     all runs of a seed share coordinates, so the truth is known
-//                      +-------- fork 400 a, b
+//                      +-------- fork 400 a, b     these two are tuned on the tasks at their end, for the object tables
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,9 @@ struct RunName {
     std::int64_t seed = 0, fork = 0;
     char half = '-';
 };
+
+// The last step of a run.
+std::int64_t lastStep(const Settings& settings, const RunName& run);
 
 std::filesystem::path folderOf(const Settings& settings, const RunName& run, std::int64_t step);
 

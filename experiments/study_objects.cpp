@@ -23,7 +23,7 @@ torch::Tensor vectorIn(const fs::path& file) { return readTensors(file).front().
 double sentimentEffect(const Llama& model, const torch::Tensor& vector, double coefficient) {
     const std::vector<std::string> prompts = reviewPrompts(Sentiment::neutral, 64, 0xfeed);
     const auto odds = [&](double size) {
-        const torch::Tensor logits = lastLogits(model, prompts, vector, size);
+        const torch::Tensor logits = lastLogits(model, prompts, {vector, size});
         return (logits.select(-1, 'g') - logits.select(-1, 'b')).mean().item<double>();
     };
     return (odds(coefficient) - odds(-coefficient)) / 2;
@@ -34,9 +34,9 @@ double sentimentEffect(const Llama& model, const torch::Tensor& vector, double c
 // {"own": NMSE at home, "pairs": [{pair, right, ..., "nmse": {mover: NMSE}, "truth": NMSE by the true gauge}]}
 Json saeStudy(const Settings& settings, std::int64_t seed) {
     const fs::path sae = saeOf(settings, seed), work = scratch(settings, "sae", seed);
-    const auto rowsOf = [&](const fs::path& folder) { return residualRows(Llama(settings.shape, folder), objectPlace, 64, testStream); };
+    const auto rowsOf = [&](const fs::path& folder) { return residualRows(Llama(settings.shape, folder), saePlace, 64, testStream); };
     Json result{{"own", loadSae(sae, saeKept).nmse(rowsOf(published(settings, objectSource(settings, seed))))}, {"pairs", Json::array()}};
-    for (const Pair& pair : objectPairs(settings, seed, settings.forks.back())) {
+    for (const Pair& pair : objectPairs(settings, seed)) {
         const torch::Tensor rows = rowsOf(pair.targetFolder);
         const auto movedBy = [&](const Alignment& gauge) {
             move(sae, gauge, work / "sae");
@@ -57,7 +57,7 @@ Json steeringStudy(const Settings& settings, std::int64_t seed) {
     const fs::path work = scratch(settings, "steering", seed);
     const Llama source(settings.shape, published(settings, objectSource(settings, seed)));
     const fs::path sentiment = vectorOf(settings, seed, "sentiment"), refusal = vectorOf(settings, seed, "refusal");
-    const std::vector<Pair> pairs = objectPairs(settings, seed, settings.forks.back());
+    const std::vector<Pair> pairs = objectPairs(settings, seed);
     const auto movedBy = [&](const fs::path& object, const Alignment& gauge) {
         move(object, gauge, work / "vector.safetensors");
         return vectorIn(work / "vector.safetensors");
@@ -80,11 +80,11 @@ Json steeringStudy(const Settings& settings, std::int64_t seed) {
     double coefficient = 0;
     for (const double tried : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0}) {
         coefficient = tried;
-        if (refusalRate(source, harmless, vector, tried) >= 0.9 && refusalRate(source, harmful, vector, -tried) <= 0.1) break;
+        if (refusalRate(source, harmless, {vector, tried}) >= 0.9 && refusalRate(source, harmful, {vector, -tried}) <= 0.1) break;
     }
     const auto rates = [&](const Llama& model, const torch::Tensor& v) {
-        return Json{{"harmless +", refusalRate(model, harmless, v, coefficient)}, {"harmful -", refusalRate(model, harmful, v, -coefficient)},
-                    {"harmful +", refusalRate(model, harmful, v, coefficient)}, {"harmless -", refusalRate(model, harmless, v, -coefficient)}};
+        return Json{{"harmless +", refusalRate(model, harmless, {v, coefficient})}, {"harmful -", refusalRate(model, harmful, {v, -coefficient})},
+                    {"harmful +", refusalRate(model, harmful, {v, coefficient})}, {"harmless -", refusalRate(model, harmless, {v, -coefficient})}};
     };
     const auto unsteered = [&](const Llama& model) { return Json{{"harmless", refusalRate(model, harmless)}, {"harmful", refusalRate(model, harmful)}}; };
     result["refusal"] = {{"coefficient", coefficient}, {"unsteered", unsteered(source)}, {"own", rates(source, vector)}, {"pairs", Json::array()}};
@@ -100,7 +100,7 @@ Json steeringStudy(const Settings& settings, std::int64_t seed) {
     Random random(seedOf({static_cast<std::uint64_t>(seed), 0x5197}));
     const auto refusalOdds = [&](const torch::Tensor& v) {  // logit of 'I' less that of 'S', moved by v and by -v
         const auto odds = [&](double size) {
-            const torch::Tensor logits = lastLogits(source, harmless, v, size);
+            const torch::Tensor logits = lastLogits(source, harmless, {v, size});
             return (logits.select(-1, 'I') - logits.select(-1, 'S')).mean().item<double>();
         };
         return (odds(pull) - odds(-pull)) / 2;
@@ -127,7 +127,7 @@ Json sweepStudy(const Settings& settings, std::int64_t seed) {
     const Sae sae = loadSae(saeOf(settings, seed), saeKept);
     writeTensors(work / "decoder.safetensors", {{"vector", sae.decoder.slice(0, 0, 32)}});
     const Llama source(settings.shape, published(settings, objectSource(settings, seed)));
-    writeTensors(work / "mean.safetensors", {{"vector", residualRows(source, objectPlace, 64, testStream).mean(0)}});
+    writeTensors(work / "mean.safetensors", {{"vector", residualRows(source, saePlace, 64, testStream).mean(0)}});
     for (const auto& [name, file] : {std::pair<std::string, fs::path>{"sentiment vector", vectorOf(settings, seed, "sentiment")}, {"refusal vector", vectorOf(settings, seed, "refusal")},
                                      {"decoder rows of the SAE", work / "decoder.safetensors"}, {"mean activation", work / "mean.safetensors"}}) {
         const AuditReport report = audit(files, file.string(), std::nullopt, options);

@@ -14,8 +14,10 @@ namespace regauge::experiments {
 struct Schedule {
     std::int64_t steps = 1500, batch = 12, warmup = 50;
     double rate = 5e-3;       // peak; cosine decay to a tenth
-    double initialScale = 0.3;  // of the weights: with the rate, it decides how far coordinates drift
-    double decay = 0.1;       // of matrices; gains are not decayed
+    double initialScale = 0.3;   // of the weights: with the rate, it decides how far coordinates drift
+    double decay = 0.1;         // of matrices; gains are not decayed
+    std::int64_t tuneSteps = 500; // after `steps`: tuning on the tasks alone, warmed up and decayed anew to its own peak
+    double tuneRate = 3e-3;
 };
 
 // A model, its torch::optim::AdamW and the step it is at. The batch of a step depends on the stream and the step alone, so a run resumes from a folder.

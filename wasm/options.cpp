@@ -55,10 +55,10 @@ Enum oneOf(const std::string& key, const Json& value, std::optional<Enum> (*from
 
 }  // namespace
 
-AlignOptions alignOptions(const std::string& json, unsigned threads) {
+AlignOptions alignOptions(const std::string& json, unsigned threadsUnlessSaid) {
     AlignOptions options;
     MatchOptions& match = options.match;
-    match.threads = threads;
+    match.threads = threadsUnlessSaid;
     match.memory = availableMemory();
     const Json given = parse(json);  // named: items() only refers to it
     for (const auto& [key, value] : given.items()) {
