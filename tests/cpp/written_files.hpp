@@ -60,6 +60,7 @@ struct View {
     std::string name;
     std::size_t storage = 0, offset = 0;
     Shape shape, strides;
+    int sameAs = -1;  // the view that is this very tensor, which Python then writes as a reference
 };
 
 // torch.save({name: view, .., key: text, ..}): the pickle of protocol 2 that PyTorch writes, and a member for each storage.
@@ -72,9 +73,16 @@ inline std::string torchFile(const std::vector<std::vector<float>>& storages, co
         return text + "t";
     };
     std::string pickle = "\x80\2}(";
-    for (const View& view : views)
-        pickle += string(view.name) + "ctorch._utils\n_rebuild_tensor_v2\n((" + string("storage") + "ctorch\nFloatStorage\n" + string(std::to_string(view.storage)) + string("cpu") +
-                  integer(storages[view.storage].size()) + "tQ" + integer(view.offset) + tuple(view.shape) + tuple(view.strides) + "\x89" + "ccollections\nOrderedDict\n)RtR";
+    for (std::size_t i = 0; i < views.size(); ++i) {
+        const View& view = views[i];
+        pickle += string(view.name);
+        if (view.sameAs >= 0) {
+            pickle += "h" + littleEndian(static_cast<std::uint64_t>(view.sameAs), 1);
+            continue;
+        }
+        pickle += "ctorch._utils\n_rebuild_tensor_v2\n((" + string("storage") + "ctorch\nFloatStorage\n" + string(std::to_string(view.storage)) + string("cpu") +
+                  integer(storages[view.storage].size()) + "tQ" + integer(view.offset) + tuple(view.shape) + tuple(view.strides) + "\x89" + "ccollections\nOrderedDict\n)RtRq" + littleEndian(i, 1);
+    }
     for (const auto& [key, text] : texts) pickle += string(key) + string(text);
     Texts members{{"archive/data.pkl", pickle + "u."}, {"archive/byteorder", "little"}};
     for (std::size_t i = 0; i < storages.size(); ++i) members.emplace_back("archive/data/" + std::to_string(i), dataOf({"", {}, storages[i]}));

@@ -66,6 +66,23 @@ def expected_of(name, tensor, value, parameters):
     return value if axis is None else moved(value, axis)
 
 
+def check_sharing(work, g, back):
+    """Tensors that share a storage: together where they agree, each in a storage of its own where they cannot."""
+    base, x = torch.randn(4, D), torch.randn(D)
+    cases = {"rows and all of them": ({"layer_0": base[0], "layer_1": base[1], "vectors": base}, True), "transposed": ({"encoder.weight": base, "decoder.weight": base.t(), "bias": x}, True),
+             "columns apart": ({"3": torch.randn(4, 2 * D)[:, :D], "5": base[:, :].t().contiguous().t()}, True),
+             "odd and even": ({"coef_": x[None], "mean_": x, "scale_": x, "var_": x.view(D)}, False), "expanded": ({"mean_": x, "coef_": torch.ones(1, 1).expand(3, D)}, False)}
+    for what, (tensors, whole) in cases.items():
+        a, b, c = (work / f"{what}-{n}.pt" for n in "abc")
+        torch.save(tensors, a)
+        transport(a, g, b), transport(b, back, c)
+        rule = {"decoder.weight": (0, True), "scale_": (-1, False), "var_": (-1, False)}
+        right = all(np.array_equal(t, moved(flat(tensors)[n], *rule.get(n, (-1, True)))) for n, t in read(b).items())
+        same = same_bytes(a, c) if whole else all(torch.equal(t, torch.load(c)[n]) for n, t in tensors.items())
+        check(f"shared storage, {what}: torch.load gives what NumPy computes", right and list(read(b)) == list(tensors))
+        check(f"shared storage, {what}: back {'byte for byte' if whole else 'number for number'}", same)
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
@@ -94,6 +111,7 @@ def main():
             right = before.keys() == after.keys() and all(np.array_equal(after[t], expected_of(name, t, v, parameters), equal_nan=True) for t, v in before.items())
             check(f"{name}: NumPy computes the same", right, f"{len(before)} tensors")
             check(f"{name}: back byte for byte", same_bytes(item, folder / "c"))
+        check_sharing(work, g, back)
     finish()
 
 

@@ -19,6 +19,7 @@ struct PickleStorage {
     std::string key;
     std::optional<Dtype> dtype;  // nothing for untyped storages, whose `count` is in bytes
     std::uint64_t count = 0;
+    std::string type, location;  // "torch.FloatStorage", "cpu": as the pickle says them
 };
 
 // A tensor as a view: element [i, j, ..] is storage element offset + i * strides[0] + j * strides[1] + ..
@@ -29,6 +30,10 @@ struct PickleTensor {
     std::uint64_t offset = 0;
     Shape shape;
     std::vector<std::uint64_t> strides;
+    // The bytes of the pickle that say where it lies, [placeBegin, placeEnd): persistent id, offset, shape and strides; or, of a tensor that is there under another
+    // name already, the reference to it. Empty where that cannot be told.
+    std::size_t placeBegin = 0, placeEnd = 0;
+    bool reference = false;
 };
 
 struct PickleContents {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t mostNodes = std::size_t{8} << 20;
 constexpr std::size_t mostItems = std::size_t{32} << 20;
+constexpr std::size_t mostTensors = std::size_t{1} << 20;
 constexpr std::size_t mostAxes = 64;
 constexpr std::size_t mostArguments = 16;
 constexpr std::size_t mostNameBytes = 256;  // of a global or a storage key
@@ -21,6 +22,7 @@ public:
 
     PickleGraph run() {
         for (;;) {
+            opAt_ = at_;
             const unsigned op = std::to_integer<unsigned>(bytes(1)[0]);
             if (op == '.') break;
             step(op);
@@ -61,6 +63,7 @@ private:
         if (graph_.nodes.size() >= mostNodes) throw Error(ErrorCode::tooLarge, where_, "the pickle in it holds more than " + std::to_string(mostNodes) + " values");
         graph_.nodes.emplace_back();
         graph_.nodes.back().kind = kind;
+        graph_.nodes.back().begin = static_cast<std::uint32_t>(opAt_);
         return static_cast<Id>(graph_.nodes.size() - 1);
     }
     Node& at(Id id) { return graph_.nodes[id]; }
@@ -85,6 +88,8 @@ private:
         const std::vector<Id> items(stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back()), stack_.end());
         stack_.resize(marks_.back());
         marks_.pop_back();
+        opAt_ = markAt_.back();  // what is made of them begins there
+        markAt_.pop_back();
         return items;
     }
     void append(Node& node, std::span<const Id> items) {
@@ -111,7 +116,7 @@ private:
         switch (op) {
             case 0x80: if (number<std::uint8_t>() > 5) damaged(); break;           // PROTO
             case 0x95: bytes(8); break;                                            // FRAME: only a hint
-            case '(': marks_.push_back(stack_.size()); break;                      // MARK
+            case '(': marks_.push_back(stack_.size()); markAt_.push_back(opAt_); break;  // MARK
             case 'N': pushNew(NodeKind::none); break;                              // NONE
             case 0x88: pushNew(NodeKind::boolean).integer = 1; break;              // NEWTRUE
             case 0x89: pushNew(NodeKind::boolean).integer = 0; break;              // NEWFALSE
@@ -200,7 +205,18 @@ private:
     void get(std::uint32_t key) {
         const auto found = memo_.find(key);
         if (found == memo_.end()) damaged();
-        push(found->second);
+        if (at(found->second).kind != NodeKind::tensor) return push(found->second);
+        // Another name of a tensor: one of its own, so that it can be told where the name stands.
+        PickleTensor tensor = graph_.tensors[static_cast<std::size_t>(at(found->second).integer)];
+        tensor.placeBegin = opAt_;
+        tensor.placeEnd = at_;
+        tensor.reference = true;
+        add(std::move(tensor));
+    }
+    void add(PickleTensor tensor) {
+        if (graph_.tensors.size() >= mostTensors) throw Error(ErrorCode::tooLarge, where_, "the pickle in it holds more than " + std::to_string(mostTensors) + " tensors");
+        graph_.tensors.push_back(std::move(tensor));
+        pushNew(NodeKind::tensor).integer = static_cast<std::int64_t>(graph_.tensors.size() - 1);
     }
     void global(std::string name) {
         if (!isAllowedGlobal(name)) {
@@ -221,8 +237,9 @@ private:
         const Node& key = at(id.items[2]);
         const Node& count = at(id.items[4]);
         if (what.text != "storage" || type.kind != NodeKind::global || !isStorageType(type.text) || key.kind != NodeKind::text || key.text.size() > mostNameBytes || count.kind != NodeKind::integer || count.integer < 0) damaged();
-        PickleStorage storage{key.text, storageDtype(type.text, where_), static_cast<std::uint64_t>(count.integer)};
+        PickleStorage storage{key.text, storageDtype(type.text, where_), static_cast<std::uint64_t>(count.integer), type.text, at(id.items[3]).text};
         graph_.storages.push_back(std::move(storage));
+        opAt_ = id.begin;
         pushNew(NodeKind::storage).integer = static_cast<std::int64_t>(graph_.storages.size() - 1);
     }
 
@@ -300,17 +317,20 @@ private:
             throw Error(ErrorCode::unsupported, where_, "a tensor in it is a lazy conjugate or negative view; save tensor.resolve_conj().resolve_neg()");
         }
         if (tensor.shape.size() != tensor.strides.size()) damaged();
-        graph_.tensors.push_back(std::move(tensor));
-        pushNew(NodeKind::tensor).integer = static_cast<std::int64_t>(graph_.tensors.size() - 1);
+        if (args.size() > 4 && at(args[4]).kind == NodeKind::boolean && at(args[4]).begin > at(args[0]).begin) {
+            tensor.placeBegin = at(args[0]).begin;
+            tensor.placeEnd = at(args[4]).begin;
+        }
+        add(std::move(tensor));
     }
 
     std::span<const std::byte> pickle_;
     const std::string& where_;
-    std::size_t at_ = 0;
+    std::size_t at_ = 0, opAt_ = 0;  // in the pickle: the next byte, and the opcode at work
     std::size_t itemCount_ = 0;
     PickleGraph graph_;
     std::vector<Id> stack_;
-    std::vector<std::size_t> marks_;
+    std::vector<std::size_t> marks_, markAt_;
     std::unordered_map<std::uint32_t, Id> memo_;
 };
 

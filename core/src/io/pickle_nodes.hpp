@@ -13,6 +13,7 @@ enum class NodeKind : std::uint8_t { none, boolean, integer, real, text, list, d
 
 struct Node {
     NodeKind kind = NodeKind::none;
+    std::uint32_t begin = 0;           // where in the pickle what built it begins
     std::int64_t integer = 0;          // boolean, integer; storage and tensor: index into their table
     double real = 0;
     std::string text;                  // text, global ("torch._utils._rebuild_tensor_v2")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <unordered_map>
 
 #include "bytes.hpp"
@@ -14,11 +15,15 @@ namespace {
 
 constexpr std::uint64_t mostPickleBytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t mostStorageInMemory = std::uint64_t{1} << 30;
+constexpr std::uint64_t mostExpanded = std::uint64_t{16} << 20;  // bytes of a view that repeats its storage's elements
 
 struct TorchDetail {
     ZipDirectory zip;
     std::vector<std::size_t> entryOf;  // per tensor: its storage's member
     std::vector<StridedView> views;    // per tensor
+    std::vector<PickleTensor> places;  // per tensor: what the pickle says of it
+    std::vector<PickleStorage> storages;
+    std::string stem;                  // "archive/"
     bool hasCrcs = true;               // torch.serialization.set_crc32_options(False) writes members without true checksums
 };
 
@@ -55,64 +60,91 @@ StridedView viewOf(const PickleTensor& tensor, const PickleStorage& storage, con
     return view;
 }
 
-// A view that repeats elements (torch.expand) may claim any size; nobody stores more elements than there are.
+// A view that repeats elements (torch.expand) may claim any size.
 void checkExpansion(const StridedView& view, const ZipEntry& entry, const std::string& where) {
-    if (view.count() > entry.size / view.elementSize) {
+    if (view.count() > entry.size / view.elementSize && view.count() > mostExpanded / view.elementSize) {
         throw Error(ErrorCode::unsupported, where, "the view " + toString(view.shape) + " repeats elements of its storage (torch.expand); save it with .clone()");
     }
 }
 
-[[noreturn]] void conflict(const TensorFile& file, std::size_t a, std::size_t b) {
-    throw Error(ErrorCode::unsupported, placeOf(file.source->name(), file.tensors[b].info.name),
-                "it shares memory with " + file.tensors[a].info.name + ", and the two would move in different ways; save copies, e.g. torch.save({k: v.clone() for k, v in d.items()}, path)");
+// Tensors that cannot stay in their storage, as another one's bytes there would come out different: which other one.
+using Leaving = std::map<std::size_t, std::size_t>;
+
+[[noreturn]] void conflict(const TensorFile& file, const Leaving::value_type& pair) {
+    const auto& [leaving, other] = pair;
+    throw Error(ErrorCode::unsupported, placeOf(file.source->name(), file.tensors[leaving].info.name),
+                (leaving == other ? "it repeats elements of its storage (torch.expand), which would move in different ways"
+                                  : "it shares memory with " + file.tensors[other].info.name + ", and the two would move in different ways") + "; save copies, e.g. torch.save({k: v.clone() for k, v in d.items()}, path)");
 }
 
-// New bytes of one storage, streamed: its tensors are contiguous, and any two either lie apart or are the same view.
+void moveInto(const TensorFile& file, std::size_t index, const MoveTensor& move, ByteSink& out) {
+    const TensorInfo& info = file.tensors[index].info;
+    ExactSink exact(out, info.bytes, placeOf(file.source->name(), info.name));
+    move(index, *tensorBytes(file, index), exact);
+    exact.finish();
+}
+
+// New bytes of one storage, streamed: its tensors are contiguous, and any two either lie apart or are the same view (tied weights).
 void streamStorage(const TensorFile& file, const ZipEntry& entry, const std::vector<std::size_t>& tensors, const MoveTensor& move, ByteSink& out) {
     std::uint64_t at = 0;
-    for (std::size_t i = 0; i < tensors.size();) {
-        const std::size_t first = tensors[i];
-        const TensorInfo& info = file.tensors[first].info;
+    for (const std::size_t index : tensors) {
+        const TensorInfo& info = file.tensors[index].info;
         const std::uint64_t begin = info.offset - entry.dataOffset;
+        if (begin < at) continue;  // another name of the one before
         copyBytes(*file.source, entry.dataOffset + at, begin - at, out);
-        CrcSink sum(&out);
-        ExactSink exact(sum, info.bytes, placeOf(file.source->name(), info.name));
-        move(first, *tensorBytes(file, first), exact);
-        exact.finish();
+        moveInto(file, index, move, out);
         at = begin + info.bytes;
-        // Tied weights: the other names of the same bytes must come out the same.
-        for (++i; i < tensors.size() && file.tensors[tensors[i]].info.offset == info.offset; ++i) {
-            CrcSink other(nullptr);
-            move(tensors[i], *tensorBytes(file, tensors[i]), other);
-            if (other.crc() != sum.crc() || other.count() != sum.count()) conflict(file, first, tensors[i]);
-        }
     }
     copyBytes(*file.source, entry.dataOffset + at, entry.size - at, out);
 }
 
-// New bytes of one storage whose views cross: each tensor's new elements are put where its old ones lay, and elements that belong to several tensors
-// must come out the same from each.
-std::vector<std::byte> scatterStorage(const TensorFile& file, const ZipEntry& entry, const std::vector<std::size_t>& tensors, const MoveTensor& move) {
+// The names of tied weights whose bytes do not come out as those of the first name.
+void findDifferentTies(const TensorFile& file, const std::vector<std::size_t>& tensors, const MoveTensor& move, Leaving& leaving) {
+    const auto sumOf = [&](std::size_t index) {
+        CrcSink sum(nullptr);
+        move(index, *tensorBytes(file, index), sum);
+        return sum.crc();
+    };
+    for (std::size_t i = 0; i < tensors.size();) {
+        const std::size_t first = i;
+        std::optional<std::uint32_t> sum;
+        for (++i; i < tensors.size() && file.tensors[tensors[i]].info.offset == file.tensors[tensors[first]].info.offset; ++i) {
+            if (!sum) sum = sumOf(tensors[first]);
+            if (sumOf(tensors[i]) != *sum) leaving.emplace(tensors[i], tensors[first]);
+        }
+    }
+}
+
+// New bytes of one storage whose views cross: each tensor's new elements are put where its old ones lay. A tensor that would put other bytes where one has put
+// its own already, or it itself, leaves. (What such a one has put is then of no use; the storage is made again without it.)
+std::vector<std::byte> scatterStorage(const TensorFile& file, const ZipEntry& entry, const std::vector<std::size_t>& tensors, const MoveTensor& move, Leaving& leaving) {
     if (entry.size > mostStorageInMemory) {
         throw Error(ErrorCode::tooLarge, placeOf(file.source->name(), file.tensors[tensors.front()].info.name), "strided views over a storage of " + std::to_string(entry.size) + " bytes; save copies with .clone()");
     }
     std::vector<std::byte> bytes = readBytes(*file.source, entry.dataOffset, entry.size);
     std::vector<std::uint32_t> writer(bytes.size(), 0);  // 1 + the tensor that wrote a byte
     for (const std::size_t index : tensors) {
+        if (leaving.contains(index)) continue;
         const StridedView& view = detailOf(file).views[index];
         MemorySink moved;
-        ExactSink exact(moved, file.tensors[index].info.bytes, placeOf(file.source->name(), file.tensors[index].info.name));
-        move(index, *tensorBytes(file, index), exact);
-        exact.finish();
-        const std::byte* from = moved.bytes().data();
-        forEachElement(view, 0, view.count(), [&](std::uint64_t element) {
-            for (std::size_t k = 0; k < view.elementSize; ++k, ++from) {
-                const std::size_t to = static_cast<std::size_t>(element) * view.elementSize + k;
-                if (writer[to] != 0 && bytes[to] != *from) conflict(file, writer[to] - 1, index);
-                writer[to] = static_cast<std::uint32_t>(index + 1);
-                bytes[to] = *from;
-            }
+        moveInto(file, index, move, moved);
+        const auto forEachByte = [&](auto visit) {
+            const std::byte* from = moved.bytes().data();
+            forEachElement(view, 0, view.count(), [&](std::uint64_t element) {
+                for (std::size_t k = 0; k < view.elementSize; ++k) visit(static_cast<std::size_t>(element) * view.elementSize + k, *from++);
+            });
+        };
+        std::optional<std::size_t> other;
+        forEachByte([&](std::size_t to, std::byte byte) {
+            if (writer[to] != 0 && bytes[to] != byte) other = writer[to] - 1;
         });
+        if (!other)
+            forEachByte([&](std::size_t to, std::byte byte) {
+                if (writer[to] == index + 1 && bytes[to] != byte) other = index;  // it repeats elements of its storage
+                writer[to] = static_cast<std::uint32_t>(index + 1);
+                bytes[to] = byte;
+            });
+        if (other) leaving.emplace(index, *other);
     }
     return bytes;
 }
@@ -127,6 +159,120 @@ bool canStream(const TensorFile& file, const std::vector<std::size_t>& tensors) 
         if (info.offset < before.offset + before.bytes && (info.offset != before.offset || info.bytes != before.bytes)) return false;
     }
     return true;
+}
+
+using TensorsOf = std::map<std::size_t, std::vector<std::size_t>>;  // storage's entry -> tensors, in the order of their bytes
+
+Leaving leavingTensors(const TensorFile& file, const TensorsOf& tensorsOf, const MoveTensor& move) {
+    Leaving leaving;
+    for (const auto& [index, tensors] : tensorsOf) {
+        const ZipEntry& entry = detailOf(file).zip.entries[index];
+        if (canStream(file, tensors))
+            findDifferentTies(file, tensors, move, leaving);
+        else
+            scatterStorage(file, entry, tensors, move, leaving);
+    }
+    return leaving;
+}
+
+void writeStorage(const TensorFile& file, std::size_t index, const std::vector<std::size_t>& tensors, const MoveTensor& move, ByteSink& out) {
+    const ZipEntry& entry = detailOf(file).zip.entries[index];
+    if (canStream(file, tensors)) return streamStorage(file, entry, tensors, move, out);
+    Leaving none;
+    out.write(scatterStorage(file, entry, tensors, move, none));
+}
+
+// The pickle with a storage of its own for each leaving tensor, called by keys[tensor].
+std::string pickleApart(const TensorFile& file, std::string_view pickle, const std::map<std::size_t, std::string>& keys) {
+    const TorchDetail& detail = detailOf(file);
+    const auto little = [](std::uint64_t value, std::size_t size) {
+        std::string bytes(size, '\0');
+        for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(value >> (8 * i));
+        return bytes;
+    };
+    const auto text = [&](const std::string& value) { return "X" + little(value.size(), 4) + value; };
+    const auto integer = [&](std::uint64_t value) { return value < (1U << 31) ? "J" + little(value, 4) : "\x8a\x08" + little(value, 8); };
+    const auto tuple = [&](const std::vector<std::uint64_t>& values) {
+        std::string bytes = "(";
+        for (const std::uint64_t value : values) bytes += integer(value);
+        return bytes + "t";
+    };
+    std::map<std::size_t, std::size_t> byPlace;  // placeBegin -> tensor
+    for (const auto& [tensor, key] : keys) byPlace.emplace(detail.places[tensor].placeBegin, tensor);
+    std::string apart;
+    std::size_t at = 0;
+    for (const auto& [begin, index] : byPlace) {
+        const PickleTensor& tensor = detail.places[index];
+        const PickleStorage& storage = detail.storages[tensor.storage];
+        const std::size_t dot = storage.type.rfind('.');
+        std::vector<std::uint64_t> strides(tensor.shape.size(), 1);
+        for (std::size_t k = strides.size(); k-- > 1;) strides[k - 1] = strides[k] * tensor.shape[k];
+        const std::uint64_t bytes = file.tensors[index].info.bytes, count = storage.dtype ? bytes / byteSize(tensor.dtype) : bytes;
+        std::string place = "(" + text("storage") + "c" + storage.type.substr(0, dot) + "\n" + storage.type.substr(dot + 1) + "\n" + text(keys.at(index)) + text(storage.location) + integer(count) + "tQ" +
+                            integer(0) + tuple(tensor.shape) + tuple(strides);
+        if (tensor.reference) place = "ctorch._utils\n_rebuild_tensor_v2\n(" + place + "\x89" + "ccollections\nOrderedDict\n)RtR";
+        apart += std::string(pickle.substr(at, begin - at)) + place;
+        at = tensor.placeEnd;
+    }
+    return apart + std::string(pickle.substr(at));
+}
+
+// Whether the new pickle says of every tensor what the old one says, but for the storages of those that leave.
+bool saysTheSame(const TensorFile& file, const PickleContents& contents, const std::map<std::size_t, std::string>& keys) {
+    const TorchDetail& detail = detailOf(file);
+    if (contents.tensors.size() != detail.places.size()) return false;
+    for (std::size_t i = 0; i < contents.tensors.size(); ++i) {
+        const PickleTensor &now = contents.tensors[i], &before = detail.places[i];
+        const auto own = keys.find(i);
+        const bool stays = own == keys.end();
+        if (now.name != before.name || now.dtype != before.dtype || now.shape != before.shape) return false;
+        if (contents.storages[now.storage].key != (stays ? detail.storages[before.storage].key : own->second)) return false;
+        if (stays ? now.offset != before.offset || now.strides != before.strides : now.offset != 0) return false;
+    }
+    return contents.values == file.metadata;
+}
+
+// The archive written anew where some tensors can no longer share a storage: they get one of their own, and everything else stays as it was.
+void rewriteApart(const TensorFile& file, const TensorsOf& tensorsOf, const Leaving& leaving, const MoveTensor& move, ByteSink& out) {
+    const TorchDetail& detail = detailOf(file);
+    const std::string& where = file.source->name();
+    std::map<std::size_t, std::string> keys;
+    std::size_t number = detail.storages.size();
+    for (const auto& pair : leaving) {
+        const PickleTensor& tensor = detail.places[pair.first];
+        if (tensor.placeBegin >= tensor.placeEnd || (tensor.reference && !detail.storages[tensor.storage].dtype)) conflict(file, pair);
+        while (detail.zip.find(detail.stem + "data/" + std::to_string(number)) != nullptr) ++number;
+        keys.emplace(pair.first, std::to_string(number++));
+    }
+    const ZipEntry& pickleMember = *pickleEntry(detail.zip);
+    const std::vector<std::byte> old = readBytes(*openMember(file.source, pickleMember, pickleMember.size, where), 0, pickleMember.size);
+    const std::string pickle = pickleApart(file, asText(old), keys);
+    try {
+        if (!saysTheSame(file, readPickle(asBytes(pickle), where), keys)) conflict(file, *leaving.begin());
+    } catch (const Error&) {
+        conflict(file, *leaving.begin());  // something that left was referred to from elsewhere
+    }
+    std::vector<NewMember> members;
+    for (const std::size_t index : detail.zip.inFile) {
+        const ZipEntry& entry = detail.zip.entries[index];
+        const auto tensors = tensorsOf.find(index);
+        if (&entry == &pickleMember)
+            members.push_back({entry.name, pickle.size(), [&pickle](ByteSink& sink) { sink.write(asBytes(pickle)); }});
+        else if (tensors != tensorsOf.end())
+            members.push_back({entry.name, entry.size, [&file, &move, index, stay = tensors->second, &leaving](ByteSink& sink) {
+                                   std::vector<std::size_t> list = stay;
+                                   std::erase_if(list, [&](std::size_t tensor) { return leaving.contains(tensor); });
+                                   writeStorage(file, index, list, move, sink);
+                               }});
+        else
+            members.push_back({entry.name, entry.size, [&file, &entry, &where](ByteSink& sink) {
+                                   const auto bytes = openMember(file.source, entry, entry.size, where);
+                                   copyBytes(*bytes, 0, bytes->size(), sink);
+                               }});
+    }
+    for (const auto& [tensor, key] : keys)
+        members.push_back({detail.stem + "data/" + key, file.tensors[tensor].info.bytes, [&file, &move, index = tensor](ByteSink& sink) { moveInto(file, index, move, sink); }});
+    writeZip(members, where, out);
 }
 
 }  // namespace
@@ -168,7 +314,10 @@ TensorFile openTorchZip(std::shared_ptr<const ByteSource> source, ZipDirectory z
         file.tensors.push_back(std::move(stored));
         detail->entryOf.push_back(member->second);
         detail->views.push_back(std::move(view));
+        detail->places.push_back(tensor);
     }
+    detail->storages = contents.storages;
+    detail->stem = stem;
     Crc32 crc;
     crc.update(pickleBytes);
     detail->hasCrcs = crc.value() == pickle->crc;
@@ -190,20 +339,16 @@ std::unique_ptr<ByteSource> torchTensorBytes(const TensorFile& file, std::size_t
 
 void rewriteTorchZip(const TensorFile& file, const MoveTensor& move, ByteSink& out) {
     const TorchDetail& detail = detailOf(file);
-    std::map<std::size_t, std::vector<std::size_t>> tensorsOf;  // storage -> tensors, in the order of their bytes
+    TensorsOf tensorsOf;
     for (std::size_t i = 0; i < file.tensors.size(); ++i) {
         if (file.tensors[i].info.bytes > 0) tensorsOf[detail.entryOf[i]].push_back(i);
     }
-    std::vector<ZipPatch> patches;
-    for (auto& [index, tensors] : tensorsOf) {
+    for (auto& [index, tensors] : tensorsOf)
         std::stable_sort(tensors.begin(), tensors.end(), [&](std::size_t a, std::size_t b) { return file.tensors[a].info.offset < file.tensors[b].info.offset; });
-        const auto write = [&file, &detail, &move, entryIndex = index, &list = tensors](ByteSink& sink) {
-            const ZipEntry& entry = detail.zip.entries[entryIndex];
-            if (canStream(file, list)) return streamStorage(file, entry, list, move, sink);
-            sink.write(scatterStorage(file, entry, list, move));
-        };
-        patches.push_back({index, write});
-    }
+    const Leaving leaving = leavingTensors(file, tensorsOf, move);
+    if (!leaving.empty()) return rewriteApart(file, tensorsOf, leaving, move, out);
+    std::vector<ZipPatch> patches;
+    for (const auto& [index, tensors] : tensorsOf) patches.push_back({index, [&file, &move, index = index, &list = tensors](ByteSink& sink) { writeStorage(file, index, list, move, sink); }});
     rewriteZip(*file.source, detail.zip, patches, detail.hasCrcs, out);
 }
 

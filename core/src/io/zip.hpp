@@ -57,4 +57,14 @@ struct ZipPatch {
 // does by default, and what follows moves up or down. mendCrcs = false: an archive without true CRCs stays so.
 void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, bool mendCrcs, ByteSink& out);
 
+// A member of a new archive; `write` gives exactly `size` bytes, the same whenever it is called.
+struct NewMember {
+    std::string name;
+    std::uint64_t size = 0;
+    std::function<void(ByteSink&)> write;
+};
+
+// A new archive of stored members, whose data begin at multiples of 64 as PyTorch's do. Throws Error(tooLarge) beyond 4 GiB; where: for messages.
+void writeZip(const std::vector<NewMember>& members, const std::string& where, ByteSink& out);
+
 }  // namespace regauge

@@ -1,5 +1,6 @@
 // Writing zip archives again, in one pass over the source wherever that is possible.
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 
 #include "bytes.hpp"
@@ -199,6 +200,38 @@ void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::ve
         rewriter.member(index, found == byEntry.end() ? nullptr : found->second);
     }
     rewriter.finish();
+}
+
+void writeZip(const std::vector<NewMember>& members, const std::string& where, ByteSink& out) {
+    std::vector<std::byte> directory;
+    std::uint64_t position = 0;
+    const auto append = [](std::vector<std::byte>& to, std::initializer_list<std::pair<std::uint64_t, std::size_t>> fields) {
+        for (const auto& [value, size] : fields)
+            for (std::size_t i = 0; i < size; ++i) to.push_back(static_cast<std::byte>(value >> (8 * i)));
+    };
+    const auto appendText = [](std::vector<std::byte>& to, std::string_view text) { to.insert(to.end(), asBytes(text).begin(), asBytes(text).end()); };
+    if (members.size() > 65535) throw Error(ErrorCode::tooLarge, where, "would need an archive of " + std::to_string(members.size()) + " members; save copies of the tensors, e.g. with .clone()");
+    for (const NewMember& member : members) {
+        if (position + member.size > elsewhere - (std::uint64_t{1} << 20)) throw Error(ErrorCode::tooLarge, where, "would grow beyond 4 GiB where its tensors no longer share memory; save copies, e.g. with .clone()");
+        CrcSink sum(nullptr);
+        member.write(sum);
+        if (sum.count() != member.size) throw Error(ErrorCode::internal, placeOf(where, member.name), "a rewrite gave " + std::to_string(sum.count()) + " of " + std::to_string(member.size) + " bytes");
+        const std::uint64_t bare = position + 30 + member.name.size() + 4, padding = (64 - bare % 64) % 64;  // in an extra field "FB", as PyTorch pads
+        std::vector<std::byte> header;
+        append(header, {{0x04034b50, 4}, {0, 2}, {0, 2}, {0, 2}, {0, 4}, {sum.crc(), 4}, {member.size, 4}, {member.size, 4}, {member.name.size(), 2}, {4 + padding, 2}});
+        appendText(header, member.name);
+        append(header, {{0x4246, 2}, {padding, 2}});
+        header.resize(header.size() + static_cast<std::size_t>(padding), std::byte{'Z'});
+        out.write(header);
+        member.write(out);
+        append(directory, {{0x02014b50, 4}, {0, 2}, {0, 2}, {0, 2}, {0, 2}, {0, 4}, {sum.crc(), 4}, {member.size, 4}, {member.size, 4}, {member.name.size(), 2}, {0, 2}, {0, 2}, {0, 2}, {0, 2}, {0, 4}, {position, 4}});
+        appendText(directory, member.name);
+        position += header.size() + member.size;
+    }
+    out.write(directory);
+    std::vector<std::byte> end;
+    append(end, {{0x06054b50, 4}, {0, 2}, {0, 2}, {members.size(), 2}, {members.size(), 2}, {directory.size(), 4}, {position, 4}, {0, 2}});
+    out.write(end);
 }
 
 }  // namespace regauge
