@@ -51,6 +51,11 @@ public:
         if (!into.empty()) checked(file_.call<val>("read", static_cast<double>(offset), view(into)), path_);
     }
 
+    std::string sha256() const override {
+        const val hash = file_.call<val>("sha256");
+        return hash.isString() ? hash.as<std::string>() : ByteSource::sha256();
+    }
+
 private:
     val file_;
     std::string path_;

@@ -3,33 +3,22 @@
 #include <algorithm>
 
 #include "evidence/kinds.hpp"
-#include "io/bytes.hpp"
+#include "regauge/error.hpp"
 #include "regauge/io/checkpoint_files.hpp"
-#include "sha256.hpp"
 
 namespace regauge {
 namespace {
 
+// Evidence files are named in the gauge by their hash; hashing a 5 GB checkpoint would cost more than aligning it.
 constexpr std::uint64_t mostHashed = std::uint64_t{256} << 20;
 
 // Evidence files are named in the gauge by their hash; hashing a 5 GB checkpoint would cost more than aligning it.
-std::string sha256Of(const ByteSource& source) {
-    if (source.size() > mostHashed) return "";
-    class HashSink final : public ByteSink {
-    public:
-        Sha256 hash;
-        void write(std::span<const std::byte> bytes) override { hash.update(bytes); }
-    } sink;
-    copyBytes(source, 0, source.size(), sink);
-    return sink.hash.hex();
-}
-
 Evidence fromFile(const Files& files, const std::string& path) {
     if (path.ends_with(".index.json")) return checkpointEvidence(files, path);
     const std::shared_ptr<const ByteSource> source = files.open(path);
     auto file = std::make_shared<const TensorFile>(openTensorFile(source));
     Evidence evidence = looksLikeCheckpoint(*file) ? checkpointEvidence(files, path) : looksLikeBundle(*file) ? bundleEvidence(file) : plainEvidence(file);
-    evidence.sha256 = sha256Of(*source);
+    if (source->size() <= mostHashed) evidence.sha256 = source->sha256();
     return evidence;
 }
 

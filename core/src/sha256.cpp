@@ -3,6 +3,14 @@
 #include <algorithm>
 #include <bit>
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#define REGAUGE_SHA_INSTRUCTIONS 1
+#include <cpuid.h>
+#include <immintrin.h>
+#else
+#define REGAUGE_SHA_INSTRUCTIONS 0
+#endif
+
 namespace regauge {
 namespace {
 
@@ -15,9 +23,9 @@ constexpr std::array<std::uint32_t, 64> roundConstants{
     0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
     0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-}  // namespace
+using State = std::array<std::uint32_t, 8>;
 
-void Sha256::block(const std::byte* bytes) {
+void oneBlock(State& state, const std::byte* bytes) {
     std::array<std::uint32_t, 64> w;
     for (std::size_t t = 0; t < 16; ++t) {
         const auto at = [&](std::size_t k) { return static_cast<std::uint32_t>(bytes[4 * t + k]); };
@@ -28,7 +36,7 @@ void Sha256::block(const std::byte* bytes) {
         const std::uint32_t s1 = std::rotr(w[t - 2], 17) ^ std::rotr(w[t - 2], 19) ^ (w[t - 2] >> 10);
         w[t] = w[t - 16] + s0 + w[t - 7] + s1;
     }
-    auto [a, b, c, d, e, f, g, h] = state_;
+    auto [a, b, c, d, e, f, g, h] = state;
     for (std::size_t t = 0; t < 64; ++t) {
         const std::uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
         const std::uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + roundConstants[t] + w[t];
@@ -36,16 +44,66 @@ void Sha256::block(const std::byte* bytes) {
         const std::uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
         h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
     }
-    const std::array<std::uint32_t, 8> step{a, b, c, d, e, f, g, h};
-    for (std::size_t k = 0; k < 8; ++k) state_[k] += step[k];
+    const State step{a, b, c, d, e, f, g, h};
+    for (std::size_t k = 0; k < 8; ++k) state[k] += step[k];
 }
+
+void blocksInWords(State& state, const std::byte* bytes, std::size_t count) {
+    for (std::size_t k = 0; k < count; ++k) oneBlock(state, bytes + 64 * k);
+}
+
+#if REGAUGE_SHA_INSTRUCTIONS
+// The processor's own instructions: four rounds in two, and the next four words of the message in two more. They are no part of any instruction
+// set of kernels/isa.hpp (processors with AVX-512 may lack them), so they are asked for here.
+__attribute__((target("sha,sse4.1"))) void blocksInInstructions(State& state, const std::byte* bytes, std::size_t count) {
+    const __m128i bigEndian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+    auto* words = reinterpret_cast<__m128i*>(state.data());
+    const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(words), 0xb1), efgh = _mm_shuffle_epi32(_mm_loadu_si128(words + 1), 0x1b);
+    __m128i abef = _mm_alignr_epi8(cdab, efgh, 8), cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
+    for (std::size_t block = 0; block < count; ++block) {
+        const __m128i abefBefore = abef, cdghBefore = cdgh;
+        __m128i w[4];
+        for (std::size_t k = 0; k < 4; ++k)
+            w[k] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 64 * block + 16 * k)), bigEndian);
+        for (std::size_t k = 0; k < 16; ++k) {
+            __m128i& next = w[k % 4];
+            const __m128i last = w[(k + 3) % 4];
+            if (k >= 4)
+                next = _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(next, w[(k + 1) % 4]), _mm_alignr_epi8(last, w[(k + 2) % 4], 4)), last);
+            const __m128i input = _mm_add_epi32(next, _mm_loadu_si128(reinterpret_cast<const __m128i*>(roundConstants.data() + 4 * k)));
+            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, input);
+            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(input, 0x0e));
+        }
+        abef = _mm_add_epi32(abef, abefBefore), cdgh = _mm_add_epi32(cdgh, cdghBefore);
+    }
+    const __m128i feba = _mm_shuffle_epi32(abef, 0x1b), dchg = _mm_shuffle_epi32(cdgh, 0xb1);
+    _mm_storeu_si128(words, _mm_blend_epi16(feba, dchg, 0xf0));
+    _mm_storeu_si128(words + 1, _mm_alignr_epi8(dchg, feba, 8));
+}
+
+bool hasInstructions() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    const bool sse41 = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 19 & 1) != 0;
+    return sse41 && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b >> 29 & 1) != 0;
+}
+#endif
+
+void blocks(State& state, const std::byte* bytes, std::size_t count) {
+#if REGAUGE_SHA_INSTRUCTIONS
+    static const bool fast = hasInstructions();
+    if (fast) return blocksInInstructions(state, bytes, count);
+#endif
+    blocksInWords(state, bytes, count);
+}
+
+}  // namespace
 
 void Sha256::update(std::span<const std::byte> bytes) {
     totalBytes_ += bytes.size();
     while (!bytes.empty()) {
         if (pendingBytes_ == 0 && bytes.size() >= 64) {
-            block(bytes.data());
-            bytes = bytes.subspan(64);
+            blocks(state_, bytes.data(), bytes.size() / 64);
+            bytes = bytes.last(bytes.size() % 64);
             continue;
         }
         const std::size_t taken = std::min(bytes.size(), 64 - pendingBytes_);
@@ -53,7 +111,7 @@ void Sha256::update(std::span<const std::byte> bytes) {
         pendingBytes_ += taken;
         bytes = bytes.subspan(taken);
         if (pendingBytes_ == 64) {
-            block(pending_.data());
+            blocks(state_, pending_.data(), 1);
             pendingBytes_ = 0;
         }
     }

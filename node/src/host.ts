@@ -13,6 +13,8 @@ export interface HostFile {
     readonly size: number;
     /** Fills `into`, a view of wasm memory that must not be kept, from `offset`. The range lies within the file. */
     read(offset: number, into: Uint8Array): Failure | undefined;
+    /** SHA-256 of all bytes in lower-case hexadecimal, where the host has a fast one that answers at once; else C++ reads them. */
+    sha256(): string | undefined;
     close(): void;
 }
 

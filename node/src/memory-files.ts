@@ -28,20 +28,25 @@ export interface Spill {
 /** Reads a range of a Blob at once: FileReaderSync, which only browsers' workers have. */
 export type ReadBlob = (blob: Blob, offset: number, into: Uint8Array) => void;
 
+/** SHA-256 at once, in lower-case hexadecimal: node:crypto's, for browsers have only one that is asynchronous. */
+export type HashBytes = (bytes: Uint8Array) => string;
+
 export class MemoryFiles implements HostFiles {
     readonly #mounts = new Map<string, Uint8Array | Blob>();
     readonly #readBlob: ReadBlob;
     readonly #spill: Spill | undefined;
+    readonly #hash: HashBytes | undefined;
     /** Finished files: their contents, or where these begin and end in the spill. */
     readonly #outputs: { readonly name: string; readonly parts: readonly Uint8Array<ArrayBuffer>[]; readonly begin: number; readonly end: number }[] = [];
     /** Files and outputs that are open now: a job that is over has none. */
     handles = 0;
 
     /** spill: where outputs go that are too large for memory. */
-    constructor(mounts: readonly Mount[], readBlob: ReadBlob, spill?: Spill) {
+    constructor(mounts: readonly Mount[], readBlob: ReadBlob, spill?: Spill, hash?: HashBytes) {
         this.#spill = spill;
         for (const { path, content } of mounts) this.#mounts.set(path, content);
         this.#readBlob = readBlob;
+        this.#hash = hash;
     }
 
     exists(path: string): boolean {
@@ -78,6 +83,7 @@ export class MemoryFiles implements HostFiles {
                     return failure("missingFile", `cannot be read any more (${error instanceof Error ? error.message : String(error)}); choose it again`);
                 }
             },
+            sha256: () => (content instanceof Uint8Array ? this.#hash?.(content) : undefined),
             close: () => void --this.handles,
         };
     }

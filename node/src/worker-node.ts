@@ -1,5 +1,6 @@
 // The worker in Node.
 
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
@@ -25,10 +26,12 @@ const serve = server({
         const compile = async (): Promise<WebAssembly.Module> => WebAssembly.compile(await readFile(new URL(`./wasm/${name}.wasm`, import.meta.url)));
         return Engine.load(create, compile, memory && { memory, newThread: () => newThread(name) });
     },
-    memoryFiles: (job) =>
-        new MemoryFiles(job.mounts, () => {
+    memoryFiles: (job) => {
+        const noBlob = (): never => {
             throw new Error("a Blob cannot be read at once in Node");  // the caller's side turns Blobs into arrays
-        }),
+        };
+        return new MemoryFiles(job.mounts, noBlob, undefined, (bytes) => createHash("sha256").update(bytes).digest("hex"));
+    },
     files: (memory, job, onTemporary) => overlay(memory, new DiskFiles(onTemporary), job.outputsInMemory),
     out: (text) => put(1, text),
     err: (text) => put(2, text),

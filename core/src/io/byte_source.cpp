@@ -2,9 +2,21 @@
 
 #include <cstring>
 
+#include "io/bytes.hpp"
 #include "regauge/error.hpp"
+#include "sha256.hpp"
 
 namespace regauge {
+
+std::string ByteSource::sha256() const {
+    class HashSink final : public ByteSink {
+    public:
+        Sha256 hash;
+        void write(std::span<const std::byte> bytes) override { hash.update(bytes); }
+    } sink;
+    copyBytes(*this, 0, size(), sink);
+    return sink.hash.hex();
+}
 
 void MemorySource::read(std::uint64_t offset, std::span<std::byte> into) const {
     if (offset > bytes_.size() || into.size() > bytes_.size() - offset) {

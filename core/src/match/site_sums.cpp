@@ -37,6 +37,7 @@ Quantizer fitTo(RowBuffer& buffer, std::uint64_t rows, std::span<const std::uint
     const std::uint64_t blocks = rows <= fitRows ? 1 : fitBlocks;
     const std::uint64_t rowsOfBlock = rows <= fitRows ? rows : fitRows / fitBlocks;
     std::vector<std::byte> sample;
+    sample.reserve(static_cast<std::size_t>(blocks * rowsOfBlock) * buffer.rowBytes);
     std::vector<float> values(buffer.reader.d());
     for (std::uint64_t block = 0; block < blocks; ++block) {
         const std::uint64_t first = blocks == 1 ? 0 : block * (rows - rowsOfBlock) / (blocks - 1);

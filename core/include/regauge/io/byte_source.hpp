@@ -19,6 +19,8 @@ public:
     virtual void read(std::uint64_t offset, std::span<std::byte> into) const = 0;
     // What messages call it: the path or file name.
     virtual const std::string& name() const = 0;
+    // SHA-256 of all bytes in lower-case hexadecimal. A face may know a faster way than reading them here.
+    virtual std::string sha256() const;
 };
 
 // Sequential bytes out.
