@@ -61,7 +61,10 @@ const serve = server({
     files: (memory) => memory,
     out: (text) => console.log(text),
     err: (text) => console.error(text),
-    send: (message: FromWorker) => globalThis.postMessage(message),
+    send: (message: FromWorker) => {
+        const array = message.type === "done" ? message.answer.array : undefined;
+        globalThis.postMessage(message, { transfer: array ? [array.buffer as ArrayBuffer] : [] });
+    },
 });
 globalThis.onmessage = (event: MessageEvent<Job>) => void serve(event.data);
 

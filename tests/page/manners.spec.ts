@@ -37,11 +37,24 @@ test("the dropped files come back after a reload, until they are forgotten", asy
   await expect(card(page, /, source$/)).toBeVisible();
   await expect(card(page, /, target$/)).toBeVisible();
   await align(page);
+  const fingerprint = await page.getByTestId("fingerprint").innerText();
+  await page.reload();
+  await expect(page.getByTestId("fingerprint")).toHaveText(fingerprint);
+  await expect(page.getByRole("application", { name: /after/ })).toBeVisible();
   await page.getByRole("button", { name: "Forget everything" }).click();
+  await expect(page.getByTestId("verdict")).toHaveCount(0);
   await expect(page.getByRole("article")).toHaveCount(0);
   await page.reload();
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
   await expect(page.getByRole("article")).toHaveCount(0);
+});
+
+test("where service workers are not to be had, everything else works", async ({ page }) => {
+  await page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, "serviceWorker"));
+  await loadSample(page);
+  expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
+  await align(page);
+  await expect(page.getByTestId("verdict")).toContainText("Aligned");
 });
 
 test("the colours can be chosen, and the choice is kept", async ({ page }) => {
@@ -58,17 +71,35 @@ test("the colours can be chosen, and the choice is kept", async ({ page }) => {
 test.describe("with the service worker", () => {
   test.use({ serviceWorkers: "allow" });
 
-  test("the page works offline after one visit, and is cross-origin isolated", async ({ page, context }) => {
+  test("one visit makes the page cross-origin isolated by itself, and enough to work offline", async ({ page, context }) => {
     await page.goto("./");
-    await page.evaluate(() => navigator.serviceWorker.ready);
-    await page.reload();
-    expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+    // The service worker's headers come with the second loading, which the page does by itself while nobody has begun.
+    await page.waitForFunction(() => crossOriginIsolated);
     await context.setOffline(true);
     await page.reload();
+    expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
     await loadSample(page);
     await align(page);
     await expect(page.getByTestId("verdict")).toContainText("Aligned");
+    await page.getByRole("button", { name: "Move all" }).click();
+    await expect(page.getByRole("button", { name: "Download all as zip" })).toBeVisible();
     await context.setOffline(false);
+  });
+
+  test("whoever has begun on a first visit is not interrupted", async ({ page }) => {
+    // The service worker takes its time, so that the button is pressed before it is there.
+    await page.addInitScript(() => {
+      const { ready } = navigator.serviceWorker;
+      Object.defineProperty(navigator.serviceWorker, "ready", { value: new Promise((done) => setTimeout(() => void ready.then(done), 1500)) });
+    });
+    let loads = 0;
+    page.on("load", () => void loads++);
+    await page.goto("./");
+    await page.getByRole("button", { name: "Try the sample" }).click();
+    await align(page);
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    await expect(page.getByTestId("verdict")).toContainText("Aligned");
+    expect(loads).toBe(1);
   });
 });
 

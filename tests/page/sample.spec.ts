@@ -100,8 +100,14 @@ test("plots are saved as stand-alone SVG and PNG", async ({ page }) => {
   const [svg] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "SVG of Margins" }).click()]);
   const text = readFileSync(await svg.path(), "utf8");
   expect(text).toContain("<title>Margins</title>");
+  expect(text).toContain("matched score");
   expect(text).not.toContain("var(--");
-  for (const name of ["PNG of Margins", "PNG of |r| after", "PNG of the recovered signs"]) {
+  const [map] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "SVG of |r| after" }).click()]);
+  const picture = readFileSync(await map.path(), "utf8");
+  for (const part of ["|r| after", "target channel", "source channel, in the gauge’s order", "|r| at resid", "data:image/png"]) expect(picture).toContain(part);
+  const [strip] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "SVG of Recovered signs" }).click()]);
+  expect(readFileSync(await strip.path(), "utf8").match(/<rect/g)).toHaveLength(128 + 1);
+  for (const name of ["PNG of Margins", "PNG of |r| after", "PNG of Recovered signs"]) {
     const [png] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name }).click()]);
     expect(readFileSync(await png.path()).subarray(1, 4).toString()).toBe("PNG");
   }

@@ -1,13 +1,31 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
+import { bench } from "./state.svelte";
 import "./styles/base.css";
 import "./styles/parts.css";
 
 mount(App, { target: document.getElementById("app")! });
 
-// Offline after one visit. Only in the built page, and only where the browser allows it (https or localhost).
+// Offline after one visit, and threads. Only in the built page, and only where the browser allows it (https or localhost).
 if (import.meta.env.PROD && "serviceWorker" in navigator) {
-  navigator.serviceWorker.register("./service-worker.js").catch(() => {
-    // Without it everything but offline use and threads works.
+  navigator.serviceWorker.register("./service-worker.js").then(isolate, () => {
+    // Without it everything works but offline use and, where the host sends no headers for it, threads.
   });
+}
+
+/**
+ * Threads need a page that is cross-origin isolated. Where the host does not send the headers the service worker does, but not for a page that
+ * was loaded before it: so a first visit loads twice, unless someone has begun to work meanwhile. Once a session: some browsers never isolate.
+ */
+async function isolate(): Promise<void> {
+  if (crossOriginIsolated) return;
+  await navigator.serviceWorker.ready;
+  const begun = navigator.userActivation?.hasBeenActive || bench.entries.length > 0 || bench.job !== null;
+  try {
+    if (begun || sessionStorage.getItem("regauge-isolate")) return;
+    sessionStorage.setItem("regauge-isolate", "tried");
+  } catch {
+    return; // nothing may be stored, and so nothing says that it was tried
+  }
+  location.reload();
 }

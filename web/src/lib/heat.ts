@@ -21,7 +21,23 @@ export interface HeatOptions {
   signed: boolean;
 }
 
-export function paint({ r, d, columns, view, pixels, colors, signed }: HeatOptions): Uint32Array<ArrayBuffer> {
+/** The share of rows whose strongest entry is on the diagonal. columns: as in HeatOptions. */
+export function onDiagonal(r: Float32Array, d: number, columns?: ArrayLike<number>): number {
+  let strongest = 0;
+  for (let i = 0; i < d; i++) {
+    const own = columns ? columns[i]! : i;
+    let [best, most] = [own, Math.abs(r[i * d + own]!)];
+    for (let j = 0; j < d; j++) {
+      const value = Math.abs(r[i * d + j]!);
+      if (value > most) [best, most] = [j, value];
+    }
+    if (best === own) strongest++;
+  }
+  return strongest / d;
+}
+
+/** Paints row by row: whoever runs it may rest after any row. The pixels are its return value. */
+export function* paint({ r, d, columns, view, pixels, colors, signed }: HeatOptions): Generator<void, Uint32Array<ArrayBuffer>> {
   const out = new Uint32Array(pixels * pixels);
   const edges = (start: number) => Int32Array.from({ length: pixels + 1 }, (_, p) => Math.min(d, Math.floor(start + (p / pixels) * view.size)));
   const xs = edges(view.x);
@@ -35,6 +51,7 @@ export function paint({ r, d, columns, view, pixels, colors, signed }: HeatOptio
       out.copyWithin(py * pixels, (py - 1) * pixels, py * pixels);
       continue;
     }
+    yield;
     drawn = y1 - y0 === 1 ? y0 : -1;
     for (let k = xs[0]!; k < Math.min(d, xs[pixels]! + 1); k++) {
       const j = columns ? columns[k]! : k;

@@ -1,5 +1,6 @@
 // Observable Plot under a strict content security policy, and plots on their way to a file.
-import { plot, type PlotOptions } from "@observablehq/plot";
+import { plot, type Markish, type PlotOptions } from "@observablehq/plot";
+import type { Figure } from "./figure";
 
 export type Drawn = SVGSVGElement & { scale(name: "x" | "y"): { apply(value: number): number } | undefined };
 
@@ -17,8 +18,40 @@ export function draw(options: PlotOptions): Drawn {
   return svg;
 }
 
-/** A stand-alone copy: colours resolved, a background, a title. */
-export function standalone(svg: SVGSVGElement, title: string): string {
+export interface Dots {
+  points: { x: number; y: number }[];
+  r: number;
+  symbol?: "circle" | "triangle";
+  fill: string;
+  stroke?: string;
+}
+
+/** Points of one look as a single path: thousands of elements would hold up the page. They add nothing to the scales' domains. */
+export function dots({ points, r, symbol = "circle", fill, stroke = fill }: Dots): Markish {
+  const outline = symbol === "circle" ? `m${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0` : `m0,${-1.3 * r}l${1.2 * r},${2.1 * r}h${-2.4 * r}z`;
+  return (_index, { x, y }) => {
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    const place = (value: number) => value.toFixed(1);
+    path.setAttribute("d", points.map((point) => `M${place(x!(point.x))},${place(y!(point.y))}${outline}`).join(""));
+    for (const [name, value] of Object.entries({ fill, stroke, "stroke-width": 1.2, "fill-opacity": 0.7 })) path.setAttribute(name, String(value));
+    return path;
+  };
+}
+
+/** From the least value to the largest, as a scale's domain. */
+export function extent(values: number[], ...more: number[]): [number, number] {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of [...more, ...values]) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return low <= high ? [low, high] : [0, 1];
+}
+
+const titleHeight = 30;
+
+/** A stand-alone copy: colours resolved, a background, the title above. */
+export function standalone(svg: SVGSVGElement, title: string): Figure {
   const copy = svg.cloneNode(true) as SVGSVGElement;
   const live = [svg, ...svg.querySelectorAll<SVGElement>("*")];
   const copies = [copy, ...copy.querySelectorAll<SVGElement>("*")];
@@ -35,12 +68,15 @@ export function standalone(svg: SVGSVGElement, title: string): string {
     return made;
   };
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  copy.setAttribute("color", getComputedStyle(svg).color);
+  const color = getComputedStyle(svg).color;
+  const whole = height + titleHeight;
+  for (const [name, value] of Object.entries({ color, height: whole, viewBox: `0 ${-titleHeight} ${width} ${whole}` })) copy.setAttribute(name, String(value));
   copy.prepend(
     element("title", {}, title),
-    element("rect", { width: String(width), height: String(height), fill: background(svg), stroke: "none" }),
+    element("rect", { y: String(-titleHeight), width: String(width), height: String(whole), fill: background(svg), stroke: "none" }),
+    element("text", { x: "8", y: "-8", "font-size": "15", "font-weight": "600", fill: color }, title),
   );
-  return new XMLSerializer().serializeToString(copy);
+  return { svg: new XMLSerializer().serializeToString(copy), width, height: whole };
 }
 
 function background(element: Element | null): string {
