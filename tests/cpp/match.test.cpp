@@ -276,6 +276,39 @@ TEST_CASE("evidence that does not pair is refused with what differs") {
     CHECK_THAT(refusal(evidence(x, 8), evidence(broken, 8)), ContainsSubstring("notFinite") && ContainsSubstring("row 3") && ContainsSubstring("5"));
 }
 
+TEST_CASE("few rows with noise alike in all channels: plain correlation's answer is taken, and what is asked for is done") {
+    // 64 rows for 64 channels that share three strong directions; the rest falls tenfold: whitening makes its noise louder than all else.
+    constexpr std::size_t d = 64, rows = 64, shared = 3;
+    auto random = seeded(31);
+    const Rows mixing = gaussianRows(d, d, random), features = gaussianRows(rows, d, random);
+    const Rows directions = gaussianRows(shared, d, random), common = gaussianRows(rows, shared, random);
+    Rows x(rows * d, 0.0F);
+    for (std::size_t row = 0; row < rows; ++row)
+        for (std::size_t j = 0; j < d; ++j) {
+            for (std::size_t k = 0; k < d; ++k)
+                x[row * d + j] += static_cast<float>(std::pow(10.0, -static_cast<double>(k) / d) / 8) * features[row * d + k] * mixing[k * d + j];
+            for (std::size_t k = 0; k < shared; ++k) x[row * d + j] += 3 * common[row * shared + k] * directions[k * d + j];
+        }
+    Rows y = x;
+    for (std::size_t j = 0; j < d; ++j) {
+        double squares = 0;
+        for (std::size_t row = 0; row < rows; ++row) squares += static_cast<double>(x[row * d + j]) * static_cast<double>(x[row * d + j]);
+        for (std::size_t row = 0; row < rows; ++row) y[row * d + j] += static_cast<float>(0.3 * std::sqrt(squares / rows)) * gaussian(random);
+    }
+    const Evidence source = evidence(x, d), target = evidence(y, d);
+    const Gauge identity = Gauge::identity(d);
+    const auto right = [&](Statistic statistic) {
+        MatchOptions options;
+        options.statistic = statistic;
+        return compare(match(source, target, options).gauge, identity).both;
+    };
+    CHECK(right(Statistic::whitened) < right(Statistic::correlation) - 0.05);
+    const Alignment automatic = match(source, target);
+    CHECK(automatic.statistic == "correlation");
+    CHECK(compare(automatic.gauge, identity).both == right(Statistic::correlation));
+    CHECK(std::fabs(automatic.estimate - compare(automatic.gauge, identity).both) < 0.1);
+}
+
 TEST_CASE("padding rows and skipped first rows take no part") {
     auto random = seeded(12);
     const std::size_t d = 32, sequence = 16;

@@ -152,4 +152,22 @@ Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group) {
     return result;
 }
 
+Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& progress) {
+    Block block;
+    block.halves = std::move(halves);
+    block.advantage = advantage(block.halves, group, threads);
+    block.answer = solveSum(block.halves[0], block.halves[1], group, progress);
+    for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solve(block.halves[k], group, progress).gauge;
+    const ScoreMatrix whole = sum(block.halves);  // only now: at d = 8192 a matrix takes 256 MiB
+    block.unit = spread(whole, block.answer.gauge);
+    block.margins = margins(whole, block.answer.gauge, group);
+    return block;
+}
+
+ScoreMatrix inSpreads(const Block& block) {
+    ScoreMatrix z = sum(block.halves);
+    for (float& value : z.value) value = static_cast<float>(static_cast<double>(value) / block.unit);
+    return z;
+}
+
 }  // namespace regauge

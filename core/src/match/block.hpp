@@ -31,6 +31,26 @@ struct Margins {
 };
 Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group);
 
+// An answer this far above chance, on both counts, is beyond doubt (in spreads; independent models stay below 0.45 and 0.1).
+inline constexpr double sureAdvantage = 2, sureMargin = 2;
+
+// One statistic of one site, or several fused: solved, as a whole and by halves.
+struct Block {
+    Halves halves;
+    double advantage = 0;
+    Answer answer;                                                     // of the sum
+    std::array<Gauge, 2> ofHalf{Gauge::identity(0), Gauge::identity(0)};  // what each half answers on its own
+    Margins margins;
+    double unit = 1;  // the spread of the sum
+    bool sure() const { return advantage >= sureAdvantage && margins.mean() >= sureMargin; }
+    double weight() const { return advantage > 0 ? advantage * advantage : 0; }
+};
+
+Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& progress);
+
+// The block's sum in units of its spread.
+ScoreMatrix inSpreads(const Block& block);
+
 // into += factor * more.
 void add(ScoreMatrix& into, double factor, const ScoreMatrix& more);
 

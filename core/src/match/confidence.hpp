@@ -9,9 +9,6 @@
 
 namespace regauge {
 
-// An answer this far above chance, on both counts, needs no refinement (in spreads; independent models stay below 0.45 and 0.1).
-inline constexpr double sureAdvantage = 2, sureMargin = 2;
-
 // What the estimate looks at.
 struct Findings {
     const Gauge& answer;

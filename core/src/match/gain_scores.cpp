@@ -79,4 +79,16 @@ GainMatch matchGainVectors(const Evidence& source, const Evidence& target, const
     return match;
 }
 
+void addGains(ScoreMatrix& z, const GainMatch& gains) {
+    const double unit = spread(gains.scores, Gauge(gains.perm, std::vector<std::int8_t>(z.d, 1)));
+    for (std::size_t i = 0; i < z.d; ++i) {
+        const double matched = gains.scores.value[i * z.d + gains.perm[i]];
+        for (std::size_t j = 0; j < z.d; ++j) {
+            float& value = z.value[i * z.d + j];
+            const double bonus = std::clamp(1 + (static_cast<double>(gains.scores.value[i * z.d + j]) - matched) / unit, 0.0, 1.0);
+            value = std::copysign(std::fabs(value) + static_cast<float>(bonus), value);
+        }
+    }
+}
+
 }  // namespace regauge

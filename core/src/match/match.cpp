@@ -1,16 +1,13 @@
 #include "regauge/match.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <optional>
 
-#include "block.hpp"
 #include "confidence.hpp"
+#include "fusion.hpp"
 #include "gain_scores.hpp"
 #include "memory.hpp"
-#include "refine.hpp"
 #include "regauge/error.hpp"
-#include "residual.hpp"
+#include "second_opinion.hpp"
 #include "site_sums.hpp"
 #include "team_sums.hpp"
 #include "whitening.hpp"
@@ -18,97 +15,11 @@
 namespace regauge {
 namespace {
 
-constexpr double keepRefined = 0.40;      // below this estimate whitened answers are not to be trusted, and simpler ones stand
-constexpr double usefulGains = 0.30;      // gains whose halves agree less than this are left out: they would mislead
-constexpr double usefulStructure = 0.10;  // sites with less of the largest squared advantage do not take part in the refinement
-constexpr double clearlyLess = 0.004;     // unexplained bits a channel (residual.hpp) by which plain correlation must win,
-constexpr double muchLess = 0.20;         // without an estimate that is so much lower
-constexpr double explains = 0.22;         // bits a channel from which on it is believed,
-constexpr double agrees = 0.35;           // or half of that where d > 32 and its halves agree on so many channels, and so does the whitened answer
+constexpr double keepRefined = 0.40;  // below this estimate the refinement is not to be trusted, and the first answer stands
+constexpr double usefulGains = 0.30;  // gains whose halves agree less than this are left out: they would mislead
 constexpr std::size_t largestWitness = 4096;  // d; beyond it, its correlations take more memory than a second opinion is worth
-constexpr float duplicate = 0.999F;       // |correlation| of two channels of one side from which on they cannot be told apart
 
 constexpr std::array<std::string_view, poles.size() + 1> statisticNames{"correlation", "", "soft", "medium", "whitened"};  // by poles in use
-
-// One statistic of one site, or several fused: solved, as a whole and by halves.
-struct Block {
-    Halves halves;
-    double advantage = 0;
-    Answer answer;                                                     // of the sum
-    std::array<Gauge, 2> ofHalf{Gauge::identity(0), Gauge::identity(0)};  // what each half answers on its own
-    Margins margins;
-    double unit = 1;  // the spread of the sum
-    bool sure() const { return advantage >= sureAdvantage && margins.mean() >= sureMargin; }
-    double weight() const { return advantage > 0 ? advantage * advantage : 0; }
-};
-
-Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& progress) {
-    Block block;
-    block.halves = std::move(halves);
-    block.advantage = advantage(block.halves, group, threads);
-    block.answer = solveSum(block.halves[0], block.halves[1], group, progress);
-    for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solve(block.halves[k], group, progress).gauge;
-    const ScoreMatrix whole = sum(block.halves);  // only now: at d = 8192 a matrix takes 256 MiB
-    block.unit = spread(whole, block.answer.gauge);
-    block.margins = margins(whole, block.answer.gauge, group);
-    return block;
-}
-
-// A site's correlations, for a second opinion.
-struct Witness {
-    double weight = 0;  // of the site
-    Halves cross;
-    Symmetric gramX, gramY;
-};
-
-// What accumulates over sites and statistics.
-struct Fusion {
-    std::optional<Block> alone;  // the only block with an advantage so far, or the best of those without
-    Halves halves;               // of several: divided by their spreads and weighted by their squared advantage, signs and all
-    double scale = 0;            // what a similarity of 1 in every block would add up to
-    double best = -1e300;        // the largest advantage
-    bool sure = false;           // some block answers beyond doubt
-    std::vector<std::pair<double, std::vector<Structure>>> structures;  // by the squared advantage of their site
-    std::optional<Witness> witness;  // of the site with the largest advantage, while nothing is sure
-    std::vector<std::uint32_t> copiesX, copiesY;  // how many channels are indistinguishable from this one, itself included
-};
-
-void accumulate(Fusion& fusion, Block block) {
-    for (std::size_t k = 0; k < 2; ++k) {
-        if (fusion.halves[k].value.empty()) {
-            fusion.halves[k] = std::move(block.halves[k]);
-            const auto factor = static_cast<float>(block.weight() / block.unit);
-            for (float& value : fusion.halves[k].value) value *= factor;
-        } else {
-            add(fusion.halves[k], block.weight() / block.unit, block.halves[k]);
-        }
-    }
-    fusion.scale += block.weight() / block.unit;
-}
-
-void fuse(Fusion& fusion, Block block) {
-    const bool best = block.advantage > fusion.best;
-    fusion.best = std::max(fusion.best, block.advantage);
-    fusion.sure = fusion.sure || block.sure();
-    const bool first = fusion.halves[0].value.empty() && (!fusion.alone || fusion.alone->weight() == 0);
-    if (first) {
-        if (best) fusion.alone = std::move(block);
-    } else if (block.weight() > 0) {
-        if (fusion.alone) accumulate(fusion, std::move(*fusion.alone));
-        fusion.alone.reset();
-        accumulate(fusion, std::move(block));
-    }
-}
-
-// How many channels look like each channel, |r| above the threshold; the fewest over all sites.
-void countCopies(std::vector<std::uint32_t>& copies, std::span<const float> gram, std::size_t d) {
-    if (copies.empty()) copies.assign(d, static_cast<std::uint32_t>(d));
-    for (std::size_t i = 0; i < d; ++i) {
-        const auto row = gram.subspan(i * d, d);
-        const auto alike = std::ranges::count_if(row, [](float r) { return std::fabs(r) > duplicate; });
-        copies[i] = std::min(copies[i], static_cast<std::uint32_t>(alike));
-    }
-}
 
 Halves crossHalves(const CorrelationSums& sums) {
     const std::size_t d = sums.d();
@@ -210,67 +121,6 @@ SiteReport gainsReport(const GainMatch& gains, double weight) {
     return report;
 }
 
-// Gains beside rows: they decide what the rows leave open (constant and duplicated channels) and little more, so they count at most one spread.
-// Adds to the size of z, never to its sign.
-void addGains(ScoreMatrix& z, const GainMatch& gains) {
-    const double unit = spread(gains.scores, Gauge(gains.perm, std::vector<std::int8_t>(z.d, 1)));
-    for (std::size_t i = 0; i < z.d; ++i) {
-        const double matched = gains.scores.value[i * z.d + gains.perm[i]];
-        for (std::size_t j = 0; j < z.d; ++j) {
-            float& value = z.value[i * z.d + j];
-            const double bonus = std::clamp(1 + (static_cast<double>(gains.scores.value[i * z.d + j]) - matched) / unit, 0.0, 1.0);
-            value = std::copysign(std::fabs(value) + static_cast<float>(bonus), value);
-        }
-    }
-}
-
-ScoreMatrix inSpreads(const Block& block) {
-    ScoreMatrix z = sum(block.halves);
-    for (float& value : z.value) value = static_cast<float>(static_cast<double>(value) / block.unit);
-    return z;
-}
-
-// Those of sites that have an advantage worth speaking of. Takes them.
-std::vector<Structure> usefulStructures(Fusion& fusion) {
-    double heaviest = 0;
-    for (const auto& [weight, ofSite] : fusion.structures) heaviest = std::max(heaviest, weight);
-    std::vector<Structure> structures;
-    for (auto& [weight, ofSite] : fusion.structures)
-        if (weight >= usefulStructure * heaviest) std::ranges::move(ofSite, std::back_inserter(structures));
-    return structures;
-}
-
-// Where noise is alike in all channels, as in few rows or after a light drift, whitening only makes it louder, and plain correlation is the better answer.
-struct SecondOpinion {
-    bool better = false;  // than the answer at hand: it leaves less of the target unexplained
-    Answer answer;
-    Margins margins;
-    double unit = 1;
-    double agreement = 0;
-    std::vector<double> confidence;
-};
-
-SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, const Gauge& atHand, const MatchOptions& options, const Progress& progress) {
-    progress.report("comparing with plain correlation", 0, 1);
-    Block plain = makeBlock(std::move(witness.cross), options.group, options.threads, progress);
-    SecondOpinion opinion{.answer = plain.answer, .margins = plain.margins, .unit = plain.unit, .agreement = agreement(plain.ofHalf[0], plain.ofHalf[1]), .confidence = {}};
-    if (gains != nullptr) {
-        ScoreMatrix z = inSpreads(plain);
-        const ScoreMatrix rowsOnly = z;
-        addGains(z, *gains);
-        opinion.answer = solve(z, options.group, progress);
-        opinion.margins = margins(rowsOnly, opinion.answer.gauge, options.group);
-    }
-    const std::size_t d = atHand.d();
-    const ScoreMatrix whole = sum(plain.halves);
-    const auto rest = [&](const Gauge* gauge) { return unexplained(whole.value, witness.gramX, witness.gramY, gauge, options.threads); };
-    const double here = rest(&opinion.answer.gauge), explained = rest(nullptr) - here;
-    opinion.better = explained > 0 && here + clearlyLess < rest(&atHand);
-    const bool credible = explained >= explains || (explained >= explains / 2 && d > 32 && opinion.agreement >= agrees && agreement(opinion.answer.gauge, atHand) >= agrees);
-    if (opinion.better) opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
-    return opinion;
-}
-
 // The mean over channels of which anything is known.
 double meanOfKnown(const std::vector<double>& probability) {
     std::vector<double> known;
@@ -349,8 +199,7 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
     for (const SiteReport& site : alignment.sites) heaviest = std::max(heaviest, site.weight);
     for (SiteReport& site : alignment.sites) site.weight = heaviest > 0 ? site.weight / heaviest : 0;
 
-    const double scale = fusion.alone ? 1 : fusion.scale;
-    const Block block = fusion.alone ? std::move(*fusion.alone) : makeBlock(std::move(fusion.halves), options.group, options.threads, progress);
+    const Block block = fused(fusion, options.group, options.threads, progress);
     const auto& [first, second] = block.ofHalf;
     const auto probabilities = [&](const Gauge& gauge, const Margins& margin, const Refined* refined) {
         return whitened ? channelProbabilities({gauge, margin, refined, first, second, std::max(fusion.best, block.advantage)}, options.group)
@@ -389,13 +238,12 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
             }
         }
     }
-    double similarity = block.unit / scale;  // of one spread
+    double similarity = block.unit / fusion.scale;  // of one spread
     double agreed = agreement(first, second);
     alignment.statistic = whitened ? "whitened" : "correlation";
     if (fusion.witness) {
-        const SecondOpinion plain = askPlainCorrelation(*fusion.witness, withGains ? &gains : nullptr, answer.gauge, options, progress);
-        const double sofar = mean(probability);
-        if (plain.better && (mean(plain.confidence) >= sofar - muchLess || sofar < keepRefined)) {
+        const SecondOpinion plain = askPlainCorrelation(*fusion.witness, withGains ? &gains : nullptr, answer.gauge, mean(probability), options, progress);
+        if (plain.better) {
             for (std::size_t i = 0; i < probability.size(); ++i) {
                 if (!sameAt(i, plain.answer.gauge, answer.gauge)) probability[i] /= 2;
                 probability[i] = std::max(probability[i], plain.confidence[i]);

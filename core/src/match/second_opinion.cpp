@@ -1,0 +1,40 @@
+#include "second_opinion.hpp"
+
+#include "confidence.hpp"
+#include "residual.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr double clearlyLess = 0.004;  // unexplained bits a channel (residual.hpp) by which plain correlation must win,
+constexpr double muchLess = 0.20;      // without being so much less sure,
+constexpr double hopeless = 0.40;      // unless the answer at hand has no better estimate than this
+constexpr double explains = 0.22;      // bits a channel from which on it is believed,
+constexpr double agrees = 0.35;        // or half of that where d > 32 and its halves agree on so many channels, and so does the answer at hand
+
+}  // namespace
+
+SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, const Gauge& atHand, double estimate, const MatchOptions& options,
+                                  const Progress& progress) {
+    progress.report("comparing with plain correlation", 0, 1);
+    Block plain = makeBlock(std::move(witness.cross), options.group, options.threads, progress);
+    SecondOpinion opinion{.answer = plain.answer, .margins = plain.margins, .unit = plain.unit, .agreement = agreement(plain.ofHalf[0], plain.ofHalf[1]), .confidence = {}};
+    if (gains != nullptr) {
+        ScoreMatrix z = inSpreads(plain);
+        const ScoreMatrix rowsOnly = z;
+        addGains(z, *gains);
+        opinion.answer = solve(z, options.group, progress);
+        opinion.margins = margins(rowsOnly, opinion.answer.gauge, options.group);
+    }
+    const std::size_t d = atHand.d();
+    const ScoreMatrix whole = sum(plain.halves);
+    const auto rest = [&](const Gauge* gauge) { return unexplained(whole.value, witness.gramX, witness.gramY, gauge, options.threads); };
+    const double here = rest(&opinion.answer.gauge), explained = rest(nullptr) - here;
+    const bool less = explained > 0 && here + clearlyLess < rest(&atHand);
+    const bool credible = explained >= explains || (explained >= explains / 2 && d > 32 && opinion.agreement >= agrees && agreement(opinion.answer.gauge, atHand) >= agrees);
+    opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
+    opinion.better = less && (mean(opinion.confidence) >= estimate - muchLess || estimate < hopeless);
+    return opinion;
+}
+
+}  // namespace regauge
