@@ -3,7 +3,7 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, readdirSync, readFileS
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gauge } from "regauge";
-import { card, chooser, expect, randomGauge, test } from "./bench";
+import { card, chooser, expect, noise, randomGauge, safetensors, test } from "./bench";
 
 const [vocabulary, d] = [187_500, 4096];
 /** Rows that are not zeros: some of the two large matrices, and the norms. */
@@ -144,4 +144,38 @@ test("a checkpoint of 3 GB is inspected, moved and saved in less than 500 MB", a
     await context?.close();
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test("outputs go to disk also where memory is shared with threads", async ({ page }, info) => {
+  const [d, rows] = [4096, 5000]; // 82 MB: above what is handed back from memory
+  const { perm, sign } = randomGauge(d, 12);
+  const values = noise(rows, d, 13);
+  const [object, gauge] = [info.outputPath("rows.safetensors"), info.outputPath("gauge.json")];
+  writeFileSync(object, safetensors({ "activations/resid.0": { shape: [rows, d], data: values } }));
+  writeFileSync(gauge, JSON.stringify(new Gauge(perm, sign)));
+  await page.goto("/isolated/");
+  expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+  await chooser(page, "object").setInputFiles(object);
+  await expect(card(page, /rows.safetensors/)).toContainText("81.9 MB");
+  await chooser(page, "object").setInputFiles(gauge);
+  await page.getByRole("button", { name: "Move it" }).click();
+  const button = page.getByRole("button", { name: "Download rows.moved.safetensors" });
+  await expect(button).toBeVisible();
+  const kept = () => page.evaluate(async () => {
+    const sizes: number[] = [];
+    for await (const folder of (await navigator.storage.getDirectory() as unknown as { values(): AsyncIterable<FileSystemDirectoryHandle> }).values())
+      for await (const file of (folder as unknown as { values(): AsyncIterable<FileSystemFileHandle> }).values()) sizes.push((await file.getFile()).size);
+    return sizes;
+  });
+  expect((await kept()).map((size) => size > 81e6)).toEqual([true]);
+  const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+  const moved = readFileSync(await download.path());
+  const start = 8 + Number(moved.readBigUInt64LE(0));
+  for (const row of [0, 777, rows - 1]) {
+    const y = Array.from({ length: d }, (_, i) => moved.readFloatLE(start + 4 * (row * d + i)));
+    expect(y).toEqual(perm.map((j, i) => sign[i]! * values[row * d + j]!));
+  }
+  // Forgotten, it leaves nothing behind.
+  await page.getByRole("button", { name: "Forget everything" }).click();
+  await expect.poll(kept).toEqual([]);
 });

@@ -1,6 +1,23 @@
 // The pictures of web/README.md and README.md. Not a check: run on request.
 import { join } from "node:path";
-import { align, expect, loadSample, test } from "./bench";
+import { align, drop, expect, loadSample, noise, randomGauge, safetensors, test } from "./bench";
+
+/** Five checkpoints of made-up rows: each a random gauge and much noise away from the one before, the third more than the others. */
+function run(): { name: string; content: Buffer }[] {
+  const [d, rows] = [96, 1024];
+  const mixed = (x: Float32Array, seed: number, share: number) => {
+    const { perm, sign } = randomGauge(d, seed);
+    const fresh = noise(rows, d, seed + 100);
+    return x.map((_, k) => sign[k % d]! * Math.sqrt(1 - share) * x[k - (k % d) + perm[k % d]!]! + Math.sqrt(share) * fresh[k]!);
+  };
+  const first = noise(rows, d, 1);
+  const second = mixed(first, 2, 0.9);
+  const fourth = mixed(second, 4, 0.9);
+  return [first, second, mixed(second, 3, 0.97), fourth, mixed(fourth, 5, 0.975)].map((data, k) => ({
+    name: `step-${[0, 50, 100, 150, 400][k]}.safetensors`,
+    content: safetensors({ "activations/resid.0": { shape: [rows, d], data } }),
+  }));
+}
 
 const folder = join(import.meta.dirname, "../../web/screenshots");
 
@@ -21,6 +38,19 @@ for (const [name, width, height, colorScheme] of [["desktop-light", 1280, 900, "
       await page.screenshot({ path: join(folder, `result-${name}.png`) });
       await page.getByRole("heading", { name: /Matched pairs/ }).evaluate((heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 120));
       await page.screenshot({ path: join(folder, `plots-${name}.png`) });
+      await page.getByRole("button", { name: "Move all" }).click();
+      await expect(page.getByRole("button", { name: "Download all as zip" })).toBeVisible();
+      await page.getByRole("heading", { name: "Move objects" }).evaluate((heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 16));
+      await page.screenshot({ path: join(folder, `objects-${name}.png`) });
+    });
+
+    test(`a traced series, ${name}`, async ({ page }) => {
+      await page.goto("./");
+      await drop(page, '[aria-label="Checkpoints of one run, in order"]', run());
+      await page.getByRole("button", { name: "Trace", exact: true }).click();
+      await expect(page.getByRole("img", { name: /Confidence along the path/ })).toBeVisible();
+      await page.getByTestId("traced").evaluate((found) => scrollTo(0, found.getBoundingClientRect().top + scrollY - 16));
+      await page.screenshot({ path: join(folder, `trace-${name}.png`) });
     });
   });
 }

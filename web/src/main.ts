@@ -19,8 +19,10 @@ if (import.meta.env.PROD && "serviceWorker" in navigator) {
  */
 async function isolate(): Promise<void> {
   if (crossOriginIsolated) return;
+  let begun = false;
+  for (const event of ["pointerdown", "keydown", "dragenter"]) addEventListener(event, () => (begun = true), { once: true });
   await navigator.serviceWorker.ready;
-  const begun = navigator.userActivation?.hasBeenActive || bench.entries.length > 0 || bench.job !== null;
+  begun ||= bench.entries.length > 0 || bench.job !== null;
   try {
     if (begun || sessionStorage.getItem("regauge-isolate")) return;
     sessionStorage.setItem("regauge-isolate", "tried");
