@@ -246,7 +246,7 @@ def gain_scores(gx, gy, perm=None, weight=None):
 # Logistic per channel, see `features`; fitted by experiments/reference/calibrate.py.
 CONFIDENCE = np.array([2.048, -0.123, 1.107, 0.506, 0.748, 1.467, 1.908, 0.965, 0.140, -0.699, -6.390])
 UNRELATED, ALIGNED = 0.45, 0.90
-UNRELATED_SMALL = 0.60  # for d <= 32 and for fewer than 2 d rows, where chance alone reaches 0.58
+UNRELATED_SMALL = 0.60  # for d <= 32 and for at most 2 d rows, where chance alone reaches 0.58
 SURE_MARGIN, SURE_ADVANTAGE = 2.0, 2.0     # beyond these the refinement cannot change the answer and is skipped
 CLEARLY_LESS, MUCH_LESS = 0.004, 0.2      # see second_opinion
 EXPLAINS, AGREES = 0.22, 0.35
@@ -303,8 +303,10 @@ def second_opinion(sums, perm, sign, estimate):
     same = lambda a, b: (a[0] == b[0]) & (a[1] == b[1])
     halves = match(c0), match(c1)
     agreed = same(*halves).mean()
-    credible = explained >= EXPLAINS or (explained >= EXPLAINS / 2 and len(p) > 32 and agreed >= AGREES
-                                         and same((p, s), (perm, sign)).mean() >= AGREES)
+    with_at_hand = same((p, s), (perm, sign)).mean()
+    credible = explained >= EXPLAINS and with_at_hand >= 0.5 if len(p) <= 32 else \
+        explained >= EXPLAINS or (explained >= EXPLAINS / 2 and (agreed >= AGREES and with_at_hand >= AGREES
+                                                                or agreed >= 0.45 and sum(sums.n) <= 2 * len(p)))
     prob = np.zeros(len(p))
     if credible:
         both = same(halves[0], (p, s)) & same(halves[1], (p, s))
@@ -347,7 +349,7 @@ def align(x_sites, y_sites, names=tuple(STATISTICS)):
     live = np.diag(sums[0].correlations()[3]) > 0     # constant channels are undetermined: matched last, sign 0
     prob, sign = np.where(live, prob, 0), np.where(live, sign, 0)
     share, final = float(prob[live].mean()), (perm, sign)
-    verdict = "aligned" if share >= ALIGNED else "partial" if share >= (UNRELATED if len(perm) > 32 and sum(sums[0].n) >= 2 * len(perm) else UNRELATED_SMALL) else "unrelated"
+    verdict = "aligned" if share >= ALIGNED else "partial" if share >= (UNRELATED if len(perm) > 32 and sum(sums[0].n) > 2 * len(perm) else UNRELATED_SMALL) else "unrelated"
     return dict(perm=perm, sign=sign, prob=prob, share=share, verdict=verdict, advantage=a, scores=combined,
                 features=rows, final=final, live=live)
 

@@ -71,7 +71,7 @@ std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& first
 }
 
 Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows) {
-    const double leastPartial = d <= 32 || rows < 2 * d ? 0.6 : 0.45;
+    const double leastPartial = d <= 32 || rows <= 2 * d ? 0.6 : 0.45;
     return estimate >= 0.9 ? Verdict::aligned : estimate < leastPartial ? Verdict::unrelated : Verdict::partial;
 }
 

@@ -16,7 +16,8 @@ namespace regauge {
 
 // A site's correlations, for a second opinion.
 struct Witness {
-    double weight = 0;  // of the site
+    double weight = 0;       // of the site
+    std::uint64_t rows = 0;
     Halves cross;
     Symmetric gramX, gramY;
 };

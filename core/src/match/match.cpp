@@ -106,7 +106,7 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
     if (fusion.sure)
         fusion.witness.reset();
     else if (mayBeWitness && (!fusion.witness || best.weight > fusion.witness->weight))
-        fusion.witness = Witness{best.weight, std::move(cross), std::move(gramX), std::move(gramY)};
+        fusion.witness = Witness{best.weight, rows, std::move(cross), std::move(gramX), std::move(gramY)};
     return best;
 }
 

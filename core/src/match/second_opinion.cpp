@@ -9,8 +9,16 @@ namespace {
 constexpr double clearlyLess = 0.004;  // unexplained bits a channel (residual.hpp) by which plain correlation must win,
 constexpr double muchLess = 0.20;      // without being so much less sure,
 constexpr double hopeless = 0.40;      // unless the answer at hand has no better estimate than this
-constexpr double explains = 0.22;      // bits a channel from which on it is believed,
-constexpr double agrees = 0.35;        // or half of that where d > 32 and its halves agree on so many channels, and so does the answer at hand
+
+// Halves also agree on what is reproducible and wrong, so that alone is no reason to believe them.
+// explained: bits a channel. halves: their agreement. others: the agreement of all rows with the whitened answer.
+bool isCredible(double explained, double halves, double others, std::size_t d, std::uint64_t rows) {
+    constexpr double explains = 0.22;
+    if (d <= 32) return explained >= explains && others >= 0.5;
+    if (explained >= explains) return true;
+    const bool tooFewToBeReproduciblyWrong = rows <= 2 * d && halves >= 0.45;
+    return explained >= explains / 2 && (tooFewToBeReproduciblyWrong || (halves >= 0.35 && others >= 0.35));
+}
 
 }  // namespace
 
@@ -31,7 +39,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
     const auto rest = [&](const Gauge* gauge) { return unexplained(whole.value, witness.gramX, witness.gramY, gauge, options.threads); };
     const double here = rest(&opinion.answer.gauge), explained = rest(nullptr) - here;
     const bool less = explained > 0 && here + clearlyLess < rest(&atHand);
-    const bool credible = explained >= explains || (explained >= explains / 2 && d > 32 && opinion.agreement >= agrees && agreement(opinion.answer.gauge, atHand) >= agrees);
+    const bool credible = isCredible(explained, opinion.agreement, agreement(opinion.answer.gauge, atHand), d, witness.rows);
     opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
     opinion.better = less && (mean(opinion.confidence) >= estimate - muchLess || estimate < hopeless);
     return opinion;
