@@ -65,8 +65,8 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
     for (const Subcommand& subcommand : subcommands) {
         CLI::App* command = app.add_subcommand(subcommand.name, subcommand.purpose);
         command->footer(std::string("Example:\n  ") + subcommand.example);
-        const RunJob run = subcommand.add(*command);
-        jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([](const Job&) { return 0; }));
+        const RunJob run = subcommand.add(*command);  // holds what the options are parsed into
+        jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([run](const Job&) { return 0; }));
         command->add_flag("--json", job.json, "print one JSON object on stdout");
         command->add_flag("--quiet", job.quiet, "no progress and no messages, only errors");
     }
