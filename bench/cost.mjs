@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 
 const [program, picture] = process.argv.slice(2);
-const report = JSON.parse(execFileSync(program, ["--benchmark_filter=^stages/", "--benchmark_format=json", "--benchmark_min_time=0.1"], { encoding: "utf8", maxBuffer: 2 ** 26, stdio: ["ignore", "pipe", "ignore"] }));
+const report = JSON.parse(execFileSync(program, ["--benchmark_filter=^stages/", "--benchmark_format=json", "--benchmark_min_time=0.05"], { encoding: "utf8", maxBuffer: 2 ** 26, stdio: ["ignore", "pipe", "ignore"] }));
 
 /** [stage][d][rows] = { milliseconds of CPU time, operations, peak }; rows are 0 where a stage has none. */
 const measured = {};

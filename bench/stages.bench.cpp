@@ -67,7 +67,7 @@ void whitenBoth(benchmark::State& state, std::size_t d) {
     }
     for (float& value : cross) value = static_cast<float>(numbers.next() >> 40) * 0x1p-24f;
     for (auto _ : state) {
-        Whitener x(gram, d), y(gram, d);
+        Whitener x{Symmetric(gram, d)}, y{Symmetric(gram, d)};
         for (int strength = 0; strength < 2; ++strength) x.strengthen(1, {}), y.strengthen(1, {});
         for (int half = 0; half < 2; ++half) benchmark::DoNotOptimize(whiten(x, y, cross, 1).data());
     }
