@@ -96,7 +96,8 @@ const gpt2 = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s
 function splitPattern(before: unknown): string {
   const own = /"Regex":("(?:[^"\\]|\\.)*")/.exec(JSON.stringify(before) ?? "");
   if (!own) return gpt2;
-  const pattern = JSON.parse(own[1]!) as string;
+  // Not every browser knows (?i:...), which stands before 's, 't and the like.
+  const pattern = (JSON.parse(own[1]!) as string).replace(/\(\?i:([^()\\]*)\)/g, (_, words: string) => `(?:${words.replace(/[a-z]/gi, (c) => `[${c.toLowerCase()}${c.toUpperCase()}]`)})`);
   try {
     new RegExp(pattern, "gu");
     return pattern;
