@@ -116,19 +116,19 @@ void move(const fs::path& object, const Alignment& gauge, const fs::path& to) {
 
 Point objectSource(const Settings& settings, std::int64_t seed) {
     const RunName run{seed, settings.forks.back(), 'a'};
-    return {run, lastStep(settings, run) - settings.checkpointEvery};
+    return {run, lastStep(settings, run)};
 }
 
 std::vector<Pair> objectPairs(const Settings& settings, std::int64_t seed) {
     const Point source = objectSource(settings, seed);
     const RunName a = source.run, b{seed, a.fork, 'b'};
-    const std::int64_t before = source.step, last = lastStep(settings, a);
+    const std::int64_t last = source.step, before = last - settings.checkpointEvery;
     const std::string evidence = evidenceOf(settings, source);
 
     Pair same{"same function", source, source, {}, {}, {}};
-    const fs::path trained = folderOf(settings, a, before);
+    const fs::path trained = folderOf(settings, a, last);
     const Gauge other = RandomGauges(seedOf({static_cast<std::uint64_t>(seed), otherCoordinates})).next(static_cast<std::size_t>(settings.shape.d));
-    same.truth = coordinatesOf(settings, a, before).inverse().then(other);
+    same.truth = coordinatesOf(settings, a, last).inverse().then(other);
     same.targetFolder = moveCheckpoint(trained, other, trained / "elsewhere");
     const fs::path elsewhere = same.targetFolder / "evidence.safetensors";
     writeEvidence(elsewhere, Llama(settings.shape, same.targetFolder), evidenceTokens(settings), Gauge::identity(other.d()));
@@ -136,7 +136,7 @@ std::vector<Pair> objectPairs(const Settings& settings, std::int64_t seed) {
     same.permutationOnly = align(evidence, elsewhere.string(), permutationOnly());
 
     std::vector<Pair> pairs{same};
-    for (const auto& [name, target] : {std::pair<std::string, Point>{"same run, " + std::to_string(last - before) + " steps later", {a, last}}, {"other run", {b, last}}}) {
+    for (const auto& [name, target] : {std::pair<std::string, Point>{"same run, " + std::to_string(last - before) + " steps earlier", {a, before}}, {"other run", {b, last}}}) {
         Pair pair{name, source, target, published(settings, target), {}, {}};
         pair.truth = truth(settings, source, target);
         pair.found = target.run.half == 'a' ? align(evidence, evidenceOf(settings, target)) : alignThrough(settings, chain(source, target, settings.evidenceEvery));

@@ -63,6 +63,7 @@ void evaluate(const Settings& settings, Work& work, const std::string& only) {
 
 int run(int argc, char** argv) {
     Settings settings;
+    settings.forks = {0, 50, 100, 400};  // from end points that recover nothing to end points that recover all
     settings.folder = "build/experiments-data";
     fs::path results = "experiments";
     std::string only;

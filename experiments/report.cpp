@@ -377,7 +377,7 @@ void Report::refusal() {
     }
     for (std::size_t p = 0; p < first.size(); ++p) groups.insert(groups.end(), {std::to_string(p + 1) + ": harmless +", std::to_string(p + 1) + ": harmful -"});
     figure("refusal", "Requests refused with the moved vector added and taken away",
-           barChart("Refused (%) on 1: the same function, 2: later in the run, 3: the other run", groups, {"", 0, 100, false, quarters, {}}, series));
+           barChart("Refused (%) on 1: the same function, 2: earlier in the run, 3: the other run", groups, {"", 0, 100, false, quarters, {}}, series));
     const auto rate = [&](std::size_t p, const char* mover, const char* way) { return cell([&](const Json& seed) { return seed["refusal"]["pairs"][p]["rates"][mover][way].get<double>(); }); };
     sum("refusal steering", "the sign reverses under permutation-only", "same function, harmless requests refused with +: signed " + rate(0, "signed", "harmless +") + " %, permutation-only " + rate(0, "permutation-only", "harmless +") +
         " %; harmful refused with -: signed " + rate(0, "signed", "harmful -") + " %, permutation-only " + rate(0, "permutation-only", "harmful -") + " %");
