@@ -17,8 +17,6 @@ foreach(source IN LISTS REGAUGE_CORE_SOURCES REGAUGE_COMMAND_SOURCES REGAUGE_WAS
   endif()
   set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:${size}>")
 endforeach()
-# The core asks no object for its type at run time; the names of its types alone are 30 KB. (Embind and CLI11 do ask.)
-set_property(SOURCE ${REGAUGE_CORE_SOURCES} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-fno-rtti>")
 
 # tsc (npm's typescript) checks and writes the types that Embind declares.
 find_program(REGAUGE_TSC tsc HINTS "${PROJECT_SOURCE_DIR}/node_modules/.bin" NO_CMAKE_FIND_ROOT_PATH)

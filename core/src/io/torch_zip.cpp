@@ -348,7 +348,7 @@ void rewriteTorchZip(const TensorFile& file, const MoveTensor& move, ByteSink& o
     const Leaving leaving = leavingTensors(file, tensorsOf, move);
     if (!leaving.empty()) return rewriteApart(file, tensorsOf, leaving, move, out);
     std::vector<ZipPatch> patches;
-    for (const auto& [index, tensors] : tensorsOf) patches.push_back({index, [&file, &move, index = index, &list = tensors](ByteSink& sink) { writeStorage(file, index, list, move, sink); }});
+    for (const auto& entry : tensorsOf) patches.push_back({entry.first, [&file, &move, index = entry.first, &list = entry.second](ByteSink& sink) { writeStorage(file, index, list, move, sink); }});
     rewriteZip(*file.source, detail.zip, patches, detail.hasCrcs, out);
 }
 
