@@ -44,6 +44,20 @@ for (const [name, width, height, colorScheme] of [["desktop-light", 1280, 900, "
       await page.screenshot({ path: join(folder, `objects-${name}.png`) });
     });
 
+    test(`the audit and the live models, ${name}`, async ({ page }) => {
+      test.setTimeout(120_000);
+      await loadSample(page);
+      const top = (found: Element) => scrollTo(0, found.getBoundingClientRect().top + scrollY - 16);
+      await page.getByRole("button", { name: "Audit", exact: true }).click();
+      await expect(page.getByRole("img", { name: /The claim under random gauges/ })).toBeVisible();
+      await page.getByRole("heading", { name: "Audit a claim" }).evaluate(top);
+      await page.screenshot({ path: join(folder, `audit-${name}.png`) });
+      await page.getByRole("button", { name: "Run the sample’s models" }).click();
+      await expect(page.getByRole("img", { name: /What the vector does/ })).toBeVisible({ timeout: 90_000 });
+      await page.getByRole("heading", { name: "Steer both" }).evaluate(top);
+      await page.screenshot({ path: join(folder, `live-${name}.png`) });
+    });
+
     test(`a traced series, ${name}`, async ({ page }) => {
       await page.goto("./");
       await drop(page, '[aria-label="Checkpoints of one run, in order"]', run());
