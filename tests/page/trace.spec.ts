@@ -38,6 +38,7 @@ const series = [first, second, next(second, randomGauge(d, 24), 0.9, 34), fourth
 const planted = gauges.map(({ perm, sign }) => new Gauge(perm, sign)).reduce((all, gauge) => all.andThen(gauge));
 
 test("a series is dropped, traced past the checkpoint that is best skipped, and its gauge taken home and used", async ({ page }) => {
+  test.setTimeout(180_000);
   await page.goto("./");
   const zone = page.getByRole("group", { name: "Checkpoints of one run, in order" });
   // As a system may hand them over; they stand in the order of their numbers.
@@ -47,7 +48,7 @@ test("a series is dropped, traced past the checkpoint that is best skipped, and 
 
   await page.getByRole("button", { name: "Trace", exact: true }).click();
   const found = page.getByTestId("traced");
-  await expect(found).toBeVisible();
+  await expect(found).toBeVisible({ timeout: 100_000 });
   await expect(found).toContainText("skipping 3 (step-100.safetensors)");
   // As the package traces it in Node, and the planted truth.
   const expected = await trace(series.map(({ content }) => content));
@@ -69,7 +70,7 @@ test("a series is dropped, traced past the checkpoint that is best skipped, and 
   const gauge = Gauge.from(readFileSync(await download.path(), "utf8"));
   expect(gauge.fingerprint).toBe(expected.fingerprint);
   expect(gauge.compare(planted).both).toBeGreaterThan(0.95);
-  expect(expected.trace.direct).toBeLessThan(0.1);
+  expect(expected.trace.direct).toBeLessThan(0.5);
 
   await page.getByRole("button", { name: /move objects with it/ }).click();
   await expect(page.getByTestId("verdict")).toBeVisible();
