@@ -51,16 +51,16 @@ void move(const std::filesystem::path& object, const Alignment& gauge, const std
 
 // A pair of checkpoints for the object tables, and the gauge that regauge finds between them.
 struct Pair {
-    std::string name;  // "same function", "same run, 250 steps later", "other run"
+    std::string name;  // "same function", "same run, 250 steps earlier", "other run"
     Point source, target;
     std::filesystem::path targetFolder;  // of the target model
     Alignment found, permutationOnly;
     Gauge truth = Gauge::identity(0);
 };
-// From objectSource: to itself in other coordinates, to the same run's end, and to the other run's end (by trace).
+// From objectSource: to itself in other coordinates, to the run's checkpoint before, and to the other run's end (by trace).
 std::vector<Pair> objectPairs(const Settings& settings, std::int64_t seed);
 
-// The checkpoint that the objects belong to: run a of the last fork, tuned on the tasks, the checkpoint before its end.
+// The checkpoint that the objects belong to: run a of the last fork, tuned on the tasks, at its end.
 Point objectSource(const Settings& settings, std::int64_t seed);
 
 // Where a study of a seed may leave files.
