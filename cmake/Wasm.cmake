@@ -34,7 +34,7 @@ function(regauge_wasm_link_options target)
     "$<$<CONFIG:Debug>:-sASSERTIONS=2>"        # explain misuse of the runtime
     "$<$<CONFIG:Debug>:-sSTACK_OVERFLOW_CHECK=2>"
     "$<$<CONFIG:Debug>:-g>"
-    "$<$<CONFIG:Release>:-O2>"   # wasm-opt and the small JavaScript; -O3 is larger and no faster
+    "$<$<CONFIG:Release>:-Oz>"   # wasm-opt and the small JavaScript; the loops were optimised when they were compiled
     "$<$<CONFIG:Release>:-sASSERTIONS=0>")
 endfunction()
 
