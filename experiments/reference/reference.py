@@ -298,7 +298,8 @@ def second_opinion(sums, perm, sign, estimate):
     p, s = match(c0 + c1)
     here, explained = unexplained(c0 + c1, gx, gy, p, s), unexplained(c0 + c1, gx, gy)
     explained -= here
-    if not (explained > 0 and here + CLEARLY_LESS < unexplained(c0 + c1, gx, gy, perm, sign)):
+    difference = unexplained(c0 + c1, gx, gy, perm, sign) - here
+    if not (difference > -0.02 if explained >= 0.15 else explained > 0 and difference > CLEARLY_LESS):
         return None
     same = lambda a, b: (a[0] == b[0]) & (a[1] == b[1])
     halves = match(c0), match(c1)

@@ -6,7 +6,9 @@
 namespace regauge {
 namespace {
 
-constexpr double clearlyLess = 0.004;  // unexplained bits a channel (residual.hpp) by which plain correlation must win,
+constexpr double clearlyLess = 0.004;  // unexplained bits a channel (residual.hpp) by which plain correlation must win;
+constexpr double lightDrift = 0.15;    // where it explains so much, noise is light and alike in all channels,
+constexpr double aboutEqual = 0.02;    // and it need not win, but only be about as good;
 constexpr double muchLess = 0.20;      // without being so much less sure,
 constexpr double hopeless = 0.40;      // unless the answer at hand has no better estimate than this
 
@@ -38,7 +40,8 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
     const ScoreMatrix whole = sum(plain.halves);
     const auto rest = [&](const Gauge* gauge) { return unexplained(whole.value, witness.gramX, witness.gramY, gauge, options.threads); };
     const double here = rest(&opinion.answer.gauge), explained = rest(nullptr) - here;
-    const bool less = explained > 0 && here + clearlyLess < rest(&atHand);
+    const double difference = rest(&atHand) - here;
+    const bool less = explained >= lightDrift ? difference > -aboutEqual : explained > 0 && difference > clearlyLess;
     const bool credible = isCredible(explained, opinion.agreement, agreement(opinion.answer.gauge, atHand), d, witness.rows);
     opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
     opinion.better = less && (mean(opinion.confidence) >= estimate - muchLess || estimate < hopeless);
