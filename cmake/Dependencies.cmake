@@ -69,9 +69,6 @@ set(BUILD_TESTING "${_saved_build_testing}")
 
 if(NOT EMSCRIPTEN)
   find_package(Threads REQUIRED)
-  if(REGAUGE_BUILD_COMMAND)
-    find_package(ZLIB REQUIRED)  # deflated .npz; a browser and Node bring their own
-  endif()
   if(REGAUGE_MPI)
     find_package(MPI REQUIRED COMPONENTS CXX)
   endif()

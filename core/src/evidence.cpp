@@ -12,7 +12,6 @@ namespace {
 // Evidence files are named in the gauge by their hash; hashing a 5 GB checkpoint would cost more than aligning it.
 constexpr std::uint64_t mostHashed = std::uint64_t{256} << 20;
 
-// Evidence files are named in the gauge by their hash; hashing a 5 GB checkpoint would cost more than aligning it.
 Evidence fromFile(const Files& files, const std::string& path) {
     if (path.ends_with(".index.json")) return checkpointEvidence(files, path);
     const std::shared_ptr<const ByteSource> source = files.open(path);

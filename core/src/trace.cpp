@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -146,11 +147,15 @@ void improve(Edges& edges, std::size_t checkpoints) {
     }
 }
 
+std::vector<std::size_t> everyOneOf(std::size_t checkpoints) {
+    std::vector<std::size_t> path(checkpoints);
+    std::iota(path.begin(), path.end(), std::size_t{0});
+    return path;
+}
+
 // The routes that vote: the surest, then others that share no weak hop with one that votes already, so that no mistake counts twice.
 std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std::size_t checkpoints) {
-    std::vector<std::size_t> everyOne(checkpoints);
-    for (std::size_t k = 0; k < checkpoints; ++k) everyOne[k] = k;
-    std::set<std::vector<std::size_t>> others{{0, checkpoints - 1}, everyOne};
+    std::set<std::vector<std::size_t>> others{{0, checkpoints - 1}, everyOneOf(checkpoints)};
     for (const auto& [ends, alignment] : edges.all()) others.insert(paths.through(ends.first, ends.second));
     others.erase(paths.surest());
     std::vector<Route> routes;
@@ -195,7 +200,7 @@ std::vector<double> confidenceOf(const Gauge& answer, const std::vector<Route>& 
     for (std::size_t i = 0; i < confidence.size(); ++i) {
         double wrong = 1, contradicted = 0;
         for (const Route& route : routes) {
-            if (route.gauge.perm()[i] == answer.perm()[i] && route.gauge.sign()[i] == answer.sign()[i])
+            if (sameAt(i, route.gauge, answer))
                 wrong = route.confidence[i] > 0.5 ? wrong * (1 - route.confidence[i]) : std::min(wrong, 1 - route.confidence[i]);
             else
                 contradicted = std::max(contradicted, route.confidence[i]);
@@ -217,15 +222,13 @@ Trace trace(const Files& files, const std::vector<std::string>& checkpoints, con
     for (std::size_t k = 0; k < last; ++k) edges.match(k, k + 1);
     improve(edges, count);
 
-    std::vector<std::size_t> everyOne(count);
-    for (std::size_t k = 0; k < count; ++k) everyOne[k] = k;
     const SurestPaths paths(edges, count);
     const std::vector<Route> routes = independentRoutes(paths, edges, count);
 
     Trace result;
     result.path = routes.front().path;
     result.direct = mean(edges.match(0, last).confidence);
-    result.hopByHop = mean(compose(everyOne, edges).confidence);
+    result.hopByHop = mean(compose(everyOneOf(count), edges).confidence);
     for (std::size_t k = 0; k + 1 < result.path.size(); ++k) {
         const Alignment& hop = edges.match(result.path[k], result.path[k + 1]);
         result.hops.push_back({result.path[k], result.path[k + 1], hop, {}});

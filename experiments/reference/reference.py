@@ -247,7 +247,7 @@ def gain_scores(gx, gy, perm=None, weight=None):
 CONFIDENCE = np.array([2.048, -0.123, 1.107, 0.506, 0.748, 1.467, 1.908, 0.965, 0.140, -0.699, -6.390])
 UNRELATED, ALIGNED = 0.45, 0.90
 UNRELATED_SMALL = 0.60  # for d <= 32 and for at most 2 d rows, where chance alone reaches 0.58
-SURE_MARGIN, SURE_ADVANTAGE = 2.0, 2.0     # beyond these the refinement cannot change the answer and is skipped
+SURE_MARGIN, SURE_ADVANTAGE, SURE_AGREEMENT = 2.0, 2.0, 0.98   # beyond these the refinement cannot change the answer and is skipped
 CLEARLY_LESS, MUCH_LESS = 0.004, 0.2      # see second_opinion
 EXPLAINS, AGREES = 0.22, 0.35
 DUPLICATE = 0.999     # |correlation| of two channels of one side from which they are called duplicates
@@ -305,15 +305,17 @@ def second_opinion(sums, perm, sign, estimate):
     halves = match(c0), match(c1)
     agreed = same(*halves).mean()
     with_at_hand = same((p, s), (perm, sign)).mean()
-    credible = explained >= EXPLAINS and with_at_hand >= 0.5 if len(p) <= 32 else \
-        explained >= EXPLAINS or (explained >= EXPLAINS / 2 and (agreed >= AGREES and with_at_hand >= AGREES
-                                                                or agreed >= 0.45 and sum(sums.n) <= 2 * len(p)))
+    few = sum(sums.n) <= 2 * len(p) and agreed >= 0.45      # too few rows to be reproducibly wrong; they span no more than their number
+    credible = with_at_hand >= 0.8 and estimate >= 0.8 or (      # nearly the same answer
+        explained >= EXPLAINS and with_at_hand >= 0.5 if len(p) <= 32 else
+        explained >= EXPLAINS or (explained * max(1, len(p) / sum(sums.n)) >= EXPLAINS / 2 if few else
+                                  explained >= EXPLAINS / 2 and agreed >= AGREES and with_at_hand >= AGREES))
     prob = np.zeros(len(p))
     if credible:
         both = same(halves[0], (p, s)) & same(halves[1], (p, s))
         everything = min(0.97, 1.1 * np.sqrt(agreed))
         prob = np.where(both, 0.97, max(0.0, (everything - 0.97 * agreed) / (1 - agreed)) if agreed < 1 else 0)
-    if prob.mean() >= estimate - MUCH_LESS or estimate < KEEP_REFINED:
+    if prob.mean() >= estimate - MUCH_LESS or estimate < KEEP_REFINED or sum(sums.n) <= 2 * len(p) and prob.mean() >= 0.5:
         return p, s, prob
     return None
 
@@ -329,7 +331,9 @@ def align(x_sites, y_sites, names=tuple(STATISTICS)):
     perm, sign = match(w0 + w1)
     z = (w0 + w1) / spread(w0 + w1, perm)
     combined, t = z, np.zeros_like(z)
-    sure = np.subtract(*margins(z, perm, sign)).mean() >= SURE_MARGIN and a.max() >= SURE_ADVANTAGE
+    (p0, s0), (p1, s1) = match(w0), match(w1)
+    sure = (np.subtract(*margins(z, perm, sign)).mean() >= SURE_MARGIN and a.max() >= SURE_ADVANTAGE
+            and ((p0 == p1) & (s0 == s1)).mean() >= SURE_AGREEMENT)
     if not sure:
         weight = np.maximum(a, 0) ** 2
         kept = sorted({o for o, v in zip(owner, weight) if v >= 0.1 * weight.max()})

@@ -1,5 +1,7 @@
 #include "second_opinion.hpp"
 
+#include <algorithm>
+
 #include "confidence.hpp"
 #include "residual.hpp"
 
@@ -10,16 +12,19 @@ constexpr double clearlyLess = 0.004;  // unexplained bits a channel (residual.h
 constexpr double lightDrift = 0.15;    // where it explains so much, noise is light and alike in all channels,
 constexpr double aboutEqual = 0.02;    // and it need not win, but only be about as good;
 constexpr double muchLess = 0.20;      // without being so much less sure,
-constexpr double hopeless = 0.40;      // unless the answer at hand has no better estimate than this
+constexpr double hopeless = 0.40;      // unless the answer at hand has no better estimate than this,
+constexpr double atLeastHalf = 0.50;   // or rows are few, where whitened estimates are too high
 
 // Halves also agree on what is reproducible and wrong, so that alone is no reason to believe them.
-// explained: bits a channel. halves: their agreement. others: the agreement of all rows with the whitened answer.
-bool isCredible(double explained, double halves, double others, std::size_t d, std::uint64_t rows) {
+// explained: bits a channel. halves: their agreement. others: the agreement of all rows with the answer at hand, and estimate: how far that one is believed.
+bool isCredible(double explained, double halves, double others, double estimate, std::size_t d, std::uint64_t rows) {
     constexpr double explains = 0.22;
+    if (others >= 0.8 && estimate >= 0.8) return true;  // nearly the same answer
     if (d <= 32) return explained >= explains && others >= 0.5;
     if (explained >= explains) return true;
     const bool tooFewToBeReproduciblyWrong = rows <= 2 * d && halves >= 0.45;
-    return explained >= explains / 2 && (tooFewToBeReproduciblyWrong || (halves >= 0.35 && others >= 0.35));
+    if (tooFewToBeReproduciblyWrong) return explained * std::max(1.0, static_cast<double>(d) / static_cast<double>(rows)) >= explains / 2;  // rows span no more
+    return explained >= explains / 2 && halves >= 0.35 && others >= 0.35;
 }
 
 }  // namespace
@@ -42,9 +47,11 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
     const double here = rest(&opinion.answer.gauge), explained = rest(nullptr) - here;
     const double difference = rest(&atHand) - here;
     const bool less = explained >= lightDrift ? difference > -aboutEqual : explained > 0 && difference > clearlyLess;
-    const bool credible = isCredible(explained, opinion.agreement, agreement(opinion.answer.gauge, atHand), d, witness.rows);
+    const bool credible = isCredible(explained, opinion.agreement, agreement(opinion.answer.gauge, atHand), estimate, d, witness.rows);
     opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
-    opinion.better = less && (mean(opinion.confidence) >= estimate - muchLess || estimate < hopeless);
+    const double sureness = mean(opinion.confidence);
+    const bool believable = sureness >= estimate - muchLess || estimate < hopeless || (witness.rows <= 2 * d && sureness >= atLeastHalf);
+    opinion.better = less && believable;
     return opinion;
 }
 

@@ -1,14 +1,16 @@
 #include "site_sums.hpp"
 
 #include <algorithm>
+#include <array>
 
+#include "../parallel.hpp"
 #include "../rows.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t fitRows = 4096;  // the quantizer is fitted to so many, in blocks spread over the file: an embedding's first rows are unlike the rest
+constexpr std::uint64_t fitRows = 2048;  // the quantizer is fitted to so many, in blocks spread over the file: an embedding's first rows are unlike the rest
 constexpr std::uint64_t fitBlocks = 64;
 constexpr std::size_t bytesAtOnce = std::size_t{8} << 20;
 
@@ -32,25 +34,32 @@ struct RowBuffer {
     std::vector<std::byte> bytes;
 };
 
-// Padding is left out of the fit, and may hold anything.
-Quantizer fitTo(RowBuffer& buffer, std::uint64_t rows, std::span<const std::uint8_t> skip, Resolution resolution) {
+struct Sample {
+    std::vector<std::byte> bytes;
+    RowsView view;
+};
+
+// The rows that a quantizer is fitted to. Padding is left out, and may hold anything.
+Sample sampleOf(const RowReader& reader, std::uint64_t rows, std::span<const std::uint8_t> skip) {
+    RowBuffer buffer(reader);
     const std::uint64_t blocks = rows <= fitRows ? 1 : fitBlocks;
     const std::uint64_t rowsOfBlock = rows <= fitRows ? rows : fitRows / fitBlocks;
     std::vector<std::byte> sample;
     sample.reserve(static_cast<std::size_t>(blocks * rowsOfBlock) * buffer.rowBytes);
-    std::vector<float> values(buffer.reader.d());
+    std::vector<float> values(reader.d());
     for (std::uint64_t block = 0; block < blocks; ++block) {
         const std::uint64_t first = blocks == 1 ? 0 : block * (rows - rowsOfBlock) / (blocks - 1);
         const RowsView view = buffer.read(first, rowsOfBlock);
         for (std::size_t i = 0; i < view.rows; ++i) {
             if (skip[static_cast<std::size_t>(first) + i] != 0) continue;
             loadRow(view, i, values);
-            if (const auto column = firstNotFinite(values)) throwNotFinite(buffer.reader.where(), first + i, *column, values[*column]);
+            if (const auto column = firstNotFinite(values)) throwNotFinite(reader.where(), first + i, *column, values[*column]);
             sample.insert(sample.end(), rowData(view, i), rowData(view, i) + buffer.rowBytes);
         }
     }
     const std::size_t kept = buffer.rowBytes == 0 ? 0 : sample.size() / buffer.rowBytes;
-    return fitQuantizer({sample.data(), buffer.reader.dtype(), kept, buffer.reader.d()}, buffer.reader.where(), resolution);
+    const RowsView view{sample.data(), reader.dtype(), kept, reader.d()};
+    return {std::move(sample), view};
 }
 
 // One flag a row: 1 = leave it out (padding on either side, or the first rows of a sequence; where no shape tells sequences, all rows are one).
@@ -74,6 +83,12 @@ void requireSameTokens(const Evidence& source, const Evidence& target, std::uint
                     std::to_string(*t) + " against " + std::to_string(*s) + "); run both models on the same tokens in the same order");
 }
 
+void requireOneWidth(std::size_t source, const std::string& sourceName, std::size_t target, const std::string& targetName) {
+    if (source != target)
+        throw Error(ErrorCode::dimensionMismatch, targetName,
+                    "d = " + std::to_string(target) + ", and " + sourceName + " has d = " + std::to_string(source) + "; both models must have one width");
+}
+
 // Where part k of `parts` even parts of `rows` rows begins: at whole blocks of rows that take turns between the halves.
 std::uint64_t partBegin(std::uint64_t rows, std::uint64_t k, std::uint64_t parts) {
     if (k == parts) return rows;
@@ -93,11 +108,7 @@ std::string noCommonEvidence(const Evidence& source, const Evidence& target) {
     return "no site and no gains in common with " + source.name + "; its sites: " + names(source) + "; this one's: " + names(target);
 }
 
-void requireOneWidth(const Evidence& source, const Evidence& target) {
-    if (source.d != target.d)
-        throw Error(ErrorCode::dimensionMismatch, target.name,
-                    "d = " + std::to_string(target.d) + ", and " + source.name + " has d = " + std::to_string(source.d) + "; both models must have one width");
-}
+void requireOneWidth(const Evidence& source, const Evidence& target) { requireOneWidth(source.d, source.name, target.d, target.name); }
 
 std::vector<std::string> commonSites(const Evidence& source, const Evidence& target, const std::vector<std::string>& asked) {
     if (!asked.empty()) {
@@ -115,9 +126,7 @@ SitePair::SitePair(const Evidence& source, const Evidence& target, std::string s
     const Site &siteX = findSite(source, name_), &siteY = findSite(target, name_);
     x_ = siteX.rows, y_ = siteY.rows;
     const RowReader &x = *x_, &y = *y_;
-    if (x.d() != y.d())
-        throw Error(ErrorCode::dimensionMismatch, y.where(),
-                    "d = " + std::to_string(y.d()) + ", and " + x.where() + " has d = " + std::to_string(x.d()) + "; both models must have one width");
+    requireOneWidth(x.d(), x.where(), y.d(), y.where());
     if (x.rows() != y.rows())
         throw Error(ErrorCode::rowsMismatch, y.where(),
                     std::to_string(y.rows()) + " rows, and " + x.where() + " has " + std::to_string(x.rows()) +
@@ -129,10 +138,12 @@ SitePair::SitePair(const Evidence& source, const Evidence& target, std::string s
     skip_ = skippedRows(source, target, x.rows(), share.firstRow, siteX.sequence, options.skipFirst);
 }
 
-QuantizerPair SitePair::fit(bool withGram) const {
+QuantizerPair SitePair::fit(bool withGram, unsigned threads) const {
     const Resolution resolution = withGram ? Resolution::fine : Resolution::coarse;
-    RowBuffer bufferX(*x_), bufferY(*y_);
-    return {fitTo(bufferX, usable_, skip_, resolution), fitTo(bufferY, usable_, skip_, resolution)};
+    const std::array<Sample, 2> samples{sampleOf(*x_, usable_, skip_), sampleOf(*y_, usable_, skip_)};
+    QuantizerPair pair;
+    parallelFor(threads, 2, [&](std::size_t k) { (k == 0 ? pair.x : pair.y) = fitQuantizer(samples[k].view, (k == 0 ? x_ : y_)->where(), resolution); });
+    return pair;
 }
 
 CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, unsigned threads, const Progress& progress) const {
@@ -152,7 +163,7 @@ CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, un
 CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool withGram,
                         const Progress& progress) {
     const SitePair pair(source, target, site, options);
-    return pair.sum(pair.fit(withGram), withGram, options.threads, progress);
+    return pair.sum(pair.fit(withGram, options.threads), withGram, options.threads, progress);
 }
 
 }  // namespace regauge

@@ -42,7 +42,7 @@ public:
     RowRange here() const { return {share_.firstRow + begin_, share_.firstRow + end_}; }
 
     // Fitted to all the rows of the files, whatever the share. With Gram matrices the resolution is fine, else coarse. Throws Error(notFinite).
-    QuantizerPair fit(bool withGram) const;
+    QuantizerPair fit(bool withGram, unsigned threads) const;
     // Reads the rows in blocks. Throws Error: notFinite, cancelled.
     CorrelationSums sum(const QuantizerPair& quantizers, bool withGram, unsigned threads, const Progress& progress) const;
 

@@ -43,7 +43,7 @@ CorrelationSums sumShare(Team& team, const Evidence& source, const Evidence& tar
     std::string mine;
     together(team, [&] {
         const SitePair pair(source, target, site, options, {0, team.rank(), team.size()});
-        const QuantizerPair quantizers = pair.fit(withGram);
+        const QuantizerPair quantizers = pair.fit(withGram, options.threads);
         mine = agreed(pair, quantizers);
         sums = pair.sum(quantizers, withGram, options.threads, progress);
     });

@@ -185,7 +185,7 @@ void writeStatistics(const Evidence& source, const Evidence& target, const Stati
 
     for (const SiteHeading& site : heading.sites) {
         const SitePair pair(source, target, site.name, options.match, share);
-        const QuantizerPair quantizers = options.like == nullptr ? pair.fit(heading.withGram) : quantizersOf(*options.like, site.name, heading);
+        const QuantizerPair quantizers = options.like == nullptr ? pair.fit(heading.withGram, options.match.threads) : quantizersOf(*options.like, site.name, heading);
         const CorrelationSums sums = options.fitOnly ? CorrelationSums(quantizers.x, quantizers.y, heading.withGram)
                                                      : pair.sum(quantizers, heading.withGram, options.match.threads, progress);
         sums.write(out);
