@@ -8,6 +8,7 @@
 #include <numeric>
 #include <random>
 
+#include "match/block.hpp"
 #include "regauge/ceiling.hpp"
 #include "regauge/error.hpp"
 
@@ -278,8 +279,7 @@ TEST_CASE("evidence that does not pair is refused with what differs") {
 }
 
 TEST_CASE("noise alike in all channels: plain correlation's answer is taken, and what is asked for is done") {
-    // 64 channels that share three strong directions; the rest falls by so many powers of ten: whitening makes its noise louder than all else. With the
-    // many rows, the medium whitening is far above chance on average and wrong at one channel in twenty, and only its halves say so.
+    // 64 channels that share three strong directions; the rest falls by so many powers of ten: whitening makes its noise louder than all else.
     struct Pair {
         std::size_t rows;
         double powers, noise;
@@ -314,6 +314,17 @@ TEST_CASE("noise alike in all channels: plain correlation's answer is taken, and
     CHECK(automatic.statistic == "correlation");
     CHECK(compare(automatic.gauge, identity).both == right(Statistic::correlation));
     CHECK(std::fabs(automatic.estimate - compare(automatic.gauge, identity).both) < 0.1);
+}
+
+TEST_CASE("an answer far above chance on average is beyond doubt only when both halves give it") {
+    Block block;
+    block.advantage = 3;
+    block.margins = {std::vector<double>(4, 3.5), std::vector<double>(4, 0.5)};
+    const Gauge identity = Gauge::identity(4), other({1, 0, 2, 3}, {1, 1, 1, 1});
+    block.ofHalf = {identity, identity};
+    CHECK(block.sure());
+    block.ofHalf = {identity, other};
+    CHECK_FALSE(block.sure());
 }
 
 TEST_CASE("padding rows and skipped first rows take no part") {
