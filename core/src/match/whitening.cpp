@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "linalg.hpp"
+#include "rounded_product.hpp"
 
 namespace regauge {
 namespace {
@@ -33,6 +34,31 @@ void addInverse(const Symmetric& gram, Pole pole, unsigned threads, const Progre
         diagonal[i] = static_cast<double>(row[i]);
         rowSquares[i] = squares;
     }
+}
+
+// Up to this strength the smallest shift is 0.786: nothing gets much louder than it was, and 12 bits do.
+constexpr std::size_t roundedStrength = 2;
+
+// Y C X.
+std::vector<float> roundedProduct(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
+    const std::size_t d = x.d();
+    std::vector<float> part(d * d), whole(d * d);
+    transposeTimes(cross, y, threads, part);
+    transposeTimes(part, x, threads, whole);
+    return whole;
+}
+
+// The same in single precision.
+std::vector<float> product(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
+    const std::size_t d = x.d();
+    std::vector<float> right(d * d), whole(d * d, 0.0F), part;
+    x.rows(0, d, right.data());
+    y.forRowBlocks([&](std::size_t first, std::size_t count, const float* left) {
+        part.assign(count * d, 0.0F);
+        multiply(left, cross.data(), part.data(), count, d, d, threads);
+        multiply(part.data(), right.data(), &whole[first * d], count, d, d, threads);
+    });
+    return whole;
 }
 
 }  // namespace
@@ -64,13 +90,8 @@ std::vector<float> Whitener::scale() const {
 std::vector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads) {
     const std::vector<float> scaleX = x.scale(), scaleY = y.scale();
     const std::size_t d = scaleX.size();
-    std::vector<float> right(d * d), whole(d * d, 0.0F), part;
-    x.matrix().rows(0, d, right.data());
-    y.matrix().forRowBlocks([&](std::size_t first, std::size_t count, const float* left) {
-        part.assign(count * d, 0.0F);
-        multiply(left, cross.data(), part.data(), count, d, d, threads);
-        multiply(part.data(), right.data(), &whole[first * d], count, d, d, threads);
-    });
+    std::vector<float> whole = x.strength() <= roundedStrength ? roundedProduct(x.matrix(), y.matrix(), cross, threads)
+                                                               : product(x.matrix(), y.matrix(), cross, threads);
     for (std::size_t i = 0; i < d; ++i)
         for (std::size_t j = 0; j < d; ++j) {
             const float value = scaleY[i] * whole[i * d + j] * scaleX[j];
