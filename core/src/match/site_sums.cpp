@@ -57,8 +57,9 @@ Sample sampleOf(const RowReader& reader, std::uint64_t rows, std::span<const std
         for (std::uint64_t i = first; i < first + rowsOfBlock; ++i, row += rowBytes) {
             if (skip[static_cast<std::size_t>(i)] != 0) continue;
             std::memmove(sample.bytes.get() + kept.rows * rowBytes, row, rowBytes);
-            const std::span<const float> values = rowAsFloats(kept, kept.rows++, room);
+            const std::span<const float> values = rowAsFloats(kept, kept.rows, room);
             if (const auto column = firstNotFinite(values)) throwNotFinite(reader.where(), i, *column, values[*column]);
+            ++kept.rows;
         }
     }
     return sample;
