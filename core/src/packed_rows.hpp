@@ -10,11 +10,11 @@
 
 namespace regauge {
 
-// Rows in blocks, a block in panels, a panel in groups of rows (kernels/panel.hpp). A panel of a block is 16 KiB: it stays in the first-level
+// Rows in blocks, a block in panels, a panel in groups of rows (kernels/panel.hpp). A panel of a block is 8 KiB: it stays in the first-level
 // cache while a panel of the other side passes it.
 class PackedRows {
 public:
-    static constexpr std::size_t groupsPerBlock = 128;
+    static constexpr std::size_t groupsPerBlock = 64;
     static constexpr std::size_t panelWords = groupsPerBlock * kernels::panelWidth;
 
     // Room for at most `rows` rows of d channels, `rowsPerWord` in a word.

@@ -42,17 +42,14 @@ Quantizer fitQuantizer(const RowsView& rows, const std::string& where, Resolutio
     requireFloatRows(rows, where);
     const std::size_t d = rows.d;
     const std::size_t count = std::min(rows.rows, mostRows);
-    std::vector<float> row(d);
-    const auto load = [&](std::size_t sample) {
-        const std::size_t index = sample * rows.rows / count;
-        loadRow(rows, index, row);
-        return index;
-    };
+    std::vector<float> room(d);
+    const auto indexOf = [&](std::size_t sample) { return sample * rows.rows / count; };
+    const auto rowOf = [&](std::size_t sample) { return rowAsFloats(rows, indexOf(sample), room); };
 
     std::vector<double> norms(count);
     for (std::size_t sample = 0; sample < count; ++sample) {
-        const std::size_t index = load(sample);
-        if (const auto column = firstNotFinite(row)) throwNotFinite(where, index, *column, row[*column]);
+        const std::span<const float> row = rowOf(sample);
+        if (const auto column = firstNotFinite(row)) throwNotFinite(where, indexOf(sample), *column, row[*column]);
         norms[sample] = rowNorm(row);
     }
     Quantizer fit;
@@ -65,7 +62,7 @@ Quantizer fitQuantizer(const RowsView& rows, const std::string& where, Resolutio
     std::vector<float> highest(d, -std::numeric_limits<float>::infinity());
     for (std::size_t sample = 0; sample < count; ++sample) {
         if (norms[sample] > fit.rowLimit) continue;
-        load(sample);
+        const std::span<const float> row = rowOf(sample);
         ++kept;
         for (std::size_t j = 0; j < d; ++j) {
             mean[j] += static_cast<double>(row[j]);
@@ -79,7 +76,7 @@ Quantizer fitQuantizer(const RowsView& rows, const std::string& where, Resolutio
     std::vector<double> squares(d, 0.0);
     for (std::size_t sample = 0; sample < count; ++sample) {
         if (norms[sample] > fit.rowLimit) continue;
-        load(sample);
+        const std::span<const float> row = rowOf(sample);
         for (std::size_t j = 0; j < d; ++j) {
             const double distance = static_cast<double>(row[j]) - mean[j];
             squares[j] += distance * distance;

@@ -38,6 +38,13 @@ void loadRow(const RowsView& rows, std::size_t row, std::span<float> out) {
     }
 }
 
+std::span<const float> rowAsFloats(const RowsView& rows, std::size_t row, std::span<float> room) {
+    const std::byte* from = rowData(rows, row);
+    if (rows.dtype == Dtype::F32 && reinterpret_cast<std::uintptr_t>(from) % alignof(float) == 0) return {reinterpret_cast<const float*>(from), rows.d};
+    loadRow(rows, row, room);
+    return room;
+}
+
 std::optional<std::size_t> firstNotFinite(std::span<const float> row) {
     if (largestMagnitude(row) < 0x7f800000u) return std::nullopt;
     const auto found = std::find_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });

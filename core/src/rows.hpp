@@ -16,6 +16,9 @@ const std::byte* rowData(const RowsView& rows, std::size_t row);
 // A row as float32 into out [d]. F64 rounds to nearest even.
 void loadRow(const RowsView& rows, std::size_t row, std::span<float> out);
 
+// The same without a copy where there is none to make: the row itself, or `room` [d] with what loadRow() puts there.
+std::span<const float> rowAsFloats(const RowsView& rows, std::size_t row, std::span<float> room);
+
 // The first column that is NaN or infinite (for F64: or past float32's range), if any.
 std::optional<std::size_t> firstNotFinite(std::span<const float> row);
 

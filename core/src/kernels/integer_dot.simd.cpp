@@ -120,11 +120,11 @@ inline void multiply(const std::uint32_t* a, const std::uint32_t* b, const std::
     for (std::size_t i = 0; i < rowsAtOnce; ++i) {
         for (std::size_t v = 0; v < registersAtOnce; ++v) sums[i][v] = broadcast(-Word::bias * aSums[i]);
     }
-    for (std::size_t group = 0; group < groups; ++group) {
+    for (; groups > 0; --groups, a += panelWidth, b += panelWidth) {
         Words columns[registersAtOnce];
-        for (std::size_t v = 0; v < registersAtOnce; ++v) columns[v] = Word::operand(load(b + group * panelWidth + v * width));
+        for (std::size_t v = 0; v < registersAtOnce; ++v) columns[v] = Word::operand(load(b + v * width));
         for (std::size_t i = 0; i < rowsAtOnce; ++i) {
-            const Words row = broadcast(static_cast<std::int32_t>(a[group * panelWidth + i]));
+            const Words row = broadcast(static_cast<std::int32_t>(a[i]));
             for (std::size_t v = 0; v < registersAtOnce; ++v) sums[i][v] = Word::dot(sums[i][v], row, columns[v]);
         }
     }

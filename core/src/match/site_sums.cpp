@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
+#include <memory>
 
 #include "../parallel.hpp"
 #include "../rows.hpp"
@@ -35,31 +37,32 @@ struct RowBuffer {
 };
 
 struct Sample {
-    std::vector<std::byte> bytes;
+    std::unique_ptr<std::byte[]> bytes;
     RowsView view;
 };
 
 // The rows that a quantizer is fitted to. Padding is left out, and may hold anything.
 Sample sampleOf(const RowReader& reader, std::uint64_t rows, std::span<const std::uint8_t> skip) {
-    RowBuffer buffer(reader);
     const std::uint64_t blocks = rows <= fitRows ? 1 : fitBlocks;
     const std::uint64_t rowsOfBlock = rows <= fitRows ? rows : fitRows / fitBlocks;
-    std::vector<std::byte> sample;
-    sample.reserve(static_cast<std::size_t>(blocks * rowsOfBlock) * buffer.rowBytes);
-    std::vector<float> values(reader.d());
+    const std::size_t rowBytes = reader.d() * byteSize(reader.dtype()), blockBytes = static_cast<std::size_t>(rowsOfBlock) * rowBytes;
+    Sample sample{std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(blocks) * blockBytes), {nullptr, reader.dtype(), 0, reader.d()}};
+    RowsView& kept = sample.view;
+    kept.data = sample.bytes.get();
+    std::vector<float> room(reader.d());
     for (std::uint64_t block = 0; block < blocks; ++block) {
         const std::uint64_t first = blocks == 1 ? 0 : block * (rows - rowsOfBlock) / (blocks - 1);
-        const RowsView view = buffer.read(first, rowsOfBlock);
-        for (std::size_t i = 0; i < view.rows; ++i) {
-            if (skip[static_cast<std::size_t>(first) + i] != 0) continue;
-            loadRow(view, i, values);
-            if (const auto column = firstNotFinite(values)) throwNotFinite(reader.where(), first + i, *column, values[*column]);
-            sample.insert(sample.end(), rowData(view, i), rowData(view, i) + buffer.rowBytes);
+        std::byte* row = sample.bytes.get() + kept.rows * rowBytes;
+        reader.read(first, rowsOfBlock, {row, blockBytes});
+        for (std::uint64_t i = first; i < first + rowsOfBlock; ++i, row += rowBytes) {
+            if (skip[static_cast<std::size_t>(i)] != 0) continue;
+            std::memmove(sample.bytes.get() + kept.rows * rowBytes, row, rowBytes);
+            const std::span<const float> values = rowAsFloats(kept, kept.rows, room);
+            if (const auto column = firstNotFinite(values)) throwNotFinite(reader.where(), i, *column, values[*column]);
+            ++kept.rows;
         }
     }
-    const std::size_t kept = buffer.rowBytes == 0 ? 0 : sample.size() / buffer.rowBytes;
-    const RowsView view{sample.data(), reader.dtype(), kept, reader.d()};
-    return {std::move(sample), view};
+    return sample;
 }
 
 // One flag a row: 1 = leave it out (padding on either side, or the first rows of a sequence; where no shape tells sequences, all rows are one).
