@@ -190,7 +190,7 @@ Gauge vote(const std::vector<Route>& routes, Group group, const Progress& progre
             votes.value[i * d + route.gauge.perm()[i]] += static_cast<float>(route.gauge.sign()[i] * weight);
         }
     }
-    return solve(votes, group, progress).gauge;
+    return solveGauge(votes, group, progress);
 }
 
 // A channel is wrong where every route that says so is wrong, or where one that contradicts them is right. Routes that are more likely wrong than right

@@ -56,14 +56,26 @@ Winners columnWinners(const ScoreMatrix& scores, Group group) {
     return winners;
 }
 
+// Rows that one task looks through.
+constexpr std::size_t taskRows = 128;
+
+template <class Fn>
+void forRowTasks(std::size_t d, unsigned threads, Fn&& fn) {
+    constexpr double entriesPerMicrosecond = 1000;
+    parallelFor(threadsWorth(threads, static_cast<double>(d * d) / entriesPerMicrosecond), (d + taskRows - 1) / taskRows,
+                [&](std::size_t task) { fn(task, task * taskRows, std::min(d, (task + 1) * taskRows)); });
+}
+
 // Sums of squares row by row, then of the rows: one order, whatever the threads.
-double squares(const ScoreMatrix& scores) {
+double squares(const ScoreMatrix& scores, unsigned threads) {
+    const std::size_t d = scores.d;
+    std::vector<double> ofRow(d, 0.0);
+    forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
+        for (std::size_t i = first; i < last; ++i)
+            for (std::size_t j = 0; j < d; ++j) ofRow[i] += static_cast<double>(scores.value[i * d + j]) * scores.value[i * d + j];
+    });
     double total = 0;
-    for (std::size_t i = 0; i < scores.d; ++i) {
-        double row = 0;
-        for (std::size_t j = 0; j < scores.d; ++j) row += static_cast<double>(scores.value[i * scores.d + j]) * scores.value[i * scores.d + j];
-        total += row;
-    }
+    for (const double row : ofRow) total += row;
     return total;
 }
 
@@ -99,13 +111,13 @@ void add(ScoreMatrix& into, double factor, const ScoreMatrix& more) {
     for (std::size_t k = 0; k < into.value.size(); ++k) into.value[k] += scale * more.value[k];
 }
 
-double spread(const ScoreMatrix& scores, const Gauge& gauge) {
+double spread(const ScoreMatrix& scores, const Gauge& gauge, unsigned threads) {
     double matched = 0;
     for (std::size_t i = 0; i < scores.d; ++i) {
         const double value = scores.value[i * scores.d + gauge.perm()[i]];
         matched += value * value;
     }
-    return rootMeanSquare(squares(scores), matched, scores.d);
+    return rootMeanSquare(squares(scores, threads), matched, scores.d);
 }
 
 double advantage(const Halves& halves, Group group, unsigned threads) {
@@ -114,7 +126,7 @@ double advantage(const Halves& halves, Group group, unsigned threads) {
     std::array<double, 2> both{};
     parallelFor(threads, 2, [&](std::size_t k) {
         const ScoreMatrix &one = halves[k], &other = halves[1 - k];
-        const double squaresOfOther = squares(other);
+        const double squaresOfOther = squares(other, 1);
         both[k] = oneWay(rowWinners(one, group), one, other, squaresOfOther, group, [d](std::size_t line, std::size_t across) { return line * d + across; }) +
                   oneWay(columnWinners(one, group), one, other, squaresOfOther, group, [d](std::size_t line, std::size_t across) { return across * d + line; });
     });
@@ -127,20 +139,25 @@ double Margins::mean() const {
     return matched.empty() ? 0 : total / static_cast<double>(matched.size());
 }
 
-Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group) {
+Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group, unsigned threads) {
     const std::size_t d = scores.d;
-    const double unit = spread(scores, gauge);
+    const double unit = spread(scores, gauge, threads);
     constexpr float none = -1e30F;
     const float orientation = d > 0 ? static_cast<float>(gauge.sign()[0]) : 1.0F;  // one sign for all, unless signs are free
     std::vector<float> row(d, none), column(d, none);
-    for (std::size_t i = 0; i < d; ++i)
-        for (std::size_t j = 0; j < d; ++j) {
-            if (gauge.perm()[i] == j) continue;
-            const float value = scores.value[i * d + j];
-            const float s = group == Group::signedPermutation ? std::fabs(value) : orientation * value;
-            row[i] = std::max(row[i], s);
-            column[j] = std::max(column[j], s);
-        }
+    std::vector<std::vector<float>> columnOf((d + taskRows - 1) / taskRows, column);  // by task
+    forRowTasks(d, threads, [&](std::size_t task, std::size_t first, std::size_t last) {
+        for (std::size_t i = first; i < last; ++i)
+            for (std::size_t j = 0; j < d; ++j) {
+                if (gauge.perm()[i] == j) continue;
+                const float value = scores.value[i * d + j];
+                const float s = group == Group::signedPermutation ? std::fabs(value) : orientation * value;
+                row[i] = std::max(row[i], s);
+                columnOf[task][j] = std::max(columnOf[task][j], s);
+            }
+    });
+    for (const std::vector<float>& ofTask : columnOf)
+        for (std::size_t j = 0; j < d; ++j) column[j] = std::max(column[j], ofTask[j]);
     Margins result{std::vector<double>(d), std::vector<double>(d)};
     for (std::size_t i = 0; i < d; ++i) {
         const std::uint32_t j = gauge.perm()[i];
@@ -157,10 +174,10 @@ Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& pr
     block.halves = std::move(halves);
     block.advantage = advantage(block.halves, group, threads);
     block.answer = solveSum(block.halves[0], block.halves[1], group, progress);
-    for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solve(block.halves[k], group, progress).gauge;
+    for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solveGauge(block.halves[k], group, progress);
     const ScoreMatrix whole = sum(block.halves);  // only now: at d = 8192 a matrix takes 256 MiB
-    block.unit = spread(whole, block.answer.gauge);
-    block.margins = margins(whole, block.answer.gauge, group);
+    block.unit = spread(whole, block.answer.gauge, threads);
+    block.margins = margins(whole, block.answer.gauge, group, threads);
     return block;
 }
 

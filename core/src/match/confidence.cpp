@@ -23,12 +23,12 @@ double mean(const std::vector<double>& values) {
     return values.empty() ? 0 : sum / static_cast<double>(values.size());
 }
 
-std::vector<double> channelProbabilities(const Findings& findings, Group group) {
+std::vector<double> channelProbabilities(const Findings& findings, Group group, unsigned threads) {
     const Gauge& answer = findings.answer;
     const bool sure = findings.refined == nullptr;
     const Margins& fused = findings.fused;
-    const Margins combined = sure ? fused : margins(findings.refined->combined, answer, group);
-    const Margins fitted = sure || findings.refined->fitted.value.empty() ? fused : margins(findings.refined->fitted, answer, group);
+    const Margins combined = sure ? fused : margins(findings.refined->combined, answer, group, threads);
+    const Margins fitted = sure || findings.refined->fitted.value.empty() ? fused : margins(findings.refined->fitted, answer, group, threads);
     // Means over few channels scatter more.
     const double few = 2 * std::max(0.0, 1 / std::sqrt(static_cast<double>(answer.d())) - 0.125);
     const auto level = [few](const Margins& margin) { return std::clamp(margin.mean() - few, -0.8, 1.5); };

@@ -20,7 +20,7 @@ struct Findings {
 };
 
 // Probability that a target channel's partner and sign are right.
-std::vector<double> channelProbabilities(const Findings& findings, Group group);
+std::vector<double> channelProbabilities(const Findings& findings, Group group, unsigned threads);
 
 // A plainer estimate of a single site's answer, from margins alone.
 std::vector<double> probabilitiesFromMargins(const Margins& margins);

@@ -75,12 +75,12 @@ GainMatch matchGainVectors(const Evidence& source, const Evidence& target, const
     match.perm = answer.gauge.perm();
     match.confidence = posteriors(match.scores, match.perm, match.vectors);
     if (match.vectors > 1)
-        match.agreement = compare(solve(half[0], Group::permutation, progress).gauge, solve(half[1], Group::permutation, progress).gauge).permutation;
+        match.agreement = compare(solveGauge(half[0], Group::permutation, progress), solveGauge(half[1], Group::permutation, progress)).permutation;
     return match;
 }
 
 void addGains(ScoreMatrix& z, const GainMatch& gains) {
-    const double unit = spread(gains.scores, Gauge(gains.perm, std::vector<std::int8_t>(z.d, 1)));
+    const double unit = spread(gains.scores, Gauge(gains.perm, std::vector<std::int8_t>(z.d, 1)), 1);
     for (std::size_t i = 0; i < z.d; ++i) {
         const double matched = gains.scores.value[i * z.d + gains.perm[i]];
         for (std::size_t j = 0; j < z.d; ++j) {

@@ -202,7 +202,7 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
     const Block block = fused(fusion, options.group, options.threads, progress);
     const auto& [first, second] = block.ofHalf;
     const auto probabilities = [&](const Gauge& gauge, const Margins& margin, const Refined* refined) {
-        return whitened ? channelProbabilities({gauge, margin, refined, first, second, std::max(fusion.best, block.advantage)}, options.group)
+        return whitened ? channelProbabilities({gauge, margin, refined, first, second, std::max(fusion.best, block.advantage)}, options.group, options.threads)
                         : plainProbabilities(margin, gauge, first, second);
     };
     const GainMatch gains = matchGainVectors(source, target, progress);
@@ -223,16 +223,16 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
             answer = solve(z, options.group, progress);
         }
         if (structures.empty()) {
-            margin = margins(rowsOnly, answer.gauge, options.group);
+            margin = margins(rowsOnly, answer.gauge, options.group, options.threads);
             probability = probabilities(answer.gauge, margin, nullptr);
         } else {
             const Refined refined = refine(z, answer, structures, options.group, options.threads, progress);
-            margin = margins(rowsOnly, refined.answer.gauge, options.group);
+            margin = margins(rowsOnly, refined.answer.gauge, options.group, options.threads);
             probability = probabilities(refined.answer.gauge, margin, &refined);
             if (mean(probability) >= keepRefined) {
                 answer = refined.answer;
             } else {
-                margin = margins(rowsOnly, answer.gauge, options.group);
+                margin = margins(rowsOnly, answer.gauge, options.group, options.threads);
                 for (std::size_t i = 0; i < probability.size(); ++i)
                     if (!sameAt(i, answer.gauge, refined.answer.gauge)) probability[i] /= 2;
             }

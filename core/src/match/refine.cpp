@@ -37,7 +37,7 @@ double fit(const Structure& structure, const Gauge& gauge, const std::vector<dou
     structure.target.forRowBlocks([&](std::size_t first, std::size_t count, const float* rows) {
         multiply(rows, carried.data(), &t.value[first * d], count, d, d, threads);
     });
-    scale(t, 1 / spread(t, gauge));
+    scale(t, 1 / spread(t, gauge, threads));
     double matched = 0, total = 0;
     for (std::size_t i = 0; i < d; ++i) {
         matched += weight[i] * gauge.sign()[i] * static_cast<double>(t.value[i * d + gauge.perm()[i]]);
@@ -75,7 +75,7 @@ Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Stru
     std::set<std::string> seen;
     for (int round = 0; round < rounds; ++round) {
         progress.report("refining", static_cast<std::uint64_t>(round), rounds);
-        const Margins margin = margins(refined.combined, refined.answer.gauge, group);
+        const Margins margin = margins(refined.combined, refined.answer.gauge, group, threads);
         std::vector<double> weight(d);
         for (std::size_t i = 0; i < d; ++i) weight[i] = belief(margin.matched[i] - margin.runnerUp[i]);
         ScoreMatrix t{d, std::vector<float>(d * d, 0.0F)}, one;
@@ -85,7 +85,7 @@ Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Stru
             if (share > 0) add(t, share, one), any = true;
         }
         if (!any) break;
-        scale(t, 1 / spread(t, refined.answer.gauge));
+        scale(t, 1 / spread(t, refined.answer.gauge, threads));
         refined.combined = z;
         add(refined.combined, std::min(1.0, static_cast<double>(round + 1) / ramp), t);
         refined.fitted = std::move(t);

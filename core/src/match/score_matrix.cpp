@@ -53,9 +53,16 @@ Answer read(const std::vector<std::int32_t>& integers, float unit, std::size_t d
     return answer;
 }
 
+struct Solved {
+    std::vector<std::int32_t> integers;  // what was assigned
+    float unit;
+    Assignment assignment;
+    std::vector<std::int8_t> sign;
+};
+
 // value(k): the score at row k / d, column k % d.
 template <class Value>
-Answer solveValues(const Value& value, std::size_t d, Group group, const Progress& progress) {
+Solved solveValues(const Value& value, std::size_t d, Group group, const Progress& progress) {
     const float unit = unitFor(value, d * d);
     std::vector<std::int32_t> integers = toIntegers(value, d * d, group, false, unit);
     Assignment assignment = assign(integers, d, progress);
@@ -74,17 +81,28 @@ Answer solveValues(const Value& value, std::size_t d, Group group, const Progres
             const float matched = value(i * d + assignment.column[i]);
             sign[i] = static_cast<std::int8_t>((matched > 0) - (matched < 0));
         }
-    return read(integers, unit, d, assignment.column, std::move(sign));
+    return {std::move(integers), unit, std::move(assignment), std::move(sign)};
+}
+
+template <class Value>
+Answer answerOf(const Value& value, std::size_t d, Group group, const Progress& progress) {
+    Solved solved = solveValues(value, d, group, progress);
+    return read(solved.integers, solved.unit, d, solved.assignment.column, std::move(solved.sign));
 }
 
 }  // namespace
 
 Answer solve(const ScoreMatrix& scores, Group group, const Progress& progress) {
-    return solveValues([&](std::size_t k) { return scores.value[k]; }, scores.d, group, progress);
+    return answerOf([&](std::size_t k) { return scores.value[k]; }, scores.d, group, progress);
+}
+
+Gauge solveGauge(const ScoreMatrix& scores, Group group, const Progress& progress) {
+    Solved solved = solveValues([&](std::size_t k) { return scores.value[k]; }, scores.d, group, progress);
+    return Gauge(std::move(solved.assignment.column), std::move(solved.sign), "match");
 }
 
 Answer solveSum(const ScoreMatrix& a, const ScoreMatrix& b, Group group, const Progress& progress) {
-    return solveValues([&](std::size_t k) { return a.value[k] + b.value[k]; }, a.d, group, progress);
+    return answerOf([&](std::size_t k) { return a.value[k] + b.value[k]; }, a.d, group, progress);
 }
 
 double agreement(const Gauge& a, const Gauge& b) { return compare(a, b).both; }

@@ -30,6 +30,8 @@ struct Answer {
 Answer solve(const ScoreMatrix& scores, Group group, const Progress& progress);
 // The same of a + b, without making room for it.
 Answer solveSum(const ScoreMatrix& a, const ScoreMatrix& b, Group group, const Progress& progress);
+// solve() without scores and margins.
+Gauge solveGauge(const ScoreMatrix& scores, Group group, const Progress& progress);
 
 // The share of channels on which two gauges agree in place and sign.
 double agreement(const Gauge& a, const Gauge& b);

@@ -39,7 +39,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
         const ScoreMatrix rowsOnly = z;
         addGains(z, *gains);
         opinion.answer = solve(z, options.group, progress);
-        opinion.margins = margins(rowsOnly, opinion.answer.gauge, options.group);
+        opinion.margins = margins(rowsOnly, opinion.answer.gauge, options.group, options.threads);
     }
     const std::size_t d = atHand.d();
     const ScoreMatrix whole = sum(plain.halves);
