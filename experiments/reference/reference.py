@@ -307,7 +307,7 @@ def second_opinion(sums, perm, sign, estimate):
     with_at_hand = same((p, s), (perm, sign)).mean()
     few = sum(sums.n) <= 2 * len(p) and agreed >= 0.45      # too few rows to be reproducibly wrong; they span no more than their number
     credible = with_at_hand >= 0.8 and estimate >= 0.8 or (      # nearly the same answer
-        explained >= EXPLAINS and (with_at_hand >= 0.5 or sum(sums.n) <= 8 * len(p) and agreed >= 0.7) if len(p) <= 32 else
+        (explained >= 0.5 or explained >= 0.3 and with_at_hand >= 0.5) if len(p) <= 32 else
         explained >= EXPLAINS or (explained * max(1, len(p) / sum(sums.n)) >= EXPLAINS / 2 if few else
                                   explained >= EXPLAINS / 2 and agreed >= AGREES and with_at_hand >= AGREES))
     prob = np.zeros(len(p))

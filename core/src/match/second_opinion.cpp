@@ -20,7 +20,7 @@ constexpr double atLeastHalf = 0.50;   // or rows are few, where whitened estima
 bool isCredible(double explained, double halves, double others, double estimate, std::size_t d, std::uint64_t rows) {
     constexpr double explains = 0.22;
     if (others >= 0.8 && estimate >= 0.8) return true;  // nearly the same answer
-    if (d <= 32) return explained >= explains && (others >= 0.5 || (rows <= 8 * d && halves >= 0.7));
+    if (d <= 32) return explained >= 0.5 || (explained >= 0.3 && others >= 0.5);
     if (explained >= explains) return true;
     const bool tooFewToBeReproduciblyWrong = rows <= 2 * d && halves >= 0.45;
     if (tooFewToBeReproduciblyWrong) return explained * std::max(1.0, static_cast<double>(d) / static_cast<double>(rows)) >= explains / 2;  // rows span no more
