@@ -32,6 +32,7 @@ const stages = [
 
 const [small, large] = [1024, Math.max(...widths)], rows = 4096;
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toPrecision(2));
+const picoseconds = (value) => (value < 100 ? `${value.toPrecision(2)} ps` : `${(value / 1000).toPrecision(2)} ns`);
 const exponent = (f, a, b) => (Math.log(f(b) / f(a)) / Math.log(b / a)).toFixed(2);
 console.log(`| stage (CPU time of one thread, ${rows} rows) | d = ${small}, ms | d = ${large}, ms | grows with d as | with rows as | cost | floor at d = ${large}, ms | of the peak rate |`);
 console.log("| --- | --- | --- | --- | --- | --- | --- | --- |");
@@ -40,7 +41,7 @@ for (const { name, time, floor, formula, work } of stages) {
     const cells = [
         name, digits(time(small, rows)), digits(time(large, rows)), `d^${exponent((d) => time(d, rows), small, large)}`,
         formula.includes("rows") ? `rows^${exponent((n) => time(small, n), lengths[0], lengths.at(-1))}` : "",
-        `${((time(large, rows) * 1e9) / work(large, rows)).toPrecision(2)} ps x ${formula}`,
+        `${picoseconds((time(large, rows) * 1e9) / work(large, rows))} x ${formula}`,
         lowest ? digits(lowest) : "", lowest ? `${((100 * lowest) / time(large, rows)).toFixed(0)} %` : "",
     ];
     console.log(`| ${cells.join(" | ")} |`);
