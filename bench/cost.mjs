@@ -5,43 +5,43 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 
 const [program, picture] = process.argv.slice(2);
-const report = JSON.parse(execFileSync(program, ["--benchmark_filter=^stages/", "--benchmark_format=json", "--benchmark_min_time=0.05"], { encoding: "utf8", maxBuffer: 2 ** 26, stdio: ["ignore", "pipe", "ignore"] }));
+const repeats = 3;  // the least CPU time of them: what a busy machine adds is no part of the cost
+const report = JSON.parse(execFileSync(program, ["--benchmark_filter=^stages/", "--benchmark_format=json", "--benchmark_min_time=0.02", `--benchmark_repetitions=${repeats}`], { encoding: "utf8", maxBuffer: 2 ** 26, stdio: ["ignore", "pipe", "ignore"] }));
 
-/** [stage][d][rows] = { milliseconds of CPU time, operations, peak }; rows are 0 where a stage has none. */
+/** [stage][d][rows] = { milliseconds of CPU time, floor }; rows are 0 where a stage has none. */
 const measured = {};
-for (const { name, cpu_time, operations, peak_G_ops } of report.benchmarks) {
+for (const { name, run_type, cpu_time, floor_ms } of report.benchmarks) {
+    if (run_type !== "iteration") continue;
     const [, stage, d, rows] = name.split("/");
-    ((measured[stage] ??= {})[d] ??= {})[rows] = { milliseconds: cpu_time, operations, peak: peak_G_ops };
+    const sizes = ((measured[stage] ??= {})[d] ??= {});
+    sizes[rows] = { milliseconds: Math.min(cpu_time, sizes[rows]?.milliseconds ?? Infinity), floor: floor_ms };
 }
 const widths = Object.keys(measured.cross).map(Number), lengths = Object.keys(measured.cross[1024]).map(Number).sort((a, b) => a - b);
 const at = (stage, d, rows) => measured[stage][d][rows] ?? measured[stage][d][0];
 
-/** Both sums read the rows, which `quantise` measures; what is left is the multiplying. */
-const multiplying = (sums, reading) => (d, rows) => at(sums, d, rows).milliseconds - at(reading, d, rows).milliseconds;
-const floorOf = (stage) => (d, rows) => {
-    const { operations, peak } = at(stage, d, rows);
-    return peak > 0 ? operations / (peak * 1e6) : undefined;
-};
 const stages = [
-    { name: "read and quantise, 10 bits", colour: "#6b7280", time: (d, rows) => at("quantise-fine", d, rows).milliseconds, formula: "rows d", work: (d, rows) => rows * d },
-    { name: "cross sums, 8 bits", colour: "#3b82f6", time: multiplying("cross", "quantise"), floor: floorOf("cross"), formula: "rows d²", work: (d, rows) => rows * d ** 2 },
-    { name: "cross and Gram sums, 10 bits", colour: "#8b5cf6", time: multiplying("cross+gram", "quantise-fine"), floor: floorOf("cross+gram"), formula: "2 rows d²", work: (d, rows) => 2 * rows * d ** 2 },
-    { name: "whitening", colour: "#d97706", time: (d) => at("whiten", d, 0).milliseconds, floor: floorOf("whiten"), formula: "8 d³", work: (d) => 8 * d ** 3 },
-    { name: "assignment, strong matches", colour: "#059669", time: (d) => at("assign-strong", d, 0).milliseconds, formula: "d²", work: (d) => d ** 2 },
-    { name: "assignment, BOS-dominated", colour: "#dc2626", time: (d) => at("assign-bos", d, 0).milliseconds, formula: "d²", work: (d) => d ** 2 },
-];
+    { name: "hash", key: "hash", colour: "#0891b2", formula: "rows d", work: (d, rows) => rows * d },
+    { name: "quantise, 8 bits", key: "quantise", colour: "#6b7280", formula: "rows d", work: (d, rows) => rows * d },
+    { name: "cross sums, 8 bits", key: "cross", colour: "#3b82f6", formula: "rows d²", work: (d, rows) => rows * d ** 2 },
+    { name: "cross and Gram sums, 10 bits", key: "cross+gram", colour: "#8b5cf6", formula: "2 rows d²", work: (d, rows) => 2 * rows * d ** 2 },
+    { name: "correlations from sums", key: "correlate", colour: "#db2777", formula: "d²", work: (d) => d ** 2 },
+    { name: "whitening", key: "whiten", colour: "#d97706", formula: "8 d³", work: (d) => 8 * d ** 3 },
+    { name: "assignment, strong matches", key: "assign-strong", colour: "#059669", formula: "d²", work: (d) => d ** 2 },
+    { name: "assignment, BOS-dominated", key: "assign-bos", colour: "#dc2626", formula: "d²", work: (d) => d ** 2 },
+].map((stage) => ({ ...stage, time: (d, rows) => at(stage.key, d, rows).milliseconds, floor: (d, rows) => at(stage.key, d, rows).floor }));
 
 const [small, large] = [1024, Math.max(...widths)], rows = 4096;
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toPrecision(2));
+const picoseconds = (value) => (value < 100 ? `${value.toPrecision(2)} ps` : `${(value / 1000).toPrecision(2)} ns`);
 const exponent = (f, a, b) => (Math.log(f(b) / f(a)) / Math.log(b / a)).toFixed(2);
-console.log(`| stage (CPU time of one thread, ${rows} rows) | d = ${small}, ms | d = ${large}, ms | grows with d as | with rows as | cost | floor at d = ${large}, ms | of the floor's rate |`);
+console.log(`| stage (CPU time of one thread, ${rows} rows) | d = ${small}, ms | d = ${large}, ms | grows with d as | with rows as | cost | floor at d = ${large}, ms | of the peak rate |`);
 console.log("| --- | --- | --- | --- | --- | --- | --- | --- |");
 for (const { name, time, floor, formula, work } of stages) {
-    const lowest = floor?.(large, rows);
+    const lowest = floor(large, rows);
     const cells = [
         name, digits(time(small, rows)), digits(time(large, rows)), `d^${exponent((d) => time(d, rows), small, large)}`,
         formula.includes("rows") ? `rows^${exponent((n) => time(small, n), lengths[0], lengths.at(-1))}` : "",
-        `${((time(large, rows) * 1e9) / work(large, rows)).toPrecision(2)} ps x ${formula}`,
+        `${picoseconds((time(large, rows) * 1e9) / work(large, rows))} x ${formula}`,
         lowest ? digits(lowest) : "", lowest ? `${((100 * lowest) / time(large, rows)).toFixed(0)} %` : "",
     ];
     console.log(`| ${cells.join(" | ")} |`);
@@ -65,7 +65,7 @@ function panel(left, title, axis, sizes, stagesHere, timeAt) {
     svg += text(left + width / 2, bottom + 44, "middle", axis);
     for (const stage of stagesHere) {
         const points = (f) => sizes.map((size) => `${x(size).toFixed(1)},${y(timeAt(f, size)).toFixed(1)}`).join(" ");
-        if (stage.floor?.(small, rows)) svg += `<polyline fill="none" stroke="${stage.colour}" stroke-width="1.5" stroke-dasharray="4 4" points="${points(stage.floor)}"/>\n`;
+        if (stage.floor(small, rows)) svg += `<polyline fill="none" stroke="${stage.colour}" stroke-width="1.5" stroke-dasharray="4 4" points="${points(stage.floor)}"/>\n`;
         svg += `<polyline fill="none" stroke="${stage.colour}" stroke-width="2.5" points="${points(stage.time)}"/>\n`;
         for (const size of sizes) svg += `<circle cx="${x(size).toFixed(1)}" cy="${y(timeAt(stage.time, size)).toFixed(1)}" r="3" fill="${stage.colour}"/>\n`;
     }

@@ -1,6 +1,6 @@
-// The stages of an alignment, one thread, for the cost model of bench/README.md (bench/cost.mjs draws it). Sums are those of one site; `quantise` is
-// the part of both that reads, quantises and packs rows. `whiten` is what a sure answer takes: two poles on both sides, then both halves.
-// Counter `operations`: multiplications and additions; `peak_G_ops`: how many of them a second one core could do at most.
+// The stages of an alignment, each alone, on one thread, for the cost model of bench/README.md (bench/cost.mjs draws it). Sums are those of one
+// site, of rows that are packed already. `whiten` is what a sure answer takes: two poles on both sides, then both halves.
+// Counter `floor_ms`: what it would take one core at its peak rate; 0 where nothing says.
 #include <benchmark/benchmark.h>
 
 #include <cstddef>
@@ -11,10 +11,14 @@
 
 #include "../tests/cpp/assignment_matrices.hpp"
 #include "../tests/cpp/rows_fixture.hpp"
+#include "kernels/quantize.hpp"
 #include "match/whitening.hpp"
+#include "multiply_rows.hpp"
 #include "peak.hpp"
 #include "regauge/assignment.hpp"
 #include "regauge/correlation.hpp"
+#include "rows.hpp"
+#include "sha256.hpp"
 
 namespace {
 
@@ -27,35 +31,80 @@ testing::Rows uniform(std::size_t n, std::size_t d, std::uint64_t seed) {
     return rows;
 }
 
-void count(benchmark::State& state, double operations, double peak) {
-    state.counters["operations"] = operations;
-    state.counters["peak_G_ops"] = peak;
+// operations: multiplications and additions; peak: how many of them a second one core could do, in 1e9.
+void floorIs(benchmark::State& state, double operations, double peak) {
+    if (peak > 0) state.counters["floor_ms"] = operations / (peak * 1e6);
 }
 
-// Few enough rows that none is multiplied before it is asked for.
-constexpr std::size_t rowsThatWait = 512;
+double cubed(std::size_t d) { return static_cast<double>(d) * static_cast<double>(d) * static_cast<double>(d); }
 
-void quantise(benchmark::State& state, std::size_t d, std::size_t n, Resolution resolution) {
-    const testing::Rows x = uniform(rowsThatWait, d, 1), y = uniform(rowsThatWait, d, 2);
-    const Quantizer quantizer = fitQuantizer(x.view(), "x", resolution);
-    for (auto _ : state) {
-        for (std::size_t done = 0; done < n; done += rowsThatWait) {
-            CorrelationSums sums(quantizer, quantizer, false);
-            sums.add(x.view(), y.view(), done, "x", "y");
+// What both sides' evidence takes to hash.
+void hash(benchmark::State& state, std::size_t d, std::size_t n) {
+    const testing::Rows x = uniform(n, d, 1);
+    for (auto _ : state)
+        for (int side = 0; side < 2; ++side) {
+            Sha256 sha;
+            sha.update(std::as_bytes(std::span(x.values)));
+            benchmark::DoNotOptimize(sha.hex());
         }
+}
+
+// Rows as the sums want them: each is looked at and then quantised, as CorrelationSums::add() does.
+PackedRows pack(const testing::Rows& rows, const Quantizer& quantizer, const kernels::IntegerDot& dot) {
+    const kernels::Quantize kernel = kernels::quantize(kernels::activeIsa());
+    const RowsView view = rows.view();
+    const std::size_t padded = kernels::panelsOf(view.d) * kernels::panelWidth;
+    kernels::AlignedVector<float> centre(padded), inverseStep(padded);
+    for (std::size_t j = 0; j < view.d; ++j) centre[j] = quantizer.centre[j], inverseStep[j] = 1 / quantizer.step[j];
+    PackedRows packed(view.d, view.rows, dot.rowsPerWord);
+    std::vector<const std::byte*> at(dot.rowsPerWord);
+    for (std::size_t row = 0; row < view.rows; row += dot.rowsPerWord) {
+        for (std::size_t k = 0; k < dot.rowsPerWord; ++k) {
+            at[k] = rowData(view, row + k);
+            benchmark::DoNotOptimize(kernel.sumOfSquares(at[k], view.dtype, view.d, 1));
+        }
+        kernel.pack(at.data(), dot.rowsPerWord, view.dtype, centre.data(), inverseStep.data(), quantizer.limit, view.d, packed.group(row), PackedRows::panelWords);
     }
-    count(state, 0, 0);
+    return packed;
+}
+
+// Both sides.
+void quantise(benchmark::State& state, std::size_t d, std::size_t n, Resolution resolution) {
+    const testing::Rows x = uniform(n, d, 1);
+    const Quantizer quantizer = fitQuantizer(x.view(), "x", resolution);
+    const kernels::IntegerDot dot = kernels::integerDot(kernels::activeIsa(), quantizer.limit);
+    for (auto _ : state)
+        for (int side = 0; side < 2; ++side) benchmark::DoNotOptimize(pack(x, quantizer, dot));
 }
 
 void sum(benchmark::State& state, std::size_t d, std::size_t n, bool withGram) {
     const testing::Rows x = uniform(n, d, 1), y = uniform(n, d, 2);
     const Quantizer quantizer = fitQuantizer(x.view(), "x", withGram ? Resolution::fine : Resolution::coarse);
+    const kernels::IntegerDot dot = kernels::integerDot(kernels::activeIsa(), quantizer.limit);
+    PackedRows packedX = pack(x, quantizer, dot), packedY = pack(y, quantizer, dot);
+    TileSums cross(d, TileSums::Shape::full, quantizer.limit), gramX(withGram ? d : 0, TileSums::Shape::lower, quantizer.limit), gramY = gramX;
+    std::vector<RowProduct> products{{&packedY, &packedX, &cross}};
+    if (withGram) products.insert(products.end(), {{&packedX, &packedX, &gramX}, {&packedY, &packedY, &gramY}});
+    for (TileSums* sums : {&cross, &gramX, &gramY}) sums->makeRoomFor(n);
     for (auto _ : state) {
-        CorrelationSums sums(quantizer, quantizer, withGram);
-        sums.add(x.view(), y.view(), 0, "x", "y");
-        benchmark::DoNotOptimize(sums.constantX());  // multiplies what waits
+        for (PackedRows* packed : {&packedX, &packedY}) sumChannels(*packed, n, dot, 1);
+        multiplyRows(products, n, dot, 1);
     }
-    count(state, 2.0 * static_cast<double>(d * d) * static_cast<double>(n) * (withGram ? 2 : 1), bench::integerPeak(withGram ? 16 : 8));
+    const double operations = 2.0 * static_cast<double>(d * d) * static_cast<double>(n) * (withGram ? 2 : 1);
+    floorIs(state, operations, bench::integerPeak(withGram ? 16 : 8));
+}
+
+// Memory for the sums of both halves, and correlations from them.
+void correlate(benchmark::State& state, std::size_t d) {
+    const testing::Rows x = uniform(64, d, 1);
+    const Quantizer quantizer = fitQuantizer(x.view(), "x");
+    std::vector<float> out(d * d);
+    for (auto _ : state) {
+        CorrelationSums sums(quantizer, quantizer, false);
+        sums.add(x.view(), x.view(), 0, "x", "x");
+        for (std::size_t half = 0; half < 2; ++half) sums.crossOfHalf(half, out);
+        benchmark::DoNotOptimize(out.data());
+    }
 }
 
 void whitenBoth(benchmark::State& state, std::size_t d) {
@@ -71,13 +120,14 @@ void whitenBoth(benchmark::State& state, std::size_t d) {
         for (int strength = 0; strength < 2; ++strength) x.strengthen(1, {}), y.strengthen(1, {});
         for (int half = 0; half < 2; ++half) benchmark::DoNotOptimize(whiten(x, y, cross, 1).data());
     }
-    count(state, 2.0 * (4 + 4) * static_cast<double>(d) * static_cast<double>(d) * static_cast<double>(d), bench::floatPeak());
+    // Four inverses in single precision; four products in integers of 16 bits.
+    const double integers = bench::integerPeak(16), floats = bench::floatPeak();
+    if (integers > 0) floorIs(state, 2 * 4 * cubed(d) * (1 + floats / integers), floats);
 }
 
 void assignScores(benchmark::State& state, const char* name, std::size_t d) {
     const std::vector<std::int32_t> score = testing::makeMatrix(name, d);
     for (auto _ : state) benchmark::DoNotOptimize(assign(score, d).total);
-    count(state, 0, 0);
 }
 
 const bool registered = [] {
@@ -85,6 +135,7 @@ const bool registered = [] {
         benchmark::RegisterBenchmark(("stages/" + stage + "/" + std::to_string(d) + "/" + std::to_string(n)).c_str(), body)->Unit(benchmark::kMillisecond);
     };
     const auto sums = [&](std::size_t d, std::size_t n) {
+        add("hash", d, n, [=](benchmark::State& state) { hash(state, d, n); });
         add("quantise", d, n, [=](benchmark::State& state) { quantise(state, d, n, Resolution::coarse); });
         add("quantise-fine", d, n, [=](benchmark::State& state) { quantise(state, d, n, Resolution::fine); });
         add("cross", d, n, [=](benchmark::State& state) { sum(state, d, n, false); });
@@ -92,6 +143,7 @@ const bool registered = [] {
     };
     for (const std::size_t d : {std::size_t{256}, std::size_t{512}, std::size_t{1024}, std::size_t{2048}, std::size_t{4096}}) {
         sums(d, 4096);
+        add("correlate", d, 0, [=](benchmark::State& state) { correlate(state, d); });
         add("whiten", d, 0, [=](benchmark::State& state) { whitenBoth(state, d); });
         for (const char* name : {"strong", "bos"}) add(std::string("assign-") + name, d, 0, [=](benchmark::State& state) { assignScores(state, name, d); });
     }

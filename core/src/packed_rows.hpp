@@ -53,7 +53,7 @@ private:
     std::size_t panels_;
     std::size_t rowsPerWord_;
     std::size_t blocks_;
-    kernels::AlignedVector<std::uint32_t> words_;
+    kernels::UnclearedVector<std::uint32_t> words_;  // packing writes whole groups
     kernels::AlignedVector<std::int32_t> sums_;
     kernels::AlignedVector<std::int32_t> squares_;
 };

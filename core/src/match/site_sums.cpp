@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 
+#include "../kernels/aligned_buffer.hpp"
 #include "../parallel.hpp"
 #include "../rows.hpp"
 #include "regauge/error.hpp"
@@ -33,7 +34,7 @@ struct RowBuffer {
 
     const RowReader& reader;
     std::size_t rowBytes;
-    std::vector<std::byte> bytes;
+    kernels::UnclearedVector<std::byte> bytes;
 };
 
 struct Sample {
