@@ -1,4 +1,4 @@
-"""Runs the command on pairs and series of arrays, for trials.py and traces.py."""
+"""Runs the command on pairs and series of arrays, for trials.py, traces.py and compare.py."""
 import json
 import subprocess
 from pathlib import Path
