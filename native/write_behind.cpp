@@ -1,6 +1,7 @@
 #include "write_behind.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace regauge {
 namespace {
@@ -15,20 +16,37 @@ constexpr bool hasThreads = true;
 
 WriteBehind::~WriteBehind() { stop(); }
 
+WriteBehind::Block& WriteBehind::filling() {
+    Block& block = blocks_[filled_ % blockCount];
+    if (block.bytes.empty()) block.bytes.resize(blockBytes);
+    return block;
+}
+
+std::span<std::byte> WriteBehind::room(std::size_t count) {
+    if (count > blockBytes) return {};
+    if (count > blockBytes - filling().used) hand();
+    return std::span(filling().bytes).subspan(filling().used, count);
+}
+
 void WriteBehind::write(std::span<const std::byte> bytes) {
+    if (Block& block = filling(); bytes.data() == block.bytes.data() + block.used) return take(bytes.size());  // made in room()
     while (!bytes.empty()) {
-        std::vector<std::byte>& block = filling();
-        const std::size_t count = std::min(bytes.size(), blockBytes - block.size());
-        block.insert(block.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
+        Block& block = filling();
+        const std::size_t count = std::min(bytes.size(), blockBytes - block.used);
+        std::memcpy(block.bytes.data() + block.used, bytes.data(), count);
         bytes = bytes.subspan(count);
-        if (block.size() == blockBytes) hand();
+        take(count);
     }
+}
+
+void WriteBehind::take(std::size_t count) {
+    filling().used += count;
+    if (filling().used == blockBytes) hand();
 }
 
 void WriteBehind::hand() {
     if (!hasThreads) {
-        out_.write(filling());
-        filling().clear();
+        writeOut(filling());
         return;
     }
     if (!thread_.joinable()) thread_ = std::thread([this] { writeBlocks(); });
@@ -46,8 +64,12 @@ void WriteBehind::finish() {
         if (error_) std::rethrow_exception(error_);
     }
     stop();
-    if (!filling().empty()) out_.write(filling());
-    filling().clear();
+    if (filling().used > 0) writeOut(filling());
+}
+
+void WriteBehind::writeOut(Block& block) {
+    out_.write(std::span(block.bytes).first(block.used));
+    block.used = 0;
 }
 
 void WriteBehind::writeBlocks() {
@@ -55,15 +77,14 @@ void WriteBehind::writeBlocks() {
     for (;;) {
         changed_.wait(lock, [this] { return stopping_ || written_ < filled_; });
         if (stopping_) return;
-        std::vector<std::byte>& block = blocks_[written_ % blockCount];
+        Block& block = blocks_[written_ % blockCount];
         lock.unlock();
         std::exception_ptr failed;
         try {
-            out_.write(block);
+            writeOut(block);
         } catch (...) {
             failed = std::current_exception();
         }
-        block.clear();
         lock.lock();
         ++written_;
         error_ = failed;

@@ -23,6 +23,8 @@ public:
 
     // Copies the bytes and returns, waiting only while all blocks are full. Throws what writing an earlier block threw.
     void write(std::span<const std::byte> bytes) override;
+    // Inside a block, for up to 256 KiB.
+    std::span<std::byte> room(std::size_t count) override;
     // Returns when everything is written. Throws as write does.
     void finish();
 
@@ -31,13 +33,20 @@ private:
     static constexpr std::size_t blockBytes = 256u << 10;
     static constexpr std::size_t blockCount = 4;  // a megabyte in all, which a cache keeps
 
-    std::vector<std::byte>& filling() { return blocks_[filled_ % blockCount]; }
-    void hand();       // the block being filled goes to the thread
+    struct Block {
+        std::vector<std::byte> bytes;  // blockBytes, once in use
+        std::size_t used = 0;
+    };
+
+    Block& filling();
+    void take(std::size_t count);  // so many bytes more are in the block being filled
+    void hand();         // the block being filled goes to the thread
+    void writeOut(Block& block);
     void writeBlocks();  // the thread
     void stop();
 
     ByteSink& out_;
-    std::array<std::vector<std::byte>, blockCount> blocks_;
+    std::array<Block, blockCount> blocks_;
     std::mutex mutex_;
     std::condition_variable changed_;
     std::size_t filled_ = 0, written_ = 0;  // blocks since the beginning; guarded by mutex_ once the thread runs

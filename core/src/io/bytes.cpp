@@ -34,11 +34,18 @@ std::vector<std::byte> readBytes(const ByteSource& source, std::uint64_t offset,
     return bytes;
 }
 
+std::span<std::byte> roomIn(ByteSink& out, std::size_t count, std::vector<std::byte>& otherwise) {
+    const std::span<std::byte> room = out.room(count);
+    if (!room.empty()) return room;
+    if (otherwise.size() < count) otherwise.resize(count);
+    return std::span(otherwise).first(count);
+}
+
 void copyBytes(const ByteSource& source, std::uint64_t offset, std::uint64_t count, ByteSink& out) {
     checkRange(source, source.size(), offset, count);
-    std::vector<std::byte> block(static_cast<std::size_t>(std::min(count, copyBlock)));
+    std::vector<std::byte> block;
     while (count > 0) {
-        const std::span<std::byte> part(block.data(), static_cast<std::size_t>(std::min<std::uint64_t>(count, block.size())));
+        const std::span<std::byte> part = roomIn(out, static_cast<std::size_t>(std::min(count, copyBlock)), block);
         source.read(offset, part);
         out.write(part);
         offset += part.size();

@@ -42,6 +42,9 @@ std::optional<std::uint64_t> byteCount(Dtype dtype, const Shape& shape);
 // Reads [offset, offset + count); the range is checked before anything is allocated.
 std::vector<std::byte> readBytes(const ByteSource& source, std::uint64_t offset, std::uint64_t count);
 
+// A place to make the next `count` bytes for `out`: its own room, or else in `otherwise`.
+std::span<std::byte> roomIn(ByteSink& out, std::size_t count, std::vector<std::byte>& otherwise);
+
 // Copies [offset, offset + count) in blocks.
 void copyBytes(const ByteSource& source, std::uint64_t offset, std::uint64_t count, ByteSink& out);
 
@@ -91,6 +94,7 @@ class ExactSink final : public ByteSink {
 public:
     ExactSink(ByteSink& out, std::uint64_t expected, std::string where) : out_(out), expected_(expected), where_(std::move(where)) {}
     void write(std::span<const std::byte> bytes) override;
+    std::span<std::byte> room(std::size_t count) override { return out_.room(count); }
     void finish() const;
 
 private:

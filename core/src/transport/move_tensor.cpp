@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <span>
 
+#include "io/bytes.hpp"
+
 namespace regauge {
 
 void moveTensor(const Gauge& gauge, const StoredTensor& stored, const std::vector<AxisMove>& moves, const ByteSource& in, ByteSink& out, MoveBuffers& buffers,
                 const std::function<void(std::uint64_t)>& done) {
     const std::shared_ptr<const ByteSource> borrowed(std::shared_ptr<const void>(), &in);
     const std::shared_ptr<const ByteSource> moved = movedBytes(borrowed, stored, moves, gauge, buffers);
-    std::vector<std::byte> block(static_cast<std::size_t>(std::min<std::uint64_t>(in.size(), movedBlockBytes(stored, moves))));
+    std::vector<std::byte> block;
     for (std::uint64_t at = 0; at < in.size();) {
-        const std::span<std::byte> part = std::span(block).first(static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), in.size() - at)));
+        const std::span<std::byte> part = roomIn(out, static_cast<std::size_t>(std::min<std::uint64_t>(movedBlockBytes(stored, moves), in.size() - at)), block);
         moved->read(at, part);
         out.write(part);
         at += part.size();

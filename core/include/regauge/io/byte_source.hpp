@@ -29,6 +29,9 @@ public:
     virtual ~ByteSink() = default;
     // Throws Error(writeFailed).
     virtual void write(std::span<const std::byte> bytes) = 0;
+    // A place where the next `count` bytes may be made and then written from without a copy; it is there until the next call. Empty where a sink has none.
+    // Throws Error(writeFailed).
+    virtual std::span<std::byte> room(std::size_t /*count*/) { return {}; }
 };
 
 // One output, a file or a folder of files, that appears whole or not at all: destroyed without commit(), it leaves nothing behind.
