@@ -6,22 +6,9 @@
 #include <utility>
 #include <vector>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
 namespace regauge::kernels {
 
 inline constexpr std::size_t cacheLine = 64;
-
-// Large blocks begin at a huge page, where the system has those: to touch memory for the first time, 4 KiB after 4 KiB, takes longer than to fill it.
-inline constexpr std::size_t hugePage = std::size_t{2} << 20;
-inline std::align_val_t alignmentOf([[maybe_unused]] std::size_t bytes) {
-#ifdef __linux__
-    if (bytes >= hugePage) return std::align_val_t{hugePage};
-#endif
-    return std::align_val_t{cacheLine};
-}
 
 template <class T>
 struct AlignedAllocator {
@@ -29,14 +16,8 @@ struct AlignedAllocator {
     AlignedAllocator() = default;
     template <class U>
     AlignedAllocator(const AlignedAllocator<U>&) {}
-    T* allocate(std::size_t count) {
-        void* memory = ::operator new(count * sizeof(T), alignmentOf(count * sizeof(T)));
-#ifdef __linux__
-        if (count * sizeof(T) >= hugePage) madvise(memory, count * sizeof(T), MADV_HUGEPAGE);  // a wish: refused, it costs nothing
-#endif
-        return static_cast<T*>(memory);
-    }
-    void deallocate(T* pointer, std::size_t count) { ::operator delete(pointer, alignmentOf(count * sizeof(T))); }
+    T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{cacheLine})); }
+    void deallocate(T* pointer, std::size_t) { ::operator delete(pointer, std::align_val_t{cacheLine}); }
     template <class U>
     bool operator==(const AlignedAllocator<U>&) const {
         return true;
