@@ -10,7 +10,7 @@ if(EMSCRIPTEN)
 endif()
 file(GLOB REGAUGE_BENCH_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.cpp")
 if(REGAUGE_BENCH_SOURCES)
-  add_executable(regauge_bench ${REGAUGE_BENCH_SOURCES})
+  add_executable(regauge_bench ${REGAUGE_BENCH_SOURCES} "${PROJECT_SOURCE_DIR}/native/large_pages.cpp")  # as the command
   target_link_libraries(regauge_bench PRIVATE regauge_core benchmark::benchmark_main Eigen3::Eigen)
   target_include_directories(regauge_bench PRIVATE "${PROJECT_SOURCE_DIR}/core/src")
   target_compile_definitions(regauge_bench PRIVATE REGAUGE_ISAS_${REGAUGE_ISA_FAMILY}=1)
