@@ -140,8 +140,11 @@ double Margins::mean() const {
 }
 
 Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group, unsigned threads) {
+    return marginsIn(spread(scores, gauge, threads), scores, gauge, group, threads);
+}
+
+Margins marginsIn(double unit, const ScoreMatrix& scores, const Gauge& gauge, Group group, unsigned threads) {
     const std::size_t d = scores.d;
-    const double unit = spread(scores, gauge, threads);
     constexpr float none = -1e30F;
     const float orientation = d > 0 ? static_cast<float>(gauge.sign()[0]) : 1.0F;  // one sign for all, unless signs are free
     std::vector<float> row(d, none), column(d, none);
@@ -177,7 +180,7 @@ Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& pr
     for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solveGauge(block.halves[k], group, progress);
     const ScoreMatrix whole = sum(block.halves);  // only now: at d = 8192 a matrix takes 256 MiB
     block.unit = spread(whole, block.answer.gauge, threads);
-    block.margins = margins(whole, block.answer.gauge, group, threads);
+    block.margins = marginsIn(block.unit, whole, block.answer.gauge, group, threads);
     return block;
 }
 
