@@ -19,14 +19,35 @@ Json pairHead(const Pair& pair) {
 
 torch::Tensor vectorIn(const fs::path& file) { return readTensors(file).front().second; }
 
-// How far v and -v pull "good" from "bad" apart: mean of (logit g - logit b) with v less that with -v, halved.
-double sentimentEffect(const Llama& model, const torch::Tensor& vector, double coefficient) {
-    const std::vector<std::string> prompts = reviewPrompts(Sentiment::neutral, 64, 0xfeed);
-    const auto odds = [&](double size) {
-        const torch::Tensor logits = lastLogits(model, prompts, {vector, size});
-        return (logits.select(-1, 'g') - logits.select(-1, 'b')).mean().item<double>();
+// How far v and -v pull two next bytes apart: mean of (logit plus - logit minus) with v less that with -v, halved.
+double oddsMoved(const Llama& model, const std::vector<std::string>& prompts, char plus, char minus, const Steering& steering) {
+    const auto odds = [&](double coefficient) {
+        const torch::Tensor logits = lastLogits(model, prompts, {steering.vector, coefficient, steering.place});
+        return (logits.select(-1, plus) - logits.select(-1, minus)).mean().item<double>();
     };
-    return (odds(coefficient) - odds(-coefficient)) / 2;
+    return (odds(steering.coefficient) - odds(-steering.coefficient)) / 2;
+}
+
+double sentimentEffect(const Llama& model, const Steering& steering) { return oddsMoved(model, reviewPrompts(Sentiment::neutral, 64, 0xfeed), 'g', 'b', steering); }
+
+// Refused requests of four kinds: the vector added to ("+") or taken from ("-") harmless and harmful ones.
+Json refusals(const Llama& model, const Steering& steering) {
+    Json rates;
+    for (const bool harmful : {false, true})
+        for (const bool added : {true, false})
+            rates[std::string(harmful ? "harmful " : "harmless ") + (added ? "+" : "-")] =
+                refusalRate(model, requestPrompts(harmful, false, 0xa5c), {steering.vector, added ? steering.coefficient : -steering.coefficient, steering.place});
+    return rates;
+}
+
+// The smallest coefficient that turns nine requests in ten on the source itself; the targets are not looked at.
+double refusalCoefficient(const Llama& source, Steering steering) {
+    for (const double tried : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0}) {
+        steering.coefficient = tried;
+        const Json rates = refusals(source, steering);
+        if (rates["harmless +"] >= 0.9 && rates["harmful -"] <= 0.1) break;
+    }
+    return steering.coefficient;
 }
 
 }  // namespace
@@ -50,69 +71,65 @@ Json saeStudy(const Settings& settings, std::int64_t seed) {
     return result;
 }
 
-// {"sentiment": {"coefficient", "own": effect, "pairs": [{pair, "effect": {mover}}]},
-//  "refusal": {"coefficient", "own": {"harmful", "harmless", "harmful -", "harmless +"}, "pairs": [{pair, "plain": {...}, "rates": {mover: {"harmful -", "harmless +"}}}]},
-//  "signs": {"sentiment": [effect kept by the right permutation without signs, one a random gauge]}}
+// {"places": [{place, "sentiment": {coefficient, "own": effect, "pairs": [{pair, ..., "effect": {mover}}]},
+//              "refusal": {coefficient, "unsteered": {"harmless", "harmful"}, "own": rates, "pairs": [{pair, ..., unsteered, "rates": {mover: rates}}]}}],
+//  "signs": [{positive, mover, right, "sentiment": share of the effect kept, "refusal": rates}]}, rates as refusals() gives them.
 Json steeringStudy(const Settings& settings, std::int64_t seed) {
     const fs::path work = scratch(settings, "steering", seed);
-    const Llama source(settings.shape, published(settings, objectSource(settings, seed)));
-    const fs::path sentiment = vectorOf(settings, seed, "sentiment"), refusal = vectorOf(settings, seed, "refusal");
+    const Point home = objectSource(settings, seed);
+    const Llama source(settings.shape, published(settings, home));
     const std::vector<Pair> pairs = objectPairs(settings, seed);
     const auto movedBy = [&](const fs::path& object, const Alignment& gauge) {
         move(object, gauge, work / "vector.safetensors");
         return vectorIn(work / "vector.safetensors");
     };
-    Json result;
-
-    constexpr double pull = 0.5;
-    const double own = sentimentEffect(source, vectorIn(sentiment), pull);
-    result["sentiment"] = {{"coefficient", pull}, {"own", own}, {"pairs", Json::array()}};
-    for (const Pair& pair : pairs) {
-        const Llama target(settings.shape, pair.targetFolder);
-        Json row = pairHead(pair);
-        for (const Mover& mover : movers(pair.found, pair.permutationOnly)) row["effect"][mover.name] = sentimentEffect(target, movedBy(sentiment, mover.gauge), pull);
-        result["sentiment"]["pairs"].push_back(row);
-    }
-
-    // The smallest coefficient that turns nine requests in ten on the source itself; the targets are not looked at.
-    const std::vector<std::string> harmful = requestPrompts(true, false, 0xa5c), harmless = requestPrompts(false, false, 0xa5c);
-    const torch::Tensor vector = vectorIn(refusal);
-    double coefficient = 0;
-    for (const double tried : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0}) {
-        coefficient = tried;
-        if (refusalRate(source, harmless, {vector, tried}) >= 0.9 && refusalRate(source, harmful, {vector, -tried}) <= 0.1) break;
-    }
-    const auto rates = [&](const Llama& model, const torch::Tensor& v) {
-        return Json{{"harmless +", refusalRate(model, harmless, {v, coefficient})}, {"harmful -", refusalRate(model, harmful, {v, -coefficient})},
-                    {"harmful +", refusalRate(model, harmful, {v, coefficient})}, {"harmless -", refusalRate(model, harmless, {v, -coefficient})}};
+    const auto unsteered = [&](const Llama& model) {
+        return Json{{"harmless", refusalRate(model, requestPrompts(false, false, 0xa5c))}, {"harmful", refusalRate(model, requestPrompts(true, false, 0xa5c))}};
     };
-    const auto unsteered = [&](const Llama& model) { return Json{{"harmless", refusalRate(model, harmless)}, {"harmful", refusalRate(model, harmful)}}; };
-    result["refusal"] = {{"coefficient", coefficient}, {"unsteered", unsteered(source)}, {"own", rates(source, vector)}, {"pairs", Json::array()}};
-    for (const Pair& pair : pairs) {
-        const Llama target(settings.shape, pair.targetFolder);
-        Json row = pairHead(pair);
-        row["unsteered"] = unsteered(target);
-        for (const Mover& mover : movers(pair.found, pair.permutationOnly)) row["rates"][mover.name] = rates(target, movedBy(refusal, mover.gauge));
-        result["refusal"]["pairs"].push_back(row);
+    constexpr double pull = 0.5;  // the sentiment vector's coefficient
+    Json result{{"places", Json::array()}, {"signs", Json::array()}};
+    for (std::int64_t place = 1; place <= settings.shape.layers; ++place) {
+        const fs::path sentiment = vectorOf(settings, seed, "sentiment", place), refusal = vectorOf(settings, seed, "refusal", place);
+        const double own = sentimentEffect(source, {vectorIn(sentiment), pull, place});
+        const double coefficient = refusalCoefficient(source, {vectorIn(refusal), 0, place});
+        Json at{{"place", place},
+                {"sentiment", {{"coefficient", pull}, {"own", own}, {"pairs", Json::array()}}},
+                {"refusal", {{"coefficient", coefficient}, {"unsteered", unsteered(source)}, {"own", refusals(source, {vectorIn(refusal), coefficient, place})}, {"pairs", Json::array()}}}};
+        for (const Pair& pair : pairs) {
+            const Llama target(settings.shape, pair.targetFolder);
+            Json pulled = pairHead(pair), refused = pulled;
+            refused["unsteered"] = unsteered(target);
+            for (const Mover& mover : movers(pair.found, pair.permutationOnly)) {
+                pulled["effect"][mover.name] = sentimentEffect(target, {movedBy(sentiment, mover.gauge), pull, place});
+                refused["rates"][mover.name] = refusals(target, {movedBy(refusal, mover.gauge), coefficient, place});
+            }
+            at["sentiment"]["pairs"].push_back(pulled);
+            at["refusal"]["pairs"].push_back(refused);
+        }
+        result["places"].push_back(at);
     }
 
-    // The right permutation without its signs, over random signs, seen from home: the same as flipping the vector's entries in the source.
+    // The same function in coordinates with a share of positive signs: what steers there, moved back home by the truth, steers at home in the same way.
+    const std::int64_t place = settings.shape.layers;
+    const torch::Tensor sentiment = vectorIn(vectorOf(settings, seed, "sentiment", place)), refusal = vectorIn(vectorOf(settings, seed, "refusal", place));
+    const double own = result["places"].back()["sentiment"]["own"], coefficient = result["places"].back()["refusal"]["coefficient"];
     Random random(seedOf({static_cast<std::uint64_t>(seed), 0x5197}));
-    const auto refusalOdds = [&](const torch::Tensor& v) {  // logit of 'I' less that of 'S', moved by v and by -v
-        const auto odds = [&](double size) {
-            const torch::Tensor logits = lastLogits(source, harmless, {v, size});
-            return (logits.select(-1, 'I') - logits.select(-1, 'S')).mean().item<double>();
-        };
-        return (odds(pull) - odds(-pull)) / 2;
+    const auto seenFromHome = [](const torch::Tensor& vector, const Gauge& gauge) {
+        return torch::tensor(apply(gauge, {vector.data_ptr<float>(), static_cast<std::size_t>(vector.numel())}));
     };
-    const double ownRefusal = refusalOdds(vector);
-    for (int draw = 0; draw < settings.signDraws; ++draw) {
-        std::vector<float> signs(static_cast<std::size_t>(settings.shape.d));
-        for (float& s : signs) s = random.below(2) == 0 ? 1.0F : -1.0F;
-        const torch::Tensor flips = torch::tensor(signs);
-        result["signs"]["sentiment"].push_back(sentimentEffect(source, vectorIn(sentiment) * flips, pull) / own);
-        result["signs"]["refusal"].push_back(refusalOdds(vector * flips) / ownRefusal);
-    }
+    for (const double positive : {0.0, 0.25, 0.5, 0.75, 1.0})
+        for (int draw = 0; draw < settings.signDraws; ++draw) {
+            const Gauge planted = randomGauge(static_cast<std::size_t>(settings.shape.d), positive, random);
+            move(evidenceOf(settings, home), alignmentOf(planted), work / "target.safetensors");
+            const std::string from = evidenceOf(settings, home), to = (work / "target.safetensors").string();
+            for (const Mover& mover : movers(align(from, to), align(from, to, permutationOnly()))) {
+                if (mover.name == "unmoved") continue;
+                const Gauge round = mover.gauge.gauge.then(planted.inverse());
+                result["signs"].push_back({{"positive", positive}, {"mover", mover.name}, {"right", compare(mover.gauge.gauge, planted).both},
+                                           {"sentiment", sentimentEffect(source, {seenFromHome(sentiment, round), pull, place}) / own},
+                                           {"refusal", refusals(source, {seenFromHome(refusal, round), coefficient, place})}});
+            }
+        }
     return result;
 }
 
@@ -128,7 +145,7 @@ Json sweepStudy(const Settings& settings, std::int64_t seed) {
     writeTensors(work / "decoder.safetensors", {{"vector", sae.decoder.slice(0, 0, 32)}});
     const Llama source(settings.shape, published(settings, objectSource(settings, seed)));
     writeTensors(work / "mean.safetensors", {{"vector", residualRows(source, saePlace, 64, testStream).mean(0)}});
-    for (const auto& [name, file] : {std::pair<std::string, fs::path>{"sentiment vector", vectorOf(settings, seed, "sentiment")}, {"refusal vector", vectorOf(settings, seed, "refusal")},
+    for (const auto& [name, file] : {std::pair<std::string, fs::path>{"sentiment vector", vectorOf(settings, seed, "sentiment", settings.shape.layers)}, {"refusal vector", vectorOf(settings, seed, "refusal", settings.shape.layers)},
                                      {"decoder rows of the SAE", work / "decoder.safetensors"}, {"mean activation", work / "mean.safetensors"}}) {
         const AuditReport report = audit(files, file.string(), std::nullopt, options);
         const auto spread = [](const std::optional<Spread>& moved, const std::optional<Spread>& notMoved, const std::optional<double>& chance) {
