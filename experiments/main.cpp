@@ -1,6 +1,7 @@
 // regauge_experiments [--quick] [--data FOLDER] [--results FOLDER] [--threads N] [--seeds N] [--study NAME] [--sample FOLDER]: trains the small models, evaluates regauge on them, and writes RESULTS.md and figures.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -30,7 +31,7 @@ Settings quickSettings() {
     Settings settings;
     settings.name = "quick";
     settings.schedule.steps = 600;
-    settings.schedule.tuneSteps = 300;
+    settings.schedule.tuneSteps = 500;
     settings.forks = {50, 100};
     settings.checkpointEvery = 150;
     settings.seeds = 3;
@@ -93,11 +94,11 @@ int run(int argc, char** argv) {
     }
     oneThreadForBlas();
     Settings wide = wider(settings);
-    if (settings.name == "quick") wide.seeds = 0;
+    wide.seeds = settings.name == "quick" ? 0 : std::min(wide.seeds, settings.seeds);
     fs::create_directories(settings.folder);
     Work work(settings.threads, settings.folder / "costs.tsv");
     trainAll(settings, work);
-    if (wide.seeds > 0) trainAll(wide, work);
+    if (wide.seeds > 0 && (only.empty() || only == "width")) trainAll(wide, work);
     evaluate(settings, wide, work, only);
     std::map<std::string, std::vector<Json>> all;
     for (const Study& study : studies)

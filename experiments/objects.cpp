@@ -27,8 +27,8 @@ torch::Tensor atLastByte(const torch::Tensor& values, const std::vector<std::str
     return torch::stack(rows);
 }
 
-torch::Tensor meanAtLastByte(const Llama& model, const std::vector<std::string>& prompts, std::int64_t place) {
-    return atLastByte(model.residuals(padded(prompts, longest(prompts)))[static_cast<std::size_t>(place)], prompts).mean(0);
+torch::Tensor meanAtLastByte(const Llama& model, const std::vector<std::string>& prompts) {
+    return atLastByte(model.residuals(padded(prompts, longest(prompts))).back(), prompts).mean(0);
 }
 
 // Logits at the last byte of each text, steered at the last byte of the prompt that it continues.
@@ -37,7 +37,7 @@ torch::Tensor steered(const Llama& model, const std::vector<std::string>& texts,
     torch::Tensor where = torch::zeros({static_cast<std::int64_t>(texts.size()), static_cast<std::int64_t>(longest(texts)), 1});
     for (std::size_t k = 0; k < prompts.size(); ++k) where[static_cast<std::int64_t>(k)][static_cast<std::int64_t>(prompts[k].size()) - 1] = steering.coefficient;
     const Llama::Hook add = [&](std::int64_t place, const torch::Tensor& x) {
-        return steering.vector.defined() && place == steering.place ? x + where * steering.vector : x;
+        return steering.vector.defined() && place == model.shape().layers ? x + where * steering.vector : x;
     };
     return atLastByte(model.logits(padded(texts, longest(texts)), add), texts);
 }
@@ -64,13 +64,13 @@ fs::path saeOf(const Settings& settings, std::int64_t seed) {
     });
 }
 
-fs::path vectorOf(const Settings& settings, std::int64_t seed, const std::string& what, std::int64_t place) {
+fs::path vectorOf(const Settings& settings, std::int64_t seed, const std::string& what) {
     const fs::path folder = published(settings, objectSource(settings, seed));
-    return made(folder / (what + ".resid" + std::to_string(place) + ".safetensors"), [&](const fs::path& aside) {
+    return made(folder / (what + ".safetensors"), [&](const fs::path& aside) {
         const Llama model(settings.shape, folder);
         const bool sentiment = what == "sentiment";
-        const torch::Tensor plus = meanAtLastByte(model, sentiment ? reviewPrompts(Sentiment::positive, 96, promptSeed) : requestPrompts(true, true, promptSeed), place);
-        const torch::Tensor minus = meanAtLastByte(model, sentiment ? reviewPrompts(Sentiment::negative, 96, promptSeed) : requestPrompts(false, true, promptSeed), place);
+        const torch::Tensor plus = meanAtLastByte(model, sentiment ? reviewPrompts(Sentiment::positive, 96, promptSeed) : requestPrompts(true, true, promptSeed));
+        const torch::Tensor minus = meanAtLastByte(model, sentiment ? reviewPrompts(Sentiment::negative, 96, promptSeed) : requestPrompts(false, true, promptSeed));
         writeTensors(aside, {{"vector", plus - minus}});
     });
 }

@@ -135,7 +135,7 @@ private:
     void ceiling();
     void recovery();
     void width();
-    void regimeTable(const std::set<std::pair<std::int64_t, std::int64_t>>& cases, std::int64_t hop, const std::pair<std::int64_t, std::int64_t>& nearest);
+    void regimes(const std::set<std::pair<std::int64_t, std::int64_t>>& cases, std::int64_t hop);
     void evidence();
     void sae();
     void sentiment();
@@ -222,24 +222,21 @@ void Report::recovery() {
     std::set<std::pair<std::int64_t, std::int64_t>> cases;
     for (const Json& row : seeds.front().at("rows")) cases.emplace(row["fork"].get<std::int64_t>(), row["steps"].get<std::int64_t>());
 
-    text_ += "\n## Cross-run recovery\nTwo runs of one base that part at a step and see other text; right channels (%). \"last\": the last residual site only, as the paper; the others have every site. plain: correlation, the paper's statistic. "
-             "\"via base\": both ends matched with the checkpoint at which they parted. Hops of " + std::to_string(hop) + " steps.\n\n" +
-             tableHead({"fork at", "both at step", "ends, plain, last (the paper's)", "ends, whitened, last", "ends, auto", "via base, plain, last", "via base, auto", "hop by hop, plain, last", "hop by hop, auto", "`trace`"});
-    double nearest = 2;
-    std::pair<std::int64_t, std::int64_t> regime;
+    text_ += "\n## Cross-run recovery\nTwo runs of one base that part at a step and see other text; right channels (%). plain: correlation, the paper's statistic, on the last residual place (last) or the embedding (first); auto: regauge's choice of statistic, every site. "
+             "\"via base\": both ends matched with the checkpoint at which they parted. Hop by hop and `trace`: a checkpoint every " + std::to_string(hop) + " steps, back to where the runs parted and forward again. The figures below have every step.\n\n" +
+             tableHead({"fork at", "both at step", "ends, plain, last", "ends, plain, first", "ends, whitened, last", "ends, auto", "via base, plain, last", "via base, plain, first", "via base, auto", "hop by hop, plain, last", "hop by hop, plain, first", "hop by hop, auto", "`trace`"});
     for (const auto& [fork, steps] : cases) {
-        const Spread ends = get(fork, steps, 0, "ends (plain, last)");
-        text_ += tableRow({std::to_string(fork), std::to_string(steps), ends.words(), get(fork, steps, 0, "ends (whitened, last)").words(), get(fork, steps, 0, "ends (auto)").words(),
-                           get(fork, steps, 0, "via base (plain, last)").words(), get(fork, steps, 0, "via base (auto)").words(), get(fork, steps, hop, "hop by hop (plain, last)").words(),
-                           get(fork, steps, hop, "hop by hop (auto)").words(), get(fork, steps, hop, "trace (auto)").words()});
-        if (std::fabs(ends.mean - 0.603) < nearest) nearest = std::fabs(ends.mean - 0.603), regime = {fork, steps};
+        if (steps > 2 * settings_.checkpointEvery && steps % (2 * settings_.checkpointEvery) != 0 && steps != settings_.schedule.steps) continue;
+        const auto at = [&, fork = fork, steps = steps](const std::string& method, std::int64_t spacing) { return get(fork, steps, spacing, method).words(); };
+        text_ += tableRow({std::to_string(fork), std::to_string(steps), at("ends (plain, last)", 0), at("ends (plain, first)", 0), at("ends (whitened, last)", 0), at("ends (auto)", 0), at("via base (plain, last)", 0),
+                           at("via base (plain, first)", 0), at("via base (auto)", 0), at("hop by hop (plain, last)", hop), at("hop by hop (plain, first)", hop), at("hop by hop (auto)", hop), at("trace (auto)", hop)});
     }
     text_ += "\nAt step " + std::to_string(settings_.schedule.steps) + ", by the spacing of the checkpoints:\n\n" +
-             tableHead({"fork at", "spacing", "hop by hop, plain, last", "hop by hop, plain", "hop by hop, auto", "`trace`, last", "`trace`", "its estimate", "its verdict"});
+             tableHead({"fork at", "spacing", "hop by hop, plain, last", "hop by hop, plain, first", "hop by hop, plain, every site", "hop by hop, auto", "`trace`, last", "`trace`", "its estimate", "its verdict"});
     for (const std::int64_t fork : settings_.forks)
         for (const std::int64_t spacing : settings_.spacings) {
             const auto at = [&](const std::string& method, const char* key = "right") { return get(fork, settings_.schedule.steps, spacing, method, key).words(); };
-            text_ += tableRow({std::to_string(fork), std::to_string(spacing), at("hop by hop (plain, last)"), at("hop by hop (plain)"), at("hop by hop (auto)"), at("trace (whitened, last)"), at("trace (auto)"), at("trace (auto)", "estimate"),
+            text_ += tableRow({std::to_string(fork), std::to_string(spacing), at("hop by hop (plain, last)"), at("hop by hop (plain, first)"), at("hop by hop (plain)"), at("hop by hop (auto)"), at("trace (whitened, last)"), at("trace (auto)"), at("trace (auto)", "estimate"),
                                verdictsOf(seeds, [&](const Json& seed) { return rowOf(seed.at("rows"), {{"fork", fork}, {"steps", settings_.schedule.steps}, {"spacing", spacing}, {"method", "trace (auto)"}}); })});
         }
 
@@ -255,51 +252,52 @@ void Report::recovery() {
     for (const std::int64_t fork : settings_.forks)
         figure("recovery-fork" + std::to_string(fork), "Right channels over the step at which two runs are compared that parted at step " + std::to_string(fork),
                lineChart("Right channels (%): runs that parted at step " + std::to_string(fork), {"both runs at step", 0, last, false, ticks, {}}, {"", 0, 100, false, quarters, {}},
-                         {curve("trace, every site", blue, fork, hop, "trace (auto)"), curve("hop by hop, plain, last", violet, fork, hop, "hop by hop (plain, last)"),
-                          curve("ends, auto", green, fork, 0, "ends (auto)"), curve("ends, plain, last", orange, fork, 0, "ends (plain, last)"), curve("via base, plain, last", grey, fork, 0, "via base (plain, last)")}));
-    regimeTable(cases, hop, regime);
+                         {curve("trace", blue, fork, hop, "trace (auto)"), curve("ends, auto", green, fork, 0, "ends (auto)"), curve("hops, plain, first", violet, fork, hop, "hop by hop (plain, first)"),
+                          curve("ends, plain, first", red, fork, 0, "ends (plain, first)"), curve("hops, plain, last", grey, fork, hop, "hop by hop (plain, last)"), curve("ends, plain, last", orange, fork, 0, "ends (plain, last)")}));
+    regimes(cases, hop);
     const std::int64_t first = settings_.forks.front();
     sum("the same, runs that part at step " + std::to_string(first), "", "plain ends " + get(first, settings_.schedule.steps, 0, "ends (plain, last)").words() + " %, plain hop by hop " +
         get(first, settings_.schedule.steps, hop, "hop by hop (plain, last)").words() + " %; `trace` " + get(first, settings_.schedule.steps, hop, "trace (auto)").words() + " %");
 }
 
-// The paper's setting is the one in which plain end points give 60.3 %: the cell of the table that is nearest to it, and every single pair that is near.
-void Report::regimeTable(const std::set<std::pair<std::int64_t, std::int64_t>>& cases, std::int64_t hop, const std::pair<std::int64_t, std::int64_t>& nearest) {
-    constexpr double composed = 0.911, low = 0.45, high = 0.75;
-    const std::vector<std::pair<std::string, std::int64_t>> methods{{"ends (plain, last)", 0}, {"via base (plain, last)", 0}, {"hop by hop (plain, last)", hop}, {"ends (auto)", 0}, {"via base (auto)", 0}, {"hop by hop (auto)", hop}, {"trace (auto)", hop}};
-    std::vector<std::vector<double>> there(methods.size()), near(methods.size());
-    std::set<std::size_t> seedsNear;
-    for (const auto& [fork, steps] : cases)
-        for (std::size_t seed = 0; seed < of("recovery").size(); ++seed) {
-            const auto right = [&](const auto& method) {
-                return rowOf(of("recovery")[seed].at("rows"), {{"fork", fork}, {"steps", steps}, {"spacing", method.second}, {"method", method.first}})->at("right").template get<double>();
-            };
-            const double ends = right(methods.front());
-            const bool isNear = ends >= low && ends <= high;
-            if (isNear) seedsNear.insert(seed);
-            for (std::size_t m = 0; m < methods.size(); ++m) {
-                if (std::pair(fork, steps) == nearest) there[m].push_back(right(methods[m]));
-                if (isNear) near[m].push_back(right(methods[m]));
+// The paper's setting is the one in which plain end points give 60.3 %: by either site, the cell of the table that is nearest to it, and every single pair that is near.
+void Report::regimes(const std::set<std::pair<std::int64_t, std::int64_t>>& cases, std::int64_t hop) {
+    constexpr double paper = 0.603, composed = 0.911, low = 0.45, high = 0.75;
+    text_ += "\nWhere plain end points give the paper's figure, 60.3 % (its composed figure is 91.1 %):\n\n" +
+             tableHead({"pairs of runs", "ends, plain", "via base, plain", "hop by hop, plain", "ends, auto", "via base, auto", "hop by hop, auto", "`trace`", "`trace` above 91.1 %"});
+    for (const std::string site : {"last", "first"}) {
+        const std::vector<std::pair<std::string, std::int64_t>> methods{{"ends (plain, " + site + ")", 0}, {"via base (plain, " + site + ")", 0}, {"hop by hop (plain, " + site + ")", hop}, {"ends (auto)", 0},
+                                                                        {"via base (auto)", 0}, {"hop by hop (auto)", hop}, {"trace (auto)", hop}};
+        std::vector<std::vector<double>> nearest, near(methods.size());
+        double gap = 2;
+        std::string cell;
+        std::set<std::size_t> seedsNear;
+        for (const auto& [fork, steps] : cases) {
+            std::vector<std::vector<double>> here(methods.size());
+            for (std::size_t seed = 0; seed < of("recovery").size(); ++seed) {
+                std::vector<double> right;
+                for (const auto& [method, spacing] : methods)
+                    right.push_back(rowOf(of("recovery")[seed].at("rows"), {{"fork", fork}, {"steps", steps}, {"spacing", spacing}, {"method", method}})->at("right").get<double>());
+                const bool isNear = right.front() >= low && right.front() <= high;
+                if (isNear) seedsNear.insert(seed);
+                for (std::size_t m = 0; m < methods.size(); ++m) {
+                    here[m].push_back(right[m]);
+                    if (isNear) near[m].push_back(right[m]);
+                }
             }
+            if (const double off = std::fabs(Spread(here.front()).mean - paper); off < gap) gap = off, nearest = here, cell = "fork at " + std::to_string(fork) + ", step " + std::to_string(steps);
         }
-    text_ += "\nWhere plain end points give the paper's figure, 60.3 %:\n\n" + tableHead({"pairs of runs", "ends, plain, last (the paper's)", "via base, plain, last", "hop by hop, plain, last", "ends, auto", "via base, auto", "hop by hop, auto", "`trace`", "`trace` above the paper's composed 91.1 %"});
-    const auto add = [&](const std::string& name, const std::vector<std::vector<double>>& values) {
-        std::vector<std::string> cells{name};
-        for (const std::vector<double>& one : values) cells.push_back(Spread(one).words());
-        cells.push_back(std::to_string(std::ranges::count_if(values.back(), [&](double v) { return v > composed; })) + " of " + std::to_string(values.back().size()));
-        text_ += tableRow(cells);
-        return cells;
-    };
-    const std::string name = "fork at " + std::to_string(nearest.first) + ", step " + std::to_string(nearest.second);
-    const std::vector<std::string> cells = add("the cell whose mean is nearest: " + name, there);
-    const std::vector<std::string> all = near.front().empty() ? std::vector<std::string>() :
-        add("every pair with plain ends between 45 and 75 % (" + std::to_string(near.front().size()) + " pairs, " + std::to_string(seedsNear.size()) + " seeds)", near);
-    const auto summarized = [&](const std::string& where, const std::vector<std::string>& row) {
-        sum("cross-run recovery, " + where, "91.1 % composed, 60.3 % end points at 1500 steps, and not by way of the base",
-            "plain: ends " + row[1] + " %, via base " + row[2] + " %, hop by hop " + row[3] + " %; ours: ends " + row[4] + " %, `trace` " + row[7] + " %, above the paper's composed figure in " + row[8]);
-    };
-    summarized("where plain ends are nearest to the paper's (" + name + ")", cells);
-    if (!all.empty()) summarized("every pair with plain ends of 45 to 75 %", all);
+        const auto add = [&](const std::string& name, const std::vector<std::vector<double>>& values) {
+            std::vector<std::string> cells{name};
+            for (const std::vector<double>& one : values) cells.push_back(Spread(one).words());
+            cells.push_back(std::to_string(std::ranges::count_if(values.back(), [&](double v) { return v > composed; })) + " of " + std::to_string(values.back().size()));
+            text_ += tableRow(cells);
+            sum("cross-run recovery, " + name, "91.1 % composed, 60.3 % end points at 1500 steps, and not by way of the base",
+                "plain: ends " + cells[1] + " %, via base " + cells[2] + " %, hop by hop " + cells[3] + " %; ours: ends " + cells[4] + " %, `trace` " + cells[7] + " %, above the paper's composed figure in " + cells[8]);
+        };
+        add(site + " site, nearest cell: " + cell, nearest);
+        if (!near.front().empty()) add(site + " site, every pair with ends of 45 to 75 % (" + std::to_string(near.front().size()) + " pairs of " + std::to_string(seedsNear.size()) + " seeds)", near);
+    }
 }
 
 void Report::width() {
@@ -309,13 +307,13 @@ void Report::width() {
     const std::int64_t hop = wide.spacings.front();
     text_ += "\n## The same at twice the width\nd = " + std::to_string(wide.shape.d) + ", " + std::to_string(wide.shape.heads) + " heads, MLP " + std::to_string(wide.shape.hidden) + ", " + std::to_string(seeds.size()) +
              " seeds, everything else as above; both runs compared at a step, hops of " + std::to_string(hop) + " steps.\n\n" +
-             tableHead({"fork at", "both at step", "ends, plain, last (the paper's)", "ends, whitened, last", "ends, auto", "via base, plain, last", "via base, auto", "hop by hop, plain, last", "hop by hop, auto", "`trace`", "its verdict"});
+             tableHead({"fork at", "both at step", "ends, plain, last", "ends, plain, first", "ends, auto", "via base, plain, last", "via base, plain, first", "via base, auto", "hop by hop, plain, last", "hop by hop, plain, first", "hop by hop, auto", "`trace`", "its verdict"});
     for (const Json& row : seeds.front().at("rows")) {
         if (row["method"] != "ends (auto)") continue;
         const auto find = [&](const Json& seed, const std::string& method, std::int64_t spacing) { return rowOf(seed.at("rows"), {{"fork", row["fork"]}, {"steps", row["steps"]}, {"spacing", spacing}, {"method", method}}); };
         const auto right = [&](const std::string& method, std::int64_t spacing) { return over(seeds, [&](const Json& seed) { return find(seed, method, spacing)->at("right").get<double>(); }).words(); };
-        text_ += tableRow({std::to_string(row["fork"].get<int>()), std::to_string(row["steps"].get<int>()), right("ends (plain, last)", 0), right("ends (whitened, last)", 0), right("ends (auto)", 0),
-                           right("via base (plain, last)", 0), right("via base (auto)", 0), right("hop by hop (plain, last)", hop), right("hop by hop (auto)", hop), right("trace (auto)", hop),
+        text_ += tableRow({std::to_string(row["fork"].get<int>()), std::to_string(row["steps"].get<int>()), right("ends (plain, last)", 0), right("ends (plain, first)", 0), right("ends (auto)", 0),
+                           right("via base (plain, last)", 0), right("via base (plain, first)", 0), right("via base (auto)", 0), right("hop by hop (plain, last)", hop), right("hop by hop (plain, first)", hop), right("hop by hop (auto)", hop), right("trace (auto)", hop),
                            verdictsOf(seeds, [&](const Json& seed) { return find(seed, "trace (auto)", hop); })});
     }
 }
@@ -398,66 +396,53 @@ void Report::sae() {
             drifted("signed") + " signed, " + drifted("permutation-only") + " permutation-only");
 }
 
-std::string placeName(const Settings& settings, std::int64_t place) {
-    return place == settings.shape.layers ? "the last residual place" : "residual place " + std::to_string(place) + " of " + std::to_string(settings.shape.layers);
-}
-
 void Report::sentiment() {
     const Results& seeds = of("steering");
     if (seeds.empty()) return;
-    const auto kept = [](const Json& at, const Json& pair, const std::string& mover) { return pair["effect"][mover].get<double>() / at["own"].get<double>(); };
-    text_ += "\n## Sentiment steering\nThe vector (mean residual after positive reviews less that after negative ones) pulls the rating of reviews without a clue; the share (%) of its effect at home on log odds of good against bad that it has on the target.\n";
-    for (std::size_t k = 0; k < seeds.front().at("places").size(); ++k) {
-        const auto at = [k](const Json& seed) -> const Json& { return seed.at("places")[k].at("sentiment"); };
-        const MoverTable table = moverTable(seeds, "right channels (%)", [&](const Json& seed) -> const Json& { return at(seed).at("pairs"); },
-                                            [&](const Json& seed, const Json& pair, const std::string& mover) { return kept(at(seed), pair, mover); }, "%.1f", 100);
-        const std::int64_t place = seeds.front()["places"][k]["place"];
-        text_ += "\nAt " + placeName(settings_, place) + ", where it is worth " + over(seeds, [&](const Json& seed) { return at(seed)["own"].get<double>(); }).words("%.2f", 1) + " nats at home:\n\n" + table.text;
-        const auto cell = [&](std::size_t p, const char* mover) { return over(seeds, [&](const Json& seed) { return kept(at(seed), at(seed)["pairs"][p], mover); }).words(); };
-        const std::size_t last = table.groups.size() - 1;
-        sum("sentiment steering at " + placeName(settings_, place) + ", effect kept", "95.8 % signed, 17.2 % permutation-only",
-            "same function: " + cell(0, "signed") + " %, permutation-only " + cell(0, "permutation-only") + " %, signs dropped " + cell(0, "signs dropped") + " %; other run: " + cell(last, "signed") + " %, permutation-only " +
-                cell(last, "permutation-only") + " %, signs dropped " + cell(last, "signs dropped") + " %");
-        figure("sentiment-place" + std::to_string(place), "Effect of the sentiment vector that is kept",
-               barChart("Sentiment effect kept (%), " + placeName(settings_, place), table.groups, {"", -50, 150, false, {-50, 0, 50, 100, 150}, {}}, table.series));
-    }
+    const auto pairs = [](const Json& seed) -> const Json& { return seed.at("sentiment").at("pairs"); };
+    const auto kept = [](const Json& seed, const Json& pair, const std::string& mover) { return pair["effect"][mover].get<double>() / seed["sentiment"]["own"].get<double>(); };
+    const MoverTable table = moverTable(seeds, "right channels (%)", pairs, kept, "%.1f", 100);
+    text_ += "\n## Sentiment steering\nThe vector (mean of the last residual place after positive reviews less that after negative ones) pulls the rating of reviews without a clue; the share (%) of its effect at home on log odds of good against bad that it has on the target. At home: " +
+             over(seeds, [](const Json& seed) { return seed["sentiment"]["own"].get<double>(); }).words("%.2f", 1) + " nats.\n\n" + table.text;
+    figure("sentiment", "Effect of the sentiment vector that is kept", barChart("Sentiment effect kept (%)", table.groups, {"", -50, 150, false, {-50, 0, 50, 100, 150}, {}}, table.series));
+    const auto cell = [&](std::size_t p, const char* mover) { return over(seeds, [&](const Json& seed) { return kept(seed, pairs(seed)[p], mover); }).words(); };
+    const std::size_t last = table.groups.size() - 1;
+    sum("sentiment steering, effect kept", "95.8 % signed, 17.2 % permutation-only",
+        "same function: " + cell(0, "signed") + " %, permutation-only " + cell(0, "permutation-only") + " %, signs dropped " + cell(0, "signs dropped") + " %; other run: " + cell(last, "signed") + " %, permutation-only " +
+            cell(last, "permutation-only") + " %, signs dropped " + cell(last, "signs dropped") + " %");
 }
 
 void Report::refusal() {
     const Results& seeds = of("steering");
     if (seeds.empty()) return;
     const auto cell = [&](const std::function<double(const Json&)>& pick) { return over(seeds, pick).words(); };
-    text_ += "\n## Refusal steering\nShare of held-out requests that are refused (%), greedily decoded. The vector acts at the last byte of the prompt. +: added to harmless requests, which should then be refused; -: taken from harmful ones, which should then be answered. A vector whose sign is reversed would have harmful requests answered with + and harmless ones refused with -.\n";
-    for (std::size_t k = 0; k < seeds.front().at("places").size(); ++k) {
-        const auto at = [k](const Json& seed) -> const Json& { return seed.at("places")[k].at("refusal"); };
-        const std::int64_t place = seeds.front()["places"][k]["place"];
-        text_ += "\nAt " + placeName(settings_, place) + ", coefficient (chosen at home) " + over(seeds, [&](const Json& seed) { return at(seed)["coefficient"].get<double>(); }).words("%.2f", 1) + ":\n\n" +
-                 tableHead({"target", "vector", "harmless, unsteered", "harmless +", "harmful, unsteered", "harmful -", "harmless -", "harmful +"});
-        const auto add = [&](const std::string& target, const std::string& vector, const std::function<const Json&(const Json&)>& unsteered, const std::function<const Json&(const Json&)>& rates) {
-            const auto of = [&](const std::function<const Json&(const Json&)>& from, const char* key) { return cell([&](const Json& seed) { return from(seed)[key].get<double>(); }); };
-            text_ += tableRow({target, vector, of(unsteered, "harmless"), of(rates, "harmless +"), of(unsteered, "harmful"), of(rates, "harmful -"), of(rates, "harmless -"), of(rates, "harmful +")});
-        };
-        add("at home", "its own", [&](const Json& seed) -> const Json& { return at(seed)["unsteered"]; }, [&](const Json& seed) -> const Json& { return at(seed)["own"]; });
-        const Json& first = at(seeds.front())["pairs"];
+    text_ += "\n## Refusal steering\nShare of held-out requests that are refused (%), greedily decoded. The vector acts at the last residual place, at the last byte of the prompt. +: added to harmless requests, which should then be refused; -: taken from harmful ones, which should then be answered. A vector whose sign is reversed has harmful requests answered with + and harmless ones refused with -. Coefficient (chosen at home): " +
+             over(seeds, [](const Json& seed) { return seed["refusal"]["coefficient"].get<double>(); }).words("%.2f", 1) + ".\n\n" +
+             tableHead({"target", "vector", "harmless, unsteered", "harmless +", "harmful, unsteered", "harmful -", "harmless -", "harmful +"});
+    const auto add = [&](const std::string& target, const std::string& vector, const std::function<const Json&(const Json&)>& unsteered, const std::function<const Json&(const Json&)>& rates) {
+        const auto of = [&](const std::function<const Json&(const Json&)>& from, const char* key) { return cell([&](const Json& seed) { return from(seed)[key].get<double>(); }); };
+        text_ += tableRow({target, vector, of(unsteered, "harmless"), of(rates, "harmless +"), of(unsteered, "harmful"), of(rates, "harmful -"), of(rates, "harmless -"), of(rates, "harmful +")});
+    };
+    add("at home", "its own", [](const Json& seed) -> const Json& { return seed["refusal"]["unsteered"]; }, [](const Json& seed) -> const Json& { return seed["refusal"]["own"]; });
+    const Json& first = seeds.front()["refusal"]["pairs"];
+    for (std::size_t p = 0; p < first.size(); ++p)
+        for (const std::string& mover : moverNames)
+            add(first[p]["pair"], mover, [&, p](const Json& seed) -> const Json& { return seed["refusal"]["pairs"][p]["unsteered"]; },
+                [&, p](const Json& seed) -> const Json& { return seed["refusal"]["pairs"][p]["rates"][mover]; });
+    const auto rate = [&](std::size_t p, const std::string& mover, const char* way) { return over(seeds, [&](const Json& seed) { return seed["refusal"]["pairs"][p]["rates"][mover][way].get<double>(); }); };
+    std::vector<Series> series;
+    std::vector<std::string> groups;
+    for (std::size_t m = 0; m < moverNames.size(); ++m) {
+        series.push_back({moverNames[m], moverColours[m], {}, {}, {}, {}, false});
         for (std::size_t p = 0; p < first.size(); ++p)
-            for (const std::string& mover : moverNames)
-                add(first[p]["pair"], mover, [&, p](const Json& seed) -> const Json& { return at(seed)["pairs"][p]["unsteered"]; },
-                    [&, p](const Json& seed) -> const Json& { return at(seed)["pairs"][p]["rates"][mover]; });
-        const auto rate = [&](std::size_t p, const std::string& mover, const char* way) { return over(seeds, [&](const Json& seed) { return at(seed)["pairs"][p]["rates"][mover][way].get<double>(); }); };
-        std::vector<Series> series;
-        std::vector<std::string> groups;
-        for (std::size_t m = 0; m < moverNames.size(); ++m) {
-            series.push_back({moverNames[m], moverColours[m], {}, {}, {}, {}, false});
-            for (std::size_t p = 0; p < first.size(); ++p)
-                for (const char* way : {"harmless +", "harmful -"}) addPoint(series.back(), 0, rate(p, moverNames[m], way));
-        }
-        for (std::size_t p = 0; p < first.size(); ++p) groups.insert(groups.end(), {std::to_string(p + 1) + ": +", std::to_string(p + 1) + ": -"});
-        figure("refusal-place" + std::to_string(place), "Requests refused with the moved vector added (+, to harmless ones) and taken away (-, from harmful ones)",
-               barChart("Refused (%), " + placeName(settings_, place) + "; 1: same function, 2: earlier, 3: other run", groups, {"", 0, 100, false, quarters, {}}, series));
-        const auto both = [&](const char* mover) { return rate(0, mover, "harmless +").words() + " and " + rate(0, mover, "harmful -").words(); };
-        sum("refusal steering at " + placeName(settings_, place), "the sign reverses under permutation-only",
-            "same function, harmless refused with + and harmful refused with - (%): signed " + both("signed") + "; permutation-only " + both("permutation-only") + "; signs dropped " + both("signs dropped"));
+            for (const char* way : {"harmless +", "harmful -"}) addPoint(series.back(), 0, rate(p, moverNames[m], way));
     }
+    for (std::size_t p = 0; p < first.size(); ++p) groups.insert(groups.end(), {std::to_string(p + 1) + ": +", std::to_string(p + 1) + ": -"});
+    figure("refusal", "Requests refused with the moved vector added (+, to harmless ones) and taken away (-, from harmful ones)",
+           barChart("Refused (%); 1: the same function, 2: earlier in the run, 3: the other run", groups, {"", 0, 100, false, quarters, {}}, series));
+    const auto both = [&](const char* mover) { return rate(0, mover, "harmless +").words() + " and " + rate(0, mover, "harmful -").words(); };
+    sum("refusal steering", "the sign reverses under permutation-only",
+        "same function, harmless refused with + and harmful refused with - (%): signed " + both("signed") + "; permutation-only " + both("permutation-only") + "; signs dropped " + both("signs dropped"));
 }
 
 // By the share of positive signs: where dropping them reverses what a vector does.

@@ -125,7 +125,7 @@ Settings wider(const Settings& settings) {
     wide.shape.hidden *= 2;
     wide.shape.heads *= 2;
     wide.schedule.tuneSteps = 0;
-    wide.forks = {25, 50};
+    wide.forks = {50};
     wide.spacings = {settings.evidenceEvery, settings.checkpointEvery};
     wide.seeds = 3;
     wide.folder = settings.folder / ("d" + std::to_string(wide.shape.d));

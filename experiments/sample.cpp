@@ -49,8 +49,8 @@ void writeSample(const Settings& settings, const fs::path& folder) {
                                         jsonOf(Gauge::identity(pairs[1].truth.d())) + ", \"target\": " + jsonOf(pairs[1].truth) + ", \"other_run\": " + jsonOf(pairs[2].truth) + "}}\n");
 
     const std::string at = "_resid" + std::to_string(settings.shape.layers);
-    writeNpy(out / ("sentiment" + at + ".npy"), readTensors(vectorOf(settings, 0, "sentiment", settings.shape.layers)).front().second);
-    writeNpy(out / ("refusal" + at + ".npy"), readTensors(vectorOf(settings, 0, "refusal", settings.shape.layers)).front().second);
+    writeNpy(out / ("sentiment" + at + ".npy"), readTensors(vectorOf(settings, 0, "sentiment")).front().second);
+    writeNpy(out / ("refusal" + at + ".npy"), readTensors(vectorOf(settings, 0, "refusal")).front().second);
     const fs::path sae = saeOf(settings, 0), copied = out / ("sae_resid" + std::to_string(saePlace));
     fs::create_directories(copied);
     for (const char* file : {"cfg.json", "sae_weights.safetensors"}) fs::copy_file(sae / file, copied / file, fs::copy_options::overwrite_existing);

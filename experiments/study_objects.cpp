@@ -22,7 +22,7 @@ torch::Tensor vectorIn(const fs::path& file) { return readTensors(file).front().
 // How far v and -v pull two next bytes apart: mean of (logit plus - logit minus) with v less that with -v, halved.
 double oddsMoved(const Llama& model, const std::vector<std::string>& prompts, char plus, char minus, const Steering& steering) {
     const auto odds = [&](double coefficient) {
-        const torch::Tensor logits = lastLogits(model, prompts, {steering.vector, coefficient, steering.place});
+        const torch::Tensor logits = lastLogits(model, prompts, {steering.vector, coefficient});
         return (logits.select(-1, plus) - logits.select(-1, minus)).mean().item<double>();
     };
     return (odds(steering.coefficient) - odds(-steering.coefficient)) / 2;
@@ -36,18 +36,19 @@ Json refusals(const Llama& model, const Steering& steering) {
     for (const bool harmful : {false, true})
         for (const bool added : {true, false})
             rates[std::string(harmful ? "harmful " : "harmless ") + (added ? "+" : "-")] =
-                refusalRate(model, requestPrompts(harmful, false, 0xa5c), {steering.vector, added ? steering.coefficient : -steering.coefficient, steering.place});
+                refusalRate(model, requestPrompts(harmful, false, 0xa5c), {steering.vector, added ? steering.coefficient : -steering.coefficient});
     return rates;
 }
 
 // The smallest coefficient that turns nine requests in ten on the source itself; the targets are not looked at.
-double refusalCoefficient(const Llama& source, Steering steering) {
+double refusalCoefficient(const Llama& source, const torch::Tensor& vector) {
+    double coefficient = 0;
     for (const double tried : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0}) {
-        steering.coefficient = tried;
-        const Json rates = refusals(source, steering);
+        coefficient = tried;
+        const Json rates = refusals(source, {vector, tried});
         if (rates["harmless +"] >= 0.9 && rates["harmful -"] <= 0.1) break;
     }
-    return steering.coefficient;
+    return coefficient;
 }
 
 }  // namespace
@@ -71,14 +72,18 @@ Json saeStudy(const Settings& settings, std::int64_t seed) {
     return result;
 }
 
-// {"places": [{place, "sentiment": {coefficient, "own": effect, "pairs": [{pair, ..., "effect": {mover}}]},
-//              "refusal": {coefficient, "unsteered": {"harmless", "harmful"}, "own": rates, "pairs": [{pair, ..., unsteered, "rates": {mover: rates}}]}}],
+// {"sentiment": {coefficient, "own": effect, "pairs": [{pair, ..., "effect": {mover}}]},
+//  "refusal": {coefficient, "unsteered": {"harmless", "harmful"}, "own": rates, "pairs": [{pair, ..., unsteered, "rates": {mover: rates}}]},
 //  "signs": [{positive, mover, right, "sentiment": share of the effect kept, "refusal": rates}]}, rates as refusals() gives them.
 Json steeringStudy(const Settings& settings, std::int64_t seed) {
     const fs::path work = scratch(settings, "steering", seed);
     const Point home = objectSource(settings, seed);
     const Llama source(settings.shape, published(settings, home));
-    const std::vector<Pair> pairs = objectPairs(settings, seed);
+    const fs::path sentimentFile = vectorOf(settings, seed, "sentiment"), refusalFile = vectorOf(settings, seed, "refusal");
+    const torch::Tensor sentiment = vectorIn(sentimentFile), refusal = vectorIn(refusalFile);
+    constexpr double pull = 0.5;  // the sentiment vector's coefficient
+    const double own = sentimentEffect(source, {sentiment, pull}), coefficient = refusalCoefficient(source, refusal);
+
     const auto movedBy = [&](const fs::path& object, const Alignment& gauge) {
         move(object, gauge, work / "vector.safetensors");
         return vectorIn(work / "vector.safetensors");
@@ -86,33 +91,22 @@ Json steeringStudy(const Settings& settings, std::int64_t seed) {
     const auto unsteered = [&](const Llama& model) {
         return Json{{"harmless", refusalRate(model, requestPrompts(false, false, 0xa5c))}, {"harmful", refusalRate(model, requestPrompts(true, false, 0xa5c))}};
     };
-    constexpr double pull = 0.5;  // the sentiment vector's coefficient
-    Json result{{"places", Json::array()}, {"signs", Json::array()}};
-    for (std::int64_t place = 1; place <= settings.shape.layers; ++place) {
-        const fs::path sentiment = vectorOf(settings, seed, "sentiment", place), refusal = vectorOf(settings, seed, "refusal", place);
-        const double own = sentimentEffect(source, {vectorIn(sentiment), pull, place});
-        const double coefficient = refusalCoefficient(source, {vectorIn(refusal), 0, place});
-        Json at{{"place", place},
-                {"sentiment", {{"coefficient", pull}, {"own", own}, {"pairs", Json::array()}}},
-                {"refusal", {{"coefficient", coefficient}, {"unsteered", unsteered(source)}, {"own", refusals(source, {vectorIn(refusal), coefficient, place})}, {"pairs", Json::array()}}}};
-        for (const Pair& pair : pairs) {
-            const Llama target(settings.shape, pair.targetFolder);
-            Json pulled = pairHead(pair), refused = pulled;
-            refused["unsteered"] = unsteered(target);
-            for (const Mover& mover : movers(pair.found, pair.permutationOnly)) {
-                pulled["effect"][mover.name] = sentimentEffect(target, {movedBy(sentiment, mover.gauge), pull, place});
-                refused["rates"][mover.name] = refusals(target, {movedBy(refusal, mover.gauge), coefficient, place});
-            }
-            at["sentiment"]["pairs"].push_back(pulled);
-            at["refusal"]["pairs"].push_back(refused);
+    Json result{{"sentiment", {{"coefficient", pull}, {"own", own}, {"pairs", Json::array()}}},
+                {"refusal", {{"coefficient", coefficient}, {"unsteered", unsteered(source)}, {"own", refusals(source, {refusal, coefficient})}, {"pairs", Json::array()}}},
+                {"signs", Json::array()}};
+    for (const Pair& pair : objectPairs(settings, seed)) {
+        const Llama target(settings.shape, pair.targetFolder);
+        Json pulled = pairHead(pair), refused = pulled;
+        refused["unsteered"] = unsteered(target);
+        for (const Mover& mover : movers(pair.found, pair.permutationOnly)) {
+            pulled["effect"][mover.name] = sentimentEffect(target, {movedBy(sentimentFile, mover.gauge), pull});
+            refused["rates"][mover.name] = refusals(target, {movedBy(refusalFile, mover.gauge), coefficient});
         }
-        result["places"].push_back(at);
+        result["sentiment"]["pairs"].push_back(pulled);
+        result["refusal"]["pairs"].push_back(refused);
     }
 
     // The same function in coordinates with a share of positive signs: what steers there, moved back home by the truth, steers at home in the same way.
-    const std::int64_t place = settings.shape.layers;
-    const torch::Tensor sentiment = vectorIn(vectorOf(settings, seed, "sentiment", place)), refusal = vectorIn(vectorOf(settings, seed, "refusal", place));
-    const double own = result["places"].back()["sentiment"]["own"], coefficient = result["places"].back()["refusal"]["coefficient"];
     Random random(seedOf({static_cast<std::uint64_t>(seed), 0x5197}));
     const auto seenFromHome = [](const torch::Tensor& vector, const Gauge& gauge) {
         return torch::tensor(apply(gauge, {vector.data_ptr<float>(), static_cast<std::size_t>(vector.numel())}));
@@ -126,8 +120,8 @@ Json steeringStudy(const Settings& settings, std::int64_t seed) {
                 if (mover.name == "unmoved") continue;
                 const Gauge round = mover.gauge.gauge.then(planted.inverse());
                 result["signs"].push_back({{"positive", positive}, {"mover", mover.name}, {"right", compare(mover.gauge.gauge, planted).both},
-                                           {"sentiment", sentimentEffect(source, {seenFromHome(sentiment, round), pull, place}) / own},
-                                           {"refusal", refusals(source, {seenFromHome(refusal, round), coefficient, place})}});
+                                           {"sentiment", sentimentEffect(source, {seenFromHome(sentiment, round), pull}) / own},
+                                           {"refusal", refusals(source, {seenFromHome(refusal, round), coefficient})}});
             }
         }
     return result;
@@ -145,7 +139,7 @@ Json sweepStudy(const Settings& settings, std::int64_t seed) {
     writeTensors(work / "decoder.safetensors", {{"vector", sae.decoder.slice(0, 0, 32)}});
     const Llama source(settings.shape, published(settings, objectSource(settings, seed)));
     writeTensors(work / "mean.safetensors", {{"vector", residualRows(source, saePlace, 64, testStream).mean(0)}});
-    for (const auto& [name, file] : {std::pair<std::string, fs::path>{"sentiment vector", vectorOf(settings, seed, "sentiment", settings.shape.layers)}, {"refusal vector", vectorOf(settings, seed, "refusal", settings.shape.layers)},
+    for (const auto& [name, file] : {std::pair<std::string, fs::path>{"sentiment vector", vectorOf(settings, seed, "sentiment")}, {"refusal vector", vectorOf(settings, seed, "refusal")},
                                      {"decoder rows of the SAE", work / "decoder.safetensors"}, {"mean activation", work / "mean.safetensors"}}) {
         const AuditReport report = audit(files, file.string(), std::nullopt, options);
         const auto spread = [](const std::optional<Spread>& moved, const std::optional<Spread>& notMoved, const std::optional<double>& chance) {

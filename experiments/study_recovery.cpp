@@ -43,7 +43,7 @@ MatchOptions at(const std::string& site) {
 }  // namespace
 
 // {"rows": [{fork, steps, spacing (0: the ends alone), method, right, estimate, verdict}]}
-// Methods ending in "last" have the last residual site only, as the paper's; the others have every site.
+// (plain, last) and (plain, first) have the last and the first residual site only, (whitened, last) the last; the others have every site.
 Json recoveryStudy(const Settings& settings, std::int64_t seed) {
     Json rows = Json::array();
     const std::string last = lastSite(settings);
@@ -51,7 +51,7 @@ Json recoveryStudy(const Settings& settings, std::int64_t seed) {
         std::string suffix;
         MatchOptions options;
     };
-    for (const Statistic& statistic : {Statistic{"plain, last", plain({last})}, {"plain", plain()}, {"whitened, last", at(last)}, {"auto", {}}}) {
+    for (const Statistic& statistic : {Statistic{"plain, last", plain({last})}, {"plain, first", plain({"resid.0"})}, {"plain", plain()}, {"whitened, last", at(last)}, {"auto", {}}}) {
         Hops hops(settings, statistic.options);
         for (const std::int64_t fork : settings.forks)
             for (std::int64_t steps = fork + settings.checkpointEvery - fork % settings.checkpointEvery; steps <= settings.schedule.steps; steps += settings.checkpointEvery) {
