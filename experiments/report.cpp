@@ -188,8 +188,8 @@ void Report::ceiling() {
     text_ += "\n## Ceiling\nChannels recovered (%) at a given share of positive signs: simulated channels (d = 128, noise 0.5), and the trained model's last site against itself " +
              std::to_string(settings_.evidenceEvery) + " steps earlier.\n\n" +
              tableHead({"positive signs", "permutation-only, simulated", "sign-marginalized, simulated", "permutation-only, trained", "sign-marginalized, trained"});
-    Series raw{"permutation only", orange, {}, {}, {}, {}}, marginalized{"sign-marginalized", blue, {}, {}, {}, {}}, rawTrained{"the same, trained", violet, {}, {}, {}, {}},
-        trained{"the same, trained", green, {}, {}, {}, {}}, theory{"dashed: the ceiling", grey, {0, 100}, {0, 100}, {}, {}, true};
+    Series raw{"permutation-only", orange, {}, {}, {}, {}}, marginalized{"sign-marginalized", blue, {}, {}, {}, {}}, rawTrained{"permutation-only, trained", violet, {}, {}, {}, {}},
+        trained{"sign-marginalized, trained", green, {}, {}, {}, {}}, theory{"dashed: the ceiling", grey, {0, 100}, {0, 100}, {}, {}, true};
     Series* all[] = {&raw, &marginalized, &rawTrained, &trained};
     for (std::size_t k = 0; k < seeds.front().at("simulated").size(); ++k) {
         std::vector<std::string> cells{format("%.0f", 100 * seeds.front()["simulated"][k][0].get<double>())};
