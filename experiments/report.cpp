@@ -231,6 +231,7 @@ void Report::recovery() {
         text_ += tableRow({std::to_string(fork), std::to_string(steps), at("ends (plain, last)", 0), at("ends (plain, first)", 0), at("ends (whitened, last)", 0), at("ends (auto)", 0), at("via base (plain, last)", 0),
                            at("via base (plain, first)", 0), at("via base (auto)", 0), at("hop by hop (plain, last)", hop), at("hop by hop (plain, first)", hop), at("hop by hop (auto)", hop), at("trace (auto)", hop)});
     }
+    regimes(cases, hop);
     text_ += "\nAt step " + std::to_string(settings_.schedule.steps) + ", by the spacing of the checkpoints:\n\n" +
              tableHead({"fork at", "spacing", "hop by hop, plain, last", "hop by hop, plain, first", "hop by hop, plain, every site", "hop by hop, auto", "`trace`, last", "`trace`", "its estimate", "its verdict"});
     for (const std::int64_t fork : settings_.forks)
@@ -254,10 +255,10 @@ void Report::recovery() {
                lineChart("Right channels (%): runs that parted at step " + std::to_string(fork), {"both runs at step", 0, last, false, ticks, {}}, {"", 0, 100, false, quarters, {}},
                          {curve("trace", blue, fork, hop, "trace (auto)"), curve("ends, auto", green, fork, 0, "ends (auto)"), curve("hops, plain, first", violet, fork, hop, "hop by hop (plain, first)"),
                           curve("ends, plain, first", red, fork, 0, "ends (plain, first)"), curve("hops, plain, last", grey, fork, hop, "hop by hop (plain, last)"), curve("ends, plain, last", orange, fork, 0, "ends (plain, last)")}));
-    regimes(cases, hop);
     const std::int64_t first = settings_.forks.front();
     sum("the same, runs that part at step " + std::to_string(first), "", "plain ends " + get(first, settings_.schedule.steps, 0, "ends (plain, last)").words() + " %, plain hop by hop " +
-        get(first, settings_.schedule.steps, hop, "hop by hop (plain, last)").words() + " %; `trace` " + get(first, settings_.schedule.steps, hop, "trace (auto)").words() + " %");
+        get(first, settings_.schedule.steps, hop, "hop by hop (plain, last)").words() + " % (first site: " +
+        get(first, settings_.schedule.steps, hop, "hop by hop (plain, first)").words() + " %); `trace` " + get(first, settings_.schedule.steps, hop, "trace (auto)").words() + " %");
 }
 
 // The paper's setting is the one in which plain end points give 60.3 %: by either site, the cell of the table that is nearest to it, and every single pair that is near.
@@ -341,6 +342,13 @@ void Report::evidence() {
         }
         text_ += tableRow(cells);
     }
+    const auto rightOf = [&](const std::string& pair, const char* kind) {
+        return over(seeds, [&](const Json& seed) { return rowOf(seed.at("kinds"), {{"pair", pair}, {"evidence", kind}})->at("right").get<double>(); }).words();
+    };
+    sum("beyond the paper: weights alone, end points, " + pairs.front(), "", rightOf(pairs.front(), "weights: all") + " % (embedding only: " + rightOf(pairs.front(), "weights: embedding") + " %; activations of every site: " +
+        rightOf(pairs.front(), "activations, all sites") + " %)");
+    sum("where it breaks: models of different seeds", "", "verdicts: " + verdictsOf(seeds, [](const Json& seed) { return rowOf(seed.at("kinds"), {{"pair", "different seeds"}, {"evidence", "activations, all sites"}}); }) + " on activations, " +
+        verdictsOf(seeds, [](const Json& seed) { return rowOf(seed.at("kinds"), {{"pair", "different seeds"}, {"evidence", "weights: all"}}); }) + " on weights");
     text_ += "\nFew rows of each site:\n\n" + tableHead({"pair", "rows", "plain, last site", "auto", "its estimate", "verdicts"});
     for (const Json& one : seeds.front().at("rows")) {
         const auto pick = [&](const Json& seed) { return rowOf(seed.at("rows"), {{"pair", one["pair"]}, {"rows", one["rows"]}}); };
@@ -450,7 +458,7 @@ void Report::signs() {
     const Results& seeds = of("steering");
     if (seeds.empty()) return;
     text_ += "\n## Signs and steering\nThe same function in random coordinates with a given share of positive signs, vectors at the last residual place; " + std::to_string(settings_.signDraws) +
-             " gauges of each share and seed, cells over all of them. Sentiment: effect kept (%), and in how many gauges it is reversed. Refused (%): as above; reversed where + has fewer harmful requests refused than -. By theory a vector with equal entries keeps 2p - 1 of its effect under a right permutation without signs.\n\n" +
+             " gauges of each share and seed, cells over all of them. Sentiment: effect kept (%), and in how many gauges it is reversed. Refused (%): as above; reversed where fewer requests of a kind are refused with + than with -. By theory a vector with equal entries keeps 2p - 1 of its effect under a right permutation without signs.\n\n" +
              tableHead({"positive signs (%)", "vector moved", "right channels (%)", "sentiment kept", "reversed", "harmless +", "harmful -", "harmless -", "harmful +", "reversed"});
     std::vector<double> shares;
     for (const Json& row : seeds.front().at("signs"))
