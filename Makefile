@@ -40,11 +40,10 @@ bench: native         ## benchmarks beside their peers
 
 experiments:          ## train small models, evaluate regauge on them, write experiments/RESULTS.md (resumes where it was)
 	@$(MAKE) --no-print-directory build/experiments/regauge_experiments
-	@$(one_thread_each) build/experiments/regauge_experiments --threads $(JOBS)
+	@build/experiments/regauge_experiments --threads $(JOBS)
 experiments-quick:    ## the same, reduced to a few minutes, in build/experiments-quick
 	@$(MAKE) --no-print-directory build/experiments/regauge_experiments
-	@$(one_thread_each) build/experiments/regauge_experiments --quick --threads $(JOBS)
-one_thread_each = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1  # the runs are side by side
+	@build/experiments/regauge_experiments --quick --threads $(JOBS)
 
 .PHONY: build/experiments/regauge_experiments
 build/experiments/regauge_experiments:

@@ -82,7 +82,12 @@ std::string barChart(const std::string& title, const std::vector<std::string>& g
     std::string svg = frame(title, y, series);
     const double group = width / static_cast<double>(groups.size()), bar = group * 0.8 / static_cast<double>(series.size()), zero = upTo(y, std::max(y.low, 0.0));
     for (std::size_t g = 0; g < groups.size(); ++g) {
-        svg += text(left + (static_cast<double>(g) + 0.5) * group, top + height + 20, "middle", groups[g]);
+        double below = top + height + 20;  // a line for each part of its name
+        for (std::size_t from = 0; from < groups[g].size(); below += 16) {
+            const std::size_t comma = std::min(groups[g].find(", ", from), groups[g].size());
+            svg += text(left + (static_cast<double>(g) + 0.5) * group, below, "middle", groups[g].substr(from, comma - from));
+            from = comma + 2;
+        }
         for (std::size_t k = 0; k < series.size(); ++k) {
             if (!std::isfinite(series[k].y[g])) continue;
             const double x = left + static_cast<double>(g) * group + group * 0.1 + static_cast<double>(k) * bar, end = upTo(y, series[k].y[g]);

@@ -9,6 +9,7 @@ namespace regauge::experiments {
 inline constexpr const char* blue = "#3b82f6";
 inline constexpr const char* orange = "#d97706";
 inline constexpr const char* green = "#059669";
+inline constexpr const char* red = "#dc2626";
 inline constexpr const char* violet = "#8b5cf6";
 inline constexpr const char* grey = "#6b7280";
 

@@ -1,6 +1,8 @@
 #include "evaluation.hpp"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "regauge/evidence.hpp"
 #include "regauge/random_gauge.hpp"
@@ -13,24 +15,44 @@ namespace {
 
 constexpr std::uint64_t otherCoordinates = 0x07e4;
 
-// Moves the files of a trained checkpoint. Written aside and renamed, so that what is there is whole.
 fs::path moveCheckpoint(const fs::path& trained, const Gauge& gauge, const fs::path& to) {
-    if (fs::exists(to)) return to;
-    const fs::path aside = to.string() + ".part";
-    fs::remove_all(aside);
-    fs::create_directories(aside);
-    fs::copy_file(trained / "config.json", aside / "config.json");
-    for (const char* file : {"model.safetensors", "optimizer.pt"}) move(trained / file, alignmentOf(gauge), aside / file);
-    fs::rename(aside, to);
-    return to;
+    return made(to, [&](const fs::path& aside) {
+        fs::create_directories(aside);
+        fs::copy_file(trained / "config.json", aside / "config.json");
+        for (const char* file : {"model.safetensors", "optimizer.pt"}) move(trained / file, alignmentOf(gauge), aside / file);
+    });
 }
 
 }  // namespace
+
+fs::path made(const fs::path& path, const std::function<void(const fs::path& aside)>& make) {
+    static std::mutex mutex;
+    static std::map<fs::path, std::mutex> makers;
+    std::unique_lock lock(mutex);
+    std::mutex& maker = makers[path];
+    lock.unlock();
+    const std::lock_guard making(maker);
+    if (fs::exists(path)) return path;
+    const fs::path aside = path.parent_path() / ("part." + path.filename().string());
+    fs::remove_all(aside);
+    make(aside);
+    fs::rename(aside, path);
+    return path;
+}
 
 std::string evidenceOf(const Settings& settings, const Point& point) { return (folderOf(settings, point.run, point.step) / "evidence.safetensors").string(); }
 
 Gauge truth(const Settings& settings, const Point& from, const Point& to) {
     return coordinatesOf(settings, from.run, from.step).inverse().then(coordinatesOf(settings, to.run, to.step));
+}
+
+Gauge randomGauge(std::size_t d, double positive, Random& random) {
+    std::vector<std::uint32_t> perm(d);
+    std::vector<std::int8_t> sign(d, -1);
+    for (std::size_t i = 0; i < d; ++i) perm[i] = static_cast<std::uint32_t>(i), sign[i] = static_cast<double>(i) < static_cast<double>(d) * positive ? 1 : -1;
+    for (std::size_t i = d; i > 1; --i) std::swap(sign[i - 1], sign[random.below(i)]);
+    for (std::size_t i = d; i > 1; --i) std::swap(perm[i - 1], perm[random.below(i)]);
+    return Gauge(perm, sign);
 }
 
 fs::path published(const Settings& settings, const Point& point) {
@@ -122,7 +144,7 @@ Point objectSource(const Settings& settings, std::int64_t seed) {
 std::vector<Pair> objectPairs(const Settings& settings, std::int64_t seed) {
     const Point source = objectSource(settings, seed);
     const RunName a = source.run, b{seed, a.fork, 'b'};
-    const std::int64_t last = source.step, before = last - settings.checkpointEvery;
+    const std::int64_t last = source.step, before = (last - 1) / settings.checkpointEvery * settings.checkpointEvery;
     const std::string evidence = evidenceOf(settings, source);
 
     Pair same{"same function", source, source, {}, {}, {}};
@@ -130,8 +152,9 @@ std::vector<Pair> objectPairs(const Settings& settings, std::int64_t seed) {
     const Gauge other = RandomGauges(seedOf({static_cast<std::uint64_t>(seed), otherCoordinates})).next(static_cast<std::size_t>(settings.shape.d));
     same.truth = coordinatesOf(settings, a, last).inverse().then(other);
     same.targetFolder = moveCheckpoint(trained, other, trained / "elsewhere");
-    const fs::path elsewhere = same.targetFolder / "evidence.safetensors";
-    writeEvidence(elsewhere, Llama(settings.shape, same.targetFolder), evidenceTokens(settings), Gauge::identity(other.d()));
+    const fs::path elsewhere = made(same.targetFolder / "evidence.safetensors", [&](const fs::path& aside) {
+        writeEvidence(aside, Llama(settings.shape, same.targetFolder), evidenceTokens(settings), Gauge::identity(other.d()));
+    });
     same.found = align(evidence, elsewhere.string());
     same.permutationOnly = align(evidence, elsewhere.string(), permutationOnly());
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <compare>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -19,10 +20,16 @@ struct Point {
     std::int64_t step = 0;
 };
 
+// Makes a file or folder that is not there: aside, then renamed, so that what is there is whole. Studies that want the same one wait for each other.
+std::filesystem::path made(const std::filesystem::path& path, const std::function<void(const std::filesystem::path& aside)>& make);
+
 std::string evidenceOf(const Settings& settings, const Point& point);
 
 // The true gauge between two points of one seed.
 Gauge truth(const Settings& settings, const Point& from, const Point& to);
+
+// A random permutation in which a share of the channels (rounded up) keeps its sign.
+Gauge randomGauge(std::size_t d, double positive, Random& random);
 
 // The checkpoint itself (config.json, model.safetensors, optimizer.pt), moved by `regauge transport` from the coordinates that it was trained in. Written once.
 std::filesystem::path published(const Settings& settings, const Point& point);

@@ -57,25 +57,22 @@ torch::Tensor residualRows(const Llama& model, std::int64_t place, std::int64_t 
 
 fs::path saeOf(const Settings& settings, std::int64_t seed) {
     const Point source = objectSource(settings, seed);
-    const fs::path folder = published(settings, source) / "sae";
-    if (!fs::exists(folder / "cfg.json")) {
+    return made(published(settings, source) / "sae", [&](const fs::path& aside) {
         const Llama model(settings.shape, published(settings, source));
         const torch::Tensor rows = residualRows(model, saePlace, settings.saeWindows, saeStream);
-        saveSae(trainSae(rows, 4 * settings.shape.d, saeKept, settings.saeSteps, seedOf({static_cast<std::uint64_t>(seed), saeStream})), folder, saePlace);
-    }
-    return folder;
+        saveSae(trainSae(rows, 4 * settings.shape.d, saeKept, settings.saeSteps, seedOf({static_cast<std::uint64_t>(seed), saeStream})), aside, saePlace);
+    });
 }
 
 fs::path vectorOf(const Settings& settings, std::int64_t seed, const std::string& what) {
-    const fs::path folder = published(settings, objectSource(settings, seed)), file = folder / (what + ".safetensors");
-    if (!fs::exists(file)) {
+    const fs::path folder = published(settings, objectSource(settings, seed));
+    return made(folder / (what + ".safetensors"), [&](const fs::path& aside) {
         const Llama model(settings.shape, folder);
         const bool sentiment = what == "sentiment";
         const torch::Tensor plus = meanAtLastByte(model, sentiment ? reviewPrompts(Sentiment::positive, 96, promptSeed) : requestPrompts(true, true, promptSeed));
         const torch::Tensor minus = meanAtLastByte(model, sentiment ? reviewPrompts(Sentiment::negative, 96, promptSeed) : requestPrompts(false, true, promptSeed));
-        writeTensors(file, {{"vector", plus - minus}});
-    }
-    return file;
+        writeTensors(aside, {{"vector", plus - minus}});
+    });
 }
 
 torch::Tensor lastLogits(const Llama& model, const std::vector<std::string>& prompts, const Steering& steering) { return steered(model, prompts, prompts, steering); }

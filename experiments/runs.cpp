@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <optional>
+#include <sstream>
+#include <stdexcept>
 
 #include "corpus.hpp"
 #include "regauge/random_gauge.hpp"
@@ -16,6 +18,20 @@ constexpr std::uint64_t evidenceStream = 0xe51de9ce;
 std::uint64_t seedOfRun(const RunName& run) { return seedOf({static_cast<std::uint64_t>(run.seed), static_cast<std::uint64_t>(run.fork), static_cast<std::uint64_t>(run.half)}); }
 
 std::int64_t startOf(const RunName& run) { return run.half == '-' ? 0 : run.fork; }
+
+// What the runs in the folder depend on; more seeds and forks may be added to those that are there.
+void keepToSettings(const Settings& settings) {
+    const ModelShape& shape = settings.shape;
+    const Schedule& schedule = settings.schedule;
+    std::ostringstream text;
+    text << "d " << shape.d << ", layers " << shape.layers << ", heads " << shape.heads << ", hidden " << shape.hidden << ", context " << shape.context << ", steps " << schedule.steps << ", batch "
+         << schedule.batch << ", rate " << schedule.rate << ", scale " << schedule.initialScale << ", decay " << schedule.decay << ", tuning " << schedule.tuneSteps << " at " << schedule.tuneRate
+         << ", tuned fork " << settings.forks.back() << ", evidence every " << settings.evidenceEvery << ", checkpoints every " << settings.checkpointEvery << ", rows " << settings.rows << "\n";
+    const fs::path file = settings.folder / "settings.txt";
+    if (!fs::exists(file)) return writeText(file, text.str());
+    if (const std::string there = readText(file); there != text.str())
+        throw std::runtime_error(settings.folder.string() + " holds runs of other settings (" + there.substr(0, there.size() - 1) + "): delete it, or give another folder with --data");
+}
 
 // Trains a run to its end, writing evidence and checkpoints on the way.
 std::string train(const Settings& settings, const RunName& run) {
@@ -103,15 +119,30 @@ void writeEvidence(const fs::path& file, const Llama& model, const torch::Tensor
     writeTensors(file, tensors);
 }
 
+Settings wider(const Settings& settings) {
+    Settings wide = settings;
+    wide.shape.d *= 2;
+    wide.shape.hidden *= 2;
+    wide.shape.heads *= 2;
+    wide.schedule.tuneSteps = 0;
+    wide.forks = {50};
+    wide.spacings = {settings.evidenceEvery, settings.checkpointEvery};
+    wide.seeds = 3;
+    wide.folder = settings.folder / ("d" + std::to_string(wide.shape.d));
+    return wide;
+}
+
 void trainAll(const Settings& settings, Work& work) {
+    keepToSettings(settings);
+    const std::string width = "d = " + std::to_string(settings.shape.d) + ", ";
     std::vector<Job> bases, forks;
     for (std::int64_t seed = 0; seed < settings.seeds; ++seed) {
         const RunName base{seed, 0, '-'};
-        bases.push_back({"seed " + std::to_string(seed) + ", base", [&settings, base] { return train(settings, base); }});
+        bases.push_back({width + "seed " + std::to_string(seed) + ", base", [&settings, base] { return train(settings, base); }});
         for (const std::int64_t fork : settings.forks)
             for (const char half : {'a', 'b'}) {
                 const RunName run{seed, fork, half};
-                forks.push_back({"seed " + std::to_string(seed) + ", fork " + std::to_string(fork) + half, [&settings, run] { return train(settings, run); }});
+                forks.push_back({width + "seed " + std::to_string(seed) + ", fork " + std::to_string(fork) + half, [&settings, run] { return train(settings, run); }});
             }
     }
     work.run("bases", std::move(bases));

@@ -22,17 +22,20 @@ struct Settings {
     ModelShape shape;
     Schedule schedule;
     std::vector<std::int64_t> forks{0, 100, 400};
-    std::int64_t seeds = 3;
+    std::int64_t seeds = 5;
     std::int64_t evidenceEvery = 50, checkpointEvery = 250;
     std::vector<std::int64_t> spacings{50, 100, 250, 500};  // of checkpoints, for the traces
     std::int64_t rows = 1024;           // of evidence
     std::int64_t saeWindows = 512, saeSteps = 1500;  // what the SAE is trained on, and how long
     std::int64_t resumeSteps = 150;                  // after the AdamW state was moved
-    int signDraws = 40;                              // random signs for the steering table
+    int signDraws = 8;                               // random gauges of each share of positive signs, for the steering table
     std::uint64_t sweepGauges = 1000;
     std::filesystem::path folder;       // everything that can be made again
     unsigned threads = 2;
 };
+
+// The same models at twice the width, to see whether recovery depends on it; fewer forks and seeds.
+Settings wider(const Settings& settings);
 
 // half: 'a' or 'b'; '-' is the base, whose fork is 0.
 struct RunName {
@@ -58,7 +61,7 @@ torch::Tensor evidenceTokens(const Settings& settings);
 // activations/resid.<place> (F16), gains and token_ids of a model, as `regauge activations` writes them, in the coordinates `gauge`.
 void writeEvidence(const std::filesystem::path& file, const Llama& model, const torch::Tensor& tokens, const Gauge& gauge);
 
-// Trains what is not there yet. An interrupted run goes on from its last checkpoint.
+// Trains what is not there yet. An interrupted run goes on from its last checkpoint. Throws std::runtime_error where the folder holds runs of other settings.
 void trainAll(const Settings& settings, Work& work);
 
 }  // namespace regauge::experiments

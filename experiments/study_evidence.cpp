@@ -44,8 +44,9 @@ Json evidenceStudy(const Settings& settings, std::int64_t seed) {
     kinds.push_back(measured("different seeds", "activations, all sites", align(evidenceOf(settings, one), evidenceOf(settings, other)), nullptr));
     kinds.push_back(measured("different seeds", "weights: all", align(published(settings, one).string(), published(settings, other).string()), nullptr));
 
-    for (const Case& pair : {cases[settings.forks.size() - 1], cases.back()})
-        for (std::uint64_t count = 16; count <= static_cast<std::uint64_t>(settings.rows); count *= 2) {
+    for (const Case& pair : {cases[settings.forks.size() - 2], cases[settings.forks.size() - 1]})
+        for (const std::uint64_t count : {4, 8, 16, 32, 64, 256, 1024}) {
+            if (count > static_cast<std::uint64_t>(settings.rows)) continue;
             const Gauge right = truth(settings, pair.source, pair.target);
             const std::string from = evidenceOf(settings, pair.source), to = evidenceOf(settings, pair.target);
             MatchOptions few;

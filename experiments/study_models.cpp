@@ -72,7 +72,11 @@ Json resumeStudy(const Settings& settings, std::int64_t seed) {
     const Alignment there = alignmentOf(gauge), home = alignmentOf(gauge.inverse());
     fs::copy_file(trained / "config.json", work / "config.json", fs::copy_options::overwrite_existing);
     move(trained / "model.safetensors", there, work / "model.safetensors");
-    for (const Mover& mover : movers(there, there)) move(trained / "optimizer.pt", mover.gauge, work / (mover.name + ".pt"));
+    for (const auto& [folder, file] : {std::pair{trained, "home.safetensors"}, std::pair{work, "there.safetensors"}})
+        writeEvidence(work / file, Llama(settings.shape, folder), evidenceTokens(settings), Gauge::identity(gauge.d()));
+    const std::string from = (work / "home.safetensors").string(), to = (work / "there.safetensors").string();
+    const Alignment found = align(from, to), raw = align(from, to, permutationOnly());
+    for (const Mover& mover : movers(found, raw)) move(trained / "optimizer.pt", mover.gauge, work / (mover.name + ".pt"));
 
     std::vector<std::int64_t> steps;
     for (const std::int64_t step : {1, 2, 5, 10, 20, 50, 100, 150})
@@ -89,7 +93,7 @@ Json resumeStudy(const Settings& settings, std::int64_t seed) {
         }
         return models;
     };
-    Json result{{"from", first}, {"steps", steps}};
+    Json result{{"from", first}, {"steps", steps}, {"right", compare(found.gauge, gauge).both}, {"permutation-only right", compare(raw.gauge, gauge).both}};
     const auto compareFrom = [&](const std::string& what, const fs::path& state, torch::ScalarType type, const std::vector<Llama>& expected, const Llama& start) {
         double loss = 0;
         const std::vector<Llama> moved = trajectory(Trainer(settings.shape, settings.schedule, work, state, first, type), loss);
@@ -108,8 +112,7 @@ Json resumeStudy(const Settings& settings, std::int64_t seed) {
         if (!fine) result["loss"]["uninterrupted"] = loss;
         compareFrom(fine ? "signed, float64" : "signed", work / "signed.pt", type, expected, start);
         if (fine) continue;
-        compareFrom("signs dropped", work / "signs dropped.pt", type, expected, start);
-        compareFrom("unmoved", work / "unmoved.pt", type, expected, start);
+        for (const char* mover : {"permutation-only", "signs dropped", "unmoved"}) compareFrom(mover, work / (std::string(mover) + ".pt"), type, expected, start);
         compareFrom("AdamW anew", {}, type, expected, start);
     }
     return result;

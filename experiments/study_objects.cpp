@@ -19,14 +19,36 @@ Json pairHead(const Pair& pair) {
 
 torch::Tensor vectorIn(const fs::path& file) { return readTensors(file).front().second; }
 
-// How far v and -v pull "good" from "bad" apart: mean of (logit g - logit b) with v less that with -v, halved.
-double sentimentEffect(const Llama& model, const torch::Tensor& vector, double coefficient) {
-    const std::vector<std::string> prompts = reviewPrompts(Sentiment::neutral, 64, 0xfeed);
-    const auto odds = [&](double size) {
-        const torch::Tensor logits = lastLogits(model, prompts, {vector, size});
-        return (logits.select(-1, 'g') - logits.select(-1, 'b')).mean().item<double>();
+// How far v and -v pull two next bytes apart: mean of (logit plus - logit minus) with v less that with -v, halved.
+double oddsMoved(const Llama& model, const std::vector<std::string>& prompts, char plus, char minus, const Steering& steering) {
+    const auto odds = [&](double coefficient) {
+        const torch::Tensor logits = lastLogits(model, prompts, {steering.vector, coefficient});
+        return (logits.select(-1, plus) - logits.select(-1, minus)).mean().item<double>();
     };
-    return (odds(coefficient) - odds(-coefficient)) / 2;
+    return (odds(steering.coefficient) - odds(-steering.coefficient)) / 2;
+}
+
+double sentimentEffect(const Llama& model, const Steering& steering) { return oddsMoved(model, reviewPrompts(Sentiment::neutral, 64, 0xfeed), 'g', 'b', steering); }
+
+// Refused requests of four kinds: the vector added to ("+") or taken from ("-") harmless and harmful ones.
+Json refusals(const Llama& model, const Steering& steering) {
+    Json rates;
+    for (const bool harmful : {false, true})
+        for (const bool added : {true, false})
+            rates[std::string(harmful ? "harmful " : "harmless ") + (added ? "+" : "-")] =
+                refusalRate(model, requestPrompts(harmful, false, 0xa5c), {steering.vector, added ? steering.coefficient : -steering.coefficient});
+    return rates;
+}
+
+// The smallest coefficient that turns nine requests in ten on the source itself; the targets are not looked at.
+double refusalCoefficient(const Llama& source, const torch::Tensor& vector) {
+    double coefficient = 0;
+    for (const double tried : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0}) {
+        coefficient = tried;
+        const Json rates = refusals(source, {vector, tried});
+        if (rates["harmless +"] >= 0.9 && rates["harmful -"] <= 0.1) break;
+    }
+    return coefficient;
 }
 
 }  // namespace
@@ -50,69 +72,58 @@ Json saeStudy(const Settings& settings, std::int64_t seed) {
     return result;
 }
 
-// {"sentiment": {"coefficient", "own": effect, "pairs": [{pair, "effect": {mover}}]},
-//  "refusal": {"coefficient", "own": {"harmful", "harmless", "harmful -", "harmless +"}, "pairs": [{pair, "plain": {...}, "rates": {mover: {"harmful -", "harmless +"}}}]},
-//  "signs": {"sentiment": [effect kept by the right permutation without signs, one a random gauge]}}
+// {"sentiment": {coefficient, "own": effect, "pairs": [{pair, ..., "effect": {mover}}]},
+//  "refusal": {coefficient, "unsteered": {"harmless", "harmful"}, "own": rates, "pairs": [{pair, ..., unsteered, "rates": {mover: rates}}]},
+//  "signs": [{positive, mover, right, "sentiment": share of the effect kept, "refusal": rates}]}, rates as refusals() gives them.
 Json steeringStudy(const Settings& settings, std::int64_t seed) {
     const fs::path work = scratch(settings, "steering", seed);
-    const Llama source(settings.shape, published(settings, objectSource(settings, seed)));
-    const fs::path sentiment = vectorOf(settings, seed, "sentiment"), refusal = vectorOf(settings, seed, "refusal");
-    const std::vector<Pair> pairs = objectPairs(settings, seed);
+    const Point home = objectSource(settings, seed);
+    const Llama source(settings.shape, published(settings, home));
+    const fs::path sentimentFile = vectorOf(settings, seed, "sentiment"), refusalFile = vectorOf(settings, seed, "refusal");
+    const torch::Tensor sentiment = vectorIn(sentimentFile), refusal = vectorIn(refusalFile);
+    constexpr double pull = 0.5;  // the sentiment vector's coefficient
+    const double own = sentimentEffect(source, {sentiment, pull}), coefficient = refusalCoefficient(source, refusal);
+
     const auto movedBy = [&](const fs::path& object, const Alignment& gauge) {
         move(object, gauge, work / "vector.safetensors");
         return vectorIn(work / "vector.safetensors");
     };
-    Json result;
-
-    constexpr double pull = 0.5;
-    const double own = sentimentEffect(source, vectorIn(sentiment), pull);
-    result["sentiment"] = {{"coefficient", pull}, {"own", own}, {"pairs", Json::array()}};
-    for (const Pair& pair : pairs) {
-        const Llama target(settings.shape, pair.targetFolder);
-        Json row = pairHead(pair);
-        for (const Mover& mover : movers(pair.found, pair.permutationOnly)) row["effect"][mover.name] = sentimentEffect(target, movedBy(sentiment, mover.gauge), pull);
-        result["sentiment"]["pairs"].push_back(row);
-    }
-
-    // The smallest coefficient that turns nine requests in ten on the source itself; the targets are not looked at.
-    const std::vector<std::string> harmful = requestPrompts(true, false, 0xa5c), harmless = requestPrompts(false, false, 0xa5c);
-    const torch::Tensor vector = vectorIn(refusal);
-    double coefficient = 0;
-    for (const double tried : {0.5, 0.75, 1.0, 1.5, 2.0, 3.0}) {
-        coefficient = tried;
-        if (refusalRate(source, harmless, {vector, tried}) >= 0.9 && refusalRate(source, harmful, {vector, -tried}) <= 0.1) break;
-    }
-    const auto rates = [&](const Llama& model, const torch::Tensor& v) {
-        return Json{{"harmless +", refusalRate(model, harmless, {v, coefficient})}, {"harmful -", refusalRate(model, harmful, {v, -coefficient})},
-                    {"harmful +", refusalRate(model, harmful, {v, coefficient})}, {"harmless -", refusalRate(model, harmless, {v, -coefficient})}};
+    const auto unsteered = [&](const Llama& model) {
+        return Json{{"harmless", refusalRate(model, requestPrompts(false, false, 0xa5c))}, {"harmful", refusalRate(model, requestPrompts(true, false, 0xa5c))}};
     };
-    const auto unsteered = [&](const Llama& model) { return Json{{"harmless", refusalRate(model, harmless)}, {"harmful", refusalRate(model, harmful)}}; };
-    result["refusal"] = {{"coefficient", coefficient}, {"unsteered", unsteered(source)}, {"own", rates(source, vector)}, {"pairs", Json::array()}};
-    for (const Pair& pair : pairs) {
+    Json result{{"sentiment", {{"coefficient", pull}, {"own", own}, {"pairs", Json::array()}}},
+                {"refusal", {{"coefficient", coefficient}, {"unsteered", unsteered(source)}, {"own", refusals(source, {refusal, coefficient})}, {"pairs", Json::array()}}},
+                {"signs", Json::array()}};
+    for (const Pair& pair : objectPairs(settings, seed)) {
         const Llama target(settings.shape, pair.targetFolder);
-        Json row = pairHead(pair);
-        row["unsteered"] = unsteered(target);
-        for (const Mover& mover : movers(pair.found, pair.permutationOnly)) row["rates"][mover.name] = rates(target, movedBy(refusal, mover.gauge));
-        result["refusal"]["pairs"].push_back(row);
+        Json pulled = pairHead(pair), refused = pulled;
+        refused["unsteered"] = unsteered(target);
+        for (const Mover& mover : movers(pair.found, pair.permutationOnly)) {
+            pulled["effect"][mover.name] = sentimentEffect(target, {movedBy(sentimentFile, mover.gauge), pull});
+            refused["rates"][mover.name] = refusals(target, {movedBy(refusalFile, mover.gauge), coefficient});
+        }
+        result["sentiment"]["pairs"].push_back(pulled);
+        result["refusal"]["pairs"].push_back(refused);
     }
 
-    // The right permutation without its signs, over random signs, seen from home: the same as flipping the vector's entries in the source.
+    // The same function in coordinates with a share of positive signs: what steers there, moved back home by the truth, steers at home in the same way.
     Random random(seedOf({static_cast<std::uint64_t>(seed), 0x5197}));
-    const auto refusalOdds = [&](const torch::Tensor& v) {  // logit of 'I' less that of 'S', moved by v and by -v
-        const auto odds = [&](double size) {
-            const torch::Tensor logits = lastLogits(source, harmless, {v, size});
-            return (logits.select(-1, 'I') - logits.select(-1, 'S')).mean().item<double>();
-        };
-        return (odds(pull) - odds(-pull)) / 2;
+    const auto seenFromHome = [](const torch::Tensor& vector, const Gauge& gauge) {
+        return torch::tensor(apply(gauge, {vector.data_ptr<float>(), static_cast<std::size_t>(vector.numel())}));
     };
-    const double ownRefusal = refusalOdds(vector);
-    for (int draw = 0; draw < settings.signDraws; ++draw) {
-        std::vector<float> signs(static_cast<std::size_t>(settings.shape.d));
-        for (float& s : signs) s = random.below(2) == 0 ? 1.0F : -1.0F;
-        const torch::Tensor flips = torch::tensor(signs);
-        result["signs"]["sentiment"].push_back(sentimentEffect(source, vectorIn(sentiment) * flips, pull) / own);
-        result["signs"]["refusal"].push_back(refusalOdds(vector * flips) / ownRefusal);
-    }
+    for (const double positive : {0.0, 0.25, 0.5, 0.75, 1.0})
+        for (int draw = 0; draw < settings.signDraws; ++draw) {
+            const Gauge planted = randomGauge(static_cast<std::size_t>(settings.shape.d), positive, random);
+            move(evidenceOf(settings, home), alignmentOf(planted), work / "target.safetensors");
+            const std::string from = evidenceOf(settings, home), to = (work / "target.safetensors").string();
+            for (const Mover& mover : movers(align(from, to), align(from, to, permutationOnly()))) {
+                if (mover.name == "unmoved") continue;
+                const Gauge round = mover.gauge.gauge.then(planted.inverse());
+                result["signs"].push_back({{"positive", positive}, {"mover", mover.name}, {"right", compare(mover.gauge.gauge, planted).both},
+                                           {"sentiment", sentimentEffect(source, {seenFromHome(sentiment, round), pull}) / own},
+                                           {"refusal", refusals(source, {seenFromHome(refusal, round), coefficient})}});
+            }
+        }
     return result;
 }
 

@@ -43,7 +43,7 @@ MatchOptions at(const std::string& site) {
 }  // namespace
 
 // {"rows": [{fork, steps, spacing (0: the ends alone), method, right, estimate, verdict}]}
-// Methods ending in "last" have the last residual site only, as the paper's; the others have every site.
+// (plain, last) and (plain, first) have the last and the first residual site only, (whitened, last) the last; the others have every site.
 Json recoveryStudy(const Settings& settings, std::int64_t seed) {
     Json rows = Json::array();
     const std::string last = lastSite(settings);
@@ -51,7 +51,7 @@ Json recoveryStudy(const Settings& settings, std::int64_t seed) {
         std::string suffix;
         MatchOptions options;
     };
-    for (const Statistic& statistic : {Statistic{"plain, last", plain({last})}, {"plain", plain()}, {"whitened, last", at(last)}, {"auto", {}}}) {
+    for (const Statistic& statistic : {Statistic{"plain, last", plain({last})}, {"plain, first", plain({"resid.0"})}, {"plain", plain()}, {"whitened, last", at(last)}, {"auto", {}}}) {
         Hops hops(settings, statistic.options);
         for (const std::int64_t fork : settings.forks)
             for (std::int64_t steps = fork + settings.checkpointEvery - fork % settings.checkpointEvery; steps <= settings.schedule.steps; steps += settings.checkpointEvery) {
@@ -88,14 +88,8 @@ Json ceilingStudy(const Settings& settings, std::int64_t seed) {
     const Gauge home = coordinatesOf(settings, run, target.step).inverse();
     const std::filesystem::path folder = scratch(settings, "ceiling", seed);
     Random random(seedOf({static_cast<std::uint64_t>(seed), 0xce11}));
-    const std::size_t d = home.d();
     for (int step = 0; step <= 10; ++step) {
-        std::vector<std::uint32_t> perm(d);
-        std::vector<std::int8_t> sign(d, -1);
-        for (std::size_t i = 0; i < d; ++i) perm[i] = static_cast<std::uint32_t>(i), sign[i] = i * 10 < d * static_cast<std::size_t>(step) ? 1 : -1;
-        for (std::size_t i = d; i > 1; --i) std::swap(sign[i - 1], sign[random.below(i)]);
-        for (std::size_t i = d; i > 1; --i) std::swap(perm[i - 1], perm[random.below(i)]);
-        const Gauge planted(perm, sign);
+        const Gauge planted = randomGauge(home.d(), step / 10.0, random);
         // From the coordinates of training to the source's, and on to the planted ones.
         const Gauge wanted = coordinatesOf(settings, run, source.step).then(planted);
         move(evidenceOf(settings, target), alignmentOf(home.then(wanted)), folder / "target.safetensors");
@@ -103,7 +97,7 @@ Json ceilingStudy(const Settings& settings, std::int64_t seed) {
         MatchOptions raw = signedMatching;
         raw.group = Group::permutation;
         const std::string from = evidenceOf(settings, source), to = (folder / "target.safetensors").string();
-        result["trained"].push_back({static_cast<double>(std::count(sign.begin(), sign.end(), std::int8_t{1})) / static_cast<double>(d),
+        result["trained"].push_back({1 - static_cast<double>(planted.signFlips()) / static_cast<double>(planted.d()),
                                      compare(align(from, to, raw).gauge, planted).permutation, compare(align(from, to, signedMatching).gauge, planted).both});
     }
     return result;

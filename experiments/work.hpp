@@ -1,7 +1,9 @@
-// Jobs on a few threads, with a line of progress each.
+// Jobs on a few threads, with a line of progress each and a record of what each cost.
 #pragma once
 
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,12 +16,17 @@ struct Job {
 
 class Work {
 public:
-    explicit Work(unsigned threads) : threads_(threads) {}
+    // costs: a file to which a line "stage <tab> seconds <tab> job" is added for each job that did something. Seconds are CPU time, which other programs do not lengthen.
+    Work(unsigned threads, std::filesystem::path costs) : threads_(threads), costs_(std::move(costs)) {}
     // Runs all, in order, as many at a time as there are threads; each job's numbers do not depend on that. The first exception is thrown again at the end.
     void run(const std::string& stage, std::vector<Job> jobs);
 
 private:
     unsigned threads_;
+    std::filesystem::path costs_;
 };
+
+// CPU seconds of each stage, summed over a file of costs; a job that was done twice counts once, as it was done last.
+std::map<std::string, double> costsIn(const std::filesystem::path& file);
 
 }  // namespace regauge::experiments
