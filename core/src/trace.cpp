@@ -153,7 +153,8 @@ std::vector<std::size_t> everyOneOf(std::size_t checkpoints) {
     return path;
 }
 
-// The routes that vote: the surest, then others that share no weak hop with one that votes already, so that no mistake counts twice.
+// The routes that vote: the surest, then others that share no weak hop with one that votes already, so that no mistake counts twice. Of a route without weak
+// hops any hop may be the mistake.
 std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std::size_t checkpoints) {
     std::set<std::vector<std::size_t>> others{{0, checkpoints - 1}, everyOneOf(checkpoints)};
     for (const auto& [ends, alignment] : edges.all()) others.insert(paths.through(ends.first, ends.second));
@@ -164,15 +165,19 @@ std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std
     routes.insert(routes.begin(), compose(paths.surest(), edges));
 
     const double fair = fairRoute * mean(routes.front().confidence);
-    std::set<std::pair<std::size_t, std::size_t>> weak;
+    using Hop = std::pair<std::size_t, std::size_t>;
+    std::set<Hop> doubtful;
     std::vector<Route> voters;
     for (Route& route : routes) {
-        std::vector<std::pair<std::size_t, std::size_t>> own;
-        for (std::size_t k = 0; k + 1 < route.path.size(); ++k)
-            if (edges.match(route.path[k], route.path[k + 1]).estimate < goodHop) own.emplace_back(route.path[k], route.path[k + 1]);
-        const bool shared = std::ranges::any_of(own, [&](const auto& hop) { return weak.contains(hop); });
-        if (!voters.empty() && (shared || own.empty() || mean(route.confidence) < fair)) continue;
-        weak.insert(own.begin(), own.end());
+        std::vector<Hop> all, weak;
+        for (std::size_t k = 0; k + 1 < route.path.size(); ++k) {
+            all.emplace_back(route.path[k], route.path[k + 1]);
+            if (edges.match(route.path[k], route.path[k + 1]).estimate < goodHop) weak.push_back(all.back());
+        }
+        const std::vector<Hop>& own = weak.empty() ? all : weak;
+        const bool shared = std::ranges::any_of(own, [&](const Hop& hop) { return doubtful.contains(hop); });
+        if (!voters.empty() && (shared || mean(route.confidence) < fair)) continue;
+        doubtful.insert(own.begin(), own.end());
         voters.push_back(std::move(route));
     }
     return voters;
