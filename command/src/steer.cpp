@@ -16,15 +16,28 @@ std::string line(const char* format, auto... values) {
     return text;
 }
 
-std::string reportText(const SteerReport& report) {
+// Of a model whose tokens are bytes: as text, in quotes, what is no text as \x and two digits.
+std::string quoted(const std::vector<std::int64_t>& bytes) {
+    std::string text = "\"";
+    for (const std::int64_t byte : bytes) {
+        if (byte == '"' || byte == '\\') text += '\\';
+        if (byte == '\n') text += "\\n";
+        else if (byte >= 32 && byte < 127) text += static_cast<char>(byte);
+        else text += line("\\x%02llx", static_cast<unsigned long long>(byte));
+    }
+    return text + "\"";
+}
+
+std::string reportText(const SteerReport& report, bool bytes) {
     std::string text = line("%g x the vector at resid.%zu, over %llu positions\n", report.strength, report.place, static_cast<unsigned long long>(report.positions));
     text += "it promotes tokens";
-    for (const SteerReport::Promoted& one : report.promoted) text += line(" %lld (%+.2f)", static_cast<long long>(one.token), one.rise);
+    for (const SteerReport::Promoted& one : report.promoted) text += " " + (bytes ? quoted({one.token}) : std::to_string(one.token)) + line(" (%+.2f)", one.rise);
     text += "  [nats]\n                      effect  agreement  continuation\n";
     for (const SteerReport::Arm& arm : report.arms) {
         const bool steered = arm.name != "source" && arm.name != "target";
         text += steered ? line("%-18s  %+8.3f  %+9.3f ", arm.name.c_str(), arm.effect, arm.agreement) : line("%-18s         -          - ", arm.name.c_str());
-        for (const std::int64_t token : arm.continuation.tokens) text += " " + std::to_string(token);
+        if (bytes) text += " " + quoted(arm.continuation.tokens);
+        else for (const std::int64_t token : arm.continuation.tokens) text += " " + std::to_string(token);
         text += "\n";
     }
     return text;
@@ -36,6 +49,7 @@ RunJob addSteer(CLI::App& command) {
     struct Options {
         std::string source, target, vector, gauge, tokens;
         std::size_t row = onlyRow, promptLength = 0;
+        bool bytes = false;
         SteerOptions steer;
     };
     auto options = std::make_shared<Options>();
@@ -55,6 +69,7 @@ RunJob addSteer(CLI::App& command) {
     command.footer(command.get_footer() +
                    "\n\nThe vector is added to the target moved by the gauge, moved by its permutation alone, and not moved.\n"
                    "effect: mean rise of the promoted tokens' log-probability, in nats; agreement: correlation of all tokens' rises with those in SOURCE.");
+    command.add_flag("--bytes", options->bytes, "the models' tokens are bytes: show them as text");
     return [options](const Job& job) {
         const Files& files = job.host.files;
         const Alignment gauge = readGauge(files, options->gauge);
@@ -64,7 +79,7 @@ RunJob addSteer(CLI::App& command) {
         const Model source = Model::load(files, options->source, progress), target = Model::load(files, options->target, progress);
         const std::vector<float> vector = readSteeringVector(files, options->vector, source.config().d, options->row);
         const SteerReport report = steer(source, target, vector, gauge.gauge, prompt, options->steer, progress);
-        job.print(job.json ? steerJson(report) + "\n" : reportText(report));
+        job.print(job.json ? steerJson(report) + "\n" : reportText(report, options->bytes));
         return 0;
     };
 }

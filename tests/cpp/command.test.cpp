@@ -5,6 +5,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "native_files.hpp"
@@ -103,6 +104,27 @@ TEST_CASE("the permutation-only baseline recovers the fraction of positive signs
         CHECK(permutation >= positive - 0.02);
         CHECK(permutation <= positive + 0.02);
     }
+}
+
+TEST_CASE("a vector of one run makes another refuse, once it is moved with its signs; bytes are shown as text") {
+    const Scratch scratch;
+    const std::string tales = std::string(REGAUGE_TEST_DATA) + "/../examples/tales-d64/";
+    CHECK(run({"align", tales + "source/evidence.safetensors", tales + "other_run/evidence.safetensors", "-o", scratch / "gauge.json", "--quiet"}).status == 0);
+    const std::vector<std::string> command{"steer", tales + "source", tales + "other_run", "--vector", tales + "source/refusal_resid2.npy", "--site", "resid.2",
+                                           "--gauge", scratch / "gauge.json", "--tokens", tales + "source/tokens.npy"};
+    const auto with = [&](const std::string& flag) {
+        std::vector<std::string> args = command;
+        args.push_back(flag);
+        return run(args);
+    };
+    std::map<std::string, double> effect;
+    for (const auto& arm : with("--json").json()["arms"]) effect[arm["name"]] = arm["effect"];
+    CHECK(effect["source-steered"] > 3);
+    CHECK(effect["target-moved"] > 0.9 * effect["source-steered"]);
+    CHECK(effect["target-permuted"] < 0.7 * effect["source-steered"]);
+    const Ran shown = with("--bytes");
+    CHECK(shown.status == 0);
+    CHECK_THAT(shown.out, ContainsSubstring("target-moved") && ContainsSubstring("A: I canno"));
 }
 
 TEST_CASE("an object moved there and back is the same to the byte") {
