@@ -16,7 +16,7 @@ torch::Tensor residualRows(const Llama& model, std::int64_t place, std::int64_t 
 std::filesystem::path saeOf(const Settings& settings, std::int64_t seed);
 
 // "sentiment" or "refusal": mean of the last residual place at the last byte over positive (refused) prompts less that over negative (answered) ones. A model of
-// two layers makes up its mind there: the same vectors one layer earlier, added at that byte or at every one, move the odds by less than 0.2 nats at four times their size.
+// two layers makes up its mind there: one layer earlier, at four times their size and added at that byte or at every one, they move the odds by 0.2 (sentiment) and 0.9 nats (refusal, which takes 5 to 7) at most.
 // A safetensors file with one tensor "vector" [d].
 std::filesystem::path vectorOf(const Settings& settings, std::int64_t seed, const std::string& what);
 
