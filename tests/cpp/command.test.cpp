@@ -118,7 +118,8 @@ TEST_CASE("a vector of one run makes another refuse, once it is moved with its s
         return run(args);
     };
     std::map<std::string, double> effect;
-    for (const auto& arm : with("--json").json()["arms"]) effect[arm["name"]] = arm["effect"];
+    const nlohmann::json measured = with("--json").json();
+    for (const auto& arm : measured["arms"]) effect[arm["name"]] = arm["effect"];
     CHECK(effect["source-steered"] > 3);
     CHECK(effect["target-moved"] > 0.9 * effect["source-steered"]);
     CHECK(effect["target-permuted"] < 0.7 * effect["source-steered"]);
