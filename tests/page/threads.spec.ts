@@ -18,8 +18,10 @@ async function alignLarge(page: Page, address: string): Promise<{ fingerprint: s
     await chooser(page, role).setInputFiles({ name: `${role}.safetensors`, mimeType: "", buffer: safetensors({ "activations/resid.0": { shape: [rows, d], data } }) });
   await align(page);
   const session = await page.context().browser()!.newBrowserCDPSession();
+  const { targetInfo } = await (await page.context().newCDPSession(page)).send("Target.getTargetInfo");
   const { targetInfos } = await session.send("Target.getTargets", { filter: [{ type: "worker" }] });
-  return { fingerprint: await page.getByTestId("fingerprint").textContent(), modules: [...modules], workers: targetInfos.length };
+  const workers = targetInfos.filter((worker) => worker.browserContextId === targetInfo.browserContextId); // not those of a page that is still closing
+  return { fingerprint: await page.getByTestId("fingerprint").textContent(), modules: [...modules], workers: workers.length };
 }
 
 test("an isolated page computes on all processors, any other on one, and both say the same", async ({ page, browser, baseURL }) => {
