@@ -47,7 +47,8 @@ private:
     std::array<std::vector<double>, poles.size()> rowSquares_; // of (G + s_k)^-1: the diagonal of its square
 };
 
-// In integers while whitening is weak (rounded_product.hpp), else in float32. W = A_y C A_x, renormalised: W[i, j] = scale_y[i] (A_y C A_x)[i, j] scale_x[j]. C and W are d x d, target channels down, source channels across.
+// W = A_y C A_x, renormalised: W[i, j] = scale_y[i] (A_y C A_x)[i, j] scale_x[j]. C and W are d x d, target channels down, source channels across.
+// In integers while whitening is weak (rounded_product.hpp), else in float32.
 std::vector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads);
 
 }  // namespace regauge
