@@ -15,8 +15,9 @@
 namespace regauge {
 namespace {
 
-constexpr double goodHop = 0.995;        // a hop below this is worth skipping over or around
-constexpr double goodTrace = 0.98;       // and is tried while the whole path is estimated below this
+constexpr double weakHop = 0.995;         // a hop below this is worth skipping over or around,
+constexpr double fairHop = 0.9995;        // and then one below this
+constexpr double goodTrace = 0.998;       // and is tried while the whole path is estimated below this
 constexpr double fairRoute = 0.5;        // routes estimated below this share of the best have no vote
 constexpr double smallestShare = 1e-6;   // keeps logarithms finite
 
@@ -113,15 +114,15 @@ double estimateOf(const std::vector<std::size_t>& path, Edges& edges) {
     return product;
 }
 
-// Matches pairs over and around the weak hops of a path: all pairs of a short stretch of weak hops with one checkpoint more on either side, of a long one
+// Matches pairs over and around the hops of a path that are not good: all pairs of a short stretch of them with one checkpoint more on either side, of a long one
 // those that skip one or two checkpoints. False where there was nothing new to match, or enough is.
-bool matchAroundWeakHops(const std::vector<std::size_t>& path, Edges& edges, std::size_t mostPairs) {
+bool matchAroundWeakHops(const std::vector<std::size_t>& path, Edges& edges, double good, std::size_t mostPairs) {
     constexpr std::size_t shortStretch = 7;
     const std::size_t before = edges.all().size();
     for (std::size_t k = 0; k + 1 < path.size(); ++k) {
-        if (edges.match(path[k], path[k + 1]).estimate >= goodHop) continue;
+        if (edges.match(path[k], path[k + 1]).estimate >= good) continue;
         std::size_t end = k + 1;
-        while (end + 1 < path.size() && edges.match(path[end], path[end + 1]).estimate < goodHop) ++end;
+        while (end + 1 < path.size() && edges.match(path[end], path[end + 1]).estimate < good) ++end;
         const std::size_t first = k > 0 ? k - 1 : k, last = std::min(end + 1, path.size() - 1);
         for (std::size_t from = first; from < last; ++from)
             for (std::size_t to = from + 1; to <= last && edges.all().size() < mostPairs; ++to)
@@ -138,13 +139,14 @@ bool matchAroundWeakHops(const std::vector<std::size_t>& path, Edges& edges, std
 // As long as neither the surest path nor the surest through at least one checkpoint between is good, and there is a weak hop left to try.
 void improve(Edges& edges, std::size_t checkpoints) {
     const std::size_t mostPairs = 4 * checkpoints + 32;
-    for (bool more = true; more && edges.all().size() < mostPairs;) {
-        const SurestPaths paths(edges, checkpoints);
-        if (estimateOf(paths.surest(), edges) >= goodTrace) return;
-        more = false;
-        for (const std::vector<std::size_t>& path : {paths.surest(), SurestPaths(edges, checkpoints, true).surest()})
-            if (path.size() > 2) more = matchAroundWeakHops(path, edges, mostPairs) || more;
-    }
+    for (const double good : {weakHop, fairHop})
+        for (bool more = true; more && edges.all().size() < mostPairs;) {
+            const SurestPaths paths(edges, checkpoints);
+            if (estimateOf(paths.surest(), edges) >= goodTrace) return;
+            more = false;
+            for (const std::vector<std::size_t>& path : {paths.surest(), SurestPaths(edges, checkpoints, true).surest()})
+                if (path.size() > 2) more = matchAroundWeakHops(path, edges, good, mostPairs) || more;
+        }
 }
 
 std::vector<std::size_t> everyOneOf(std::size_t checkpoints) {
@@ -172,7 +174,7 @@ std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std
         std::vector<Hop> all, weak;
         for (std::size_t k = 0; k + 1 < route.path.size(); ++k) {
             all.emplace_back(route.path[k], route.path[k + 1]);
-            if (edges.match(route.path[k], route.path[k + 1]).estimate < goodHop) weak.push_back(all.back());
+            if (edges.match(route.path[k], route.path[k + 1]).estimate < weakHop) weak.push_back(all.back());
         }
         const std::vector<Hop>& own = weak.empty() ? all : weak;
         const bool shared = std::ranges::any_of(own, [&](const Hop& hop) { return doubtful.contains(hop); });

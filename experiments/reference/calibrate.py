@@ -1,18 +1,22 @@
-"""Refit reference.CONFIDENCE on trained checkpoints (train.py's families) and synthetic pairs; print held-out calibration.
+"""Refit reference.CONFIDENCE on trained checkpoints (train.py's families; those of `make experiments`) and synthetic pairs;
+print held-out calibration.  Answers beyond doubt have a curve of their own (reference.BEYOND_DOUBT) and take no part.
 
-Each family is held out in turn.  usage: calibrate.py DATA
+Each family is held out in turn.  usage: calibrate.py DATA build/experiments-data
 """
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
+from safetensors.numpy import load_file
 from scipy.optimize import minimize
 
 import reference as r
 
-REAL_WEIGHT = 3      # trained pairs count three times against synthetic ones
+# How much each kind of pair counts as a whole
+WEIGHT = {"same": 2500, "experiments": 2500, "independent": 500, "true": 400, "gauss": 100, "shuffled": 100}
 
 
 def synthetic(kind, rng):
@@ -40,7 +44,7 @@ def case(x, y, truth, family, kind):
     found = r.align(x, y)
     perm, sign = found["final"]
     right = (perm == truth[0]) & (sign == truth[1]) if truth else np.zeros(len(perm), bool)
-    return dict(rows=found["features"], right=right, share=right.mean(), family=family, kind=kind)
+    return dict(rows=found["features"], sure=found["sure"], right=right, share=right.mean(), family=family, kind=kind)
 
 
 def trained(data, rng):
@@ -71,11 +75,81 @@ def trained(data, rng):
                         yield case([zx[k] for k in sites], [zy[k] for k in sites], None, one, "independent")
 
 
+def coordinates(d, *numbers):
+    """The gauge into which experiments/runs.cpp puts a checkpoint: splitmix64 seeded with (mixed run, step)."""
+    bits = (1 << 64) - 1
+
+    def mix(z):
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9 & bits
+        z = (z ^ z >> 27) * 0x94d049bb133111eb & bits
+        return z ^ z >> 31
+
+    def seed(*parts):
+        z = 0
+        for part in parts:
+            z = mix(z + part + 0x9e3779b97f4a7c15 & bits)
+        return z
+
+    state = seed(seed(*numbers[:3]), numbers[3])
+
+    def draw(bound=None):
+        nonlocal state
+        while True:
+            state = state + 0x9e3779b97f4a7c15 & bits
+            number = mix(state)
+            if bound is None:
+                return number
+            if number >= (bits + 1 - bound) % bound:
+                return number % bound
+
+    perm = list(range(d))
+    for i in range(d, 1, -1):
+        j = draw(i)
+        perm[i - 1], perm[j] = perm[j], perm[i - 1]
+    signs = [draw() for _ in range((d + 63) // 64)]
+    return np.array(perm), np.array([1 if signs[i // 64] >> i % 64 & 1 else -1 for i in range(d)])
+
+
+def experiments(folder, rng):
+    """Pairs of `make experiments`: along one run, over it, and across two runs of one base."""
+    arrays = {}
+
+    def read(seed, fork, half, step):
+        base = step <= fork
+        path = Path(folder) / f"seed{seed}" / ("base" if base else f"fork{fork}{half}") / f"step{step:05d}" / "evidence.safetensors"
+        if path not in arrays and path.exists():
+            tensors = load_file(path)
+            x = [tensors[k].astype(np.float64) for k in sorted(tensors) if k.startswith("activations/")]
+            x = [a.reshape(-1, a.shape[-1]) for a in x]
+            arrays[path] = x, coordinates(x[0].shape[1], seed, 0 if base else fork, ord("-" if base else half), step)
+        return arrays.get(path)
+
+    for seed in range(5):
+        for fork in (0, 50, 75, 100):
+            steps = [fork] + [s for s in range(50, 1501, 50) if s > fork]
+            pairs = [((h, a), (h, b)) for h in "ab" for a, b in zip(steps, steps[1:]) if a <= 200 or a % 500 == 0]
+            pairs += [((h, b), (h, a)) for h in "ab" for a, b in zip(steps[:3], steps[1:])]
+            pairs += [((h, a), (h, b)) for h in "ab" for a in (fork, 150, 300) for b in (250, 500, 1500) if fork <= a < b]
+            pairs += [(("a", s), ("b", s)) for s in (100, 150, 250, 500, 1000, 1500) if s > fork]
+            for one, other in pairs:
+                p, q = read(seed, fork, *one), read(seed, fork, *other)
+                if p is None or q is None:
+                    continue
+                (x, (px, sx)), (y, (py, sy)) = p, q
+                back = np.argsort(px)
+                truth = back[py], sy * sx[back[py]]
+                n = int(rng.choice([128, 1024, 1024]))
+                for sites in ((0,), (len(x) - 1,), range(len(x))):
+                    if len(sites) > 1 or rng.rand() < 0.3:
+                        yield case([x[k][:n] for k in sites], [y[k][:n] for k in sites], truth, f"e{seed}", "experiments")
+
+
 def fit(cases, ridge=0.05):
+    cases = [c for c in cases if not c["sure"]]
+    of_kind = Counter(c["kind"] for c in cases)
     x = np.concatenate([c["rows"] for c in cases])
     y = np.concatenate([c["right"] for c in cases]).astype(float)
-    w = np.concatenate([np.full(len(c["right"]), (1 if c["family"].startswith("syn") else REAL_WEIGHT) / len(c["right"]))
-                        for c in cases])
+    w = np.concatenate([np.full(len(c["right"]), WEIGHT[c["kind"]] / of_kind[c["kind"]] / len(c["right"])) for c in cases])
     mean, sd = x.mean(0), x.std(0) + 1e-9
     mean[0], sd[0] = 0, 1
     x = (x - mean) / sd
@@ -93,7 +167,7 @@ def fit(cases, ridge=0.05):
 
 if __name__ == "__main__":
     rng = np.random.RandomState(21)
-    cases = list(trained(sys.argv[1], rng))
+    cases = list(trained(sys.argv[1], rng)) + list(experiments(sys.argv[2], rng))
     for i in range(400):
         kind = str(rng.choice(["true", "true", "true", "independent", "gauss", "shuffled"]))
         x, y, truth = synthetic(kind, rng)
@@ -103,7 +177,7 @@ if __name__ == "__main__":
         b = fit([c for c in cases if c["family"] != family])
         for c in cases:
             if c["family"] == family:
-                estimate.append((1 / (1 + np.exp(-np.clip(c["rows"] @ b, -40, 40)))).mean())
+                estimate.append((r.confidence(c["rows"], True) if c["sure"] else r.logistic(c["rows"] @ b)).mean())
                 share.append((c["share"], c["kind"]))
     estimate, right = np.array(estimate), np.array([s for s, _ in share])
     null = np.array([k in ("gauss", "shuffled", "independent") for _, k in share])

@@ -244,22 +244,22 @@ def gain_scores(gx, gy, perm=None, weight=None):
 # ------------------------------------------------------------------------------------------------ confidence
 
 # Logistic per channel, see `features`; fitted by experiments/reference/calibrate.py.
-CONFIDENCE = np.array([2.048, -0.123, 1.107, 0.506, 0.748, 1.467, 1.908, 0.965, 0.140, -0.699, -6.390])
+CONFIDENCE = np.array([2.446, 0.77, 0.542, 1.084, 0.746, 1.933, 1.174, 0.095, -2.427])
+BEYOND_DOUBT = 5, 2   # and of the channel's own margin where the answer is sure
 UNRELATED, ALIGNED = 0.45, 0.90
 UNRELATED_SMALL = 0.60  # for d <= 32 and for at most 2 d rows, where chance alone reaches 0.58
 SURE_MARGIN, SURE_ADVANTAGE, SURE_AGREEMENT = 2.0, 2.0, 0.98   # beyond these the refinement cannot change the answer and is skipped
-CLEARLY_LESS, MUCH_LESS = 0.004, 0.2      # see second_opinion
+MUCH_LESS = 0.2       # see second_opinion
 EXPLAINS, AGREES = 0.22, 0.35
 DUPLICATE = 0.999     # |correlation| of two channels of one side from which they are called duplicates
 SMALL_D = 2.0         # allowance for d < 64
-KEEP_REFINED = 0.40   # below this estimate the first answer stands: there refinement loses up to 19 points
+KEEP_REFINED = 0.30   # below this estimate the first answer stands: there refinement loses up to 19 points
 
 
-def features(combined, z, t, halves, perm, sign, a, sure):
-    """One row a target channel: 1; margins of the combined scores, of w and of T, clipped to [-2, 4]; then for the pair
-    log(.1 + mean combined margin), mean margins of w and of T (all three capped at 1.5), log(.1 + largest advantage, at
-    most 3); how many halves give the final answer here (0, 1, 2); agreement of the halves; whether refinement was skipped
-    (then w stands in for T)."""
+def features(combined, z, t, halves, perm, sign, a):
+    """One row a target channel: 1; margins of w and of T, clipped to [-2, 4]; then for the pair log(.1 + mean margin of the
+    combined scores), mean margins of w and of T (all three capped at 1.5), log(.1 + largest advantage, at most 3); how many
+    halves give the final answer here (0, 1, 2); agreement of the halves. Where there was nothing to refine with, w stands in for T."""
     one = np.ones(len(z))
     mc, mz = (np.subtract(*margins(s, perm, sign)) for s in (combined, z))
     mt = np.subtract(*margins(t, perm, sign)) if np.any(t) else mz
@@ -268,13 +268,17 @@ def features(combined, z, t, halves, perm, sign, a, sure):
     answers = [match(h) for h in halves]
     same = [(p == perm) & (s == sign) for p, s in answers]
     agree = ((answers[0][0] == answers[1][0]) & (answers[0][1] == answers[1][1])).mean()
-    return np.stack([one, *(np.clip(m, -2, 4) for m in (mc, mz, mt)), one * np.log(0.1 + max(gc, 0)), one * gz, one * gt,
-                     one * np.log(0.1 + np.clip(a, 0, 3)), 1.0 * same[0] + same[1], one * agree, one * sure], 1)
+    return np.stack([one, *(np.clip(m, -2, 4) for m in (mz, mt)), one * np.log(0.1 + max(gc, 0)), one * gz, one * gt,
+                     one * np.log(0.1 + np.clip(a, 0, 3)), 1.0 * same[0] + same[1], one * agree], 1)
 
 
-def confidence(rows):
+def logistic(t):
+    return 1 / (1 + np.exp(-np.clip(t, -40, 40)))
+
+
+def confidence(rows, sure):
     """Probability that each target channel's partner and sign are right."""
-    return 1 / (1 + np.exp(-np.clip(rows @ CONFIDENCE, -40, 40)))
+    return logistic(BEYOND_DOUBT[0] + BEYOND_DOUBT[1] * rows[:, 1] if sure else rows @ CONFIDENCE)
 
 
 def unexplained(c, gx, gy, perm=None, sign=None):
@@ -299,7 +303,10 @@ def second_opinion(sums, perm, sign, estimate):
     here, explained = unexplained(c0 + c1, gx, gy, p, s), unexplained(c0 + c1, gx, gy)
     explained -= here
     difference = unexplained(c0 + c1, gx, gy, perm, sign) - here
-    if not (difference > -0.02 if explained >= 0.15 else explained > 0 and difference > CLEARLY_LESS):
+    needed = (0.01 if estimate >= 0.998 else                     # all but certain
+              (-0.003 if estimate >= 0.99 else -0.02) if explained >= 0.3 else    # light noise, alike in all channels: about as good will do
+              0.004 if explained > 0 else np.inf)
+    if not difference > needed:
         return None
     same = lambda a, b: (a[0] == b[0]) & (a[1] == b[1])
     halves = match(c0), match(c1)
@@ -339,8 +346,8 @@ def align(x_sites, y_sites, names=tuple(STATISTICS)):
         kept = sorted({o for o, v in zip(owner, weight) if v >= 0.1 * weight.max()})
         first = perm, sign
         perm, sign, combined, z, t = refine(w0 + w1, [m for k in kept for m in structures(sums[k])])
-    rows = features(combined, z, t, (w0, w1), perm, sign, a.max(), sure)
-    prob = confidence(rows)
+    rows = features(combined, z, t, (w0, w1), perm, sign, a.max())
+    prob = confidence(rows, sure)
     if not sure and prob.mean() < KEEP_REFINED:
         prob = np.where((first[0] == perm) & (first[1] == sign), prob, prob / 2)
         perm, sign = first
@@ -356,7 +363,7 @@ def align(x_sites, y_sites, names=tuple(STATISTICS)):
     share, final = float(prob[live].mean()), (perm, sign)
     verdict = "aligned" if share >= ALIGNED else "partial" if share >= (UNRELATED if len(perm) > 32 and sum(sums[0].n) > 2 * len(perm) else UNRELATED_SMALL) else "unrelated"
     return dict(perm=perm, sign=sign, prob=prob, share=share, verdict=verdict, advantage=a, scores=combined,
-                features=rows, final=final, live=live)
+                features=rows, sure=sure, final=final, live=live)
 
 
 # ------------------------------------------------------------------------------------------------ trace
@@ -381,15 +388,16 @@ def best_path(edges, last):
     return path[::-1], value[last]
 
 
-GOOD, GOOD_TRACE = 0.995, 0.98
+WEAK, FAIR, GOOD_TRACE = 0.995, 0.9995, 0.998
 
 
 def trace(count, edge):
     """Gauge from checkpoint 0 to count - 1; `edge(i, j)` aligns two checkpoints (see align).
 
-    Neighbours and the end pair always; then pairs over and around stretches of weak hops, of the surest path and of the
-    surest that goes through at least one checkpoint, while the estimate is short of GOOD_TRACE.  The surest path votes,
-    and every other that shares no weak hop with one that votes already (and is at least half as good).
+    Neighbours and the end pair always; then pairs over and around stretches of hops that are weak, and then of those that
+    are fair at best, of the surest path and of the surest that goes through at least one checkpoint, while the estimate is
+    short of GOOD_TRACE.  The surest path votes, and every other that shares no weak hop (without weak hops: no hop at all)
+    with one that votes already (and is at least half as good).
     """
     last, known = count - 1, {}
     most = 4 * count + 32
@@ -405,14 +413,14 @@ def trace(count, edge):
     def shares(skip_ends=False):
         return {k: v["share"] for k, v in known.items() if not (skip_ends and k == (0, last))}
 
-    def around(path):
+    def around(path, good):
         before, k = len(known), 0
         while k + 1 < len(path):
-            if known[path[k], path[k + 1]]["share"] >= GOOD:
+            if known[path[k], path[k + 1]]["share"] >= good:
                 k += 1
                 continue
             end = k + 1
-            while end + 1 < len(path) and known[path[end], path[end + 1]]["share"] < GOOD:
+            while end + 1 < len(path) and known[path[end], path[end + 1]]["share"] < good:
                 end += 1
             lo, hi = max(k - 1, 0), min(end + 1, len(path) - 1)
             for i in range(lo, hi):
@@ -425,15 +433,16 @@ def trace(count, edge):
             k = end + 1
         return len(known) > before
 
-    more = True
-    while more and len(known) < most:
-        path, value = best_path(shares(), last)
-        if value >= GOOD_TRACE:
-            break
-        more = False
-        for way in (path, best_path(shares(skip_ends=True), last)[0]):
-            if len(way) > 2:
-                more = around(way) or more
+    for good in (WEAK, FAIR):
+        more = True
+        while more and len(known) < most:
+            path, value = best_path(shares(), last)
+            if value >= GOOD_TRACE:
+                break
+            more = False
+            for way in (path, best_path(shares(skip_ends=True), last)[0]):
+                if len(way) > 2:
+                    more = around(way, good) or more
 
     def along(path):
         answer = None
@@ -454,8 +463,9 @@ def trace(count, edge):
     routes = [(tuple(path), along(path))] + sorted(((w, along(w)) for w in sorted(others)), key=lambda r: -r[1][2].mean())
     weak, voters = set(), []
     for way, answer in routes:
-        own = {h for h in zip(way, way[1:]) if known[h]["share"] < GOOD}
-        if voters and (own & weak or not own or answer[2].mean() < 0.5 * routes[0][1][2].mean()):
+        hops = set(zip(way, way[1:]))
+        own = {h for h in hops if known[h]["share"] < WEAK} or hops
+        if voters and (own & weak or answer[2].mean() < 0.5 * routes[0][1][2].mean()):
             continue
         weak |= own
         voters.append(answer)

@@ -6,9 +6,10 @@
 namespace regauge {
 namespace {
 
-// The logistic model's coefficients (experiments/reference/calibrate.py).
-constexpr double constant = 2.048, ofCombined = -0.123, ofFused = 1.107, ofFitted = 0.506, ofMeanCombined = 0.748, ofMeanFused = 1.467, ofMeanFitted = 1.908,
-                 ofAdvantage = 0.965, ofHalves = 0.140, ofAgreement = -0.699, ofSure = -6.390;
+// The coefficients of the logistic models (experiments/reference/calibrate.py).
+constexpr double constant = 2.446, ofFused = 0.77, ofFitted = 0.542, ofMeanCombined = 1.084, ofMeanFused = 0.746, ofMeanFitted = 1.933, ofAdvantage = 1.174,
+                 ofHalves = 0.095, ofAgreement = -2.427;
+constexpr double constantBeyondDoubt = 5, ofFusedBeyondDoubt = 2;
 
 double logistic(double x) { return 1 / (1 + std::exp(-std::clamp(x, -40.0, 40.0))); }
 double channelMargin(const Margins& margin, std::size_t i) { return std::clamp(margin.matched[i] - margin.runnerUp[i], -2.0, 4.0); }
@@ -25,21 +26,23 @@ double mean(const std::vector<double>& values) {
 
 std::vector<double> channelProbabilities(const Findings& findings, Group group, unsigned threads) {
     const Gauge& answer = findings.answer;
-    const bool sure = findings.refined == nullptr;
     const Margins& fused = findings.fused;
-    const Margins combined = sure ? fused : margins(findings.refined->combined, answer, group, threads);
-    const Margins fitted = sure || findings.refined->fitted.value.empty() ? fused : margins(findings.refined->fitted, answer, group, threads);
+    std::vector<double> probability(answer.d());
+    if (findings.beyondDoubt) {
+        for (std::size_t i = 0; i < probability.size(); ++i) probability[i] = logistic(constantBeyondDoubt + ofFusedBeyondDoubt * channelMargin(fused, i));
+        return probability;
+    }
+    const bool refined = findings.refined != nullptr;
+    const Margins combined = refined ? margins(findings.refined->combined, answer, group, threads) : fused;
+    const Margins fitted = refined && !findings.refined->fitted.value.empty() ? margins(findings.refined->fitted, answer, group, threads) : fused;
     // Means over few channels scatter more.
     const double few = 2 * std::max(0.0, 1 / std::sqrt(static_cast<double>(answer.d())) - 0.125);
     const auto level = [few](const Margins& margin) { return std::clamp(margin.mean() - few, -0.8, 1.5); };
     const double shared = constant + ofMeanCombined * std::log(0.1 + std::max(level(combined), 0.0)) + ofMeanFused * level(fused) + ofMeanFitted * level(fitted) +
-                          ofAdvantage * std::log(0.1 + std::clamp(findings.advantage, 0.0, 3.0)) +
-                          ofAgreement * agreement(findings.firstHalf, findings.secondHalf) + (sure ? ofSure : 0);
-    std::vector<double> probability(answer.d());
+                          ofAdvantage * std::log(0.1 + std::clamp(findings.advantage, 0.0, 3.0)) + ofAgreement * agreement(findings.firstHalf, findings.secondHalf);
     for (std::size_t i = 0; i < probability.size(); ++i) {
         const int halves = int{sameAt(i, findings.firstHalf, answer)} + int{sameAt(i, findings.secondHalf, answer)};
-        probability[i] = logistic(shared + ofCombined * channelMargin(combined, i) + ofFused * channelMargin(fused, i) + ofFitted * channelMargin(fitted, i) +
-                                  ofHalves * halves);
+        probability[i] = logistic(shared + ofFused * channelMargin(fused, i) + ofFitted * channelMargin(fitted, i) + ofHalves * halves);
     }
     return probability;
 }

@@ -17,6 +17,7 @@ struct Findings {
     const Gauge& firstHalf;        // what each half of the rows answers on its own
     const Gauge& secondHalf;
     double advantage = 0;          // the largest of all blocks
+    bool beyondDoubt = false;      // Block::sure: then a channel's own margin says how sure
 };
 
 // Probability that a target channel's partner and sign are right.

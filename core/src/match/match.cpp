@@ -15,7 +15,7 @@
 namespace regauge {
 namespace {
 
-constexpr double keepRefined = 0.40;  // below this estimate the refinement is not to be trusted, and the first answer stands
+constexpr double keepRefined = 0.30;  // below this estimate the refinement is not to be trusted, and the first answer stands
 constexpr double usefulGains = 0.30;  // gains whose halves agree less than this are left out: they would mislead
 constexpr std::size_t largestWitness = 4096;  // d; beyond it, its correlations take more memory than a second opinion is worth
 
@@ -202,7 +202,7 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
     const Block block = fused(fusion, options.group, options.threads, progress);
     const auto& [first, second] = block.ofHalf;
     const auto probabilities = [&](const Gauge& gauge, const Margins& margin, const Refined* refined) {
-        return whitened ? channelProbabilities({gauge, margin, refined, first, second, std::max(fusion.best, block.advantage)}, options.group, options.threads)
+        return whitened ? channelProbabilities({gauge, margin, refined, first, second, std::max(fusion.best, block.advantage), block.sure()}, options.group, options.threads)
                         : plainProbabilities(margin, gauge, first, second);
     };
     const GainMatch gains = matchGainVectors(source, target, progress);

@@ -1,6 +1,7 @@
 #include "second_opinion.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "confidence.hpp"
 #include "residual.hpp"
@@ -8,12 +9,17 @@
 namespace regauge {
 namespace {
 
-constexpr double clearlyLess = 0.004;  // unexplained bits a channel (residual.hpp) by which plain correlation must win;
-constexpr double lightDrift = 0.15;    // where it explains so much, noise is light and alike in all channels,
-constexpr double aboutEqual = 0.02;    // and it need not win, but only be about as good;
-constexpr double muchLess = 0.20;      // without being so much less sure,
+constexpr double muchLess = 0.20;      // plain correlation must not be so much less sure than the answer at hand,
 constexpr double hopeless = 0.40;      // unless the answer at hand has no better estimate than this,
 constexpr double atLeastHalf = 0.50;   // or rows are few, where whitened estimates are too high
+
+// By how many unexplained bits a channel (residual.hpp) plain correlation must win. Where it explains much, noise is light and alike in all channels, and it
+// need only be as good, or about as good; an answer that is all but certain falls to a clear win only.
+double winningBits(double explained, double estimate) {
+    if (estimate >= 0.998) return 0.010;
+    if (explained >= 0.30) return estimate >= 0.99 ? -0.003 : -0.020;
+    return explained > 0 ? 0.004 : std::numeric_limits<double>::infinity();
+}
 
 // Halves also agree on what is reproducible and wrong, so that alone is no reason to believe them.
 // explained: bits a channel. halves: their agreement. others: the agreement of all rows with the answer at hand, and estimate: how far that one is believed.
@@ -46,7 +52,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
     const auto rest = [&](const Gauge* gauge) { return unexplained(whole.value, witness.gramX, witness.gramY, gauge, options.threads); };
     const double here = rest(&opinion.answer.gauge), explained = rest(nullptr) - here;
     const double difference = rest(&atHand) - here;
-    const bool less = explained >= lightDrift ? difference > -aboutEqual : explained > 0 && difference > clearlyLess;
+    const bool less = difference > winningBits(explained, estimate);
     const bool credible = isCredible(explained, opinion.agreement, agreement(opinion.answer.gauge, atHand), estimate, d, witness.rows);
     opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
     const double sureness = mean(opinion.confidence);
