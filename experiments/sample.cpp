@@ -1,5 +1,6 @@
 #include "sample.hpp"
 
+#include "corpus.hpp"
 #include "objects.hpp"
 
 namespace regauge::experiments {
@@ -30,6 +31,13 @@ std::string jsonOf(const Gauge& gauge) {
     return "{\"perm\": [" + perm + "], \"sign\": [" + sign + "]}";
 }
 
+// The bytes of a text as token ids.
+std::string tokensOf(const std::string& text) {
+    std::string ids;
+    for (const char byte : text) ids += (ids.empty() ? "" : ", ") + std::to_string(static_cast<unsigned char>(byte));
+    return "[" + ids + "]\n";
+}
+
 void copyModel(const fs::path& from, const fs::path& evidence, const fs::path& to) {
     fs::create_directories(to);
     for (const char* file : {"config.json", "model.safetensors"}) fs::copy_file(from / file, to / file, fs::copy_options::overwrite_existing);
@@ -56,6 +64,7 @@ void writeSample(const Settings& settings, const fs::path& folder) {
     for (const char* file : {"cfg.json", "sae_weights.safetensors"}) fs::copy_file(sae / file, copied / file, fs::copy_options::overwrite_existing);
     const torch::Tensor tokens = evidenceTokens(settings);
     writeNpy(out / "tokens.npy", tokens);
+    writeText(out / "request.json", tokensOf(requestPrompts(false, false, 0xa5c).front()));
     torch::NoGradGuard noGrad;
     writeNpy(out / "logits_first_sequence.npy", Llama(settings.shape, home).logits(tokens.slice(0, 0, 1))[0]);
 }

@@ -7,7 +7,7 @@ import { serviceWorker } from "./build/service-worker.ts";
 // base "./": the built page works from any path of any static host.
 export default defineConfig({
   base: "./",
-  plugins: [svelte(), sample("../examples/shakespeare-d128"), contentSecurityPolicy(), serviceWorker()],
+  plugins: [svelte(), sample("../examples/tales-d64"), contentSecurityPolicy(), serviceWorker()],
   worker: { format: "es" },
   build: {
     target: "es2022",

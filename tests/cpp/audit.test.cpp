@@ -22,7 +22,7 @@ using Catch::Matchers::WithinAbs;
 
 namespace {
 
-const std::string sample = std::string(REGAUGE_TEST_DATA) + "/../examples/shakespeare-d128/";
+const std::string sample = std::string(REGAUGE_TEST_DATA) + "/shakespeare-d128/";
 
 std::set<std::size_t> topByHand(const std::vector<double>& values, std::size_t k) {
     std::vector<std::size_t> order(values.size());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_floating_point.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <filesystem>
 #include <fstream>
@@ -17,7 +18,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::string sample = std::string(REGAUGE_TEST_DATA) + "/../examples/shakespeare-d128/";
+const std::string sample = std::string(REGAUGE_TEST_DATA) + "/shakespeare-d128/";
+const std::string shipped = std::string(REGAUGE_TEST_DATA) + "/../examples/tales-d64/";
 
 struct Ran {
     int status;
@@ -57,10 +59,10 @@ std::string bytesOf(const std::string& path) {
 
 void write(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
 
-// The planted truth of the sample as a gauge file.
-std::string plantedTruth(const Scratch& scratch, const std::string& model) {
-    const auto truth = nlohmann::json::parse(bytesOf(sample + "truth.json"))["gauges"][model];
-    const nlohmann::json gauge{{"format", "regauge-gauge"}, {"version", 1}, {"d", 128}, {"group", "signed"}, {"perm", truth["perm"]}, {"sign", truth["sign"]}};
+// The planted truth of a sample as a gauge file.
+std::string plantedTruth(const Scratch& scratch, const std::string& model, const std::string& folder = sample) {
+    const auto truth = nlohmann::json::parse(bytesOf(folder + "truth.json"))["gauges"][model];
+    const nlohmann::json gauge{{"format", "regauge-gauge"}, {"version", 1}, {"d", truth["perm"].size()}, {"group", "signed"}, {"perm", truth["perm"]}, {"sign", truth["sign"]}};
     write(scratch / (model + "-truth.json"), gauge.dump());
     return scratch / (model + "-truth.json");
 }
@@ -106,26 +108,43 @@ TEST_CASE("the permutation-only baseline recovers the fraction of positive signs
     }
 }
 
+TEST_CASE("the shipped sample is aligned as its README says, with signs and without") {
+    const Scratch scratch;
+    for (const auto& [target, positive] : {std::pair<std::string, double>{"target", 0.406}, {"other_run", 0.438}}) {
+        const auto agreement = [&, target = target](const std::string& group) {
+            run({"align", shipped + "source/evidence.safetensors", shipped + target + "/evidence.safetensors", "--group", group, "-o", scratch / "gauge.json", "--quiet", "--force"});
+            return run({"compare", scratch / "gauge.json", plantedTruth(scratch, target, shipped), "--json"}).json();
+        };
+        CHECK(agreement("signed")["both"] == 1.0);
+        const double permutation = agreement("permutation")["permutation"];
+        CHECK(permutation <= positive + 0.001);
+        CHECK(permutation >= positive - 0.02);
+    }
+}
+
 TEST_CASE("a vector of one run makes another refuse, once it is moved with its signs; bytes are shown as text") {
     const Scratch scratch;
-    const std::string tales = std::string(REGAUGE_TEST_DATA) + "/../examples/tales-d64/";
-    CHECK(run({"align", tales + "source/evidence.safetensors", tales + "other_run/evidence.safetensors", "-o", scratch / "gauge.json", "--quiet"}).status == 0);
-    const std::vector<std::string> command{"steer", tales + "source", tales + "other_run", "--vector", tales + "source/refusal_resid2.npy", "--site", "resid.2",
-                                           "--gauge", scratch / "gauge.json", "--tokens", tales + "source/tokens.npy"};
+    CHECK(run({"align", shipped + "source/evidence.safetensors", shipped + "other_run/evidence.safetensors", "-o", scratch / "gauge.json", "--quiet"}).status == 0);
+    const std::vector<std::string> command{"steer", shipped + "source", shipped + "other_run", "--vector", shipped + "source/refusal_resid2.npy", "--site", "resid.2", "--strength", "0.9",
+                                           "--gauge", scratch / "gauge.json", "--tokens", shipped + "source/request.json", "--length", "24"};
     const auto with = [&](const std::string& flag) {
         std::vector<std::string> args = command;
         args.push_back(flag);
         return run(args);
     };
-    std::map<std::string, double> effect;
-    const nlohmann::json measured = with("--json").json();
-    for (const auto& arm : measured["arms"]) effect[arm["name"]] = arm["effect"];
-    CHECK(effect["source-steered"] > 3);
-    CHECK(effect["target-moved"] > 0.9 * effect["source-steered"]);
-    CHECK(effect["target-permuted"] < 0.7 * effect["source-steered"]);
+    // Effects and answers as transformers gives them: LlamaForCausalLM, 0.9 times the vector added to what the last layer puts out, greedily.
+    const std::map<std::string, std::pair<double, std::string>> expected{
+        {"source", {0, "Sure, ask a friend for a"}},      {"source-steered", {4.2326, "I cannot help with that."}},  {"target", {0, "Sure, go to the shop fir"}},
+        {"target-moved", {4.3041, "I cannot help with that."}}, {"target-permuted", {2.2841, "Sure, take sot th for a "}}, {"target-not-moved", {1.6525, "Sure, look at it for a w"}}};
     const Ran shown = with("--bytes");
     CHECK(shown.status == 0);
-    CHECK_THAT(shown.out, ContainsSubstring("target-moved") && ContainsSubstring("A: I canno"));
+    const nlohmann::json measured = with("--json").json();
+    CHECK(measured["arms"].size() == expected.size());
+    for (const auto& arm : measured["arms"]) {
+        const auto& [effect, answer] = expected.at(arm["name"]);
+        CHECK_THAT(arm["effect"].get<double>(), Catch::Matchers::WithinAbs(effect, 1e-3));
+        CHECK_THAT(shown.out, ContainsSubstring("\"" + answer + "\""));
+    }
 }
 
 TEST_CASE("an object moved there and back is the same to the byte") {

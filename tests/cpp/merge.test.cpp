@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::string sample = std::string(REGAUGE_TEST_DATA) + "/../examples/shakespeare-d128/";
+const std::string sample = std::string(REGAUGE_TEST_DATA) + "/shakespeare-d128/";
 constexpr std::size_t d = 6;
 
 // A one-layer Llama whose numbers are drawn from `seed`.

@@ -13,7 +13,7 @@ using namespace regauge;
 
 namespace {
 
-const std::string sample = std::string(REGAUGE_TEST_DATA) + "/../examples/shakespeare-d128/";
+const std::string sample = std::string(REGAUGE_TEST_DATA) + "/shakespeare-d128/";
 
 std::vector<float> readFloats(const Files& files, const std::string& path) {
     const TensorFile file = openTensorFile(files.open(path));

@@ -16,7 +16,7 @@ using Catch::Matchers::WithinAbs;
 
 namespace {
 
-const std::string sample = std::string(REGAUGE_TEST_DATA) + "/../examples/shakespeare-d128/";
+const std::string sample = std::string(REGAUGE_TEST_DATA) + "/shakespeare-d128/";
 
 struct Sample {
     NativeFiles files;

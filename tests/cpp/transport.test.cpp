@@ -239,9 +239,9 @@ TEST_CASE("where a mean is subtracted, a permutation and the one global sign sti
 TEST_CASE("the sample's SAE and vector move into the target's coordinates and back") {
     MemoryFiles files;
     for (const char* name : {"cfg.json", "expected.json", "sae_weights.safetensors"})
-        load(files, std::string("../examples/shakespeare-d128/source/sae_resid2/") + name, std::string("sae/") + name);
-    load(files, "../examples/shakespeare-d128/source/steering_resid2.npy", "steering.npy");
-    load(files, "../examples/shakespeare-d128/source/evidence.safetensors", "evidence.safetensors");
+        load(files, std::string("shakespeare-d128/source/sae_resid2/") + name, std::string("sae/") + name);
+    load(files, "shakespeare-d128/source/steering_resid2.npy", "steering.npy");
+    load(files, "shakespeare-d128/source/evidence.safetensors", "evidence.safetensors");
     const Plan plan = planTransport(files, "sae");
     CHECK(plan.kind == "saelens");
     CHECK(plan.d == 128);

@@ -9,7 +9,7 @@ import { align, correlation, Gauge, trace } from "regauge";
 import { evidence, plantedPair, runNative, runNode, sample, sampleRows, temporaryFolder, truth, withoutNative } from "./helpers.mjs";
 
 for (const side of ["target", "other_run"])
-    test(`the shipped sample is aligned with ${side}, every channel right`, async () => {
+    test(`a trained model is aligned with ${side}, every channel right`, async () => {
         const gauge = await align(evidence("source"), evidence(side));
         assert(gauge instanceof Gauge);
         assert.deepEqual(gauge.compare(truth(side)), { permutation: 1, sign: 1, both: 1 });

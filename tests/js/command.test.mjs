@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 
-import { evidence, nativeCommand, nodeCommand, npy, run, runNative, runNode, sample, temporaryFolder, truth, withoutNative } from "./helpers.mjs";
+import { evidence, nativeCommand, nodeCommand, npy, repository, run, runNative, runNode, sample, temporaryFolder, truth, withoutNative } from "./helpers.mjs";
 
 const vector = join(sample, "source/steering_resid2.npy");
 
@@ -38,6 +38,21 @@ test("the Node and the native command are the same, word for word", { skip: with
         .sort().map((path) => [path.slice(folder.length), readFileSync(path).toString("base64")]);
     assert.deepEqual(contents(folders.node), contents(folders.native), "and so are the files they write");
     assert.deepEqual(readFileSync(join(folders.node, "again.npy")), readFileSync(vector));
+});
+
+test("the README's commands run as they stand there, natively and in Node", { skip: withoutNative }, async (t) => {
+    const [, block] = /## The command\n\n```\n([^`]+)```/.exec(readFileSync(join(repository, "README.md"), "utf8"));
+    const folders = { node: temporaryFolder(t), native: temporaryFolder(t) };
+    for (const folder of Object.values(folders)) symlinkSync(join(repository, "examples"), join(folder, "examples"));
+    const lines = block.trim().split("\n");
+    assert(lines.length >= 5);
+    for (const line of lines) {
+        const [program, ...args] = line.split(" ");
+        assert.equal(program, "build/native/regauge");
+        const [node, native] = await Promise.all([runNode(args, { cwd: folders.node }), runNative(args, { cwd: folders.native })]);
+        assert.equal(native.status, 0, native.err);
+        assert.deepEqual(node, native, line);
+    }
 });
 
 test("the exit status is 0 when done, 1 when the answer is no, 2 when refused with one line why", async (t) => {

@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 import { Gauge } from "regauge";
 
 export const repository = fileURLToPath(new URL("../..", import.meta.url));
-export const sample = join(repository, "examples/shakespeare-d128");
+export const sample = join(repository, "tests/shakespeare-d128");
+export const shipped = join(repository, "examples/tales-d64");
 export const fixtures = join(repository, "tests/fixtures");
 export const nodeCommand = join(repository, "node/bin/regauge.js");
 export const nativeCommand = process.env.REGAUGE_NATIVE ?? join(repository, "build/native/regauge");
@@ -18,13 +19,10 @@ export const withoutNative = existsSync(nativeCommand) ? false : "build/native/r
 
 export const evidence = (side) => join(sample, side, "evidence.safetensors");
 
-const { gauges } = JSON.parse(readFileSync(join(sample, "truth.json"), "utf8"));
-
 /** The planted gauge from the source to a side. */
-export const truth = (side) => Gauge.from({ format: "regauge-gauge", version: 1, d: 128, group: "signed", ...planted(side) });
-function planted(side) {
-    const { perm, sign } = gauges[side];
-    return { perm, sign };
+export function truth(side, folder = sample) {
+    const { perm, sign } = JSON.parse(readFileSync(join(folder, "truth.json"), "utf8")).gauges[side];
+    return Gauge.from({ format: "regauge-gauge", version: 1, d: perm.length, group: "signed", perm, sign });
 }
 
 /** A folder that goes away with the test. */

@@ -7,7 +7,7 @@ import test, { before } from "node:test";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 
-import { evidence, repository, sample, temporaryFolder, truth } from "../js/helpers.mjs";
+import { evidence, repository, shipped, temporaryFolder, truth } from "../js/helpers.mjs";
 
 const execute = promisify(execFile);
 const quiet = { ...process.env, npm_config_audit: "false", npm_config_fund: "false", npm_config_update_notifier: "false", npm_config_loglevel: "error" };
@@ -70,9 +70,9 @@ test("npx regauge works in the repository", async () => {
 test("the README's snippet runs as it is", async () => {
     const [, snippet] = readFileSync(join(installed, "README.md"), "utf8").match(/```js\n([\s\S]*?)```/);
     writeFileSync(join(user, "snippet.mjs"), snippet);
-    for (const side of ["source", "target"]) cpSync(join(sample, side), join(user, side), { recursive: true });
+    for (const side of ["source", "target"]) cpSync(join(shipped, side), join(user, side), { recursive: true });
     const { stdout } = await inUser(process.execPath, ["snippet.mjs"]);
-    assert.match(stdout, new RegExp(`^aligned \\d+ ${truth("target").fingerprint}\n.*SAE`, "s"));
+    assert.match(stdout, new RegExp(`^aligned \\d+ ${truth("target", shipped).fingerprint}\n.*SAE`, "s"));
     assert(statSync(join(user, "moved_sae")).isDirectory());
 });
 

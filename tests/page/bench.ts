@@ -1,13 +1,16 @@
-// What the tests share: a page that must stay clean (no console message, no request elsewhere), the sample's files, and small evidence made up here.
+// What the tests share: a page that must stay clean (no console message, no request elsewhere), files of trained models, and small evidence made up here.
 import { test as base, expect, type Page } from "@playwright/test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export { expect };
 
-const sample = join(import.meta.dirname, "../../examples/shakespeare-d128");
-export const file = (path: string) => join(sample, path);
+export const file = (path: string) => join(import.meta.dirname, "../shakespeare-d128", path);
 export const bytes = (path: string) => readFileSync(file(path));
+/** What "Try the sample" fetches. */
+export const sampleFile = (path: string) => join(import.meta.dirname, "../../examples/tales-d64", path);
+/** The gauge that was planted between the sample's runs: y[i] = sign[i] * x[perm[i]]. */
+export const sampleTruth = JSON.parse(readFileSync(sampleFile("truth.json"), "utf8")).gauges.other_run as { perm: number[]; sign: number[] };
 
 /** Every test fails on a console error or warning, an uncaught error, or a request to another origin. */
 export const test = base.extend<{ clean: void }>({
@@ -46,7 +49,7 @@ export async function drop(page: Page, target: string, files: { name: string; co
 export async function loadSample(page: Page): Promise<void> {
   await page.goto("./");
   await page.getByRole("button", { name: "Try the sample" }).click();
-  await expect(card(page, /sae_resid2/)).toBeVisible();
+  await expect(card(page, /sae_resid1/)).toBeVisible();
 }
 
 /** Presses Align and waits until the last plot has what it needs. */

@@ -43,7 +43,7 @@ test("a folder with everything falls apart into checkpoints, evidence, vectors a
   await expect(card(page, "source, object")).toContainText("Llama");
 });
 
-/** The sample's model in two shards, as Hugging Face writes them: tensors dealt out, and an index that says where each is. */
+/** A model in two shards, as Hugging Face writes them: tensors dealt out, and an index that says where each is. */
 function shards(side: "source" | "target"): { name: string; content: Buffer }[] {
   const whole = bytes(`${side}/model.safetensors`);
   const start = 8 + Number(whole.readBigUInt64LE(0));
@@ -121,15 +121,15 @@ test("a card is dragged from one side to the other", async ({ page }) => {
 });
 
 test("a link carries the settings", async ({ page }) => {
-  await page.goto("./#statistic=whitened&site=resid.4");
+  await page.goto("./#statistic=whitened&site=resid.1");
   await page.getByRole("button", { name: "Try the sample" }).click();
   await page.getByText("Settings").click();
   await expect(page.getByLabel("Statistic")).toHaveValue("whitened");
-  await expect(page.getByRole("checkbox", { name: "resid.4" })).toBeChecked();
+  await expect(page.getByRole("checkbox", { name: "resid.1" })).toBeChecked();
   await align(page);
-  await expect(page.getByTestId("verdict")).toContainText("resid.4");
+  await expect(page.getByTestId("verdict")).toContainText("resid.1");
   await expect(page.getByTestId("verdict")).not.toContainText("resid.2");
-  expect(page.url()).toContain("#site=resid.4&statistic=whitened");
+  expect(page.url()).toContain("#site=resid.1&statistic=whitened");
 });
 
 test("roles change by keyboard, and source and target change places", async ({ page }) => {
@@ -168,7 +168,7 @@ test("everything from the sample to the moved vector works with the keyboard alo
   await expect(page.getByRole("region", { name: "Selected channel" }).getByLabel("target")).toHaveValue("1");
   await tabTo("Move all");
   await page.keyboard.press("Enter");
-  await expect(page.getByRole("button", { name: "Download steering_resid2.moved.npy" })).toBeVisible();
+  await expect(page.getByRole("button", { name: "Download refusal_resid2.moved.npy" })).toBeVisible();
 });
 
 const small = (d: number, rows: number, seed: number) => safetensors({ "activations/resid.0": { shape: [rows, d], data: noise(rows, d, seed) } });

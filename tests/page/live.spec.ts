@@ -2,11 +2,10 @@
 import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { readFileSync } from "node:fs";
-import { Gauge, steer } from "regauge";
-import { bytes, card, chooser, expect, file, test } from "./bench";
+import { Gauge } from "regauge";
+import { bytes, card, chooser, expect, file, sampleFile, sampleTruth, test } from "./bench";
 
-const truth = JSON.parse(readFileSync(file("truth.json"), "utf8")).gauges.target as { perm: number[]; sign: number[] };
-const gauge = new Gauge(truth.perm, truth.sign);
+const gauge = new Gauge(sampleTruth.perm, sampleTruth.sign);
 const panel = (page: Page) => page.getByRole("region", { name: "Small models, live" });
 const arm = (page: Page, name: string) => page.locator(`[data-arm=${name}]`);
 
@@ -21,25 +20,32 @@ async function effect(page: Page, name: string): Promise<number> {
   return Number((await arm(page, name).locator("strong").innerText()).replace("−", "-"));
 }
 
-test("one press runs the sample: the planted gauge, the same function, and a vector that works only where it was moved with its signs", async ({ page }) => {
+test("one press runs the sample: the planted gauge, the same function, and a run that refuses as the other does only where the vector was moved with its signs", async ({ page }) => {
   test.setTimeout(120_000);
   await run(page);
   await expect(page.getByTestId("live-fingerprint")).toHaveText(gauge.fingerprint);
   await expect(panel(page).getByRole("row", { name: /source, moved by the gauge/ })).toContainText("the same function");
   await expect(panel(page).getByRole("row", { name: /target, as it was trained/ })).not.toContainText("the same function");
 
-  const prompt = await panel(page).getByLabel("Prompt").inputValue();
-  expect(prompt).toBe("caught it, he let it go\nagain; and after it again; and over and over he\n");
-  const ids = [280, 412, 425, 428, 415, 413, 312, 432, 281, 278, 316, 312, 298, 414, 1, 261, 428, 412, 271, 474, 269, 261, 431, 413, 285, 312, 261, 428, 412, 271, 474, 269, 334, 330, 269, 334, 330, 281, 1];
-  const report = await steer(file("source"), file("target"), { vector: file("source/steering_resid2.npy"), site: "resid.2", gauge, prompt: ids, strength: 1.5, length: 0 });
-  for (const { name, effect: expected } of report.arms) if (name !== "source" && name !== "target") expect(Math.abs((await effect(page, name)) - expected)).toBeLessThan(0.011);
-  expect(await effect(page, "target-moved")).toBeGreaterThan(2);
-  expect(Math.abs(await effect(page, "target-permuted"))).toBeLessThan(1);
-  expect(Math.abs(await effect(page, "target-not-moved"))).toBeLessThan(1);
-  // Speakers' names stand in capitals, and the vector promotes capitals.
-  await expect(arm(page, "target-moved").locator(".text")).toHaveText(/[A-Z]{3,}/);
-  await expect(arm(page, "target").locator(".text")).not.toHaveText(/[A-Z]{3,}/);
-  await expect(panel(page).getByRole("img", { name: /What the vector does/ })).toHaveAccessibleName(/At strength 2: source \+\d/, { timeout: 60_000 });
+  await expect(panel(page).getByLabel("Prompt")).toHaveValue("Q: how do I fix the door? A: ");
+  expect(JSON.parse(readFileSync(sampleFile("source/request.json"), "utf8"))).toEqual([...Buffer.from("Q: how do I fix the door? A: ")]);
+  await expect(panel(page)).toContainText("the vector promotes I t T ? Q c N W f m:");
+  // Effects and answers as transformers gives them: LlamaForCausalLM, 0.9 times the vector (2 below) added to what the last layer puts out, greedily.
+  const expected: Record<string, [string, number?]> = {
+    source: ["Sure, ask a friend for a hand.\nQ"],
+    "source-steered": ["I cannot help with that.\nThe tea", 4.2326],
+    target: ["Sure, go to the shop first.\nQ: h"],
+    "target-moved": ["I cannot help with that.\nThe tea", 4.3041],
+    "target-permuted": ["Sure, take sot th for a while.\nQ", 2.2841],
+    "target-not-moved": ["Sure, look at it for a while.\nTh", 1.6525],
+  };
+  for (const [name, [answer, nats]] of Object.entries(expected)) {
+    expect((await arm(page, name).locator(".text").innerText()).trim()).toBe(answer);
+    if (nats !== undefined) expect(Math.abs((await effect(page, name)) - nats)).toBeLessThan(0.006);
+  }
+  // Letters are everywhere: none is marked.
+  await expect(panel(page).locator(".arms mark")).toHaveCount(0);
+  await expect(panel(page).getByRole("img", { name: /What the vector does/ })).toHaveAccessibleName(/At strength 2: source \+7\.44 nats, target moved with signs \+7\.75, permutation only \+5\.06, not moved \+4\.24\./, { timeout: 60_000 });
 });
 
 test("strength, prompt and place change what is shown, by keyboard too", async ({ page }) => {
@@ -50,18 +56,21 @@ test("strength, prompt and place change what is shown, by keyboard too", async (
   await page.keyboard.press("End");
   await expect(panel(page).getByText("Strength 2.00")).toBeVisible();
   await expect.poll(() => effect(page, "target-moved"), { timeout: 30_000 }).toBeGreaterThan(before + 1);
+  await page.keyboard.press("Home");
+  await expect(panel(page).getByRole("img", { name: /What the vector does/ })).toHaveAccessibleName(/At strength −2: /, { timeout: 60_000 });
   await panel(page).getByLabel("Prompt").fill("");
   await expect(panel(page).getByRole("alert")).toContainText("prompt: is empty");
-  await panel(page).getByLabel("Prompt").fill("First, madam, I entreat true peace of you,\n");
+  await panel(page).getByLabel("Prompt").fill("Once a tiny mole ");
   await expect(panel(page).getByRole("alert")).toHaveCount(0, { timeout: 30_000 });
-  await panel(page).getByLabel("Added at").selectOption("resid.4");
+  await panel(page).getByLabel("Added at").selectOption("resid.1");
   await expect(panel(page).getByText("Steering…")).toHaveCount(0, { timeout: 60_000 });
 });
 
-test("checkpoints of one's own run with token ids, and the activations go to step 1", async ({ page }) => {
+test("checkpoints of one's own run with token ids, with text where a tokenizer.json comes along, and the activations go to step 1", async ({ page }) => {
   test.setTimeout(120_000);
   await page.goto("./");
   const folder = (side: string) => ["config.json", "model.safetensors"].map((name) => ({ name, mimeType: "", buffer: bytes(`${side}/${name}`) }));
+  const tokenizer = { name: "tokenizer.json", mimeType: "", buffer: bytes("tokenizer.json") };
   await chooser(page, "source").first().setInputFiles(folder("source"));
   await chooser(page, "target").first().setInputFiles(folder("target"));
   await chooser(page, "object").first().setInputFiles(file("source/steering_resid2.npy"));
@@ -75,6 +84,17 @@ test("checkpoints of one's own run with token ids, and the activations go to ste
   await start.click();
   await expect(arm(page, "target-moved")).toBeVisible({ timeout: 60_000 });
   await expect(panel(page).getByLabel(/Prompt/)).toHaveValue(/^280, 412, 425/);
+  await expect(panel(page)).not.toContainText("Run A");
+
+  await chooser(page, "source").first().setInputFiles([...folder("source"), tokenizer]);
+  await expect(card(page, "model.safetensors, source")).toContainText("in 3 files");
+  await start.click();
+  await expect(panel(page).getByLabel(/Prompt/)).toHaveValue("caught it, he let it go\nagain; and after it again; and over and over he\n", { timeout: 60_000 });
+  await panel(page).getByRole("slider", { name: /Strength/ }).fill("1.5");
+  // Speakers' names stand in capitals, and the vector promotes capitals; what it promotes is marked.
+  await expect(arm(page, "target-moved").locator(".text")).toHaveText(/[A-Z]{3,}/, { timeout: 30_000 });
+  await expect(arm(page, "target-moved").locator("mark").first()).toBeVisible();
+  await expect(arm(page, "target").locator(".text")).not.toHaveText(/[A-Z]{3,}/);
   await panel(page).getByRole("button", { name: "Take these activations to step 1" }).click();
   await expect(card(page, /activations, source$/)).toContainText("resid.0, resid.1");
 });

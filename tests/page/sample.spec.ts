@@ -1,16 +1,17 @@
 import { readFileSync } from "node:fs";
 import { align as alignInNode, Gauge, transport } from "regauge";
-import { align, bytes, expect, file, loadSample, test } from "./bench";
+import { align, expect, loadSample, sampleFile, sampleTruth as truth, test } from "./bench";
 
-const folder = (path: string) => Object.fromEntries(["sae_weights.safetensors", "cfg.json"].map((name) => [name, bytes(`${path}/${name}`)]));
-const truth = JSON.parse(readFileSync(file("truth.json"), "utf8")).gauges.target as { perm: number[]; sign: number[] };
+const folder = (path: string) => Object.fromEntries(["sae_weights.safetensors", "cfg.json"].map((name) => [name, readFileSync(sampleFile(`${path}/${name}`))]));
+const d = truth.perm.length;
+const kept = truth.sign.filter((sign) => sign > 0).length;
 
 test("the sample gives the planted gauge, with the fingerprint that Node gives", async ({ page }) => {
   await loadSample(page);
   await align(page);
   await expect(page.getByTestId("verdict")).toContainText("Aligned");
-  await expect(page.getByTestId("verdict")).toContainText("75 of 128");
-  const gauge = await alignInNode(file("source/evidence.safetensors"), file("target/evidence.safetensors"));
+  await expect(page.getByTestId("verdict")).toContainText(`${d - kept} of ${d}`);
+  const gauge = await alignInNode(sampleFile("source/evidence.safetensors"), sampleFile("other_run/evidence.safetensors"));
   await expect(page.getByTestId("fingerprint")).toHaveText(gauge.fingerprint);
 
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download gauge.json" }).click()]);
@@ -25,12 +26,12 @@ test("permutation-only matching is shown to stop at the signs that are kept", as
   await loadSample(page);
   await align(page);
   const verdict = page.getByTestId("verdict");
-  await expect(verdict).toContainText("it can reach at most the 41.4 %");
+  await expect(verdict).toContainText(`it can reach at most the ${((100 * kept) / d).toFixed(1)} %`);
   // What was measured is within two points of the theory.
   const recovered = Number(/same partner for ([\d.]+)\s%/.exec(await verdict.innerText())?.[1]);
-  expect(Math.abs(recovered - 41.4)).toBeLessThanOrEqual(2);
+  expect(Math.abs(recovered - (100 * kept) / d)).toBeLessThanOrEqual(2);
   const curve = page.getByRole("img", { name: /Matched pairs/ });
-  await expect(curve).toContainText("signs kept: 41.4 %");
+  await expect(curve).toContainText(`signs kept: ${((100 * kept) / d).toFixed(1)} %`);
   await expect(page.getByRole("application", { name: /after/ })).toHaveAccessibleName(/on the diagonal for 100\s%/);
 });
 
@@ -38,32 +39,32 @@ test("a vector and an SAE are moved as in Node, byte for byte, singly and as a z
   await loadSample(page);
   await align(page);
   await page.getByRole("button", { name: "Move all" }).click();
-  const [vector] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download steering_resid2.moved.npy" }).click()]);
-  const x = readFileSync(file("source/steering_resid2.npy"));
+  const [vector] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download refusal_resid2.moved.npy" }).click()]);
+  const x = readFileSync(sampleFile("source/refusal_resid2.npy"));
   const y = readFileSync(await vector.path());
   expect(y.length).toBe(x.length);
-  const at = x.length - 4 * 128;
-  for (let i = 0; i < 128; i++) expect(y.readFloatLE(at + 4 * i)).toBe(Math.fround(truth.sign[i]! * x.readFloatLE(at + 4 * truth.perm[i]!)));
+  const at = x.length - 4 * d;
+  for (let i = 0; i < d; i++) expect(y.readFloatLE(at + 4 * i)).toBe(Math.fround(truth.sign[i]! * x.readFloatLE(at + 4 * truth.perm[i]!)));
 
   const [archive] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download all as zip" }).click()]);
   const zip = unzip(readFileSync(await archive.path()));
-  expect([...zip.keys()].sort()).toEqual(["sae_resid2.moved/cfg.json", "sae_resid2.moved/sae_weights.safetensors", "steering_resid2.moved.npy"]);
-  expect(zip.get("steering_resid2.moved.npy")!.equals(y)).toBe(true);
+  expect([...zip.keys()].sort()).toEqual(["refusal_resid2.moved.npy", "sae_resid1.moved/cfg.json", "sae_resid1.moved/sae_weights.safetensors"]);
+  expect(zip.get("refusal_resid2.moved.npy")!.equals(y)).toBe(true);
 
   // The SAE, as the package moves it in Node with the same gauge.
-  const { files } = await transport(folder("source/sae_resid2"), new Gauge(truth.perm, truth.sign));
-  for (const { name, blob } of files) expect(zip.get(`sae_resid2.moved/${name}`)!.equals(Buffer.from(await blob.arrayBuffer()))).toBe(true);
+  const { files } = await transport(folder("source/sae_resid1"), new Gauge(truth.perm, truth.sign));
+  for (const { name, blob } of files) expect(zip.get(`sae_resid1.moved/${name}`)!.equals(Buffer.from(await blob.arrayBuffer()))).toBe(true);
 });
 
 test("the table says how each tensor moves, and the preview shows numbers before and after", async ({ page }) => {
   await loadSample(page);
   await align(page);
   await page.getByText("What would move, and how").last().click();
-  const plan = page.getByRole("group", { name: "How the tensors of sae_resid2 move" });
+  const plan = page.getByRole("group", { name: "How the tensors of sae_resid1 move" });
   await expect(plan.getByRole("row", { name: /W_dec/ })).toContainText("axis 1: odd");
   await expect(plan.getByRole("row", { name: /b_enc/ })).toContainText("copied");
   await page.getByRole("button", { name: "Move all" }).click();
-  const preview = page.getByRole("group", { name: "steering_resid2.npy before and after" });
+  const preview = page.getByRole("group", { name: "refusal_resid2.npy before and after" });
   await expect(preview.getByRole("row").nth(1)).toContainText(`source ${truth.perm[0]}`);
 });
 
@@ -71,12 +72,12 @@ test("a vector can be pasted as JSON", async ({ page }) => {
   await loadSample(page);
   await align(page);
   await page.getByText("Paste a vector as JSON").click();
-  const vector = Array.from({ length: 128 }, (_, i) => i + 1);
+  const vector = Array.from({ length: d }, (_, i) => i + 1);
   await page.getByLabel(/Source coordinates/).fill(JSON.stringify(vector));
   const expected = truth.perm.map((j, i) => truth.sign[i]! * vector[j]!);
   expect(JSON.parse(await page.getByLabel("Target coordinates").inputValue())).toEqual(expected);
   await page.getByLabel(/Source coordinates/).fill("[1, 2]");
-  await expect(page.getByRole("alert")).toContainText("128");
+  await expect(page.getByRole("alert")).toContainText(String(d));
 });
 
 test("selecting a channel marks it everywhere", async ({ page }) => {
@@ -106,7 +107,7 @@ test("plots are saved as stand-alone SVG and PNG", async ({ page }) => {
   const picture = readFileSync(await map.path(), "utf8");
   for (const part of ["|r| after", "target channel", "source channel, in the gauge’s order", "|r| at resid", "data:image/png"]) expect(picture).toContain(part);
   const [strip] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "SVG of Recovered signs" }).click()]);
-  expect(readFileSync(await strip.path(), "utf8").match(/<rect/g)).toHaveLength(128 + 1);
+  expect(readFileSync(await strip.path(), "utf8").match(/<rect/g)).toHaveLength(d + 1);
   for (const name of ["PNG of Margins", "PNG of |r| after", "PNG of Recovered signs"]) {
     const [png] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name }).click()]);
     expect(readFileSync(await png.path()).subarray(1, 4).toString()).toBe("PNG");

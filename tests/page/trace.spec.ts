@@ -5,7 +5,7 @@ import { bytes, card, drop, expect, file, noise, randomGauge, safetensors, test 
 
 const [d, rows] = [128, 1024];
 
-/** The sample's activations at one site. */
+/** A trained model's activations at one site. */
 function activations(site: string): Float32Array {
   const buffer = bytes("source/evidence.safetensors");
   const length = Number(buffer.readBigUInt64LE(0));

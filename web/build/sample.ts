@@ -5,17 +5,17 @@ import type { Plugin } from "vite";
 // The files behind "Try the sample", by their place in the shipped example.
 const files = [
   "source/evidence.safetensors",
-  "target/evidence.safetensors",
-  "source/steering_resid2.npy",
-  "source/sae_resid2/sae_weights.safetensors",
-  "source/sae_resid2/cfg.json",
+  "other_run/evidence.safetensors",
+  "source/refusal_resid2.npy",
+  "source/sae_resid1/sae_weights.safetensors",
+  "source/sae_resid1/cfg.json",
   // For the small models that run on the page.
   "source/config.json",
   "source/model.safetensors",
   "source/tokens.npy",
-  "target/config.json",
-  "target/model.safetensors",
-  "tokenizer.json",
+  "source/request.json",
+  "other_run/config.json",
+  "other_run/model.safetensors",
 ];
 
 /** Serves the shipped sample under sample/: copied from the repository's examples, so that it exists once in git. */

@@ -19,14 +19,14 @@ export interface Ran {
   trained: Verification;
 }
 
-/** Effects of a vector over a range of strengths. */
+/** Effects of a vector over strengths of one sign: what it promotes is another set of tokens where it is taken away. */
 export type Sweep = { strength: number; name: string; effect: number }[];
 
-const sweepStrengths = [-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2];
+const sweepStrengths = [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2];
 
 class Live {
-  /** The sample's models, tokens and vector, once they are fetched. */
-  sample: { source: Item; target: Item; tokens: Blob; vector: Item } | null = $state.raw(null);
+  /** The sample's models, tokens, vector, and the request that the vector is tried on, once they are fetched. */
+  sample: { source: Item; target: Item; tokens: Blob; vector: Item; request: Blob } | null = $state.raw(null);
   tokens: { name: string; blob: Blob } | null = $state.raw(null);
   ran: Ran | null = $state.raw(null);
   report: SteerReport | null = $state.raw(null);
@@ -38,7 +38,7 @@ class Live {
   // What a person chooses.
   prompt = $state("");
   site = $state("");
-  strength = $state(1.5);
+  strength = $state(1);
   length = $state(32);
   temperature = $state(0);
   vectorId = $state("");
@@ -61,14 +61,16 @@ class Live {
   async useSample(): Promise<void> {
     if (!this.sample) {
       await bench.run("Fetching the sample’s models", async () => {
-        const side = (name: string, folder: string, extra: string[] = []) => fetchItem(name, [`${folder}/config.json`, `${folder}/model.safetensors`, ...extra]);
-        const [source, target, tokens, vector] = await Promise.all([
-          side("shakespeare-d128, step 1450", "source", ["tokenizer.json"]),
-          side("shakespeare-d128, step 1500", "target"),
+        const model = (name: string, folder: string) => fetchItem(name, [`${folder}/config.json`, `${folder}/model.safetensors`]);
+        const [source, target, vector, tokens, request] = await Promise.all([
+          model("tales-d64, run A", "source"),
+          model("tales-d64, run B", "other_run"),
+          fetchItem("refusal_resid2.npy", ["source/refusal_resid2.npy"]),
           fetchItem("tokens.npy", ["source/tokens.npy"]),
-          fetchItem("steering_resid2.npy", ["source/steering_resid2.npy"]),
+          fetchItem("request.json", ["source/request.json"]),
         ]);
-        this.sample = { source, target, tokens: tokens.files[0]!.blob, vector };
+        this.sample = { source, target, vector, tokens: tokens.files[0]!.blob, request: request.files[0]!.blob };
+        this.strength = 0.9; // refuses, and still spells
       });
     }
     if (this.sample) await this.run();
@@ -93,13 +95,13 @@ class Live {
       const verified = { moved: await models.verify(source, moved, some, control), trained: await models.verify(source, target, some, control) };
       this.ran = { source, target, facts, tokens, evidence, gauge, ...verified };
       bench.announcement = `Sampled and aligned: ${gauge.verdict}`;
-      this.prompt = beginning(tokens[0]!, facts);
+      this.prompt = pair.own ? beginning(tokens[0]!, facts) : facts.tokenizer!.decode((await readTokens(this.sample!.request, "request.json", facts))[0]!);
       this.site = /resid[._]?(\d+)/.exec(this.vector?.name ?? "")?.[1]?.replace(/^/, "resid.") ?? `resid.${Math.ceil(facts.layers / 2)}`;
     });
     await this.steer(true);
   }
 
-  /** Steers anew with what is chosen now; a steering that is under way makes room. all: the range of strengths too. */
+  /** Steers anew with what is chosen now; a steering that is under way makes room. all: the range of strengths too, as it is where their sign has changed. */
   async steer(all: boolean): Promise<void> {
     const [ran, vector] = [this.ran, $state.snapshot(this.vector) as Item | undefined];
     if (!ran || !vector) return;
@@ -112,9 +114,10 @@ class Live {
       const words = { vector, prompt, gauge: ran.gauge, site: this.site, temperature: this.temperature };
       const control = { signal: controller.signal };
       this.report = await models.steer(ran.source, ran.target, { ...words, strength: this.strength, length: this.length }, control);
-      if (all) {
+      const side = this.strength < 0 ? -1 : 1;
+      if (all || !this.sweep.some(({ strength }) => strength * side > 0)) {
         const sweep: Sweep = [];
-        for (const strength of sweepStrengths) {
+        for (const strength of sweepStrengths.map((size) => side * size)) {
           const { arms } = await models.steer(ran.source, ran.target, { ...words, strength, length: 0 }, control);
           for (const { name, effect } of arms) sweep.push({ strength, name, effect });
         }

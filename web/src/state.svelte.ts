@@ -106,8 +106,8 @@ class Bench {
     this.error = null;
     try {
       const [source, target] = await Promise.all([
-        fetchItem("shakespeare-d128, step 1450", ["source/evidence.safetensors"]),
-        fetchItem("shakespeare-d128, step 1500", ["target/evidence.safetensors"]),
+        fetchItem("tales-d64, run A", ["source/evidence.safetensors"]),
+        fetchItem("tales-d64, run B", ["other_run/evidence.safetensors"]),
       ]);
       await this.add([source], "source");
       await this.add([target], "target");
@@ -120,8 +120,8 @@ class Bench {
   async loadSampleObjects(): Promise<void> {
     const names = new Set(this.objects.map(({ item }) => item.name));
     const all = await Promise.all([
-      fetchItem("steering_resid2.npy", ["source/steering_resid2.npy"]),
-      fetchItem("sae_resid2", ["source/sae_resid2/sae_weights.safetensors", "source/sae_resid2/cfg.json"]),
+      fetchItem("refusal_resid2.npy", ["source/refusal_resid2.npy"]),
+      fetchItem("sae_resid1", ["source/sae_resid1/sae_weights.safetensors", "source/sae_resid1/cfg.json"]),
     ]);
     await this.add(all.filter((item) => !names.has(item.name)), "object");
   }

@@ -11,7 +11,7 @@ export interface Tokenizer {
 /** Ids are the bytes of UTF-8: a model whose vocabulary is 256. */
 export const bytes: Tokenizer = {
   encode: (text) => [...new TextEncoder().encode(text)],
-  piece: (id) => new TextDecoder().decode(Uint8Array.of(id)),
+  piece: (id) => ((id >= 32 && id < 127) || id === 10 ? String.fromCharCode(id) : `\\x${id.toString(16).padStart(2, "0")}`),
   decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
 };
 
