@@ -110,8 +110,8 @@ TEST_CASE("the permutation-only baseline recovers the fraction of positive signs
 
 TEST_CASE("the shipped sample is aligned as its README says, with signs and without") {
     const Scratch scratch;
-    for (const auto& [target, positive] : {std::pair<std::string, double>{"target", 0.406}, {"other_run", 0.438}}) {
-        const auto agreement = [&, target = target](const std::string& group) {
+    for (const auto& [side, positive] : {std::pair<std::string, double>{"target", 0.406}, {"other_run", 0.438}}) {
+        const auto agreement = [&, target = side](const std::string& group) {
             run({"align", shipped + "source/evidence.safetensors", shipped + target + "/evidence.safetensors", "--group", group, "-o", scratch / "gauge.json", "--quiet", "--force"});
             return run({"compare", scratch / "gauge.json", plantedTruth(scratch, target, shipped), "--json"}).json();
         };
