@@ -31,11 +31,15 @@ std::string jsonOf(const Gauge& gauge) {
     return "{\"perm\": [" + perm + "], \"sign\": [" + sign + "]}";
 }
 
-// The bytes of a text as token ids.
-std::string tokensOf(const std::string& text) {
-    std::string ids;
-    for (const char byte : text) ids += (ids.empty() ? "" : ", ") + std::to_string(static_cast<unsigned char>(byte));
-    return "[" + ids + "]\n";
+// The bytes of texts as token ids, one sequence a line.
+std::string idsOf(const std::vector<std::string>& texts) {
+    std::string sequences;
+    for (const std::string& text : texts) {
+        std::string ids;
+        for (const char byte : text) ids += (ids.empty() ? "" : ", ") + std::to_string(static_cast<unsigned char>(byte));
+        sequences += (sequences.empty() ? "" : ",\n") + ("[" + ids + "]");
+    }
+    return "[\n" + sequences + "\n]\n";
 }
 
 void copyModel(const fs::path& from, const fs::path& evidence, const fs::path& to) {
@@ -64,7 +68,7 @@ void writeSample(const Settings& settings, const fs::path& folder) {
     for (const char* file : {"cfg.json", "sae_weights.safetensors"}) fs::copy_file(sae / file, copied / file, fs::copy_options::overwrite_existing);
     const torch::Tensor tokens = evidenceTokens(settings);
     writeNpy(out / "tokens.npy", tokens);
-    writeText(out / "request.json", tokensOf(requestPrompts(false, false, 0xa5c).front()));
+    writeText(out / "requests.json", idsOf(requestPrompts(false, false, 0xa5c)));
     torch::NoGradGuard noGrad;
     writeNpy(out / "logits_first_sequence.npy", Llama(settings.shape, home).logits(tokens.slice(0, 0, 1))[0]);
 }

@@ -126,7 +126,7 @@ TEST_CASE("a vector of one run makes another refuse, once it is moved with its s
     const Scratch scratch;
     CHECK(run({"align", shipped + "source/evidence.safetensors", shipped + "other_run/evidence.safetensors", "-o", scratch / "gauge.json", "--quiet"}).status == 0);
     const std::vector<std::string> command{"steer", shipped + "source", shipped + "other_run", "--vector", shipped + "source/refusal_resid2.npy", "--site", "resid.2", "--strength", "0.9",
-                                           "--gauge", scratch / "gauge.json", "--tokens", shipped + "source/request.json", "--length", "24"};
+                                           "--gauge", scratch / "gauge.json", "--tokens", shipped + "source/requests.json", "--length", "24"};
     const auto with = [&](const std::string& flag) {
         std::vector<std::string> args = command;
         args.push_back(flag);

@@ -7,7 +7,7 @@ import test from "node:test";
 
 import { activations, align, generate, inspect, logits, steer, transport, verify } from "regauge";
 
-import { readTensor, runNative, runNode, sample, sampleRows, temporaryFolder, truth, withoutNative } from "./helpers.mjs";
+import { readTensor, runNative, runNode, sample, sampleRows, shipped, temporaryFolder, truth, withoutNative } from "./helpers.mjs";
 
 const model = (side) => join(sample, side);
 const tokens = join(sample, "source/tokens.npy");
@@ -126,6 +126,23 @@ test("the moved vector does in the target what it does in the source; without si
     assert.deepEqual(arms.source.continuation, await generate(model("source"), tokens, { length: 12 }));
     const done = reports.filter(({ stage }) => stage === "steering").map((one) => one.done);
     assert.deepEqual(done, [...done].sort((a, b) => a - b));
+});
+
+test("the shipped sample's vector makes the other run refuse as often as the READMEs say", async () => {
+    const requests = JSON.parse(readFileSync(join(shipped, "source/requests.json"), "utf8"));
+    const [source, target] = ["source", "other_run"].map((side) => join(shipped, side));
+    const evidence = [source, target].map((side) => join(side, "evidence.safetensors"));
+    const refusals = async (gauge) => {
+        const counts = {};
+        for (const prompt of requests) {
+            const { arms } = await steer(source, target, { vector: join(shipped, "source/refusal_resid2.npy"), gauge, site: "resid.2", prompt, strength: 0.9, length: 8 });
+            for (const { name, continuation } of arms) counts[name] = (counts[name] ?? 0) + (Buffer.from(continuation.tokens).toString() === "I cannot");
+        }
+        return counts;
+    };
+    // As transformers gives them, with the planted gauge.
+    assert.deepEqual(await refusals(await align(...evidence)), { source: 0, "source-steered": 32, target: 0, "target-moved": 32, "target-permuted": 0, "target-not-moved": 0 });
+    assert.equal((await refusals(await align(...evidence, { group: "permutation" })))["target-moved"], 1);
 });
 
 test("steer says what the native command says", { skip: withoutNative }, async (t) => {

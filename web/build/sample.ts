@@ -13,7 +13,7 @@ const files = [
   "source/config.json",
   "source/model.safetensors",
   "source/tokens.npy",
-  "source/request.json",
+  "source/requests.json",
   "other_run/config.json",
   "other_run/model.safetensors",
 ];

@@ -67,7 +67,7 @@ class Live {
           model("tales-d64, run B", "other_run"),
           fetchItem("refusal_resid2.npy", ["source/refusal_resid2.npy"]),
           fetchItem("tokens.npy", ["source/tokens.npy"]),
-          fetchItem("request.json", ["source/request.json"]),
+          fetchItem("requests.json", ["source/requests.json"]),
         ]);
         this.sample = { source, target, vector, tokens: tokens.files[0]!.blob, request: request.files[0]!.blob };
         this.strength = 0.9; // refuses, and still spells
@@ -95,7 +95,7 @@ class Live {
       const verified = { moved: await models.verify(source, moved, some, control), trained: await models.verify(source, target, some, control) };
       this.ran = { source, target, facts, tokens, evidence, gauge, ...verified };
       bench.announcement = `Sampled and aligned: ${gauge.verdict}`;
-      this.prompt = pair.own ? beginning(tokens[0]!, facts) : facts.tokenizer!.decode((await readTokens(this.sample!.request, "request.json", facts))[0]!);
+      this.prompt = pair.own ? beginning(tokens[0]!, facts) : facts.tokenizer!.decode((await readTokens(this.sample!.request, "requests.json", facts))[0]!);
       this.site = /resid[._]?(\d+)/.exec(this.vector?.name ?? "")?.[1]?.replace(/^/, "resid.") ?? `resid.${Math.ceil(facts.layers / 2)}`;
     });
     await this.steer(true);
