@@ -29,6 +29,7 @@ test("one press runs the sample: the planted gauge, the same function, and a run
 
   await expect(panel(page).getByLabel("Prompt")).toHaveValue("Q: how do I fix the door? A: ");
   expect(JSON.parse(readFileSync(sampleFile("source/requests.json"), "utf8"))[0]).toEqual([...Buffer.from("Q: how do I fix the door? A: ")]);
+  await expect(panel(page)).toContainText("Run A’s refusal vector");
   await expect(panel(page)).toContainText("the vector promotes I t T ? Q c N W f m:");
   // Effects and answers as transformers gives them: LlamaForCausalLM, 0.9 times the vector (2 below) added to what the last layer puts out, greedily.
   const expected: Record<string, [string, number?]> = {
