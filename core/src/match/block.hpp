@@ -30,8 +30,6 @@ struct Margins {
     double mean() const;  // of matched - runnerUp
 };
 Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group, unsigned threads);
-// The same where the spread is known.
-Margins marginsIn(double spread, const ScoreMatrix& scores, const Gauge& gauge, Group group, unsigned threads);
 
 // An answer this far above chance (in spreads; independent models stay below 0.45 and 0.1) to which both halves come on their own is beyond doubt. Of blocks
 // without that last condition, those at least 2 spreads above chance were down to 68 % right (experiments/reference/README.md).

@@ -40,18 +40,18 @@ void addInverse(const Symmetric& gram, Pole pole, unsigned threads, const Progre
 constexpr std::size_t roundedStrength = 2;
 
 // Y C X.
-std::vector<float> roundedProduct(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
+kernels::UnclearedVector<float> roundedProduct(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
     const std::size_t d = x.d();
-    std::vector<float> part(d * d), whole(d * d);
+    kernels::UnclearedVector<float> part(d * d), whole(d * d);
     transposeTimes(cross, y, threads, part);
     transposeTimes(part, x, threads, whole);
     return whole;
 }
 
 // The same in single precision.
-std::vector<float> product(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
+kernels::UnclearedVector<float> product(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
     const std::size_t d = x.d();
-    std::vector<float> right(d * d), whole(d * d, 0.0F), part;
+    kernels::UnclearedVector<float> right(d * d), whole(d * d, 0.0F), part;
     x.rows(0, d, right.data());
     y.forRowBlocks([&](std::size_t first, std::size_t count, const float* left) {
         part.assign(count * d, 0.0F);
@@ -87,10 +87,10 @@ std::vector<float> Whitener::scale() const {
     return scale;
 }
 
-std::vector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads) {
+kernels::UnclearedVector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads) {
     const std::vector<float> scaleX = x.scale(), scaleY = y.scale();
     const std::size_t d = scaleX.size();
-    std::vector<float> whole = x.strength() <= roundedStrength ? roundedProduct(x.matrix(), y.matrix(), cross, threads)
+    kernels::UnclearedVector<float> whole = x.strength() <= roundedStrength ? roundedProduct(x.matrix(), y.matrix(), cross, threads)
                                                                : product(x.matrix(), y.matrix(), cross, threads);
     for (std::size_t i = 0; i < d; ++i)
         for (std::size_t j = 0; j < d; ++j) {
