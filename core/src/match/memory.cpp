@@ -10,7 +10,7 @@
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t buffers = std::uint64_t{64} << 20;  // rows as they are read, and quantised ones that wait to be multiplied
+constexpr std::uint64_t buffers = std::uint64_t{48} << 20;  // rows as they are read, and quantised ones that wait to be multiplied
 constexpr std::uint64_t blockRows = 2 * 1024;               // of matrices that are multiplied in blocks (symmetric.hpp)
 
 std::string gibibytes(std::uint64_t bytes) {

@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint64_t fitRows = 2048;  // the quantizer is fitted to so many, in blocks spread over the file: an embedding's first rows are unlike the rest
 constexpr std::uint64_t fitBlocks = 64;
 // What is read of one side at a time: before the first block there is nothing to do beside, and columns of weights are read in short pieces.
-constexpr std::uint64_t fewestBlocks = 16, leastBytesAtOnce = std::uint64_t{1} << 20, mostBytesAtOnce = std::uint64_t{8} << 20;
+constexpr std::uint64_t fewestBlocks = 16, leastBytesAtOnce = std::uint64_t{1} << 20, mostBytesAtOnce = std::uint64_t{4} << 20;
 
 const Site& findSite(const Evidence& evidence, const std::string& name) {
     const auto found = std::ranges::find(evidence.sites, name, &Site::name);
