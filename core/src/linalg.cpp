@@ -176,6 +176,18 @@ void squareOfLower(T* m, std::size_t n, unsigned threads, const Progress& progre
     }
 }
 
+// The upper triangle from the lower one, a square at a time, so that rows of both stay in cache.
+template <class T>
+void mirrorLower(T* a, std::size_t n, unsigned threads) {
+    constexpr std::size_t side = 32;
+    parallelFor(threadsFor(threads, 16 * n * n), (n + side - 1) / side, [&](std::size_t task) {
+        const std::size_t first = task * side, last = std::min(n, first + side);
+        for (std::size_t across = first; across < n; across += side)
+            for (std::size_t j = first; j < last; ++j)
+                for (std::size_t i = std::max(across, j + 1); i < std::min(n, across + side); ++i) a[j * n + i] = a[i * n + j];
+    });
+}
+
 }  // namespace
 
 template <class T>
@@ -202,9 +214,7 @@ bool invertSpd(T* a, std::size_t n, unsigned threads, const Progress& progress, 
     if (!cholesky(a, n, n, threads, progress, stage, 0, total)) return false;
     invertLower(a, n, threads, progress, stage, n, total);
     squareOfLower(a, n, threads, progress, stage, 2 * n, total);
-    for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t j = 0; j < i; ++j) a[j * n + i] = a[i * n + j];
-    }
+    mirrorLower(a, n, threads);
     return true;
 }
 

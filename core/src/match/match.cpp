@@ -56,7 +56,7 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
         rows = sums.rows();
         setAside = sums.setAside();
         if (whitened) {
-            std::vector<float> gram(sums.d() * sums.d());
+            kernels::UnclearedVector<float> gram(sums.d() * sums.d());
             sums.gramX(std::span<float>(gram));
             countCopies(fusion.copiesX, gram, sums.d());
             gramX = Symmetric(gram, sums.d());
