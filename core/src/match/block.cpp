@@ -57,30 +57,20 @@ Winners columnWinners(const ScoreMatrix& scores, Group group) {
     return winners;
 }
 
-// An entry of a matrix, and of a sum for which no room is made.
-auto entryOf(const ScoreMatrix& scores) {
-    return [&scores](std::size_t k) { return scores.value[k]; };
-}
-auto entryOf(const Halves& halves) {
-    return [&halves](std::size_t k) { return halves[0].value[k] + halves[1].value[k]; };
-}
-
 // Sums of squares row by row, then of the rows: one order, whatever the threads. Each row is a chain of additions, so four of them are summed at a time.
-template <class Entry>
-double squares(const Entry& entry, std::size_t d, unsigned threads) {
+double squares(const ScoreRows& scores, unsigned threads) {
     constexpr std::size_t together = 4;
+    const std::size_t d = scores.d();
     std::vector<double> ofRow(d);
     forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
+        std::array<std::vector<float>, together> room;
         for (std::size_t i = first; i < last; i += together) {
-            std::array<std::size_t, together> row;
-            for (std::size_t r = 0; r < together; ++r) row[r] = std::min(i + r, last - 1);
+            std::array<const float*, together> row;
+            for (std::size_t r = 0; r < together; ++r) row[r] = scores.row(std::min(i + r, last - 1), room[r]);
             std::array<double, together> sum{};
             for (std::size_t j = 0; j < d; ++j)
-                for (std::size_t r = 0; r < together; ++r) {
-                    const double value = entry(row[r] * d + j);
-                    sum[r] += value * value;
-                }
-            for (std::size_t r = 0; r < together; ++r) ofRow[row[r]] = sum[r];
+                for (std::size_t r = 0; r < together; ++r) sum[r] += static_cast<double>(row[r][j]) * row[r][j];
+            for (std::size_t r = 0; r < together; ++r) ofRow[std::min(i + r, last - 1)] = sum[r];
         }
     });
     double total = 0;
@@ -94,17 +84,6 @@ double rootMeanSquare(double squaresOfAll, double squaresOfMatched, std::size_t 
     return std::max(std::sqrt(rest / (static_cast<double>(d) * static_cast<double>(d - 1))), smallestSpread);
 }
 
-template <class Entry>
-double spreadOf(const Entry& entry, const Gauge& gauge, unsigned threads) {
-    const std::size_t d = gauge.d();
-    double matched = 0;
-    for (std::size_t i = 0; i < d; ++i) {
-        const double value = entry(i * d + gauge.perm()[i]);
-        matched += value * value;
-    }
-    return rootMeanSquare(squares(entry, d, threads), matched, d);
-}
-
 float largestOf(std::span<const float> values, float none) {
     std::array<float, 8> largest;  // of every eighth value: one alone would be a chain of comparisons
     largest.fill(none);
@@ -115,18 +94,18 @@ float largestOf(std::span<const float> values, float none) {
     return *std::ranges::max_element(largest);
 }
 
-template <class Entry>
-Margins marginsOf(double unit, const Entry& entry, const Gauge& gauge, Group group, unsigned threads) {
+Margins marginsIn(double unit, const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads) {
     const std::size_t d = gauge.d();
     constexpr float none = -1e30F;
     const float orientation = d > 0 ? static_cast<float>(gauge.sign()[0]) : 1.0F;  // one sign for all, unless signs are free
     std::vector<float> row(d, none), column(d, none);
     std::vector<std::vector<float>> columnOf(rowTasks(d), column);  // by task
     forRowTasks(d, threads, [&](std::size_t task, std::size_t first, std::size_t last) {
-        std::vector<float> strengths(d);
+        std::vector<float> room, strengths(d);
         float* best = columnOf[task].data();
         for (std::size_t i = first; i < last; ++i) {
-            for (std::size_t j = 0; j < d; ++j) strengths[j] = group == Group::signedPermutation ? std::fabs(entry(i * d + j)) : orientation * entry(i * d + j);
+            const float* values = scores.row(i, room);
+            for (std::size_t j = 0; j < d; ++j) strengths[j] = group == Group::signedPermutation ? std::fabs(values[j]) : orientation * values[j];
             strengths[gauge.perm()[i]] = none;
             for (std::size_t j = 0; j < d; ++j) best[j] = std::max(best[j], strengths[j]);
             row[i] = largestOf(strengths, none);
@@ -137,7 +116,7 @@ Margins marginsOf(double unit, const Entry& entry, const Gauge& gauge, Group gro
     Margins result{std::vector<double>(d), std::vector<double>(d)};
     for (std::size_t i = 0; i < d; ++i) {
         const std::uint32_t j = gauge.perm()[i];
-        const double value = entry(i * d + j);
+        const double value = scores.at(i, j);
         result.matched[i] = gauge.sign()[i] * value / unit;
         const float best = std::max(row[i], column[j]);
         result.runnerUp[i] = best == none ? 0 : static_cast<double>(best) / unit;
@@ -171,7 +150,14 @@ void add(ScoreMatrix& into, double factor, const ScoreMatrix& more) {
     for (std::size_t k = 0; k < into.value.size(); ++k) into.value[k] += scale * more.value[k];
 }
 
-double spread(const ScoreMatrix& scores, const Gauge& gauge, unsigned threads) { return spreadOf(entryOf(scores), gauge, threads); }
+double spread(const ScoreRows& scores, const Gauge& gauge, unsigned threads) {
+    double matched = 0;
+    for (std::size_t i = 0; i < scores.d(); ++i) {
+        const double value = scores.at(i, gauge.perm()[i]);
+        matched += value * value;
+    }
+    return rootMeanSquare(squares(scores, threads), matched, scores.d());
+}
 
 double advantage(const Halves& halves, Group group, unsigned threads) {
     const std::size_t d = halves[0].d;
@@ -179,7 +165,7 @@ double advantage(const Halves& halves, Group group, unsigned threads) {
     std::array<double, 2> both{};
     parallelFor(threads, 2, [&](std::size_t k) {
         const ScoreMatrix &one = halves[k], &other = halves[1 - k];
-        const double squaresOfOther = squares(entryOf(other), d, 1);
+        const double squaresOfOther = squares(other, 1);
         both[k] = oneWay(rowWinners(one, group), one, other, squaresOfOther, group, [d](std::size_t line, std::size_t across) { return line * d + across; }) +
                   oneWay(columnWinners(one, group), one, other, squaresOfOther, group, [d](std::size_t line, std::size_t across) { return across * d + line; });
     });
@@ -192,19 +178,19 @@ double Margins::mean() const {
     return matched.empty() ? 0 : total / static_cast<double>(matched.size());
 }
 
-Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group, unsigned threads) {
-    return marginsOf(spread(scores, gauge, threads), entryOf(scores), gauge, group, threads);
+Margins margins(const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads) {
+    return marginsIn(spread(scores, gauge, threads), scores, gauge, group, threads);
 }
 
 Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& progress) {
     Block block;
     block.halves = std::move(halves);
     block.advantage = advantage(block.halves, group, threads);
-    block.answer = solveSum(block.halves[0], block.halves[1], group, threads, progress);
+    const ScoreRows whole(block.halves[0], block.halves[1]);
+    block.answer = solve(whole, group, threads, progress);
     for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solve(block.halves[k], group, threads, progress).gauge;
-    const auto whole = entryOf(block.halves);
-    block.unit = spreadOf(whole, block.answer.gauge, threads);
-    block.margins = marginsOf(block.unit, whole, block.answer.gauge, group, threads);
+    block.unit = spread(whole, block.answer.gauge, threads);
+    block.margins = marginsIn(block.unit, whole, block.answer.gauge, group, threads);
     return block;
 }
 

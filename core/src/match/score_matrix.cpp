@@ -11,13 +11,16 @@ namespace regauge {
 namespace {
 
 // 2^24 steps to 1, as fine as float32 and far below maxScore; fewer, by a power of two, where scores exceed 1.
-template <class Value>
-float unitFor(const Value& value, std::size_t d, unsigned threads) {
+float unitFor(const ScoreRows& scores, unsigned threads) {
     // As bits floats without their sign order like integers, and compilers turn an integer maximum into vector code and a float maximum into a chain.
-    std::vector<std::int32_t> largestOf(rowTasks(d), 0);
-    forRowTasks(d, threads, [&](std::size_t task, std::size_t first, std::size_t last) {
+    std::vector<std::int32_t> largestOf(rowTasks(scores.d()), 0);
+    forRowTasks(scores.d(), threads, [&](std::size_t task, std::size_t first, std::size_t last) {
+        std::vector<float> room;
         std::int32_t largest = 0;
-        for (std::size_t k = first * d; k < last * d; ++k) largest = std::max(largest, std::bit_cast<std::int32_t>(value(k)) & 0x7fffffff);
+        for (std::size_t i = first; i < last; ++i) {
+            const float* row = scores.row(i, room);
+            for (std::size_t j = 0; j < scores.d(); ++j) largest = std::max(largest, std::bit_cast<std::int32_t>(row[j]) & 0x7fffffff);
+        }
         largestOf[task] = largest;
     });
     float largest = 1;
@@ -27,18 +30,23 @@ float unitFor(const Value& value, std::size_t d, unsigned threads) {
     return std::ldexp(1.0F, 25 - std::max(exponent, 1));
 }
 
-// value(k): the score at row k / d, column k % d.
-template <class Value>
-Answer answerOf(const Value& value, std::size_t d, Group group, unsigned threads, const Progress& progress) {
-    const float unit = unitFor(value, d, threads);
+}  // namespace
+
+Answer solve(const ScoreRows& scores, Group group, unsigned threads, const Progress& progress) {
+    const std::size_t d = scores.d();
+    const float unit = unitFor(scores, threads);
     kernels::UnclearedVector<std::int32_t> integers(d * d);
     float orientation = 1;
-    const auto integer = [&](std::size_t k) {
-        return static_cast<std::int32_t>((group == Group::signedPermutation ? std::fabs(value(k)) : orientation * value(k)) * unit);
+    const auto integer = [&](float score) {
+        return static_cast<std::int32_t>((group == Group::signedPermutation ? std::fabs(score) : orientation * score) * unit);
     };
     const auto assigned = [&] {
         forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
-            for (std::size_t k = first * d; k < last * d; ++k) integers[k] = integer(k);
+            std::vector<float> room;
+            for (std::size_t i = first; i < last; ++i) {
+                const float* row = scores.row(i, room);
+                for (std::size_t j = 0; j < d; ++j) integers[i * d + j] = integer(row[j]);
+            }
         });
         return assign(integers, d, progress);
     };
@@ -54,22 +62,12 @@ Answer answerOf(const Value& value, std::size_t d, Group group, unsigned threads
     Answer answer;
     std::vector<std::int8_t> sign(d, static_cast<std::int8_t>(orientation));
     for (std::size_t i = 0; i < d; ++i) {
-        const std::size_t matched = i * d + assignment.column[i];
-        if (group == Group::signedPermutation) sign[i] = static_cast<std::int8_t>((value(matched) > 0) - (value(matched) < 0));
+        const float matched = scores.at(i, assignment.column[i]);
+        if (group == Group::signedPermutation) sign[i] = static_cast<std::int8_t>((matched > 0) - (matched < 0));
         answer.score.push_back(integer(matched) / static_cast<double>(unit));
     }
     answer.gauge = Gauge(std::move(assignment.column), std::move(sign), "match");
     return answer;
-}
-
-}  // namespace
-
-Answer solve(const ScoreMatrix& scores, Group group, unsigned threads, const Progress& progress) {
-    return answerOf([&](std::size_t k) { return scores.value[k]; }, scores.d, group, threads, progress);
-}
-
-Answer solveSum(const ScoreMatrix& a, const ScoreMatrix& b, Group group, unsigned threads, const Progress& progress) {
-    return answerOf([&](std::size_t k) { return a.value[k] + b.value[k]; }, a.d, group, threads, progress);
 }
 
 double agreement(const Gauge& a, const Gauge& b) { return compare(a, b).both; }
