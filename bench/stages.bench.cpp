@@ -85,7 +85,7 @@ void sum(benchmark::State& state, std::size_t d, std::size_t n, bool withGram) {
     TileSums cross(d, TileSums::Shape::full, quantizer.limit), gramX(withGram ? d : 0, TileSums::Shape::lower, quantizer.limit), gramY = gramX;
     std::vector<RowProduct> products{{&packedY, &packedX, &cross}};
     if (withGram) products.insert(products.end(), {{&packedX, &packedX, &gramX}, {&packedY, &packedY, &gramY}});
-    for (TileSums* sums : {&cross, &gramX, &gramY}) sums->makeRoomFor(n);
+    for (TileSums* sums : {&cross, &gramX, &gramY}) sums->makeRoomFor(n, 1);
     for (auto _ : state) {
         for (PackedRows* packed : {&packedX, &packedY}) sumChannels(*packed, n, dot, 1);
         multiplyRows(products, n, dot, 1);

@@ -51,9 +51,13 @@ public:
         if (!into.empty()) checked(file_.call<val>("read", static_cast<double>(offset), view(into)), path_);
     }
 
-    std::string sha256() const override {
-        const val hash = file_.call<val>("sha256");
-        return hash.isString() ? hash.as<std::string>() : ByteSource::sha256();
+    std::function<std::optional<std::string>()> sha256() const override {
+        const val next = file_.call<val>("sha256");
+        if (next.isUndefined()) return ByteSource::sha256();
+        return [this, next]() -> std::optional<std::string> {
+            const val hash = checked(next(), path_);
+            return hash.isString() ? std::optional(hash.as<std::string>()) : std::nullopt;
+        };
     }
 
 private:

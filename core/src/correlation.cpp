@@ -226,8 +226,8 @@ void CorrelationSums::merge(const CorrelationSums& other) {
         throw Error(ErrorCode::shapeMismatch, "", "sums can be merged only when they were begun with the same quantizers and the same choice of Gram matrices");
     }
     if (into.rows() + from.rows() > mostRows) throw Error(ErrorCode::tooLarge, "", "these are more than 2^32 rows together; merge fewer of them");
-    const auto add = [](TileSums& sums, const TileSums& more, std::uint64_t rows) {
-        sums.makeRoomFor(rows);
+    const auto add = [&](TileSums& sums, const TileSums& more, std::uint64_t rows) {
+        sums.makeRoomFor(rows, into.threads);
         sums.add(more);
     };
     for (std::size_t k = 0; k < 2; ++k) {
@@ -253,11 +253,11 @@ void CorrelationSums::reduce(const std::function<void(std::span<std::int64_t>)>&
             sumAtFirst(half.sums);
             sumAtFirst(half.squares);
         }
-        side->gram.makeRoomFor(state.rows());
+        side->gram.makeRoomFor(state.rows(), state.threads);
         side->gram.replace(sumAtFirst);
     }
     for (CorrelationHalf& half : state.half) {
-        half.cross.makeRoomFor(half.rows);
+        half.cross.makeRoomFor(half.rows, state.threads);
         half.cross.replace(sumAtFirst);
     }
 }

@@ -96,16 +96,16 @@ void requirePaired(const RowsView& x, const RowsView& y, std::size_t d, std::spa
 
 }  // namespace
 
-void CorrelationSums::State::flush(std::size_t k) {
+void CorrelationSums::State::flush(std::size_t k, const Beside& beside) {
     CorrelationHalf& here = half[k];
     if (here.waiting == 0) return;
     const kernels::IntegerDot kernel = kernels::integerDot(isa, limit);
     std::vector<RowProduct> products{{&*here.waitingY, &*here.waitingX, &here.cross}};
-    here.cross.makeRoomFor(here.rows);
+    here.cross.makeRoomFor(here.rows, threads);
     if (withGram) {
         products.push_back({&*here.waitingX, &*here.waitingX, &x.gram});
         products.push_back({&*here.waitingY, &*here.waitingY, &y.gram});
-        for (CorrelationSide* side : {&x, &y}) side->gram.makeRoomFor(rows());
+        for (CorrelationSide* side : {&x, &y}) side->gram.makeRoomFor(rows(), threads);
     }
     for (const auto& [side, packed] : {std::pair{&x, &*here.waitingX}, std::pair{&y, &*here.waitingY}}) {
         sumChannels(*packed, here.waiting, kernel, threads);
@@ -117,20 +117,23 @@ void CorrelationSums::State::flush(std::size_t k) {
             }
         }
     }
-    multiplyRows(products, here.waiting, kernel, threads);
+    multiplyRows(products, here.waiting, kernel, threads, beside);
     here.waiting = 0;
 }
 
-void CorrelationSums::State::settle() {
+void CorrelationSums::State::settle(const Beside& beside) {
     const std::lock_guard lock(settling);
     for (std::size_t k = 0; k < 2; ++k) {
-        flush(k);
+        flush(k, beside);
+        half[k].cross.makeRoomFor(half[k].rows, threads);
         half[k].waitingX.reset();
         half[k].waitingY.reset();
     }
+    for (CorrelationSide* side : {&x, &y}) side->gram.makeRoomFor(rows(), threads);
 }
 
-std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::span<const std::size_t> taken, const RowsView& rowsX, const RowsView& rowsY) {
+std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::span<const std::size_t> taken, const RowsView& rowsX, const RowsView& rowsY,
+                                                          const Beside& beside) {
     CorrelationHalf& here = half[k];
     const std::size_t rowsPerWord = kernels::integerDot(isa, limit).rowsPerWord;
     if (!here.waitingX && !taken.empty()) {
@@ -175,7 +178,7 @@ std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::spa
                 pack(fromX, rowsX.dtype, x, *here.waitingX);
                 pack(fromY, rowsY.dtype, y, *here.waitingY);
             }
-        });
+        }, beside);
         std::uint64_t massive = 0;
         for (const PackReport& report : reports) {  // in the order of the rows: the first is named, whichever thread met it
             if (report.notFinite) return report.notFinite;
@@ -185,13 +188,13 @@ std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::spa
         setAside += massive;
         here.waiting += groups * rowsPerWord;
         taken = taken.subspan(count);
-        if (here.waiting == here.waitingX->capacity()) flush(k);
+        if (here.waiting == here.waitingX->capacity()) flush(k, beside);
     }
     return std::nullopt;
 }
 
 void CorrelationSums::add(const RowsView& rowsX, const RowsView& rowsY, std::uint64_t firstRow, const std::string& whereX, const std::string& whereY,
-                          std::span<const std::uint8_t> skip, unsigned threads) {
+                          std::span<const std::uint8_t> skip, unsigned threads, const Beside& beside) {
     State& state = *state_;
     requirePaired(rowsX, rowsY, state.d, skip, whereX, whereY);
     if (state.d == 0) return;
@@ -207,10 +210,12 @@ void CorrelationSums::add(const RowsView& rowsX, const RowsView& rowsY, std::uin
     }
     std::optional<std::size_t> notFinite;
     for (std::size_t k = 0; k < 2; ++k) {
-        const auto found = state.addTo(k, taken[k], rowsX, rowsY);
+        const auto found = state.addTo(k, taken[k], rowsX, rowsY, beside);
         if (found) notFinite = std::min(*found, notFinite.value_or(*found));
     }
     if (notFinite) reportNotFinite(rowsX, rowsY, *notFinite, firstRow, whereX, whereY);
 }
+
+void CorrelationSums::settle(const Beside& beside) { state_->settle(beside); }
 
 }  // namespace regauge

@@ -125,7 +125,7 @@ void requireBound(std::int64_t value, std::int64_t bound, const std::string& whe
 
 void readSums(Taker& in, TileSums& sums, std::size_t d, std::uint64_t rows, int limit, bool wide, const std::string& where) {
     const std::int64_t bound = static_cast<std::int64_t>(rows) * limit * limit;
-    sums.makeRoomFor(rows);
+    sums.makeRoomFor(rows, 1);
     forEachPair(sums, d, [&](std::size_t tile, std::size_t at) {
         const std::int64_t value = wide ? in.take<std::int64_t>() : in.take<std::int32_t>();
         requireBound(value, bound, where);

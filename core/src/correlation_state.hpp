@@ -13,6 +13,7 @@
 #include "kernels/aligned_buffer.hpp"
 #include "kernels/isa.hpp"
 #include "packed_rows.hpp"
+#include "parallel.hpp"
 #include "regauge/correlation.hpp"
 #include "tile_sums.hpp"
 
@@ -51,12 +52,13 @@ struct CorrelationSums::State {
 
     std::uint64_t rows() const { return half[0].rows + half[1].rows; }
 
-    // Multiplies the waiting rows and lets go of their memory. Rows wait so that a call of add() with few rows costs no pass over all the sums.
-    void settle();
+    // Multiplies the waiting rows and lets go of their memory; there is room for the sums then, with or without rows. Rows wait so that a call of add()
+    // with few rows costs no pass over all the sums.
+    void settle(const Beside& beside = {});
     // Multiplies the waiting rows of one half.
-    void flush(std::size_t half);
+    void flush(std::size_t half, const Beside& beside);
     // Quantises these rows of one half. Returns the first that holds NaN or infinity, and adds none from there on.
-    std::optional<std::size_t> addTo(std::size_t half, std::span<const std::size_t> taken, const RowsView& rowsX, const RowsView& rowsY);
+    std::optional<std::size_t> addTo(std::size_t half, std::span<const std::size_t> taken, const RowsView& rowsX, const RowsView& rowsY, const Beside& beside);
 
     std::size_t d;
     bool withGram;

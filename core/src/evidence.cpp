@@ -17,7 +17,7 @@ Evidence fromFile(const Files& files, const std::string& path) {
     const std::shared_ptr<const ByteSource> source = files.open(path);
     auto file = std::make_shared<const TensorFile>(openTensorFile(source));
     Evidence evidence = looksLikeCheckpoint(*file) ? checkpointEvidence(files, path) : looksLikeBundle(*file) ? bundleEvidence(file) : plainEvidence(file);
-    if (source->size() <= mostHashed) evidence.sha256 = source->sha256();
+    if (source->size() <= mostHashed) evidence.sha256 = FileHash(source);
     return evidence;
 }
 

@@ -16,6 +16,12 @@ constexpr std::size_t smallTriangle = 32;
 constexpr std::size_t taskRows = 256;
 constexpr std::size_t taskColumns = 256;
 
+// Rows or columns of one task, `most` at most: fewer where there would be too few tasks for the threads.
+std::size_t edgeFor(std::size_t most, std::size_t n, unsigned threads) {
+    while (threads > 1 && most > 64 && n < 4 * threads * most) most /= 2;
+    return most;
+}
+
 unsigned threadsFor(unsigned threads, std::size_t multiplications) {
     constexpr double multiplicationsPerMicrosecond = 1e4;
     return threadsWorth(threads, static_cast<double>(multiplications) / multiplicationsPerMicrosecond);
@@ -34,15 +40,15 @@ MatrixView<T> rowMajor(const T* data, std::size_t stride) {
 // c[i, j] -= sum over k of l[i, k] l[j, k], lower triangle of blocks.
 template <class T>
 void subtractSquare(const T* l, T* c, std::size_t stride, std::size_t n, std::size_t depth, unsigned threads) {
-    const std::size_t blocks = (n + taskRows - 1) / taskRows;
+    const std::size_t edge = edgeFor(taskRows, n, threads), blocks = (n + edge - 1) / edge;
     parallelFor(threadsFor(threads, n * n / 2 * depth), blocks * (blocks + 1) / 2, [&](std::size_t task) {
         std::size_t row = 0;
         while ((row + 1) * (row + 2) / 2 <= task) ++row;
-        const std::size_t i = row * taskRows;
-        const std::size_t j = (task - row * (row + 1) / 2) * taskRows;
+        const std::size_t i = row * edge;
+        const std::size_t j = (task - row * (row + 1) / 2) * edge;
         Gemm<T> gemm;
         gemm.multiply(rowMajor(l + i * stride, stride), rowMajor(l + j * stride, stride).transposed(), c + i * stride + j, stride,
-                      std::min(taskRows, n - i), std::min(taskRows, n - j), depth, Accumulate::subtract);
+                      std::min(edge, n - i), std::min(edge, n - j), depth, Accumulate::subtract);
     });
 }
 
@@ -119,9 +125,10 @@ bool cholesky(T* a, std::size_t stride, std::size_t n, unsigned threads, const P
     const std::size_t rest = n - first;
     T* below = a + first * stride;
     if (!cholesky(a, stride, first, threads, progress, stage, done, total)) return false;
-    parallelFor(threadsFor(threads, rest * first * first / 2), (rest + taskRows - 1) / taskRows, [&](std::size_t task) {
+    const std::size_t rows = edgeFor(taskRows, rest, threads);
+    parallelFor(threadsFor(threads, rest * first * first / 2), (rest + rows - 1) / rows, [&](std::size_t task) {
         Gemm<T> gemm;
-        solveRows(gemm, a, below + task * taskRows * stride, stride, std::min(taskRows, rest - task * taskRows), first);
+        solveRows(gemm, a, below + task * rows * stride, stride, std::min(rows, rest - task * rows), first);
     });
     subtractSquare(below, below + first, stride, rest, first, threads);
     if (n > taskRows) progress.report(stage, done + first, total);
@@ -135,9 +142,10 @@ void invertLower(T* l, std::size_t n, unsigned threads, const Progress& progress
     for (std::size_t i = 0; i < n; i += taskRows) {
         const std::size_t rows = std::min(taskRows, n - i);
         const std::size_t end = i + rows;
-        parallelFor(threadsFor(threads, rows * end * end / 2), (end + taskColumns - 1) / taskColumns, [&](std::size_t task) {
-            const std::size_t j = task * taskColumns;
-            const std::size_t columns = std::min(taskColumns, end - j);
+        const std::size_t edge = edgeFor(taskColumns, end, threads);
+        parallelFor(threadsFor(threads, rows * end * end / 2), (end + edge - 1) / edge, [&](std::size_t task) {
+            const std::size_t j = task * edge;
+            const std::size_t columns = std::min(edge, end - j);
             T* block = row.data() + j;
             for (std::size_t r = 0; r < rows; ++r) {
                 std::fill_n(block + r * n, columns, T(0));
@@ -163,9 +171,10 @@ void squareOfLower(T* m, std::size_t n, unsigned threads, const Progress& progre
     for (std::size_t i = 0; i < n; i += taskRows) {
         const std::size_t rows = std::min(taskRows, n - i);
         const std::size_t end = i + rows;
-        parallelFor(threadsFor(threads, rows * end * (n - i)), (end + taskColumns - 1) / taskColumns, [&](std::size_t task) {
-            const std::size_t j = task * taskColumns;
-            const std::size_t columns = std::min(taskColumns, end - j);
+        const std::size_t edge = edgeFor(taskColumns, end, threads);
+        parallelFor(threadsFor(threads, rows * end * (n - i)), (end + edge - 1) / edge, [&](std::size_t task) {
+            const std::size_t j = task * edge;
+            const std::size_t columns = std::min(edge, end - j);
             for (std::size_t r = 0; r < rows; ++r) std::fill_n(row.data() + r * n + j, columns, T(0));
             Gemm<T> gemm;
             gemm.multiply(rowMajor(m + i * n + i, n).transposed(), rowMajor(m + i * n + j, n), row.data() + j, n, rows, columns, n - i,
@@ -174,6 +183,18 @@ void squareOfLower(T* m, std::size_t n, unsigned threads, const Progress& progre
         for (std::size_t r = 0; r < rows; ++r) std::copy_n(row.data() + r * n, i + r + 1, m + (i + r) * n);
         progress.report(stage, done + end, total);
     }
+}
+
+// The upper triangle from the lower one, a square at a time, so that rows of both stay in cache.
+template <class T>
+void mirrorLower(T* a, std::size_t n, unsigned threads) {
+    constexpr std::size_t side = 32;
+    parallelFor(threadsFor(threads, 16 * n * n), (n + side - 1) / side, [&](std::size_t task) {
+        const std::size_t first = task * side, last = std::min(n, first + side);
+        for (std::size_t across = first; across < n; across += side)
+            for (std::size_t j = first; j < last; ++j)
+                for (std::size_t i = std::max(across, j + 1); i < std::min(n, across + side); ++i) a[j * n + i] = a[i * n + j];
+    });
 }
 
 }  // namespace
@@ -202,9 +223,7 @@ bool invertSpd(T* a, std::size_t n, unsigned threads, const Progress& progress, 
     if (!cholesky(a, n, n, threads, progress, stage, 0, total)) return false;
     invertLower(a, n, threads, progress, stage, n, total);
     squareOfLower(a, n, threads, progress, stage, 2 * n, total);
-    for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t j = 0; j < i; ++j) a[j * n + i] = a[i * n + j];
-    }
+    mirrorLower(a, n, threads);
     return true;
 }
 

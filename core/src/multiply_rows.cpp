@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "parallel.hpp"
-
 namespace regauge {
 namespace {
 
@@ -67,7 +65,7 @@ void sumChannels(PackedRows& packed, std::size_t rows, const kernels::IntegerDot
     });
 }
 
-void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads) {
+void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads, const Beside& beside) {
     if (products.empty()) return;
     const std::size_t panels = products.front().a->panels();
     constexpr double tileRowsPerMicrosecond = 100;  // of 1024 multiplications each
@@ -80,7 +78,7 @@ void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const 
             for (std::size_t b = 0; b < end; b += edge) tasks.push_back({&product, a, b});
         }
     }
-    parallelFor(threads, tasks.size(), [&](std::size_t task) { run(tasks[task], edge, rows, kernel); });
+    parallelFor(threads, tasks.size(), [&](std::size_t task) { run(tasks[task], edge, rows, kernel); }, beside);
 }
 
 }  // namespace regauge

@@ -6,6 +6,7 @@
 
 #include "kernels/integer_dot.hpp"
 #include "packed_rows.hpp"
+#include "parallel.hpp"
 #include "tile_sums.hpp"
 
 namespace regauge {
@@ -21,6 +22,6 @@ struct RowProduct {
 void sumChannels(PackedRows& packed, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads);
 
 // Does all the products over the first `rows` rows (few enough for 32-bit sums). `out` must have room.
-void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads);
+void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads, const Beside& beside = {});
 
 }  // namespace regauge

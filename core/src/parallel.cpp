@@ -10,7 +10,7 @@ namespace regauge {
 unsigned threadsWorth(unsigned, double) { return 1; }
 void startHelpers(unsigned) {}
 unsigned helpersReady() { return 0; }
-void runInParallel(unsigned, std::size_t count, void (*call)(void*, std::size_t), void* body) {
+void runInParallel(unsigned, std::size_t count, void (*call)(void*, std::size_t), void* body, const Beside&) {
     for (std::size_t i = 0; i < count; ++i) call(body, i);
 }
 
@@ -37,8 +37,10 @@ struct Loop {
     std::atomic<bool> failed{false};
     std::exception_ptr failure{};
 
-    void work() {
+    // beside: for as long as there is something left that helpers can do meanwhile.
+    void work(const Beside& beside = {}) {
         try {
+            while (beside && next < count && !failed && beside()) {}
             for (std::size_t i = next++; i < count && !failed; i = next++) call(body, i);
         } catch (...) {
             if (!failed.exchange(true)) failure = std::current_exception();
@@ -57,7 +59,7 @@ public:
     unsigned ready() const { return ready_; }
 
     // Runs the loop on this thread and at most so many helpers. False where another loop has them.
-    bool run(Loop& loop, std::size_t helpers) {
+    bool run(Loop& loop, std::size_t helpers, const Beside& beside) {
         if (taken_.exchange(true)) return false;
         grow(helpers);
         {
@@ -66,7 +68,7 @@ public:
             wanted_ = helpers;
         }
         for (std::size_t k = 0; k < helpers; ++k) wake_.notify_one();
-        loop.work();
+        loop.work(beside);
         std::unique_lock lock(mutex_);
         wanted_ = 0;  // who comes now comes too late
         done_.wait(lock, [this] { return busy_ == 0; });
@@ -139,11 +141,11 @@ void startHelpers(unsigned threads) {
 
 unsigned helpersReady() { return helpers().ready(); }
 
-void runInParallel(unsigned threads, std::size_t count, void (*call)(void*, std::size_t), void* body) {
+void runInParallel(unsigned threads, std::size_t count, void (*call)(void*, std::size_t), void* body, const Beside& beside) {
     const std::size_t workers = std::min<std::size_t>(threads, count);
     const bool worthHelpers = workers > 1 && (microsecondsSeen >= microsecondsToStart || helpersReady() > 0);
     Loop loop{count, call, body};
-    if (!worthHelpers || !helpers().run(loop, workers - 1)) loop.work();
+    if (!worthHelpers || !helpers().run(loop, workers - 1, beside)) loop.work();
     if (loop.failure) std::rethrow_exception(loop.failure);
 }
 

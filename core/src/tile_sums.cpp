@@ -3,13 +3,37 @@
 #include <algorithm>
 #include <vector>
 
+#include "parallel.hpp"
+
 namespace regauge {
 
-TileSums::TileSums(std::size_t d, Shape shape, int limit) : shape_(shape), panels_(kernels::panelsOf(d)), limit_(limit) { narrow_.resize(tiles() * kernels::tileSize); }
+namespace {
 
-void TileSums::makeRoomFor(std::uint64_t rows) {
-    if (wide_ || rows <= narrowRows(limit_)) return;
-    wideSums_.assign(narrow_.begin(), narrow_.end());
+// fn(first, last) for stretches of `count` sums.
+template <class Fn>
+void forStretches(std::size_t count, unsigned threads, Fn&& fn) {
+    constexpr std::size_t stretch = std::size_t{1} << 18;
+    constexpr double sumsPerMicrosecond = 2000;
+    parallelFor(threadsWorth(threads, static_cast<double>(count) / sumsPerMicrosecond), (count + stretch - 1) / stretch,
+                [&](std::size_t k) { fn(k * stretch, std::min(count, (k + 1) * stretch)); });
+}
+
+}  // namespace
+
+TileSums::TileSums(std::size_t d, Shape shape, int limit) : shape_(shape), panels_(kernels::panelsOf(d)), limit_(limit) {}
+
+void TileSums::makeRoomFor(std::uint64_t rows, unsigned threads) {
+    if (wide_) return;
+    const std::size_t count = tiles() * kernels::tileSize;
+    if (rows <= narrowRows(limit_)) {
+        if (!narrow_.empty()) return;
+        narrow_.resize(count);
+        return forStretches(count, threads, [&](std::size_t first, std::size_t last) { std::fill(narrow_.data() + first, narrow_.data() + last, 0); });
+    }
+    wideSums_.resize(count);
+    forStretches(count, threads, [&](std::size_t first, std::size_t last) {
+        for (std::size_t k = first; k < last; ++k) wideSums_[k] = narrow_.empty() ? 0 : narrow_[k];
+    });
     narrow_ = {};
     wide_ = true;
 }

@@ -18,7 +18,7 @@ class TileSums {
 public:
     enum class Shape { full, lower };
 
-    // d = 0: no tiles. limit: of the factors, in size.
+    // No room yet. d = 0: no tiles. limit: of the factors, in size.
     TileSums(std::size_t d, Shape shape, int limit);
 
     // Sums of this many rows fit 32 bits: rows * limit^2 < 2^31. At least 2^13.
@@ -30,8 +30,8 @@ public:
     std::size_t tileIndex(std::size_t i, std::size_t j) const { return shape_ == Shape::full ? i * panels_ + j : i * (i + 1) / 2 + j; }
     bool wide() const { return wide_; }
 
-    // To be called before sums of `rows` rows in total are held: widens when 32 bits would no longer do.
-    void makeRoomFor(std::uint64_t rows);
+    // To be called before sums of `rows` rows in total are held or read: makes room at first, and widens when 32 bits would no longer do.
+    void makeRoomFor(std::uint64_t rows, unsigned threads);
 
     // Row-major 32 x 32. Only the one that wide() says.
     std::int32_t* narrowTile(std::size_t index) { return narrow_.data() + index * kernels::tileSize; }
@@ -52,8 +52,8 @@ private:
     std::size_t panels_;
     int limit_;
     bool wide_ = false;
-    kernels::AlignedVector<std::int32_t> narrow_;
-    kernels::AlignedVector<std::int64_t> wideSums_;
+    kernels::UnclearedVector<std::int32_t> narrow_;  // cleared by the threads that share it
+    kernels::UnclearedVector<std::int64_t> wideSums_;
 };
 
 }  // namespace regauge

@@ -186,10 +186,10 @@ std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std
 }
 
 // Each route's answer counts by its log odds, channel by channel; the assignment settles what they contest.
-Gauge vote(const std::vector<Route>& routes, Group group, const Progress& progress) {
+Gauge vote(const std::vector<Route>& routes, Group group, unsigned threads, const Progress& progress) {
     if (routes.size() == 1) return routes.front().gauge;
     const std::size_t d = routes.front().gauge.d();
-    ScoreMatrix votes{d, std::vector<float>(d * d, 0.0F)};
+    ScoreMatrix votes{d, kernels::UnclearedVector<float>(d * d, 0.0F)};
     for (const Route& route : routes) {
         for (std::size_t i = 0; i < d; ++i) {
             const double p = std::clamp(route.confidence[i], 1e-4, 1 - 1e-4);
@@ -197,7 +197,7 @@ Gauge vote(const std::vector<Route>& routes, Group group, const Progress& progre
             votes.value[i * d + route.gauge.perm()[i]] += static_cast<float>(route.gauge.sign()[i] * weight);
         }
     }
-    return solveGauge(votes, group, progress);
+    return solve(votes, group, threads, progress).gauge;
 }
 
 // A channel is wrong where every route that says so is wrong, or where one that contradicts them is right. Routes that are more likely wrong than right
@@ -250,7 +250,7 @@ Trace trace(const Files& files, const std::vector<std::string>& checkpoints, con
 
     Alignment composed = result.hops.front().alignment;
     for (std::size_t k = 1; k < result.hops.size(); ++k) composed = then(composed, result.hops[k].alignment);
-    composed.gauge = vote(routes, options.group, progress);
+    composed.gauge = vote(routes, options.group, options.threads, progress);
     composed.confidence = confidenceOf(composed.gauge, routes);
     composed.estimate = mean(composed.confidence);
     composed.verdict = verdictOf(composed.estimate, composed.gauge.d());

@@ -4,10 +4,31 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
-import { failure, sortedByBytes, type Failure, type HostFile, type HostFiles, type HostOutput } from "./host.js";
+import { failure, sortedByBytes, type Failure, type Hashing, type HostFile, type HostFiles, type HostOutput } from "./host.js";
 
 /** Told of every temporary file or folder when it appears and when it is gone. */
 export type OnTemporary = (path: string, gone: boolean) => void;
+
+const hashedAtOnce = 2 ** 18;
+
+/** read: the next bytes of what is hashed, none at its end. */
+function hashing(read: (at: number) => Uint8Array): Hashing {
+    const hash = createHash("sha256");
+    let at = 0;
+    return () => {
+        try {
+            const bytes = read(at);
+            if (bytes.length === 0) return hash.digest("hex");
+            hash.update(bytes);
+            at += bytes.length;
+            return undefined;
+        } catch (error) {
+            return readFailure(error);
+        }
+    };
+}
+
+export const hashBytes = (bytes: Uint8Array): Hashing => hashing((at) => bytes.subarray(at, at + hashedAtOnce));
 
 export class DiskFiles implements HostFiles {
     readonly #onTemporary: OnTemporary;
@@ -62,13 +83,8 @@ export class DiskFiles implements HostFiles {
                 }
             },
             sha256: () => {
-                try {
-                    const hash = createHash("sha256"), piece = new Uint8Array(Math.min(stat.size, 2 ** 20));
-                    for (let at = 0, count = 0; (count = fs.readSync(descriptor, piece, 0, piece.length, at)) > 0; at += count) hash.update(piece.subarray(0, count));
-                    return hash.digest("hex");
-                } catch {
-                    return undefined;  // C++ reads it then, and says why it cannot
-                }
+                const piece = new Uint8Array(hashedAtOnce);
+                return hashing((at) => piece.subarray(0, fs.readSync(descriptor, piece, 0, piece.length, at)));
             },
             close: () => {
                 fs.closeSync(descriptor);

@@ -9,12 +9,15 @@ export interface Failure {
     readonly message: string;
 }
 
+/** Each call takes in a next piece, about a millisecond's; the last one gives the digest in lower-case hexadecimal. */
+export type Hashing = () => string | undefined | Failure;
+
 export interface HostFile {
     readonly size: number;
     /** Fills `into`, a view of wasm memory that must not be kept, from `offset`. The range lies within the file. */
     read(offset: number, into: Uint8Array): Failure | undefined;
-    /** SHA-256 of all bytes in lower-case hexadecimal, where the host has a fast one that answers at once; else C++ reads them. */
-    sha256(): string | undefined;
+    /** Begins the SHA-256 of all bytes, where the host has a fast one that answers at once; else C++ reads them. */
+    sha256(): Hashing | undefined;
     close(): void;
 }
 

@@ -1,6 +1,6 @@
 // Files that lie in memory or behind a Blob, and outputs that are handed back instead of written.
 
-import { failure, sortedByBytes, type Failure, type HostFile, type HostFiles, type HostOutput } from "./host.js";
+import { failure, sortedByBytes, type Failure, type Hashing, type HostFile, type HostFiles, type HostOutput } from "./host.js";
 
 /** One input under the path by which the job knows it. */
 export interface Mount {
@@ -28,8 +28,8 @@ export interface Spill {
 /** Reads a range of a Blob at once: FileReaderSync, which only browsers' workers have. */
 export type ReadBlob = (blob: Blob, offset: number, into: Uint8Array) => void;
 
-/** SHA-256 at once, in lower-case hexadecimal: node:crypto's, for browsers have only one that is asynchronous. */
-export type HashBytes = (bytes: Uint8Array) => string;
+/** Node's own hashing; browsers have only one that is asynchronous. */
+export type HashBytes = (bytes: Uint8Array) => Hashing;
 
 export class MemoryFiles implements HostFiles {
     readonly #mounts = new Map<string, Uint8Array | Blob>();

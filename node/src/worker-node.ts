@@ -1,12 +1,11 @@
 // The worker in Node.
 
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 
 import { Engine, sharedMemory, type Factory } from "./engine.js";
-import { DiskFiles } from "./host-node.js";
+import { DiskFiles, hashBytes } from "./host-node.js";
 import { refusal } from "./error.js";
 import type { HostFiles } from "./host.js";
 import { MemoryFiles } from "./memory-files.js";
@@ -30,7 +29,7 @@ const serve = server({
         const noBlob = (): never => {
             throw new Error("a Blob cannot be read at once in Node");  // the caller's side turns Blobs into arrays
         };
-        return new MemoryFiles(job.mounts, noBlob, undefined, (bytes) => createHash("sha256").update(bytes).digest("hex"));
+        return new MemoryFiles(job.mounts, noBlob, undefined, hashBytes);
     },
     files: (memory, job, onTemporary) => overlay(memory, new DiskFiles(onTemporary), job.outputsInMemory),
     out: (text) => put(1, text),

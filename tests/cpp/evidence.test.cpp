@@ -85,7 +85,7 @@ TEST_CASE("evidence: a bundle gives sites, gains, token ids and mask, and flatte
                                                {"attention_mask", "BOOL", "[2,3]", std::string("\1\1\0\1\1\1", 6)}}));
     const Evidence evidence = openEvidence(files, "e.safetensors");
     CHECK(evidence.name == "e.safetensors");
-    CHECK(evidence.sha256.size() == 64);
+    CHECK(evidence.sha256.hex().size() == 64);
     CHECK(evidence.d == 4);
     REQUIRE(siteOf(evidence, "resid.1") != nullptr);
     const Site& site = *siteOf(evidence, "resid.1");
@@ -124,7 +124,7 @@ TEST_CASE("evidence: plain rows come from npy, npz, pt and folders of them") {
     files.put("folder/layer.2.npy", fixture("f16.npy"));
     files.put("folder/notes.txt", "x");
     const Evidence folder = openEvidence(files, "folder");
-    CHECK(folder.sha256.empty());
+    CHECK(folder.sha256.hex().empty());
     CHECK(folder.sites.size() == 2);
     CHECK(folder.sites[0].name == "layer.1");
 

@@ -58,7 +58,7 @@ struct Pair {
         Numbers numbers(seed);
         for (const char* side : {"source", "target"}) {
             Evidence& evidence = side == std::string("source") ? source : target;
-            evidence.name = side, evidence.sha256 = std::string(64, side[0]), evidence.d = d;
+            evidence.name = side, evidence.sha256 = FileHash(std::string(64, side[0])), evidence.d = d;
             evidence.tokenIds.emplace(rows), evidence.mask.emplace(rows);
             for (std::size_t row = 0; row < rows; ++row) (*evidence.tokenIds)[row] = static_cast<std::int64_t>(row * row % 1009), (*evidence.mask)[row] = row % 11 != 3;
         }

@@ -64,9 +64,12 @@ public:
     // Adds paired rows: x.rows == y.rows. firstRow: the number of the first row in its file, for its half and for messages.
     // skip: empty, or one flag a row; non-zero rows are left out (padding). threads: how many to use; the sums do not depend on it.
     // Quantised rows wait until there are enough to multiply (or until an answer is asked for), so blocks of any size do.
+    // beside: other work of the caller's, of which each call does a step and says false where none was left; done while other threads are busy.
     // Throws Error(notFinite) naming where, row and column; Error(shapeMismatch), Error(wrongDtype). After an error some of these rows may have been added.
     void add(const RowsView& x, const RowsView& y, std::uint64_t firstRow, const std::string& whereX, const std::string& whereY,
-             std::span<const std::uint8_t> skip = {}, unsigned threads = 1);
+             std::span<const std::uint8_t> skip = {}, unsigned threads = 1, const std::function<bool()>& beside = {});
+    // Multiplies the rows that wait, sooner than an answer needs it.
+    void settle(const std::function<bool()>& beside = {});
 
     // Adds another's sums. Any order gives the same result. Throws Error(shapeMismatch) where the quantizers differ.
     void merge(const CorrelationSums& other);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "regauge/io/byte_source.hpp"
+#include "regauge/io/file_hash.hpp"
 #include "regauge/tensor.hpp"
 
 namespace regauge {
@@ -44,7 +45,7 @@ struct Gains {
 // One side's evidence.
 struct Evidence {
     std::string name;                                    // the path it came from
-    std::string sha256;                                  // of the file; empty for folders and very large files
+    FileHash sha256;                                     // of the file; empty for folders and very large files
     std::size_t d = 0;
     std::vector<Site> sites;
     std::vector<Gains> gains;

@@ -1,21 +1,22 @@
 #include "regauge/io/byte_source.hpp"
 
+#include <algorithm>
 #include <cstring>
 
-#include "io/bytes.hpp"
 #include "regauge/error.hpp"
 #include "sha256.hpp"
 
 namespace regauge {
 
-std::string ByteSource::sha256() const {
-    class HashSink final : public ByteSink {
-    public:
-        Sha256 hash;
-        void write(std::span<const std::byte> bytes) override { hash.update(bytes); }
-    } sink;
-    copyBytes(*this, 0, size(), sink);
-    return sink.hash.hex();
+std::function<std::optional<std::string>()> ByteSource::sha256() const {
+    return [this, hash = Sha256(), at = std::uint64_t{0}, piece = std::vector<std::byte>()]() mutable -> std::optional<std::string> {
+        if (at == size()) return hash.hex();
+        piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(size() - at, 256 << 10)));
+        read(at, piece);
+        hash.update(piece);
+        at += piece.size();
+        return std::nullopt;
+    };
 }
 
 void MemorySource::read(std::uint64_t offset, std::span<std::byte> into) const {

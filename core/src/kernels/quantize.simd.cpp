@@ -149,7 +149,11 @@ void packRows(const std::byte* const* rows, Dtype dtype, const float* centre, co
 
 void anyPack(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre, const float* inverseStep, int limit,
              std::size_t d, std::uint32_t* out, std::size_t panelStride) {
+#if defined(__wasm__)  // which has no instruction for bytes (integer_dot.simd.cpp), so that it is only tested
+    if (rowsPerWord == 4) return quantizeReference().pack(rows, rowsPerWord, dtype, centre, inverseStep, limit, d, out, panelStride);
+#else
     if (rowsPerWord == 4) return packRows<4>(rows, dtype, centre, inverseStep, limit, d, out, panelStride);
+#endif
     packRows<2>(rows, dtype, centre, inverseStep, limit, d, out, panelStride);
 }
 

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
-#include "parallel.hpp"
+#include "row_tasks.hpp"
 
 namespace regauge {
 namespace {
@@ -56,23 +57,21 @@ Winners columnWinners(const ScoreMatrix& scores, Group group) {
     return winners;
 }
 
-// Rows that one task looks through.
-constexpr std::size_t taskRows = 128;
-
-template <class Fn>
-void forRowTasks(std::size_t d, unsigned threads, Fn&& fn) {
-    constexpr double entriesPerMicrosecond = 1000;
-    parallelFor(threadsWorth(threads, static_cast<double>(d * d) / entriesPerMicrosecond), (d + taskRows - 1) / taskRows,
-                [&](std::size_t task) { fn(task, task * taskRows, std::min(d, (task + 1) * taskRows)); });
-}
-
-// Sums of squares row by row, then of the rows: one order, whatever the threads.
-double squares(const ScoreMatrix& scores, unsigned threads) {
-    const std::size_t d = scores.d;
-    std::vector<double> ofRow(d, 0.0);
+// Sums of squares row by row, then of the rows: one order, whatever the threads. Each row is a chain of additions, so four of them are summed at a time.
+double squares(const ScoreRows& scores, unsigned threads) {
+    constexpr std::size_t together = 4;
+    const std::size_t d = scores.d();
+    std::vector<double> ofRow(d);
     forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
-        for (std::size_t i = first; i < last; ++i)
-            for (std::size_t j = 0; j < d; ++j) ofRow[i] += static_cast<double>(scores.value[i * d + j]) * scores.value[i * d + j];
+        std::array<std::vector<float>, together> room;
+        for (std::size_t i = first; i < last; i += together) {
+            std::array<const float*, together> row;
+            for (std::size_t r = 0; r < together; ++r) row[r] = scores.row(std::min(i + r, last - 1), room[r]);
+            std::array<double, together> sum{};
+            for (std::size_t j = 0; j < d; ++j)
+                for (std::size_t r = 0; r < together; ++r) sum[r] += static_cast<double>(row[r][j]) * row[r][j];
+            for (std::size_t r = 0; r < together; ++r) ofRow[std::min(i + r, last - 1)] = sum[r];
+        }
     });
     double total = 0;
     for (const double row : ofRow) total += row;
@@ -83,6 +82,46 @@ double rootMeanSquare(double squaresOfAll, double squaresOfMatched, std::size_t 
     if (d < 2) return 1;
     const double rest = std::max(squaresOfAll - squaresOfMatched, 0.0);
     return std::max(std::sqrt(rest / (static_cast<double>(d) * static_cast<double>(d - 1))), smallestSpread);
+}
+
+float largestOf(std::span<const float> values, float none) {
+    std::array<float, 8> largest;  // of every eighth value: one alone would be a chain of comparisons
+    largest.fill(none);
+    std::size_t j = 0;
+    for (; j + largest.size() <= values.size(); j += largest.size())
+        for (std::size_t r = 0; r < largest.size(); ++r) largest[r] = std::max(largest[r], values[j + r]);
+    for (; j < values.size(); ++j) largest[0] = std::max(largest[0], values[j]);
+    return *std::ranges::max_element(largest);
+}
+
+Margins marginsIn(double unit, const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads) {
+    const std::size_t d = gauge.d();
+    constexpr float none = -1e30F;
+    const float orientation = d > 0 ? static_cast<float>(gauge.sign()[0]) : 1.0F;  // one sign for all, unless signs are free
+    std::vector<float> row(d, none), column(d, none);
+    std::vector<std::vector<float>> columnOf(rowTasks(d), column);  // by task
+    forRowTasks(d, threads, [&](std::size_t task, std::size_t first, std::size_t last) {
+        std::vector<float> room, strengths(d);
+        float* best = columnOf[task].data();
+        for (std::size_t i = first; i < last; ++i) {
+            const float* values = scores.row(i, room);
+            for (std::size_t j = 0; j < d; ++j) strengths[j] = group == Group::signedPermutation ? std::fabs(values[j]) : orientation * values[j];
+            strengths[gauge.perm()[i]] = none;
+            for (std::size_t j = 0; j < d; ++j) best[j] = std::max(best[j], strengths[j]);
+            row[i] = largestOf(strengths, none);
+        }
+    });
+    for (const std::vector<float>& ofTask : columnOf)
+        for (std::size_t j = 0; j < d; ++j) column[j] = std::max(column[j], ofTask[j]);
+    Margins result{std::vector<double>(d), std::vector<double>(d)};
+    for (std::size_t i = 0; i < d; ++i) {
+        const std::uint32_t j = gauge.perm()[i];
+        const double value = scores.at(i, j);
+        result.matched[i] = gauge.sign()[i] * value / unit;
+        const float best = std::max(row[i], column[j]);
+        result.runnerUp[i] = best == none ? 0 : static_cast<double>(best) / unit;
+    }
+    return result;
 }
 
 // The winners of `one`, measured in `other`. place(line, across) is the entry's index in the matrix.
@@ -111,13 +150,13 @@ void add(ScoreMatrix& into, double factor, const ScoreMatrix& more) {
     for (std::size_t k = 0; k < into.value.size(); ++k) into.value[k] += scale * more.value[k];
 }
 
-double spread(const ScoreMatrix& scores, const Gauge& gauge, unsigned threads) {
+double spread(const ScoreRows& scores, const Gauge& gauge, unsigned threads) {
     double matched = 0;
-    for (std::size_t i = 0; i < scores.d; ++i) {
-        const double value = scores.value[i * scores.d + gauge.perm()[i]];
+    for (std::size_t i = 0; i < scores.d(); ++i) {
+        const double value = scores.at(i, gauge.perm()[i]);
         matched += value * value;
     }
-    return rootMeanSquare(squares(scores, threads), matched, scores.d);
+    return rootMeanSquare(squares(scores, threads), matched, scores.d());
 }
 
 double advantage(const Halves& halves, Group group, unsigned threads) {
@@ -139,46 +178,17 @@ double Margins::mean() const {
     return matched.empty() ? 0 : total / static_cast<double>(matched.size());
 }
 
-Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group, unsigned threads) {
+Margins margins(const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads) {
     return marginsIn(spread(scores, gauge, threads), scores, gauge, group, threads);
-}
-
-Margins marginsIn(double unit, const ScoreMatrix& scores, const Gauge& gauge, Group group, unsigned threads) {
-    const std::size_t d = scores.d;
-    constexpr float none = -1e30F;
-    const float orientation = d > 0 ? static_cast<float>(gauge.sign()[0]) : 1.0F;  // one sign for all, unless signs are free
-    std::vector<float> row(d, none), column(d, none);
-    std::vector<std::vector<float>> columnOf((d + taskRows - 1) / taskRows, column);  // by task
-    forRowTasks(d, threads, [&](std::size_t task, std::size_t first, std::size_t last) {
-        for (std::size_t i = first; i < last; ++i)
-            for (std::size_t j = 0; j < d; ++j) {
-                if (gauge.perm()[i] == j) continue;
-                const float value = scores.value[i * d + j];
-                const float s = group == Group::signedPermutation ? std::fabs(value) : orientation * value;
-                row[i] = std::max(row[i], s);
-                columnOf[task][j] = std::max(columnOf[task][j], s);
-            }
-    });
-    for (const std::vector<float>& ofTask : columnOf)
-        for (std::size_t j = 0; j < d; ++j) column[j] = std::max(column[j], ofTask[j]);
-    Margins result{std::vector<double>(d), std::vector<double>(d)};
-    for (std::size_t i = 0; i < d; ++i) {
-        const std::uint32_t j = gauge.perm()[i];
-        const double value = scores.value[i * d + j];
-        result.matched[i] = gauge.sign()[i] * value / unit;
-        const float best = std::max(row[i], column[j]);
-        result.runnerUp[i] = best == none ? 0 : static_cast<double>(best) / unit;
-    }
-    return result;
 }
 
 Block makeBlock(Halves halves, Group group, unsigned threads, const Progress& progress) {
     Block block;
     block.halves = std::move(halves);
     block.advantage = advantage(block.halves, group, threads);
-    block.answer = solveSum(block.halves[0], block.halves[1], group, progress);
-    for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solveGauge(block.halves[k], group, progress);
-    const ScoreMatrix whole = sum(block.halves);  // only now: at d = 8192 a matrix takes 256 MiB
+    const ScoreRows whole(block.halves[0], block.halves[1]);
+    block.answer = solve(whole, group, threads, progress);
+    for (std::size_t k = 0; k < 2; ++k) block.ofHalf[k] = solve(block.halves[k], group, threads, progress).gauge;
     block.unit = spread(whole, block.answer.gauge, threads);
     block.margins = marginsIn(block.unit, whole, block.answer.gauge, group, threads);
     return block;

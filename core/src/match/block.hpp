@@ -16,7 +16,7 @@ using Halves = std::array<ScoreMatrix, 2>;
 ScoreMatrix sum(const Halves& halves);
 
 // Root mean square of the entries that `gauge` does not match.
-double spread(const ScoreMatrix& scores, const Gauge& gauge, unsigned threads);
+double spread(const ScoreRows& scores, const Gauge& gauge, unsigned threads);
 
 // How far a channel's winner in one half beats its runner-up in the other half, in spreads: the mean over both halves and both sides.
 // Near 0 where the best pair is only the largest of many, however reproducible: which agreement of the halves cannot see.
@@ -29,9 +29,7 @@ struct Margins {
     std::vector<double> runnerUp;
     double mean() const;  // of matched - runnerUp
 };
-Margins margins(const ScoreMatrix& scores, const Gauge& gauge, Group group, unsigned threads);
-// The same where the spread is known.
-Margins marginsIn(double spread, const ScoreMatrix& scores, const Gauge& gauge, Group group, unsigned threads);
+Margins margins(const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads);
 
 // An answer this far above chance (in spreads; independent models stay below 0.45 and 0.1) to which both halves come on their own is beyond doubt. Of blocks
 // without that last condition, those at least 2 spreads above chance were down to 68 % right (experiments/reference/README.md).

@@ -1,7 +1,6 @@
 #include "gain_scores.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "regauge/error.hpp"
@@ -53,11 +52,10 @@ std::vector<double> posteriors(const ScoreMatrix& scores, const std::vector<std:
 
 }  // namespace
 
-GainMatch matchGainVectors(const Evidence& source, const Evidence& target, const Progress& progress) {
+GainMatch matchGainVectors(const Evidence& source, const Evidence& target, unsigned threads, const Progress& progress) {
     GainMatch match;
     const std::size_t d = source.d;
-    const ScoreMatrix none{d, std::vector<float>(d * d, 0.0F)};
-    std::array<ScoreMatrix, 2> half{none, none};
+    Halves half;
     for (const Gains& gains : source.gains) {
         const Gains* other = counterpart(gains, target);
         if (other == nullptr) continue;
@@ -66,16 +64,20 @@ GainMatch matchGainVectors(const Evidence& source, const Evidence& target, const
                         std::to_string(other->values.size()) + " gains, and " + source.name + " has d = " + std::to_string(d));
         const std::vector<double> x = standardised(gains.values), y = standardised(other->values);
         if (x.empty() || y.empty()) continue;
+        if (match.vectors == 0)
+            for (ScoreMatrix& scores : half) scores = {d, kernels::UnclearedVector<float>(d * d, 0.0F)};
         subtractDistances(half[match.vectors++ % 2], x, y);
     }
     if (match.vectors == 0) return match;
     match.scores = half[0];
     add(match.scores, 1, half[1]);
-    const Answer answer = solve(match.scores, Group::permutation, progress);
+    const Answer answer = solve(match.scores, Group::permutation, threads, progress);
     match.perm = answer.gauge.perm();
     match.confidence = posteriors(match.scores, match.perm, match.vectors);
-    if (match.vectors > 1)
-        match.agreement = compare(solveGauge(half[0], Group::permutation, progress), solveGauge(half[1], Group::permutation, progress)).permutation;
+    if (match.vectors > 1) {
+        const auto gaugeOf = [&](const ScoreMatrix& scores) { return solve(scores, Group::permutation, threads, progress).gauge; };
+        match.agreement = compare(gaugeOf(half[0]), gaugeOf(half[1])).permutation;
+    }
     return match;
 }
 

@@ -16,7 +16,7 @@ struct GainMatch {
 };
 
 // Throws Error(dimensionMismatch) where lengths differ. vectors = 0 where the sides share none.
-GainMatch matchGainVectors(const Evidence& source, const Evidence& target, const Progress& progress);
+GainMatch matchGainVectors(const Evidence& source, const Evidence& target, unsigned threads, const Progress& progress);
 
 // Gains beside rows: they decide what the rows leave open (constant and duplicated channels) and little more, so they count at most one spread.
 // Adds to the size of z, never to its sign.

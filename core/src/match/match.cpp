@@ -25,7 +25,7 @@ Halves crossHalves(const CorrelationSums& sums) {
     const std::size_t d = sums.d();
     Halves halves;
     for (std::size_t k = 0; k < 2; ++k) {
-        halves[k] = ScoreMatrix{d, std::vector<float>(d * d)};
+        halves[k] = ScoreMatrix{d, kernels::UnclearedVector<float>(d * d)};
         sums.crossOfHalf(k, halves[k].value);
     }
     return halves;
@@ -56,7 +56,7 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
         rows = sums.rows();
         setAside = sums.setAside();
         if (whitened) {
-            std::vector<float> gram(sums.d() * sums.d());
+            kernels::UnclearedVector<float> gram(sums.d() * sums.d());
             sums.gramX(std::span<float>(gram));
             countCopies(fusion.copiesX, gram, sums.d());
             gramX = Symmetric(gram, sums.d());
@@ -145,7 +145,7 @@ void settleUndetermined(Answer& answer, std::vector<double>& probability, const 
 
 // Gains alone: which channel is which, at most. Signs stay undetermined.
 Alignment matchGains(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
-    const GainMatch gains = matchGainVectors(source, target, progress);
+    const GainMatch gains = matchGainVectors(source, target, options.threads, progress);
     if (gains.vectors == 0) throw Error(ErrorCode::usage, target.name, noCommonEvidence(source, target));
     Alignment alignment;
     alignment.sites.push_back(gainsReport(gains, 1));
@@ -158,8 +158,8 @@ Alignment matchGains(const Evidence& source, const Evidence& target, const Match
     alignment.verdict = gains.agreement < 0.1 ? Verdict::unrelated : verdictOf(alignment.estimate, source.d);
     alignment.score = gains.confidence;  // distances of gains have no similarity of their own
     alignment.statistic = "gains";
-    alignment.source = {source.name, source.sha256};
-    alignment.target = {target.name, target.sha256};
+    alignment.source = {source.name, source.sha256.hex()};
+    alignment.target = {target.name, target.sha256.hex()};
     return alignment;
 }
 
@@ -205,7 +205,7 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
         return whitened ? channelProbabilities({gauge, margin, refined, first, second, std::max(fusion.best, block.advantage), block.sure()}, options.group, options.threads)
                         : plainProbabilities(margin, gauge, first, second);
     };
-    const GainMatch gains = matchGainVectors(source, target, progress);
+    const GainMatch gains = matchGainVectors(source, target, options.threads, progress);
     const bool withGains = gains.vectors > 0 && gains.agreement >= usefulGains && options.group != Group::permutation;  // the baseline is correlation alone
     if (gains.vectors > 0) alignment.sites.push_back(gainsReport(gains, withGains ? 1 : 0));
     const std::vector<Structure> structures = block.sure() ? std::vector<Structure>{} : usefulStructures(fusion);
@@ -220,7 +220,7 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
         ScoreMatrix z = rowsOnly;
         if (withGains) {
             addGains(z, gains);
-            answer = solve(z, options.group, progress);
+            answer = solve(z, options.group, options.threads, progress);
         }
         if (structures.empty()) {
             margin = margins(rowsOnly, answer.gauge, options.group, options.threads);
@@ -264,8 +264,8 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
     alignment.estimate = meanOfKnown(probability);
     alignment.verdict = verdictOf(alignment.estimate, alignment.gauge.d(), alignment.rows);
     alignment.confidence = std::move(probability);
-    alignment.source = {source.name, source.sha256};
-    alignment.target = {target.name, target.sha256};
+    alignment.source = {source.name, source.sha256.hex()};
+    alignment.target = {target.name, target.sha256.hex()};
     return alignment;
 }
 

@@ -33,7 +33,7 @@ double fit(const Structure& structure, const Gauge& gauge, const std::vector<dou
             for (std::size_t j = 0; j < d; ++j) carried[k * d + j] = factor * rows[r * d + j];
         }
     });
-    t = ScoreMatrix{d, std::vector<float>(d * d, 0.0F)};
+    t = ScoreMatrix{d, kernels::UnclearedVector<float>(d * d, 0.0F)};
     structure.target.forRowBlocks([&](std::size_t first, std::size_t count, const float* rows) {
         multiply(rows, carried.data(), &t.value[first * d], count, d, d, threads);
     });
@@ -78,7 +78,7 @@ Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Stru
         const Margins margin = margins(refined.combined, refined.answer.gauge, group, threads);
         std::vector<double> weight(d);
         for (std::size_t i = 0; i < d; ++i) weight[i] = belief(margin.matched[i] - margin.runnerUp[i]);
-        ScoreMatrix t{d, std::vector<float>(d * d, 0.0F)}, one;
+        ScoreMatrix t{d, kernels::UnclearedVector<float>(d * d, 0.0F)}, one;
         bool any = false;
         for (const Structure& structure : structures) {
             const double share = fit(structure, refined.answer.gauge, weight, threads, one);
@@ -89,7 +89,7 @@ Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Stru
         refined.combined = z;
         add(refined.combined, std::min(1.0, static_cast<double>(round + 1) / ramp), t);
         refined.fitted = std::move(t);
-        refined.answer = solve(refined.combined, group, progress);
+        refined.answer = solve(refined.combined, group, threads, progress);
         if (!seen.insert(refined.answer.gauge.fingerprint()).second) break;
     }
     return refined;

@@ -92,10 +92,12 @@ void multiplySquare(const Rounded& a, const Rounded& b, std::size_t firstA, std:
 void addDiagonal(std::span<const float> a, const Symmetric& b, unsigned threads, std::span<float> out) {
     const std::size_t d = b.d();
     constexpr std::size_t side = kernels::panelWidth;
+    std::vector<float> diagonal(d);
+    for (std::size_t j = 0; j < d; ++j) diagonal[j] = b.lower(j)[j];
     parallelFor(threads, kernels::panelsOf(d), [&](std::size_t panel) {
         for (std::size_t across = 0; across < d; across += side)
             for (std::size_t i = panel * side; i < std::min(d, (panel + 1) * side); ++i)
-                for (std::size_t j = across; j < std::min(d, across + side); ++j) out[i * d + j] += a[j * d + i] * b.lower(j)[j];
+                for (std::size_t j = across; j < std::min(d, across + side); ++j) out[i * d + j] += a[j * d + i] * diagonal[j];
     });
 }
 

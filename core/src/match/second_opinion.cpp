@@ -44,7 +44,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
         ScoreMatrix z = inSpreads(plain);
         const ScoreMatrix rowsOnly = z;
         addGains(z, *gains);
-        opinion.answer = solve(z, options.group, progress);
+        opinion.answer = solve(z, options.group, options.threads, progress);
         opinion.margins = margins(rowsOnly, opinion.answer.gauge, options.group, options.threads);
     }
     const std::size_t d = atHand.d();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <exception>
 #include <memory>
 
 #include "../kernels/aligned_buffer.hpp"
@@ -15,7 +16,8 @@ namespace {
 
 constexpr std::uint64_t fitRows = 2048;  // the quantizer is fitted to so many, in blocks spread over the file: an embedding's first rows are unlike the rest
 constexpr std::uint64_t fitBlocks = 64;
-constexpr std::size_t bytesAtOnce = std::size_t{8} << 20;
+// What is read of one side at a time: before the first block there is nothing to do beside, and columns of weights are read in short pieces.
+constexpr std::uint64_t fewestBlocks = 16, leastBytesAtOnce = std::uint64_t{1} << 20, mostBytesAtOnce = std::uint64_t{4} << 20;
 
 const Site& findSite(const Evidence& evidence, const std::string& name) {
     const auto found = std::ranges::find(evidence.sites, name, &Site::name);
@@ -23,18 +25,58 @@ const Site& findSite(const Evidence& evidence, const std::string& name) {
     return *found;
 }
 
-// A plain buffer for rows of one side.
-struct RowBuffer {
-    explicit RowBuffer(const RowReader& from) : reader(from), rowBytes(from.d() * byteSize(from.dtype())) {}
-    RowsView read(std::uint64_t first, std::uint64_t count) {
-        bytes.resize(static_cast<std::size_t>(count) * rowBytes);
-        reader.read(first, count, bytes);
-        return {bytes.data(), reader.dtype(), static_cast<std::size_t>(count), reader.d()};
+std::size_t bytesOfRow(const RowReader& reader) { return reader.d() * byteSize(reader.dtype()); }
+
+// The rows of both sides, block after block; the next ones can be read while those before are summed.
+class PairedRows {
+public:
+    struct Block {
+        std::uint64_t first;
+        std::array<RowsView, 2> side;
+    };
+
+    PairedRows(const RowReader& x, const RowReader& y, RowRange rows) : sides_{&x, &y}, next_(rows.begin), end_(rows.end) {
+        const std::uint64_t widest = std::max<std::uint64_t>(1, std::max(bytesOfRow(x), bytesOfRow(y)));
+        const std::uint64_t bytes = std::clamp((rows.end - rows.begin) * widest / fewestBlocks, leastBytesAtOnce, mostBytesAtOnce);
+        atOnce_ = std::max<std::uint64_t>(1, bytes / widest);
     }
 
-    const RowReader& reader;
-    std::size_t rowBytes;
-    kernels::UnclearedVector<std::byte> bytes;
+    // Reads one side of the next block. False where it is there, or there is none.
+    bool readAhead() {
+        if (read_ == 2 || next_ == end_) return false;
+        try {
+            Bytes& bytes = buffers_[turn_][read_];
+            bytes.resize(static_cast<std::size_t>(count()) * bytesOfRow(*sides_[read_]));
+            sides_[read_]->read(next_, count(), bytes);
+            ++read_;
+        } catch (...) {  // not before its turn: rows before it may have errors of their own
+            failure_ = std::current_exception();
+            read_ = 2;
+        }
+        return true;
+    }
+
+    // The next block, which is there until the call after the next one.
+    std::optional<Block> next() {
+        if (next_ == end_) return std::nullopt;
+        while (readAhead()) {}
+        if (failure_) std::rethrow_exception(failure_);
+        const auto view = [&](std::size_t side) { return RowsView{buffers_[turn_][side].data(), sides_[side]->dtype(), static_cast<std::size_t>(count()), sides_[side]->d()}; };
+        const Block block{next_, {view(0), view(1)}};
+        next_ += count();
+        turn_ = 1 - turn_, read_ = 0;
+        return block;
+    }
+
+private:
+    using Bytes = kernels::UnclearedVector<std::byte>;
+    std::uint64_t count() const { return std::min(atOnce_, end_ - next_); }
+
+    std::array<const RowReader*, 2> sides_;
+    std::uint64_t next_, end_, atOnce_;
+    std::array<std::array<Bytes, 2>, 2> buffers_;  // blocks take turns
+    std::size_t turn_ = 0, read_ = 0;              // sides of the next block that are there
+    std::exception_ptr failure_;
 };
 
 struct Sample {
@@ -46,7 +88,7 @@ struct Sample {
 Sample sampleOf(const RowReader& reader, std::uint64_t rows, std::span<const std::uint8_t> skip) {
     const std::uint64_t blocks = rows <= fitRows ? 1 : fitBlocks;
     const std::uint64_t rowsOfBlock = rows <= fitRows ? rows : fitRows / fitBlocks;
-    const std::size_t rowBytes = reader.d() * byteSize(reader.dtype()), blockBytes = static_cast<std::size_t>(rowsOfBlock) * rowBytes;
+    const std::size_t rowBytes = bytesOfRow(reader), blockBytes = static_cast<std::size_t>(rowsOfBlock) * rowBytes;
     Sample sample{std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(blocks) * blockBytes), {nullptr, reader.dtype(), 0, reader.d()}};
     RowsView& kept = sample.view;
     kept.data = sample.bytes.get();
@@ -140,6 +182,7 @@ SitePair::SitePair(const Evidence& source, const Evidence& target, std::string s
     usable_ = std::min(x.rows(), wanted - std::min(wanted, share.firstRow));
     begin_ = partBegin(usable_, share.part, share.parts), end_ = partBegin(usable_, share.part + 1, share.parts);
     skip_ = skippedRows(source, target, x.rows(), share.firstRow, siteX.sequence, options.skipFirst);
+    hashX_ = source.sha256, hashY_ = target.sha256;
 }
 
 QuantizerPair SitePair::fit(bool withGram, unsigned threads) const {
@@ -152,15 +195,15 @@ QuantizerPair SitePair::fit(bool withGram, unsigned threads) const {
 
 CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, unsigned threads, const Progress& progress) const {
     CorrelationSums sums(quantizers.x, quantizers.y, withGram);
-    RowBuffer bufferX(*x_), bufferY(*y_);
-    const std::uint64_t widest = std::max<std::uint64_t>(1, std::max(bufferX.rowBytes, bufferY.rowBytes));
-    const std::uint64_t atOnce = std::max<std::uint64_t>(1, bytesAtOnce / widest);
-    for (std::uint64_t first = begin_; first < end_; first += atOnce) {
-        const std::uint64_t count = std::min(atOnce, end_ - first);
-        const auto skip = std::span(skip_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
-        sums.add(bufferX.read(first, count), bufferY.read(first, count), share_.firstRow + first, x_->where(), y_->where(), skip, threads);
-        progress.report("reading " + name_, first + count - begin_, end_ - begin_);
+    PairedRows rows(*x_, *y_, {begin_, end_});
+    const auto beside = [&] { return rows.readAhead() || hashX_.step() || hashY_.step(); };
+    while (const auto block = rows.next()) {
+        const auto& [first, side] = *block;
+        const auto skip = std::span(skip_).subspan(static_cast<std::size_t>(first), side[0].rows);
+        sums.add(side[0], side[1], share_.firstRow + first, x_->where(), y_->where(), skip, threads, beside);
+        progress.report("reading " + name_, first + side[0].rows - begin_, end_ - begin_);
     }
+    sums.settle(beside);
     return sums;
 }
 

@@ -52,6 +52,7 @@ private:
     RowShare share_;
     std::uint64_t usable_, begin_, end_;  // counted within the files
     std::vector<std::uint8_t> skip_;      // one flag a row of the files
+    FileHash hashX_, hashY_;              // worked out beside the sums, since matching asks for them later
 };
 
 // All the rows of a site.

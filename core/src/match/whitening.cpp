@@ -6,6 +6,7 @@
 
 #include "linalg.hpp"
 #include "rounded_product.hpp"
+#include "row_tasks.hpp"
 
 namespace regauge {
 namespace {
@@ -18,40 +19,44 @@ template <class T>
 void addInverse(const Symmetric& gram, Pole pole, unsigned threads, const Progress& progress, Symmetric& sum, std::vector<double>& diagonal,
                 std::vector<double>& rowSquares) {
     const std::size_t d = gram.d();
-    std::vector<T> inverse(d * d);
-    for (std::size_t i = 0; i < d; ++i) {
-        std::copy_n(gram.lower(i), i + 1, &inverse[i * d]);  // no more is read
-        inverse[i * d + i] += static_cast<T>(pole.shift);
-    }
+    kernels::UnclearedVector<T> inverse(d * d);
+    forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
+        for (std::size_t i = first; i < last; ++i) {
+            std::fill(std::copy_n(gram.lower(i), i + 1, &inverse[i * d]), &inverse[i * d] + d, T(0));
+            inverse[i * d + i] += static_cast<T>(pole.shift);
+        }
+    });
     invertSpd(inverse.data(), d, threads, progress);
     diagonal.resize(d), rowSquares.resize(d);
-    for (std::size_t i = 0; i < d; ++i) {
-        const T* row = &inverse[i * d];
-        float* sumRow = sum.lower(i);
-        double squares = 0;
-        for (std::size_t j = 0; j < d; ++j) squares += static_cast<double>(row[j]) * static_cast<double>(row[j]);
-        for (std::size_t j = 0; j <= i; ++j) sumRow[j] += static_cast<float>(static_cast<T>(pole.weight) * row[j]);
-        diagonal[i] = static_cast<double>(row[i]);
-        rowSquares[i] = squares;
-    }
+    forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
+        for (std::size_t i = first; i < last; ++i) {
+            const T* row = &inverse[i * d];
+            float* sumRow = sum.lower(i);
+            double squares = 0;
+            for (std::size_t j = 0; j < d; ++j) squares += static_cast<double>(row[j]) * static_cast<double>(row[j]);
+            for (std::size_t j = 0; j <= i; ++j) sumRow[j] += static_cast<float>(static_cast<T>(pole.weight) * row[j]);
+            diagonal[i] = static_cast<double>(row[i]);
+            rowSquares[i] = squares;
+        }
+    });
 }
 
 // Up to this strength the smallest shift is 0.786: nothing gets much louder than it was, and 12 bits do.
 constexpr std::size_t roundedStrength = 2;
 
 // Y C X.
-std::vector<float> roundedProduct(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
+kernels::UnclearedVector<float> roundedProduct(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
     const std::size_t d = x.d();
-    std::vector<float> part(d * d), whole(d * d);
+    kernels::UnclearedVector<float> part(d * d), whole(d * d);
     transposeTimes(cross, y, threads, part);
     transposeTimes(part, x, threads, whole);
     return whole;
 }
 
 // The same in single precision.
-std::vector<float> product(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
+kernels::UnclearedVector<float> product(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
     const std::size_t d = x.d();
-    std::vector<float> right(d * d), whole(d * d, 0.0F), part;
+    kernels::UnclearedVector<float> right(d * d), whole(d * d, 0.0F), part;
     x.rows(0, d, right.data());
     y.forRowBlocks([&](std::size_t first, std::size_t count, const float* left) {
         part.assign(count * d, 0.0F);
@@ -87,16 +92,18 @@ std::vector<float> Whitener::scale() const {
     return scale;
 }
 
-std::vector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads) {
+kernels::UnclearedVector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads) {
     const std::vector<float> scaleX = x.scale(), scaleY = y.scale();
     const std::size_t d = scaleX.size();
-    std::vector<float> whole = x.strength() <= roundedStrength ? roundedProduct(x.matrix(), y.matrix(), cross, threads)
+    kernels::UnclearedVector<float> whole = x.strength() <= roundedStrength ? roundedProduct(x.matrix(), y.matrix(), cross, threads)
                                                                : product(x.matrix(), y.matrix(), cross, threads);
-    for (std::size_t i = 0; i < d; ++i)
-        for (std::size_t j = 0; j < d; ++j) {
-            const float value = scaleY[i] * whole[i * d + j] * scaleX[j];
-            whole[i * d + j] = value > 1 ? 1.0F : value < -1 ? -1.0F : value;
-        }
+    forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
+        for (std::size_t i = first; i < last; ++i)
+            for (std::size_t j = 0; j < d; ++j) {
+                const float value = scaleY[i] * whole[i * d + j] * scaleX[j];
+                whole[i * d + j] = value > 1 ? 1.0F : value < -1 ? -1.0F : value;
+            }
+    });
     return whole;
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "../kernels/aligned_buffer.hpp"
 #include "regauge/progress.hpp"
 #include "symmetric.hpp"
 
@@ -49,6 +50,6 @@ private:
 
 // W = A_y C A_x, renormalised: W[i, j] = scale_y[i] (A_y C A_x)[i, j] scale_x[j]. C and W are d x d, target channels down, source channels across.
 // In integers while whitening is weak (rounded_product.hpp), else in float32.
-std::vector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads);
+kernels::UnclearedVector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads);
 
 }  // namespace regauge

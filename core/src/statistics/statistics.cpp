@@ -96,7 +96,7 @@ Alignment::Side sideOf(const std::vector<Statistics::Input>& inputs) {
 Evidence withoutRows(const Heading& heading, const std::vector<Statistics::Input>& inputs, const std::vector<Gains>& gains) {
     Evidence evidence;
     const Alignment::Side side = sideOf(inputs);
-    evidence.name = side.name, evidence.sha256 = side.sha256, evidence.d = heading.d, evidence.gains = gains;
+    evidence.name = side.name, evidence.sha256 = FileHash(side.sha256), evidence.d = heading.d, evidence.gains = gains;
     for (const SiteHeading& site : heading.sites) evidence.sites.push_back({site.name, nullptr, 0, site.weights});
     return evidence;
 }
@@ -166,7 +166,7 @@ void writeStatistics(const Evidence& source, const Evidence& target, const Stati
                             "gains '" + gains.name + "' have " + std::to_string(gains.values.size()) + " channels, and the rows " + std::to_string(source.d));
     const RowShare share{options.firstRow, options.part, options.parts};
     Heading heading{.d = source.d, .withGram = needsGram(options.match), .chosen = !options.match.sites.empty(), .skipFirst = options.match.skipFirst,
-                    .source = {{source.name, source.sha256}}, .target = {{target.name, target.sha256}},
+                    .source = {{source.name, source.sha256.hex()}}, .target = {{target.name, target.sha256.hex()}},
                     .sourceGains = source.gains, .targetGains = target.gains, .sites = {}};
     for (const std::string& name : commonSites(source, target, options.match.sites)) {
         const SitePair pair(source, target, name, options.match, share);

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,8 +21,9 @@ public:
     virtual void read(std::uint64_t offset, std::span<std::byte> into) const = 0;
     // What messages call it: the path or file name.
     virtual const std::string& name() const = 0;
-    // SHA-256 of all bytes in lower-case hexadecimal. A face may know a faster way than reading them here.
-    virtual std::string sha256() const;
+    // Begins the SHA-256 of all bytes: each call of what it gives takes in a next piece, about a millisecond's, and the last one gives the digest in
+    // lower-case hexadecimal. The source must outlive it. A face may know a faster way than reading the bytes here.
+    virtual std::function<std::optional<std::string>()> sha256() const;
 };
 
 // Sequential bytes out.
