@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -25,7 +26,7 @@ constexpr double smallestShare = 1e-6;   // keeps logarithms finite
 class Edges {
 public:
     Edges(const Files& files, const std::vector<std::string>& checkpoints, const MatchOptions& options, const Progress& progress)
-        : files_(files), checkpoints_(checkpoints), options_(options), progress_(progress) {}
+        : files_(files), checkpoints_(checkpoints), options_(options), progress_(progress), hashes_(checkpoints.size()) {}
 
     const Alignment& match(std::size_t from, std::size_t to) {
         const auto found = edges_.find({from, to});
@@ -35,16 +36,26 @@ public:
             progress_.report(stage, done, total);
             return true;
         });
-        const Evidence source = openEvidence(files_, checkpoints_[from]), target = openEvidence(files_, checkpoints_[to]);
+        const Evidence source = open(from), target = open(to);
         return edges_.emplace(std::pair(from, to), regauge::match(source, target, options_, hop)).first->second;
     }
     const std::map<std::pair<std::size_t, std::size_t>, Alignment>& all() const { return edges_; }
 
 private:
+    // A checkpoint is opened for every pair that it is in, and hashed for the first.
+    Evidence open(std::size_t checkpoint) {
+        Evidence evidence = openEvidence(files_, checkpoints_[checkpoint]);
+        std::optional<FileHash>& hash = hashes_[checkpoint];
+        if (!hash) hash = evidence.sha256;
+        evidence.sha256 = *hash;
+        return evidence;
+    }
+
     const Files& files_;
     const std::vector<std::string>& checkpoints_;
     const MatchOptions& options_;
     const Progress& progress_;
+    std::vector<std::optional<FileHash>> hashes_;
     std::map<std::pair<std::size_t, std::size_t>, Alignment> edges_;
 };
 

@@ -22,6 +22,7 @@ public:
         if (!state_ || state_->hex) return false;
         if (!state_->next) state_->next = state_->file->sha256();
         state_->hex = state_->next();
+        if (state_->hex) state_->next = nullptr, state_->file.reset();  // it need not stay open
         return true;
     }
     // All of it.
