@@ -118,7 +118,8 @@ void whitenBoth(benchmark::State& state, std::size_t d) {
     for (auto _ : state) {
         Whitener x{Symmetric(gram, d)}, y{Symmetric(gram, d)};
         for (int strength = 0; strength < 2; ++strength) x.strengthen(1, {}), y.strengthen(1, {});
-        for (int half = 0; half < 2; ++half) benchmark::DoNotOptimize(whiten(x, y, cross, 1).data());
+        const Whitening whiten(x, y, Resolution::fine, 1);
+        for (int half = 0; half < 2; ++half) benchmark::DoNotOptimize(whiten(cross).data());
     }
     // Four inverses in single precision; four products in integers of 16 bits.
     const double integers = bench::integerPeak(16), floats = bench::floatPeak();

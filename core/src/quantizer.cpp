@@ -38,6 +38,8 @@ float stepFor(double deviation, int limit) {
 
 }  // namespace
 
+int limitOf(Resolution resolution) { return resolution == Resolution::fine ? kernels::fineLimit : kernels::coarseLimit; }
+
 Quantizer fitQuantizer(const RowsView& rows, const std::string& where, Resolution resolution) {
     requireFloatRows(rows, where);
     const std::size_t d = rows.d;
@@ -53,7 +55,7 @@ Quantizer fitQuantizer(const RowsView& rows, const std::string& where, Resolutio
         norms[sample] = rowNorm(row);
     }
     Quantizer fit;
-    fit.limit = resolution == Resolution::fine ? kernels::fineLimit : kernels::coarseLimit;
+    fit.limit = limitOf(resolution);
     fit.rowLimit = limitFrom(norms);
 
     std::size_t kept = 0;

@@ -25,9 +25,10 @@ struct RowsView {
     std::size_t d = 0;
 };
 
-// Coarse: 8 bits, twice as fast where the machine multiplies bytes, and enough for plain correlation. Fine: 10 bits, for whitening, which looks at
-// directions of little variance that coarse steps drown.
+// Coarse: 8 bits, twice as fast where the machine multiplies bytes, and enough for plain correlation and for weak whitening. Fine: 10 bits, for strong
+// whitening, which looks at directions of little variance that coarse steps drown.
 enum class Resolution { coarse, fine };
+int limitOf(Resolution resolution);  // 127, 511
 
 // Maps one side's rows to integers in [-limit, limit], channel by channel: q = clamp(roundToNearestEven((x - centre) / step)).
 // step is a power of two, so a channel's sign flip flips q exactly and nothing else: the quantizer commutes with every gauge.

@@ -45,16 +45,19 @@ public:
 
     const Heading& heading() const { return heading_; }
     const std::string& name() const { return file_->name(); }
-    // The sums of a site; only its quantizers. Throws Error: malformed, truncated, unsupported.
-    CorrelationSums sums(std::size_t site) const;
-    QuantizerPair quantizers(std::size_t site) const;
+    // The sums of a site; only its quantizers. Coarse ones are always there, fine ones with Gram matrices. Throws Error: malformed, truncated, unsupported.
+    CorrelationSums sums(std::size_t site, Resolution resolution) const;
+    QuantizerPair quantizers(std::size_t site, Resolution resolution) const;
     // The first rows that are known to exist and are not in: "rows 4096 to 8191 of site 'rows'"; empty where all are in.
     std::string missing() const;
 
 private:
+    std::string where(const SiteHeading& site) const;
+    std::uint64_t offset(std::size_t site, Resolution resolution) const;
+
     std::shared_ptr<const ByteSource> file_;
     Heading heading_;
-    std::vector<std::uint64_t> offsets_;  // of the sites' images
+    std::vector<std::uint64_t> offsets_;  // of the images, site by site
 };
 
 // What goes into a statistics file.

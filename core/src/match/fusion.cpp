@@ -28,6 +28,7 @@ void fuse(Fusion& fusion, Block block) {
     const bool best = block.advantage > fusion.best;
     fusion.best = std::max(fusion.best, block.advantage);
     fusion.sure = fusion.sure || block.sure();
+    if (fusion.sure) fusion.witness.reset();
     const bool first = fusion.halves[0].value.empty() && (!fusion.alone || fusion.alone->weight() == 0);
     if (first) {
         if (best) fusion.alone = std::move(block);

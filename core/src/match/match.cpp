@@ -19,24 +19,43 @@ constexpr double keepRefined = 0.30;  // below this estimate the refinement is n
 constexpr double usefulGains = 0.30;  // gains whose halves agree less than this are left out: they would mislead
 constexpr std::size_t largestWitness = 4096;  // d; beyond it, its correlations take more memory than a second opinion is worth
 
-constexpr std::array<std::string_view, poles.size() + 1> statisticNames{"correlation", "", "soft", "medium", "whitened"};  // by poles in use
+constexpr std::array<std::string_view, poles.size() + 1> statisticNames{"", "", "soft", "medium", "whitened"};  // by poles in use
 
-Halves crossHalves(const CorrelationSums& sums) {
+// What whitening needs of the sums of a site.
+struct Correlations {
+    Halves cross;
+    Symmetric gramX, gramY;
+    std::vector<std::uint8_t> constantX, constantY;
+    std::uint64_t rows = 0, setAside = 0;
+};
+
+Correlations correlationsOf(const CorrelationSums& sums, Fusion& fusion) {
     const std::size_t d = sums.d();
-    Halves halves;
-    for (std::size_t k = 0; k < 2; ++k) {
-        halves[k] = ScoreMatrix{d, kernels::UnclearedVector<float>(d * d)};
-        sums.crossOfHalf(k, halves[k].value);
+    Correlations result;
+    result.rows = sums.rows(), result.setAside = sums.setAside();
+    if (sums.withGram()) {
+        kernels::UnclearedVector<float> gram(d * d);
+        sums.gramX(std::span<float>(gram));
+        countCopies(fusion.copiesX, gram, d);
+        result.gramX = Symmetric(gram, d);
+        sums.gramY(std::span<float>(gram));
+        countCopies(fusion.copiesY, gram, d);
+        result.gramY = Symmetric(gram, d);
+        result.constantX = sums.constantX(), result.constantY = sums.constantY();
     }
-    return halves;
+    for (std::size_t k = 0; k < 2; ++k) {
+        result.cross[k] = ScoreMatrix{d, kernels::UnclearedVector<float>(d * d)};
+        sums.crossOfHalf(k, result.cross[k].value);
+    }
+    return result;
 }
 
-SiteReport report(const std::string& site, std::string_view statistic, const Block& block, std::uint64_t rows, std::uint64_t setAside) {
+SiteReport report(const std::string& site, std::string_view statistic, const Block& block, const Correlations& of) {
     SiteReport result;
     result.name = site;
     result.statistic = statistic;
-    result.rows = rows;
-    result.setAside = setAside;
+    result.rows = of.rows;
+    result.setAside = of.setAside;
     result.meanScore = mean(block.answer.score);
     result.agreement = agreement(block.ofHalf[0], block.ofHalf[1]);
     result.estimate = mean(probabilitiesFromMargins(block.margins));
@@ -45,36 +64,39 @@ SiteReport report(const std::string& site, std::string_view statistic, const Blo
     return result;
 }
 
+// Most sites are beyond doubt on coarse sums and one inverse a side, at a half to a third of the cost of the rest: then there is nothing more to ask.
+std::optional<SiteReport> quickLook(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options, const Progress& progress) {
+    Correlations coarse = correlationsOf(sumsOf(site, Resolution::coarse), fusion);
+    Whitener x(std::move(coarse.gramX), ridge), y(std::move(coarse.gramY), ridge);
+    x.strengthen(options.threads, progress), y.strengthen(options.threads, progress);
+    const Whitening whiten(x, y, Resolution::coarse, options.threads);
+    Halves halves;
+    for (std::size_t k = 0; k < 2; ++k) {
+        progress.report("whitening " + site, k, 2);
+        halves[k] = ScoreMatrix{coarse.cross[k].d, whiten(coarse.cross[k].value)};
+        coarse.cross[k] = {};
+    }
+    Block block = makeBlock(std::move(halves), options.group, options.threads, progress);
+    if (!block.sure()) return std::nullopt;
+    SiteReport answer = report(site, "ridge", block, coarse);
+    fuse(fusion, std::move(block));
+    return answer;
+}
+
 // All the statistics of one site into the fusion; the site's own answer is that of its best block.
 SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options, bool whitened, const Progress& progress) {
-    Halves cross;
-    Symmetric gramX, gramY;
-    std::vector<std::uint8_t> constantX, constantY;
-    std::uint64_t rows = 0, setAside = 0;
-    {
-        const CorrelationSums sums = sumsOf(site, whitened);
-        rows = sums.rows();
-        setAside = sums.setAside();
-        if (whitened) {
-            kernels::UnclearedVector<float> gram(sums.d() * sums.d());
-            sums.gramX(std::span<float>(gram));
-            countCopies(fusion.copiesX, gram, sums.d());
-            gramX = Symmetric(gram, sums.d());
-            sums.gramY(std::span<float>(gram));
-            countCopies(fusion.copiesY, gram, sums.d());
-            gramY = Symmetric(gram, sums.d());
-            constantX = sums.constantX(), constantY = sums.constantY();
-        }
-        cross = crossHalves(sums);
-    }
-    const std::size_t d = cross[0].d;
     if (!whitened) {
-        Block block = makeBlock(std::move(cross), options.group, options.threads, progress);
-        SiteReport answer = report(site, statisticNames[0], block, rows, setAside);
+        Correlations plain = correlationsOf(sumsOf(site, Resolution::coarse), fusion);
+        Block block = makeBlock(std::move(plain.cross), options.group, options.threads, progress);
+        SiteReport answer = report(site, "correlation", block, plain);
         fuse(fusion, std::move(block));
         return answer;
     }
+    if (std::optional<SiteReport> answer = quickLook(fusion, sumsOf, site, options, progress)) return *std::move(answer);
 
+    Correlations fine = correlationsOf(sumsOf(site, Resolution::fine), fusion);
+    auto& [cross, gramX, gramY, constantX, constantY, rows, setAside] = fine;
+    const std::size_t d = cross[0].d;
     const bool mayBeWitness = options.statistic == Statistic::automatic && !fusion.sure && d <= largestWitness;
     Whitener x(std::move(gramX)), y(std::move(gramY));
     SiteReport best;
@@ -86,16 +108,17 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
         if (strength < 2) continue;
         if (strength == poles.size()) gramX = x.takeGram(), gramY = y.takeGram();
         if (strength == poles.size() && !mayBeWitness) gramX = gramY = {};  // they have done their work
+        const Whitening whiten(x, y, Resolution::fine, options.threads);
         Halves halves;
         for (std::size_t k = 0; k < 2; ++k) {
             progress.report("whitening " + site, 2 * (strength - 2) + k, 2 * (poles.size() - 1));
-            halves[k] = ScoreMatrix{d, whiten(x, y, cross[k].value, options.threads)};
+            halves[k] = ScoreMatrix{d, whiten(cross[k].value)};
             if (strength == poles.size() && !mayBeWitness) cross[k] = {};
         }
         Block block = makeBlock(std::move(halves), options.group, options.threads, progress);
         if (block.advantage > bestAdvantage) {
             bestAdvantage = block.advantage;
-            best = report(site, statisticNames[strength], block, rows, setAside);
+            best = report(site, statisticNames[strength], block, fine);
         }
         sure = block.sure();
         fuse(fusion, std::move(block));
@@ -103,9 +126,7 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
             structures.push_back({offDiagonal(x.matrix(), constantX), offDiagonal(y.matrix(), constantY)});
     }
     if (best.weight > 0 && !sure) fusion.structures.emplace_back(best.weight, std::move(structures));
-    if (fusion.sure)
-        fusion.witness.reset();
-    else if (mayBeWitness && (!fusion.witness || best.weight > fusion.witness->weight))
+    if (mayBeWitness && !fusion.sure && (!fusion.witness || best.weight > fusion.witness->weight))
         fusion.witness = Witness{best.weight, rows, std::move(cross), std::move(gramX), std::move(gramY)};
     return best;
 }
@@ -175,9 +196,9 @@ std::uint64_t mostRows(const Evidence& evidence, const std::vector<std::string>&
 
 Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
     if (options.team == nullptr)
-        return matchSums(source, target, options, [&](const std::string& site, bool withGram) { return sumSite(source, target, site, options, withGram, progress); }, progress);
+        return matchSums(source, target, options, [&](const std::string& site, Resolution resolution) { return sumSite(source, target, site, options, resolution, progress); }, progress);
     const TeamLead lead(*options.team, source, target, options, progress);
-    return matchSums(source, target, options, [&](const std::string& site, bool withGram) { return lead.sum(site, withGram); }, progress);
+    return matchSums(source, target, options, [&](const std::string& site, Resolution resolution) { return lead.sum(site, resolution); }, progress);
 }
 
 Alignment matchSums(const Evidence& source, const Evidence& target, const MatchOptions& options, const SumsOf& sumsOf, const Progress& progress) {

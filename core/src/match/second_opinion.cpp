@@ -14,11 +14,14 @@ constexpr double hopeless = 0.40;      // unless the answer at hand has no bette
 constexpr double atLeastHalf = 0.50;   // or rows are few, where whitened estimates are too high
 
 // By how many unexplained bits a channel (residual.hpp) plain correlation must win. Where it explains much, noise is light and alike in all channels, and it
-// need only be as good, or about as good; an answer that is all but certain falls to a clear win only.
-double winningBits(double explained, double estimate) {
+// need only be as good, or about as good; an answer that is all but certain falls to a clear win only. In between a win counts once it cannot be chance: in all
+// the numbers of the rows together it is some ten units of log-likelihood.
+double winningBits(double explained, double estimate, std::size_t d, std::uint64_t rows) {
+    constexpr double clear = 0.004, together = 30;
     if (estimate >= 0.998) return 0.010;
     if (explained >= 0.30) return estimate >= 0.99 ? -0.003 : -0.020;
-    return explained > 0 ? 0.004 : std::numeric_limits<double>::infinity();
+    if (explained >= 0.10) return std::min(clear, together / (static_cast<double>(d) * static_cast<double>(rows)));
+    return explained > 0 ? clear : std::numeric_limits<double>::infinity();
 }
 
 // Halves also agree on what is reproducible and wrong, so that alone is no reason to believe them.
@@ -52,7 +55,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
     const auto rest = [&](const Gauge* gauge) { return unexplained(whole.value, witness.gramX, witness.gramY, gauge, options.threads); };
     const double here = rest(&opinion.answer.gauge), explained = rest(nullptr) - here;
     const double difference = rest(&atHand) - here;
-    const bool less = difference > winningBits(explained, estimate);
+    const bool less = difference > winningBits(explained, estimate, d, witness.rows);
     const bool credible = isCredible(explained, opinion.agreement, agreement(opinion.answer.gauge, atHand), estimate, d, witness.rows);
     opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
     const double sureness = mean(opinion.confidence);

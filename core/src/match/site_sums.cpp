@@ -185,8 +185,7 @@ SitePair::SitePair(const Evidence& source, const Evidence& target, std::string s
     hashX_ = source.sha256, hashY_ = target.sha256;
 }
 
-QuantizerPair SitePair::fit(bool withGram, unsigned threads) const {
-    const Resolution resolution = withGram ? Resolution::fine : Resolution::coarse;
+QuantizerPair SitePair::fit(Resolution resolution, unsigned threads) const {
     const std::array<Sample, 2> samples{sampleOf(*x_, usable_, skip_), sampleOf(*y_, usable_, skip_)};
     QuantizerPair pair;
     parallelFor(threads, 2, [&](std::size_t k) { (k == 0 ? pair.x : pair.y) = fitQuantizer(samples[k].view, (k == 0 ? x_ : y_)->where(), resolution); });
@@ -207,10 +206,10 @@ CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, un
     return sums;
 }
 
-CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool withGram,
+CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, Resolution resolution,
                         const Progress& progress) {
     const SitePair pair(source, target, site, options);
-    return pair.sum(pair.fit(withGram, options.threads), withGram, options.threads, progress);
+    return pair.sum(pair.fit(resolution, options.threads), needsGram(options), options.threads, progress);
 }
 
 }  // namespace regauge

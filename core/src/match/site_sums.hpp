@@ -41,8 +41,8 @@ public:
     RowRange known() const { return {share_.firstRow, share_.firstRow + usable_}; }
     RowRange here() const { return {share_.firstRow + begin_, share_.firstRow + end_}; }
 
-    // Fitted to all the rows of the files, whatever the share. With Gram matrices the resolution is fine, else coarse. Throws Error(notFinite).
-    QuantizerPair fit(bool withGram, unsigned threads) const;
+    // Fitted to all the rows of the files, whatever the share. Throws Error(notFinite).
+    QuantizerPair fit(Resolution resolution, unsigned threads) const;
     // Reads the rows in blocks. Throws Error: notFinite, cancelled.
     CorrelationSums sum(const QuantizerPair& quantizers, bool withGram, unsigned threads, const Progress& progress) const;
 
@@ -55,15 +55,15 @@ private:
     FileHash hashX_, hashY_;              // worked out beside the sums, since matching asks for them later
 };
 
-// All the rows of a site.
-CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, bool withGram,
+// All the rows of a site, with Gram matrices where the options need them.
+CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, Resolution resolution,
                         const Progress& progress);
 
 // Whitening needs the Gram matrices. The permutation baseline is the raw signed correlation, as in the paper.
 inline bool needsGram(const MatchOptions& options) { return options.group != Group::permutation && options.statistic != Statistic::correlation; }
 
-// Where matching gets the sums of a site from, when its turn comes.
-using SumsOf = std::function<CorrelationSums(const std::string& site, bool withGram)>;
+// Where matching gets the sums of a site from, when their turn comes: coarse ones first, and fine ones (with Gram matrices only) where they leave a doubt.
+using SumsOf = std::function<CorrelationSums(const std::string& site, Resolution resolution)>;
 
 // match() with sums from anywhere: of the sites of `source` and `target` nothing but names and `weights` is looked at.
 Alignment matchSums(const Evidence& source, const Evidence& target, const MatchOptions& options, const SumsOf& sumsOf, const Progress& progress);

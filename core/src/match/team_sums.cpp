@@ -16,7 +16,7 @@ constexpr std::uint32_t nothingMore = UINT32_MAX;
 // What rank 0 asks of the others.
 struct Request {
     std::uint32_t site = nothingMore;  // its place in the source's list
-    std::uint32_t withGram = 0;
+    std::uint32_t fine = 0;
 };
 
 template <class T>
@@ -37,15 +37,15 @@ std::string agreed(const SitePair& pair, const QuantizerPair& quantizers) {
     return hash.hex();
 }
 
-CorrelationSums sumShare(Team& team, const Evidence& source, const Evidence& target, const std::string& site, bool withGram, const MatchOptions& options,
-                  const Progress& progress) {
+CorrelationSums sumShare(Team& team, const Evidence& source, const Evidence& target, const std::string& site, Resolution resolution,
+                         const MatchOptions& options, const Progress& progress) {
     std::optional<CorrelationSums> sums;
     std::string mine;
     together(team, [&] {
         const SitePair pair(source, target, site, options, {0, team.rank(), team.size()});
-        const QuantizerPair quantizers = pair.fit(withGram, options.threads);
+        const QuantizerPair quantizers = pair.fit(resolution, options.threads);
         mine = agreed(pair, quantizers);
-        sums = pair.sum(quantizers, withGram, options.threads, progress);
+        sums = pair.sum(quantizers, needsGram(options), options.threads, progress);
     });
     std::string first = mine;
     team.broadcast(std::as_writable_bytes(std::span(first)), 0);
@@ -91,11 +91,11 @@ TeamLead::~TeamLead() {
     team_.broadcast(bytesOf(end), 0);
 }
 
-CorrelationSums TeamLead::sum(const std::string& site, bool withGram) const {
+CorrelationSums TeamLead::sum(const std::string& site, Resolution resolution) const {
     const auto place = std::ranges::find(source_.sites, site, &Site::name) - source_.sites.begin();
-    Request request{static_cast<std::uint32_t>(place), withGram ? 1U : 0U};
+    Request request{static_cast<std::uint32_t>(place), resolution == Resolution::fine ? 1U : 0U};
     team_.broadcast(bytesOf(request), 0);
-    return sumShare(team_, source_, target_, site, withGram, options_, progress_);
+    return sumShare(team_, source_, target_, site, resolution, options_, progress_);
 }
 
 void helpMatch(const Evidence& source, const Evidence& target, const MatchOptions& options) {
@@ -107,7 +107,7 @@ void helpMatch(const Evidence& source, const Evidence& target, const MatchOption
             if (request.site == nothingMore) return;
             // Files that differ may not even have the site: sumShare says so, and everybody hears of it.
             const std::string site = request.site < source.sites.size() ? source.sites[request.site].name : "number " + std::to_string(request.site);
-            sumShare(team, source, target, site, request.withGram != 0, options, {});
+            sumShare(team, source, target, site, request.fine != 0 ? Resolution::fine : Resolution::coarse, options, {});
         }
     } catch (const Error&) {
         // Everybody has it, and rank 0 tells; its TeamLead still says goodbye.

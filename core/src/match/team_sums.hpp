@@ -15,7 +15,7 @@ public:
     ~TeamLead();
 
     // Every member sums its part of the rows; the total. Throws the errors of all members.
-    CorrelationSums sum(const std::string& site, bool withGram) const;
+    CorrelationSums sum(const std::string& site, Resolution resolution) const;
 
 private:
     Team& team_;

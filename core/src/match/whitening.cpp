@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "linalg.hpp"
-#include "rounded_product.hpp"
 #include "row_tasks.hpp"
 
 namespace regauge {
@@ -41,19 +40,10 @@ void addInverse(const Symmetric& gram, Pole pole, unsigned threads, const Progre
     });
 }
 
-// Up to this strength the smallest shift is 0.786: nothing gets much louder than it was, and 12 bits do.
-constexpr std::size_t roundedStrength = 2;
+// From this shift on nothing gets much louder than it was, and integers do.
+constexpr double roundedShift = 0.5;
 
-// Y C X.
-kernels::UnclearedVector<float> roundedProduct(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
-    const std::size_t d = x.d();
-    kernels::UnclearedVector<float> part(d * d), whole(d * d);
-    transposeTimes(cross, y, threads, part);
-    transposeTimes(part, x, threads, whole);
-    return whole;
-}
-
-// The same in single precision.
+// Y C X in single precision.
 kernels::UnclearedVector<float> product(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
     const std::size_t d = x.d();
     kernels::UnclearedVector<float> right(d * d), whole(d * d, 0.0F), part;
@@ -68,13 +58,12 @@ kernels::UnclearedVector<float> product(const Symmetric& x, const Symmetric& y, 
 
 }  // namespace
 
-Whitener::Whitener(Symmetric gram) : gram_(std::move(gram)), matrix_(gram_.d()) {}
+Whitener::Whitener(Symmetric gram, std::span<const Pole> of) : gram_(std::move(gram)), poles_(of), matrix_(gram_.d()) {}
 
 void Whitener::strengthen(unsigned threads, const Progress& progress) {
-    const Pole pole = poles[strength_];
+    const Pole pole = poles_[diagonal_.size()];
     const auto add = pole.shift < singlePrecisionShift ? addInverse<double> : addInverse<float>;
-    add(gram_, pole, threads, progress, matrix_, diagonal_[strength_], rowSquares_[strength_]);
-    ++strength_;
+    add(gram_, pole, threads, progress, matrix_, diagonal_.emplace_back(), rowSquares_.emplace_back());
 }
 
 std::vector<float> Whitener::scale() const {
@@ -82,25 +71,38 @@ std::vector<float> Whitener::scale() const {
     std::vector<float> scale(matrix_.d());
     for (std::size_t i = 0; i < scale.size(); ++i) {
         double variance = 0;
-        for (std::size_t k = 0; k < strength_; ++k)
-            for (std::size_t l = 0; l < strength_; ++l) {
-                const double product = k == l ? rowSquares_[k][i] : (diagonal_[k][i] - diagonal_[l][i]) / (poles[l].shift - poles[k].shift);
-                variance += poles[k].weight * poles[l].weight * (diagonal_[k][i] - poles[l].shift * product);
+        for (std::size_t k = 0; k < diagonal_.size(); ++k)
+            for (std::size_t l = 0; l < diagonal_.size(); ++l) {
+                const double product = k == l ? rowSquares_[k][i] : (diagonal_[k][i] - diagonal_[l][i]) / (poles_[l].shift - poles_[k].shift);
+                variance += poles_[k].weight * poles_[l].weight * (diagonal_[k][i] - poles_[l].shift * product);
             }
         scale[i] = variance > 0 ? static_cast<float>(1 / std::sqrt(variance)) : 0.0F;
     }
     return scale;
 }
 
-kernels::UnclearedVector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads) {
-    const std::vector<float> scaleX = x.scale(), scaleY = y.scale();
-    const std::size_t d = scaleX.size();
-    kernels::UnclearedVector<float> whole = x.strength() <= roundedStrength ? roundedProduct(x.matrix(), y.matrix(), cross, threads)
-                                                               : product(x.matrix(), y.matrix(), cross, threads);
-    forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
+Whitening::Whitening(const Whitener& x, const Whitener& y, Resolution resolution, unsigned threads)
+    : x_(x.matrix()), y_(y.matrix()), scaleX_(x.scale()), scaleY_(y.scale()), threads_(threads) {
+    if (x.smallestShift() < roundedShift) return;
+    const Rounding rounding = resolution == Resolution::coarse ? Rounding::toBytes : Rounding::toHalves;
+    roundedX_.emplace(x_, rounding, threads), roundedY_.emplace(y_, rounding, threads);
+}
+
+kernels::UnclearedVector<float> Whitening::operator()(std::span<const float> cross) const {
+    const std::size_t d = scaleX_.size();
+    kernels::UnclearedVector<float> whole;
+    if (roundedX_) {
+        kernels::UnclearedVector<float> part(d * d);
+        whole.resize(d * d);
+        roundedY_->transposeTimes(cross, threads_, part);
+        roundedX_->transposeTimes(part, threads_, whole);
+    } else {
+        whole = product(x_, y_, cross, threads_);
+    }
+    forRowTasks(d, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
         for (std::size_t i = first; i < last; ++i)
             for (std::size_t j = 0; j < d; ++j) {
-                const float value = scaleY[i] * whole[i * d + j] * scaleX[j];
+                const float value = scaleY_[i] * whole[i * d + j] * scaleX_[j];
                 whole[i * d + j] = value > 1 ? 1.0F : value < -1 ? -1.0F : value;
             }
     });

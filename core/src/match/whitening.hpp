@@ -8,12 +8,15 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "../kernels/aligned_buffer.hpp"
+#include "regauge/correlation.hpp"
 #include "regauge/progress.hpp"
+#include "rounded_product.hpp"
 #include "symmetric.hpp"
 
 namespace regauge {
@@ -23,17 +26,19 @@ struct Pole {
 };
 // From the weakest whitening to the strongest: each strength uses one pole more.
 inline constexpr std::array<Pole, 4> poles{{{63.4, 13.44}, {0.786, 1.168}, {0.0127, 0.1486}, {1.6e-4, 0.0212}}};
+// One alone: ridge regression, which makes large directions quieter than a root would, and small ones no louder.
+inline constexpr std::array<Pole, 1> ridge{{{0.786, 1}}};
 
 // f(G) of one side, built up pole by pole.
 class Whitener {
 public:
     // gram: the correlation matrix.
-    explicit Whitener(Symmetric gram);
+    explicit Whitener(Symmetric gram, std::span<const Pole> of = poles);
 
     // Adds the next pole. O(d^3).
     void strengthen(unsigned threads, const Progress& progress);
 
-    std::size_t strength() const { return strength_; }  // poles in use
+    double smallestShift() const { return poles_[diagonal_.size() - 1].shift; }  // of the poles in use
     // The correlation matrix back, when no pole is to be added any more.
     Symmetric takeGram() { return std::move(gram_); }
     const Symmetric& matrix() const { return matrix_; }
@@ -42,14 +47,26 @@ public:
 
 private:
     Symmetric gram_;
-    std::size_t strength_ = 0;
-    Symmetric matrix_;                                         // A
-    std::array<std::vector<double>, poles.size()> diagonal_;   // of (G + s_k)^-1
-    std::array<std::vector<double>, poles.size()> rowSquares_; // of (G + s_k)^-1: the diagonal of its square
+    std::span<const Pole> poles_;
+    Symmetric matrix_;                             // A
+    std::vector<std::vector<double>> diagonal_;    // of (G + s_k)^-1, for every pole in use
+    std::vector<std::vector<double>> rowSquares_;  // of (G + s_k)^-1: the diagonal of its square
 };
 
-// W = A_y C A_x, renormalised: W[i, j] = scale_y[i] (A_y C A_x)[i, j] scale_x[j]. C and W are d x d, target channels down, source channels across.
-// In integers while whitening is weak (rounded_product.hpp), else in float32.
-kernels::UnclearedVector<float> whiten(const Whitener& x, const Whitener& y, std::span<const float> cross, unsigned threads);
+// W = A_y C A_x, renormalised: W[i, j] = scale_y[i] (A_y C A_x)[i, j] scale_x[j], for any C of one pair of models. C and W are d x d, target channels down,
+// source channels across. In integers while whitening is weak (rounded_product.hpp), else in float32.
+class Whitening {
+public:
+    // Coarse: a quick look, whose products may be rounded to bytes.
+    Whitening(const Whitener& x, const Whitener& y, Resolution resolution, unsigned threads);
+
+    kernels::UnclearedVector<float> operator()(std::span<const float> cross) const;
+
+private:
+    const Symmetric &x_, &y_;
+    std::vector<float> scaleX_, scaleY_;
+    std::optional<RoundedSymmetric> roundedX_, roundedY_;
+    unsigned threads_;
+};
 
 }  // namespace regauge

@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view magic = "regauge stats";
-constexpr std::uint16_t version = 1;
+constexpr std::uint16_t version = 2;
 constexpr std::size_t fixedBytes = magic.size() + 1 + 2 + 4;
 constexpr std::size_t digestBytes = 64;
 constexpr std::uint64_t mostJson = std::uint64_t{64} << 20;

@@ -1,13 +1,13 @@
 // The heading of a statistics file: everything but the sums.
 //
 //   "regauge stats"  13 bytes        then little-endian:
-//   u8 0 · u16 version (1) · u32 bytes of the JSON
+//   u8 0 · u16 version (2) · u32 bytes of the JSON
 //   JSON: {"d", "gram", "chosen", "skip_first", "source": [{"name", "sha256"}, ..], "target": [..],
 //          "gains": {"source": [name, ..], "target": [..]}, "sites": [{"name", "weights", "known", "covered": [[begin, end], ..]}, ..]}
 //   f64 gains: a vector [d] for every name, the source's first
 //   the SHA-256 of everything before it, in 64 hexadecimal digits
 //
-// Behind it, an image of correlation_image.cpp for every site.
+// Behind it, for every site an image of correlation_image.cpp: coarse; with Gram matrices a fine one after it.
 #pragma once
 
 #include "regauge/statistics.hpp"

@@ -2,6 +2,7 @@
 #include "regauge/statistics.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <tuple>
 
@@ -16,6 +17,12 @@ namespace {
 using Heading = Statistics::Heading;
 using SiteHeading = Statistics::SiteHeading;
 using Range = std::pair<std::uint64_t, std::uint64_t>;
+
+// What of a site lies in the file, in this order.
+std::span<const Resolution> resolutions(bool withGram) {
+    static constexpr std::array both{Resolution::coarse, Resolution::fine};
+    return std::span(both).first(withGram ? 2 : 1);
+}
 
 std::string rowsText(const Range& range, const std::string& site) {
     return "rows " + std::to_string(range.first) + " to " + std::to_string(range.second - 1) + " of site '" + site + "'";
@@ -107,7 +114,7 @@ std::uint64_t mostRows(const Heading& heading) {
     return most;
 }
 
-QuantizerPair quantizersOf(const Statistics& like, const std::string& site, const Heading& wanted) {
+QuantizerPair quantizersOf(const Statistics& like, const std::string& site, Resolution resolution, const Heading& wanted) {
     const Heading& heading = like.heading();
     const auto found = std::ranges::find(heading.sites, site, &SiteHeading::name);
     if (found == heading.sites.end()) throw Error(ErrorCode::usage, like.name(), "there is no site '" + site + "' to be like; its sites are " + siteNames(heading));
@@ -115,7 +122,7 @@ QuantizerPair quantizersOf(const Statistics& like, const std::string& site, cons
         throw Error(ErrorCode::dimensionMismatch, like.name(), "d = " + std::to_string(heading.d) + ", and these rows have d = " + std::to_string(wanted.d));
     if (heading.withGram != wanted.withGram)
         throw Error(ErrorCode::usage, like.name(), std::string("has ") + (heading.withGram ? "" : "no ") + "Gram matrices, unlike what is to be summed; give both the same --statistic and --group");
-    return like.quantizers(static_cast<std::size_t>(found - heading.sites.begin()));
+    return like.quantizers(static_cast<std::size_t>(found - heading.sites.begin()), resolution);
 }
 
 }  // namespace
@@ -126,23 +133,34 @@ Statistics::Statistics(std::shared_ptr<const ByteSource> file) : file_(std::move
     for (SiteHeading& site : heading_.sites) {
         std::uint64_t covered = 0;
         for (const auto& [begin, end] : site.covered) covered += end - begin;
-        const CorrelationSums::Image image = CorrelationSums::image(*file_, at, name() + ": " + site.name);
-        site.rows = image.rows(), site.setAside = image.setAside;
-        if (image.d != heading_.d || image.withGram != heading_.withGram || site.rows + site.setAside > covered)
-            throw Error(ErrorCode::malformed, name() + ": " + site.name, "these sums do not fit the heading of the file; sum the rows again");
-        offsets_.push_back(at);
-        at += image.bytes;
+        for (const Resolution resolution : resolutions(heading_.withGram)) {
+            const CorrelationSums::Image image = CorrelationSums::image(*file_, at, where(site));
+            if (resolution == Resolution::coarse) site.rows = image.rows(), site.setAside = image.setAside;
+            if (image.d != heading_.d || image.withGram != heading_.withGram || image.limit != limitOf(resolution) || image.rows() != site.rows ||
+                image.setAside != site.setAside || site.rows + site.setAside > covered)
+                throw Error(ErrorCode::malformed, where(site), "these sums do not fit the heading of the file; sum the rows again");
+            offsets_.push_back(at);
+            at += image.bytes;
+        }
     }
     if (at != file_->size())
         throw Error(ErrorCode::malformed, name(), "expected " + std::to_string(at) + " bytes, found " + std::to_string(file_->size()) + "; copy it again");
 }
 
-CorrelationSums Statistics::sums(std::size_t site) const {
-    return CorrelationSums::read(*file_, offsets_.at(site), name() + ": " + heading_.sites.at(site).name);
+std::string Statistics::where(const SiteHeading& site) const { return name() + ": " + site.name; }
+
+std::uint64_t Statistics::offset(std::size_t site, Resolution resolution) const {
+    const auto held = resolutions(heading_.withGram);
+    const auto place = std::ranges::find(held, resolution) - held.begin();
+    return offsets_.at(site * held.size() + static_cast<std::size_t>(place));
 }
 
-QuantizerPair Statistics::quantizers(std::size_t site) const {
-    return CorrelationSums::readQuantizers(*file_, offsets_.at(site), name() + ": " + heading_.sites.at(site).name);
+CorrelationSums Statistics::sums(std::size_t site, Resolution resolution) const {
+    return CorrelationSums::read(*file_, offset(site, resolution), where(heading_.sites.at(site)));
+}
+
+QuantizerPair Statistics::quantizers(std::size_t site, Resolution resolution) const {
+    return CorrelationSums::readQuantizers(*file_, offset(site, resolution), where(heading_.sites.at(site)));
 }
 
 std::string Statistics::missing() const {
@@ -185,10 +203,12 @@ void writeStatistics(const Evidence& source, const Evidence& target, const Stati
 
     for (const SiteHeading& site : heading.sites) {
         const SitePair pair(source, target, site.name, options.match, share);
-        const QuantizerPair quantizers = options.like == nullptr ? pair.fit(heading.withGram, options.match.threads) : quantizersOf(*options.like, site.name, heading);
-        const CorrelationSums sums = options.fitOnly ? CorrelationSums(quantizers.x, quantizers.y, heading.withGram)
-                                                     : pair.sum(quantizers, heading.withGram, options.match.threads, progress);
-        sums.write(out);
+        for (const Resolution resolution : resolutions(heading.withGram)) {
+            const QuantizerPair quantizers = options.like == nullptr ? pair.fit(resolution, options.match.threads) : quantizersOf(*options.like, site.name, resolution, heading);
+            const CorrelationSums sums = options.fitOnly ? CorrelationSums(quantizers.x, quantizers.y, heading.withGram)
+                                                         : pair.sum(quantizers, heading.withGram, options.match.threads, progress);
+            sums.write(out);
+        }
     }
 }
 
@@ -201,30 +221,32 @@ void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, B
     for (const auto& part : parts) rows += mostRows(part->heading());
     requireMemory({.d = heading.d, .rows = rows, .withGram = heading.withGram, .sites = 2, .sumsOnly = true}, memory, first.name());
     writeHeading(heading, out);
-    const std::uint64_t steps = heading.sites.size() * parts.size();
+    const auto held = resolutions(heading.withGram);
+    const std::uint64_t steps = heading.sites.size() * held.size() * parts.size();
     std::uint64_t step = 0;
-    for (std::size_t site = 0; site < heading.sites.size(); ++site) {
-        std::optional<QuantizerPair> quantizers;
-        std::optional<CorrelationSums> sums;
-        for (const auto& part : parts) {
-            std::optional<CorrelationSums> more;
-            if (part->heading().sites[site].rows > 0) more = part->sums(site);  // the rest is but quantizers
-            QuantizerPair its = more ? more->quantizers() : part->quantizers(site);
-            if (quantizers && its != *quantizers)
-                throw Error(ErrorCode::usage, part->name(),
-                            "site '" + heading.sites[site].name + "' was quantized otherwise than in " + first.name() +
-                                ", because each took the scale of its own rows; run 'regauge stats SOURCE TARGET --fit -o fit.stats' once and give every "
-                                "'regauge stats' --like fit.stats");
-            if (!quantizers) quantizers = std::move(its);
-            if (more && sums)
-                sums->merge(*more);
-            else if (more)
-                sums = std::move(more);
-            progress.report("merging", ++step, steps);
+    for (std::size_t site = 0; site < heading.sites.size(); ++site)
+        for (const Resolution resolution : held) {
+            std::optional<QuantizerPair> quantizers;
+            std::optional<CorrelationSums> sums;
+            for (const auto& part : parts) {
+                std::optional<CorrelationSums> more;
+                if (part->heading().sites[site].rows > 0) more = part->sums(site, resolution);  // the rest is but quantizers
+                QuantizerPair its = more ? more->quantizers() : part->quantizers(site, resolution);
+                if (quantizers && its != *quantizers)
+                    throw Error(ErrorCode::usage, part->name(),
+                                "site '" + heading.sites[site].name + "' was quantized otherwise than in " + first.name() +
+                                    ", because each took the scale of its own rows; run 'regauge stats SOURCE TARGET --fit -o fit.stats' once and give every "
+                                    "'regauge stats' --like fit.stats");
+                if (!quantizers) quantizers = std::move(its);
+                if (more && sums)
+                    sums->merge(*more);
+                else if (more)
+                    sums = std::move(more);
+                progress.report("merging", ++step, steps);
+            }
+            if (!sums) sums.emplace(quantizers->x, quantizers->y, heading.withGram);
+            sums->write(out);
         }
-        if (!sums) sums.emplace(quantizers->x, quantizers->y, heading.withGram);
-        sums->write(out);
-    }
 }
 
 Alignment match(const Statistics& statistics, const MatchOptions& options, const Progress& progress) {
@@ -239,9 +261,9 @@ Alignment match(const Statistics& statistics, const MatchOptions& options, const
     asked.team = nullptr;
     if (asked.sites.empty() && heading.chosen)
         for (const SiteHeading& site : heading.sites) asked.sites.push_back(site.name);
-    const auto sumsOf = [&](const std::string& name, bool) {
+    const auto sumsOf = [&](const std::string& name, Resolution resolution) {
         const auto site = static_cast<std::size_t>(std::ranges::find(heading.sites, name, &SiteHeading::name) - heading.sites.begin());
-        CorrelationSums sums = statistics.sums(site);
+        CorrelationSums sums = statistics.sums(site, resolution);
         progress.report("reading " + name, 1, 1);
         return sums;
     };
