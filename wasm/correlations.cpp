@@ -11,7 +11,9 @@ Correlations correlate(const Evidence& source, const Evidence& target, const Mat
     const std::vector<std::string> sites = commonSites(source, target, options.sites);
     if (sites.empty())
         throw Error(ErrorCode::usage, target.name, "has no site of paired rows in common with " + source.name + ", so there is nothing to correlate");
-    const CorrelationSums sums = sumSite(source, target, sites.front(), options, false, progress);
+    MatchOptions plain = options;
+    plain.statistic = Statistic::correlation;
+    const CorrelationSums sums = sumSite(source, target, sites.front(), plain, Resolution::coarse, progress);
     Correlations found;
     found.r.resize(sums.d() * sums.d());
     sums.cross(std::span<float>(found.r));

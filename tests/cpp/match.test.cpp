@@ -9,6 +9,7 @@
 #include <random>
 
 #include "match/block.hpp"
+#include "match/site_sums.hpp"
 #include "regauge/ceiling.hpp"
 #include "regauge/error.hpp"
 
@@ -143,6 +144,29 @@ TEST_CASE("channels that share a few common directions are told apart, and the a
     CHECK(one.verdict == Verdict::aligned);
     CHECK(both.gauge.fingerprint() == one.gauge.fingerprint());
     CHECK(both.score == one.score);
+}
+
+TEST_CASE("a site that a quick look settles is summed once, coarsely; one that it leaves in doubt again, finely") {
+    const double noise = GENERATE(0.6, 30.0);
+    auto random = seeded(5);
+    const std::size_t d = 64;
+    const Rows x = correlatedRows(512, d, random);
+    const Gauge truth = planted(d, 0.5, random);
+    const Evidence source = evidence(x, d), target = evidence(seenFrom(x, truth, noise, random), d);
+    std::vector<Resolution> asked;
+    const SumsOf sumsOf = [&](const std::string& site, Resolution resolution) {
+        asked.push_back(resolution);
+        return sumSite(source, target, site, {}, resolution, {});
+    };
+    const Alignment alignment = matchSums(source, target, {}, sumsOf, {});
+    if (noise < 1) {
+        CHECK(asked == std::vector{Resolution::coarse});
+        CHECK(alignment.sites[0].statistic == "ridge");
+        CHECK(rightOf(alignment, truth) == 1.0);
+    } else {
+        CHECK(asked == std::vector{Resolution::coarse, Resolution::fine});
+        CHECK(alignment.sites[0].statistic != "ridge");
+    }
 }
 
 TEST_CASE("noise and rows paired wrongly are unrelated, never aligned") {

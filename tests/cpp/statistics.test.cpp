@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -148,7 +149,7 @@ std::string withoutSides(const Alignment& alignment) {
 }  // namespace
 
 TEST_CASE("statistics: parts in any order make the file of the whole, and its gauge is that of the rows") {
-    const Pair pair;
+    const Pair pair(GENERATE(1.5F, 60.0F));  // beyond doubt, and far from it
     StatisticsOptions all;
     all.match.skipFirst = 2;
     SECTION("signed") {}
