@@ -64,10 +64,14 @@ struct Route {
     std::vector<std::size_t> path;
     Gauge gauge = Gauge::identity(0);
     std::vector<double> confidence;  // per target channel: every hop right
+    std::set<std::size_t> skipped;   // checkpoints over which its doubtful hops jump
+    double share = 1;                // how much its vote counts
+    bool apart = true;               // skips nothing that one before it skips
 };
 
 Route compose(std::vector<std::size_t> path, Edges& edges) {
-    Route route{std::move(path), Gauge::identity(0), {}};
+    Route route;
+    route.path = std::move(path);
     for (std::size_t k = 0; k + 1 < route.path.size(); ++k) {
         const Alignment& hop = edges.match(route.path[k], route.path[k + 1]);
         if (k == 0) {
@@ -166,6 +170,21 @@ std::vector<std::size_t> everyOneOf(std::size_t checkpoints) {
     return path;
 }
 
+// What drifted while checkpoints were skipped misleads every route that skips them: of such routes each has less of a vote, and those after the first confirm
+// half as much. (Less still, or nothing, was worse where the drift is small beside the noise.)
+void weigh(std::vector<Route>& routes) {
+    const auto alike = [](const Route& a, const Route& b) { return std::ranges::any_of(a.skipped, [&](std::size_t checkpoint) { return b.skipped.contains(checkpoint); }); };
+    for (Route& route : routes) {
+        std::size_t company = 1;
+        for (const Route& other : routes) {
+            if (&other == &route || !alike(route, other)) continue;
+            ++company;
+            if (&other < &route && other.apart) route.apart = false;
+        }
+        route.share = 1 / std::sqrt(static_cast<double>(company));
+    }
+}
+
 // The routes that vote: the surest, then others that share no weak hop with one that votes already, so that no mistake counts twice. Of a route without weak
 // hops any hop may be the mistake.
 std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std::size_t checkpoints) {
@@ -191,12 +210,15 @@ std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std
         const bool shared = std::ranges::any_of(own, [&](const Hop& hop) { return doubtful.contains(hop); });
         if (!voters.empty() && (shared || mean(route.confidence) < fair)) continue;
         doubtful.insert(own.begin(), own.end());
+        for (const auto& [from, to] : own)
+            for (std::size_t k = from + 1; k < to; ++k) route.skipped.insert(k);
         voters.push_back(std::move(route));
     }
+    weigh(voters);
     return voters;
 }
 
-// Each route's answer counts by its log odds, channel by channel; the assignment settles what they contest.
+// Each route's answer counts by its log odds and its share, channel by channel; the assignment settles what they contest.
 Gauge vote(const std::vector<Route>& routes, Group group, unsigned threads, const Progress& progress) {
     if (routes.size() == 1) return routes.front().gauge;
     const std::size_t d = routes.front().gauge.d();
@@ -204,7 +226,7 @@ Gauge vote(const std::vector<Route>& routes, Group group, unsigned threads, cons
     for (const Route& route : routes) {
         for (std::size_t i = 0; i < d; ++i) {
             const double p = std::clamp(route.confidence[i], 1e-4, 1 - 1e-4);
-            const double weight = std::max(std::log(p / (1 - p)) + 4, 0.01);  // + 4: a lone weak vote still counts
+            const double weight = route.share * std::max(std::log(p / (1 - p)) + 4, 0.01);  // + 4: a lone weak vote still counts
             votes.value[i * d + route.gauge.perm()[i]] += static_cast<float>(route.gauge.sign()[i] * weight);
         }
     }
@@ -218,10 +240,13 @@ std::vector<double> confidenceOf(const Gauge& answer, const std::vector<Route>& 
     for (std::size_t i = 0; i < confidence.size(); ++i) {
         double wrong = 1, contradicted = 0;
         for (const Route& route : routes) {
-            if (sameAt(i, route.gauge, answer))
-                wrong = route.confidence[i] > 0.5 ? wrong * (1 - route.confidence[i]) : std::min(wrong, 1 - route.confidence[i]);
-            else
+            const double doubt = 1 - route.confidence[i];
+            if (!sameAt(i, route.gauge, answer))
                 contradicted = std::max(contradicted, route.confidence[i]);
+            else if (route.confidence[i] > 0.5)
+                wrong *= route.apart ? doubt : std::sqrt(doubt);
+            else
+                wrong = std::min(wrong, doubt);
         }
         const double supported = 1 - wrong, both = supported * contradicted;  // which cannot be
         confidence[i] = both < 1 ? (supported - both) / (1 - both) : 0;
