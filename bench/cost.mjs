@@ -23,9 +23,11 @@ const stages = [
     { name: "hash", key: "hash", colour: "#0891b2", formula: "rows d", work: (d, rows) => rows * d },
     { name: "quantise, 8 bits", key: "quantise", colour: "#6b7280", formula: "rows d", work: (d, rows) => rows * d },
     { name: "cross sums, 8 bits", key: "cross", colour: "#3b82f6", formula: "rows d²", work: (d, rows) => rows * d ** 2 },
+    { name: "cross and Gram sums, 8 bits", key: "cross+gram-coarse", colour: "#0d9488", formula: "2 rows d²", work: (d, rows) => 2 * rows * d ** 2 },
     { name: "cross and Gram sums, 10 bits", key: "cross+gram", colour: "#8b5cf6", formula: "2 rows d²", work: (d, rows) => 2 * rows * d ** 2 },
     { name: "correlations from sums", key: "correlate", colour: "#db2777", formula: "d²", work: (d) => d ** 2 },
-    { name: "whitening", key: "whiten", colour: "#d97706", formula: "8 d³", work: (d) => 8 * d ** 3 },
+    { name: "whitening, quick look", key: "whiten-quick", colour: "#ca8a04", formula: "5 d³", work: (d) => 5 * d ** 3 },
+    { name: "whitening, weakest of the rest", key: "whiten", colour: "#c2410c", formula: "6 d³", work: (d) => 6 * d ** 3 },
     { name: "assignment, strong matches", key: "assign-strong", colour: "#059669", formula: "d²", work: (d) => d ** 2 },
     { name: "assignment, BOS-dominated", key: "assign-bos", colour: "#dc2626", formula: "d²", work: (d) => d ** 2 },
 ].map((stage) => ({ ...stage, time: (d, rows) => at(stage.key, d, rows).milliseconds, floor: (d, rows) => at(stage.key, d, rows).floor }));

@@ -77,9 +77,9 @@ void quantise(benchmark::State& state, std::size_t d, std::size_t n, Resolution 
         for (int side = 0; side < 2; ++side) benchmark::DoNotOptimize(pack(x, quantizer, dot));
 }
 
-void sum(benchmark::State& state, std::size_t d, std::size_t n, bool withGram) {
+void sum(benchmark::State& state, std::size_t d, std::size_t n, bool withGram, Resolution resolution) {
     const testing::Rows x = uniform(n, d, 1), y = uniform(n, d, 2);
-    const Quantizer quantizer = fitQuantizer(x.view(), "x", withGram ? Resolution::fine : Resolution::coarse);
+    const Quantizer quantizer = fitQuantizer(x.view(), "x", resolution);
     const kernels::IntegerDot dot = kernels::integerDot(kernels::activeIsa(), quantizer.limit);
     PackedRows packedX = pack(x, quantizer, dot), packedY = pack(y, quantizer, dot);
     TileSums cross(d, TileSums::Shape::full, quantizer.limit), gramX(withGram ? d : 0, TileSums::Shape::lower, quantizer.limit), gramY = gramX;
@@ -91,7 +91,7 @@ void sum(benchmark::State& state, std::size_t d, std::size_t n, bool withGram) {
         multiplyRows(products, n, dot, 1);
     }
     const double operations = 2.0 * static_cast<double>(d * d) * static_cast<double>(n) * (withGram ? 2 : 1);
-    floorIs(state, operations, bench::integerPeak(withGram ? 16 : 8));
+    floorIs(state, operations, bench::integerPeak(resolution == Resolution::fine ? 16 : 8));
 }
 
 // Memory for the sums of both halves, and correlations from them.
@@ -107,7 +107,8 @@ void correlate(benchmark::State& state, std::size_t d) {
     }
 }
 
-void whitenBoth(benchmark::State& state, std::size_t d) {
+// Inverses of both sides' Gram matrices, and both halves multiplied by them: as a quick look does it, or the weakest whitening after that.
+void whitenBoth(benchmark::State& state, std::size_t d, Resolution resolution) {
     std::vector<float> gram(d * d), cross(d * d);
     testing::Numbers numbers(1);
     for (std::size_t i = 0; i < d; ++i) {
@@ -115,15 +116,18 @@ void whitenBoth(benchmark::State& state, std::size_t d) {
         for (std::size_t j = 0; j < i; ++j) gram[i * d + j] = gram[j * d + i] = static_cast<float>(numbers.next() >> 40) * 0x1p-24f * 0.5f / static_cast<float>(d);
     }
     for (float& value : cross) value = static_cast<float>(numbers.next() >> 40) * 0x1p-24f;
+    const bool quick = resolution == Resolution::coarse;
+    const std::span<const Pole> used = quick ? std::span<const Pole>(ridge) : std::span<const Pole>(poles).first(2);
     for (auto _ : state) {
-        Whitener x{Symmetric(gram, d)}, y{Symmetric(gram, d)};
-        for (int strength = 0; strength < 2; ++strength) x.strengthen(1, {}), y.strengthen(1, {});
-        const Whitening whiten(x, y, Resolution::fine, 1);
+        Whitener x(Symmetric(gram, d), used), y(Symmetric(gram, d), used);
+        for (std::size_t pole = 0; pole < used.size(); ++pole) x.strengthen(1, {}), y.strengthen(1, {});
+        const Whitening whiten(x, y, resolution, 1);
         for (int half = 0; half < 2; ++half) benchmark::DoNotOptimize(whiten(cross).data());
     }
-    // Four inverses in single precision; four products in integers of 16 bits.
-    const double integers = bench::integerPeak(16), floats = bench::floatPeak();
-    if (integers > 0) floorIs(state, 2 * 4 * cubed(d) * (1 + floats / integers), floats);
+    // Inverses in single precision of d^3 / 2 multiplications each (a factor, its inverse and its square); four products in integers.
+    const double integers = bench::integerPeak(quick ? 8 : 16), floats = bench::floatPeak();
+    const double inverses = 2 * static_cast<double>(used.size());
+    if (integers > 0) floorIs(state, inverses * cubed(d) + 8 * cubed(d) * floats / integers, floats);
 }
 
 void assignScores(benchmark::State& state, const char* name, std::size_t d) {
@@ -139,13 +143,15 @@ const bool registered = [] {
         add("hash", d, n, [=](benchmark::State& state) { hash(state, d, n); });
         add("quantise", d, n, [=](benchmark::State& state) { quantise(state, d, n, Resolution::coarse); });
         add("quantise-fine", d, n, [=](benchmark::State& state) { quantise(state, d, n, Resolution::fine); });
-        add("cross", d, n, [=](benchmark::State& state) { sum(state, d, n, false); });
-        add("cross+gram", d, n, [=](benchmark::State& state) { sum(state, d, n, true); });
+        add("cross", d, n, [=](benchmark::State& state) { sum(state, d, n, false, Resolution::coarse); });
+        add("cross+gram-coarse", d, n, [=](benchmark::State& state) { sum(state, d, n, true, Resolution::coarse); });
+        add("cross+gram", d, n, [=](benchmark::State& state) { sum(state, d, n, true, Resolution::fine); });
     };
     for (const std::size_t d : {std::size_t{256}, std::size_t{512}, std::size_t{1024}, std::size_t{2048}, std::size_t{4096}}) {
         sums(d, 4096);
         add("correlate", d, 0, [=](benchmark::State& state) { correlate(state, d); });
-        add("whiten", d, 0, [=](benchmark::State& state) { whitenBoth(state, d); });
+        add("whiten-quick", d, 0, [=](benchmark::State& state) { whitenBoth(state, d, Resolution::coarse); });
+        add("whiten", d, 0, [=](benchmark::State& state) { whitenBoth(state, d, Resolution::fine); });
         for (const char* name : {"strong", "bos"}) add(std::string("assign-") + name, d, 0, [=](benchmark::State& state) { assignScores(state, name, d); });
     }
     for (const std::size_t n : {std::size_t{1024}, std::size_t{2048}, std::size_t{8192}, std::size_t{16384}}) sums(1024, n);
