@@ -55,6 +55,7 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
         const CorrelationSums sums = sumsOf(site, whitened);
         rows = sums.rows();
         setAside = sums.setAside();
+        if (setAside > 0) fusion.levels.push_back(massiveLevels(sums));
         if (whitened) {
             kernels::UnclearedVector<float> gram(sums.d() * sums.d());
             sums.gramX(std::span<float>(gram));
@@ -212,6 +213,8 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
 
     Answer answer = block.answer;
     Margins margin = block.margins;
+    const bool withMassive = !fusion.levels.empty() && options.group == Group::signedPermutation && !block.sure();
+    ScoreMatrix scores;  // that gave the answer, in spreads, where massive rows may add to them
     std::vector<double> probability;
     if (!withGains && structures.empty()) {
         probability = probabilities(answer.gauge, margin, nullptr);
@@ -226,11 +229,12 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
             margin = margins(rowsOnly, answer.gauge, options.group, options.threads);
             probability = probabilities(answer.gauge, margin, nullptr);
         } else {
-            const Refined refined = refine(z, answer, structures, options.group, options.threads, progress);
+            Refined refined = refine(z, answer, structures, options.group, options.threads, progress);
             margin = margins(rowsOnly, refined.answer.gauge, options.group, options.threads);
             probability = probabilities(refined.answer.gauge, margin, &refined);
             if (mean(probability) >= keepRefined) {
                 answer = refined.answer;
+                if (withMassive) scores = std::move(refined.combined);
             } else {
                 margin = margins(rowsOnly, answer.gauge, options.group, options.threads);
                 for (std::size_t i = 0; i < probability.size(); ++i)
@@ -238,19 +242,30 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
             }
         }
     }
+    const Block* rows = &block;  // that the answer comes from
     double similarity = block.unit / fusion.scale;  // of one spread
     double agreed = agreement(first, second);
     alignment.statistic = whitened ? "whitened" : "correlation";
+    SecondOpinion plain;
     if (fusion.witness) {
-        const SecondOpinion plain = askPlainCorrelation(*fusion.witness, withGains ? &gains : nullptr, answer.gauge, mean(probability), options, progress);
+        plain = askPlainCorrelation(*fusion.witness, withGains ? &gains : nullptr, answer.gauge, mean(probability), options, progress);
         if (plain.better) {
             for (std::size_t i = 0; i < probability.size(); ++i) {
                 if (!sameAt(i, plain.answer.gauge, answer.gauge)) probability[i] /= 2;
                 probability[i] = std::max(probability[i], plain.confidence[i]);
             }
-            answer = plain.answer, margin = plain.margins, similarity = plain.unit, agreed = plain.agreement;
+            answer = plain.answer, margin = plain.margins, similarity = plain.block.unit, agreed = plain.agreement;
+            rows = &plain.block, scores = {};
             alignment.statistic = "correlation";
         }
+    }
+    if (withMassive) {
+        if (scores.value.empty()) {
+            scores = inSpreads(*rows);
+            if (withGains) addGains(scores, gains);
+        }
+        if (askMassiveRows(fusion.levels, *rows, margin, scores, answer, probability, options.threads, progress))
+            margin = margins({rows->halves[0], rows->halves[1]}, answer.gauge, options.group, options.threads);
     }
     settleUndetermined(answer, probability, margin, fusion, options.group);
 

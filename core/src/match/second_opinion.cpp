@@ -39,7 +39,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
                                   const Progress& progress) {
     progress.report("comparing with plain correlation", 0, 1);
     Block plain = makeBlock(std::move(witness.cross), options.group, options.threads, progress);
-    SecondOpinion opinion{.answer = plain.answer, .margins = plain.margins, .unit = plain.unit, .agreement = agreement(plain.ofHalf[0], plain.ofHalf[1]), .confidence = {}};
+    SecondOpinion opinion{.block = {}, .answer = plain.answer, .margins = plain.margins, .agreement = agreement(plain.ofHalf[0], plain.ofHalf[1]), .confidence = {}};
     if (gains != nullptr) {
         ScoreMatrix z = inSpreads(plain);
         const ScoreMatrix rowsOnly = z;
@@ -58,6 +58,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
     const double sureness = mean(opinion.confidence);
     const bool believable = sureness >= estimate - muchLess || estimate < hopeless || (witness.rows <= 2 * d && sureness >= atLeastHalf);
     opinion.better = less && believable;
+    opinion.block = std::move(plain);
     return opinion;
 }
 
