@@ -228,6 +228,7 @@ TEST_CASE("massive rows that both models have in common settle what the others l
     CHECK(rightOf(before, truth) < 0.8);
     CHECK(rightOf(after, truth) > 0.95);
     CHECK(after.estimate > 0.9);
+    CHECK(after.gauge.fingerprint() == "4cfca9e8a725d98a2022b4b62ff4afea8e83bda3ec2c84ad60cb7f32572a2fb4");  // on every target
     CHECK(compare(before.sites[0].gauge, after.sites[0].gauge).both == 1);  // the site's own answer is that of its ordinary rows
 
     SECTION("the same is found in other coordinates, as surely") {
