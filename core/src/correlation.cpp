@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 #include "correlation_state.hpp"
@@ -166,6 +167,7 @@ void gram(const CorrelationSums::State& state, const CorrelationSide& side, std:
 CorrelationSide::CorrelationSide(Quantizer given, bool withGram)
     : quantizer(std::move(given)), gram(withGram ? quantizer.d() : 0, TileSums::Shape::lower, quantizer.limit) {
     const std::size_t padded = kernels::panelsOf(quantizer.d()) * panelWidth;
+    massive.resize(quantizer.d());
     centre.resize(padded);
     inverseStep.resize(padded);
     for (ChannelSums& sums : half) {
@@ -225,7 +227,8 @@ void CorrelationSums::merge(const CorrelationSums& other) {
     if (into.withGram != from.withGram || quantizers() != other.quantizers()) {
         throw Error(ErrorCode::shapeMismatch, "", "sums can be merged only when they were begun with the same quantizers and the same choice of Gram matrices");
     }
-    if (into.rows() + from.rows() > mostRows) throw Error(ErrorCode::tooLarge, "", "these are more than 2^32 rows together; merge fewer of them");
+    if (into.rows() + from.rows() > mostRows || into.setAside + from.setAside > mostRows)
+        throw Error(ErrorCode::tooLarge, "", "these are more than 2^32 rows together; merge fewer of them");
     const auto add = [&](TileSums& sums, const TileSums& more, std::uint64_t rows) {
         sums.makeRoomFor(rows, into.threads);
         sums.add(more);
@@ -239,6 +242,8 @@ void CorrelationSums::merge(const CorrelationSums& other) {
     add(into.x.gram, from.x.gram, into.rows());
     add(into.y.gram, from.y.gram, into.rows());
     into.setAside += from.setAside;
+    for (const auto& [sums, more] : {std::pair{&into.x.massive, &from.x.massive}, std::pair{&into.y.massive, &from.y.massive}})
+        std::ranges::transform(*sums, *more, sums->begin(), std::plus{});
 }
 
 void CorrelationSums::reduce(const std::function<void(std::span<std::int64_t>)>& sumAtFirst) {
@@ -253,6 +258,7 @@ void CorrelationSums::reduce(const std::function<void(std::span<std::int64_t>)>&
             sumAtFirst(half.sums);
             sumAtFirst(half.squares);
         }
+        sumAtFirst(side->massive);
         side->gram.makeRoomFor(state.rows(), state.threads);
         side->gram.replace(sumAtFirst);
     }
@@ -267,6 +273,8 @@ bool CorrelationSums::withGram() const { return state_->withGram; }
 std::uint64_t CorrelationSums::rows() const { return state_->rows(); }
 std::uint64_t CorrelationSums::rows(std::size_t half) const { return state_->half[half].rows; }
 std::uint64_t CorrelationSums::setAside() const { return state_->setAside; }
+const std::vector<std::int64_t>& CorrelationSums::massiveX() const { return state_->x.massive; }
+const std::vector<std::int64_t>& CorrelationSums::massiveY() const { return state_->y.massive; }
 const Quantizer& CorrelationSums::quantizerX() const { return state_->x.quantizer; }
 const Quantizer& CorrelationSums::quantizerY() const { return state_->y.quantizer; }
 std::vector<std::uint8_t> CorrelationSums::constantX() const { return constantChannels(settled().x, rows()); }

@@ -23,18 +23,23 @@ constexpr std::size_t mostWaitingRows = 8192;
 constexpr std::size_t groupsPerTask = 16;
 constexpr std::uint64_t rowsTogether = 32;  // that stay in one half
 
+constexpr int massiveBits = 20;  // massive rows are summed in steps of rowLimit / 2^20
+
 std::size_t waitingRows(std::size_t d, std::size_t rowsPerWord) {
     const std::size_t rowsPerBlock = PackedRows::groupsPerBlock * rowsPerWord;
     const std::size_t bytesPerBlock = std::max<std::size_t>(1, kernels::panelsOf(d)) * PackedRows::panelWords * sizeof(std::uint32_t);
     return std::clamp<std::size_t>(waitingBytes / bytesPerBlock, 1, mostWaitingRows / rowsPerBlock) * rowsPerBlock;
 }
 
+// Of the largest power of two in a limit of norms, kept where it and its inverse are ordinary floats.
+int exponentOf(double limit) { return limit > 0 ? std::clamp(std::ilogb(limit), -126, 126) : 0; }
+
 // Tells massive rows and rows with NaN or infinity from the rest: by a fast sum of squares where that is clear, exactly where it is not.
 class RowGuard {
 public:
     RowGuard(const RowsView& rows, double limit, const kernels::Quantize& kernel) : rows_(rows), limit_(limit), kernel_(kernel), row_(rows.d) {
         if (limit > 0) {
-            const int exponent = std::clamp(std::ilogb(limit), -126, 126);
+            const int exponent = exponentOf(limit);
             scale_ = std::ldexp(1.0f, -exponent);
             const double scaled = std::ldexp(limit, -exponent);
             clearlyBelow_ = static_cast<float>(0.99 * scaled * scaled);  // the fast sum is right within 0.1 %
@@ -71,7 +76,7 @@ private:
 
 // What one task found.
 struct PackReport {
-    std::uint64_t massive = 0;
+    std::vector<std::size_t> massive;
     std::optional<std::size_t> notFinite;  // the first such row
 };
 
@@ -95,6 +100,17 @@ void requirePaired(const RowsView& x, const RowsView& y, std::size_t d, std::spa
 }
 
 }  // namespace
+
+void CorrelationSums::State::sumMassive(const RowsView& rowsX, const RowsView& rowsY, std::size_t row) {
+    std::vector<float> values(d);
+    for (const auto& [side, rows] : {std::pair{&x, &rowsX}, std::pair{&y, &rowsY}}) {
+        loadRow(*rows, row, values);
+        const double stepsToOne = std::ldexp(1.0, massiveBits - exponentOf(side->quantizer.rowLimit));
+        constexpr double most = CorrelationSums::mostMassive;
+        for (std::size_t j = 0; j < d; ++j)
+            side->massive[j] += static_cast<std::int64_t>(std::nearbyint(std::clamp(static_cast<double>(values[j]) * stepsToOne, -most, most)));
+    }
+}
 
 void CorrelationSums::State::flush(std::size_t k, const Beside& beside) {
     CorrelationHalf& here = half[k];
@@ -165,7 +181,7 @@ std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::spa
                         return;
                     }
                     if (found(RowGuard::Finding::massive)) {
-                        ++report.massive;
+                        report.massive.push_back(row);
                         continue;  // zeros on both sides
                     }
                     fromX[i] = rowData(rowsX, row);
@@ -179,13 +195,14 @@ std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::spa
                 pack(fromY, rowsY.dtype, y, *here.waitingY);
             }
         }, beside);
-        std::uint64_t massive = 0;
-        for (const PackReport& report : reports) {  // in the order of the rows: the first is named, whichever thread met it
+        for (const PackReport& report : reports)  // in the order of the rows: the first is named, whichever thread met it
             if (report.notFinite) return report.notFinite;
-            massive += report.massive;
+        here.rows += count;
+        for (const PackReport& report : reports) {
+            for (const std::size_t row : report.massive) sumMassive(rowsX, rowsY, row);
+            here.rows -= report.massive.size();
+            setAside += report.massive.size();
         }
-        here.rows += count - massive;
-        setAside += massive;
         here.waiting += groups * rowsPerWord;
         taken = taken.subspan(count);
         if (here.waiting == here.waitingX->capacity()) flush(k, beside);

@@ -1,9 +1,10 @@
 // The byte image of CorrelationSums: to merge shards on another machine, or later.
 //
 //   "regauge sums"  12 bytes         then little-endian:
-//   u32 version (2) · u32 d · u8 withGram · u8 wide · u16 limit (127 or 511)
+//   u32 version (3) · u32 d · u8 withGram · u8 wide · u16 limit (127 or 511)
 //   u64 rows of half 0 · u64 rows of half 1 · u64 set aside
-//   for x, then y: f64 rowLimit · f32 centre [d] · f32 step [d] · for half 0, then 1: i64 sums [d] · i64 squares [d]
+//   for x, then y: f64 rowLimit · f32 centre [d] · f32 step [d] · for half 0, then 1: i64 sums [d] · i64 squares [d];
+//   i64 sums of massive rows [d]
 //   where there are rows: cross [d, d] of half 0, then 1, then (withGram) the Gram matrices of x and y, their lower triangles: [i, j] row by row, i32 or
 //   (wide) i64
 //   the SHA-256 of everything before it, in 64 hexadecimal digits
@@ -25,7 +26,7 @@ namespace regauge {
 namespace {
 
 constexpr std::string_view magic = "regauge sums";
-constexpr std::uint32_t version = 2;
+constexpr std::uint32_t version = 3;
 constexpr std::size_t headerBytes = 12 + 4 + 4 + 4 + 8 + 8 + 8;
 constexpr std::size_t digestBytes = 64;
 constexpr std::size_t blockBytes = std::size_t{1} << 20;
@@ -160,8 +161,13 @@ void readTotals(Taker& in, ChannelSums& sums, std::size_t d, std::uint64_t rows,
     }
 }
 
+void readMassive(Taker& in, CorrelationSide& side, std::uint64_t setAside, const std::string& where) {
+    in.list(side.massive.data(), side.massive.size());
+    for (const std::int64_t sum : side.massive) requireBound(sum, static_cast<std::int64_t>(setAside) * CorrelationSums::mostMassive, where);
+}
+
 // Bytes of one side's quantizer and totals.
-std::uint64_t sideBytes(std::uint64_t d) { return 8 + d * (4 + 4 + 2 * (8 + 8)); }
+std::uint64_t sideBytes(std::uint64_t d) { return 8 + d * (4 + 4 + 2 * (8 + 8) + 8); }
 
 std::uint64_t imageBytes(const CorrelationSums::Image& image) {
     const std::uint64_t pairs = image.rows() == 0 ? 0 : 2 * image.d * image.d + (image.withGram ? image.d * (image.d + 1) : 0);
@@ -203,6 +209,7 @@ void CorrelationSums::write(ByteSink& sink) const {
             out.list(sums.sums.data(), state.d);
             out.list(sums.squares.data(), state.d);
         }
+        out.list(side->massive.data(), state.d);
     }
     if (state.rows() > 0) {
         for (const CorrelationHalf& half : state.half) writeSums(out, half.cross, state.d, wide);
@@ -285,6 +292,8 @@ CorrelationSums CorrelationSums::read(const ByteSource& source, std::uint64_t of
         readTotals(y, state->y.half[k], channels, rows, header.limit, where);
         if (header.rows() > 0) readSums(sums, state->half[k].cross, channels, rows, header.limit, header.wide, where);
     }
+    readMassive(x, state->x, header.setAside, where);
+    readMassive(y, state->y, header.setAside, where);
     if (header.withGram && header.rows() > 0) {
         readSums(sums, state->x.gram, channels, header.rows(), header.limit, header.wide, where);
         readSums(sums, state->y.gram, channels, header.rows(), header.limit, header.wide, where);

@@ -34,6 +34,7 @@ struct CorrelationSide {
     kernels::AlignedVector<float> inverseStep;
     std::array<ChannelSums, 2> half;
     TileSums gram;  // of q q' over all rows; empty unless wanted
+    std::vector<std::int64_t> massive;  // [d], over the rows set aside
 };
 
 // One half of the rows: the sums over both sides, and quantised rows that wait to be multiplied.
@@ -55,6 +56,8 @@ struct CorrelationSums::State {
     // Multiplies the waiting rows and lets go of their memory; there is room for the sums then, with or without rows. Rows wait so that a call of add()
     // with few rows costs no pass over all the sums.
     void settle(const Beside& beside = {});
+    // Adds a massive row to the sums of massive rows.
+    void sumMassive(const RowsView& rowsX, const RowsView& rowsY, std::size_t row);
     // Multiplies the waiting rows of one half.
     void flush(std::size_t half, const Beside& beside);
     // Quantises these rows of one half. Returns the first that holds NaN or infinity, and adds none from there on.

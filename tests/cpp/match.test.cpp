@@ -228,6 +228,71 @@ TEST_CASE("a few massive rows do no harm") {
     CHECK(alignment.sites[0].setAside == 8);
 }
 
+TEST_CASE("massive rows that both models have in common settle what the others leave open") {
+    auto random = seeded(12);
+    const std::size_t d = 64, rows = 128;
+    const Rows x = gaussianRows(rows, d, random);
+    const Gauge truth = planted(d, 0.5, random);
+    const Rows y = seenFrom(x, truth, 3, random);
+    const Rows common = gaussianRows(1, d, random);
+    const auto withMassiveRows = [&](Rows values, const Rows& vector) {
+        for (std::size_t r = 0; r < rows; r += 32)
+            for (std::size_t j = 0; j < d; ++j) values[r * d + j] = 200 * vector[j] + gaussian(random);
+        return values;
+    };
+    const Rows massiveX = withMassiveRows(x, common), massiveY = withMassiveRows(y, seenFrom(common, truth, 0, random));
+    const auto masked = [&](const Rows& values) {  // the same rows, as if the massive ones were padding
+        Evidence result = evidence(values, d);
+        result.mask = std::vector<std::uint8_t>(rows, 1);
+        for (std::size_t r = 0; r < rows; r += 32) (*result.mask)[r] = 0;
+        return result;
+    };
+    const Alignment before = match(masked(massiveX), masked(massiveY)), after = match(evidence(massiveX, d), evidence(massiveY, d));
+    CHECK(after.sites[0].setAside == 4);
+    CHECK(rightOf(before, truth) < 0.9);
+    CHECK(rightOf(after, truth) > 0.95);
+    CHECK(after.estimate > 0.9);
+    CHECK(after.gauge.fingerprint() == "4cfca9e8a725d98a2022b4b62ff4afea8e83bda3ec2c84ad60cb7f32572a2fb4");  // on every target
+    CHECK(compare(before.sites[0].gauge, after.sites[0].gauge).both == 1);  // the site's own answer is that of its ordinary rows
+
+    SECTION("the same is found in other coordinates, as surely") {
+        const Gauge moved = planted(d, 0.3, random);
+        auto silent = seeded(0);
+        const Alignment there = match(evidence(massiveX, d), evidence(seenFrom(massiveY, moved, 0, silent), d));
+        for (std::size_t i = 0; i < d; ++i) {
+            const std::uint32_t k = moved.perm()[i];
+            CHECK(there.gauge.perm()[i] == after.gauge.perm()[k]);
+            CHECK(there.gauge.sign()[i] == moved.sign()[i] * after.gauge.sign()[k]);
+            CHECK(std::fabs(there.confidence[i] - after.confidence[k]) < 1e-4);
+        }
+    }
+    SECTION("massive rows of each model's own, and groups that they say nothing in, change nothing") {
+        const Rows ownY = withMassiveRows(y, gaussianRows(1, d, random));
+        for (const auto& [target, group] : {std::pair{&ownY, Group::signedPermutation}, std::pair{&massiveY, Group::permutation}, std::pair{&massiveY, Group::layernorm}}) {
+            const Alignment without = match(masked(massiveX), masked(*target), withGroup(group)), with = match(evidence(massiveX, d), evidence(*target, d), withGroup(group));
+            CHECK(with.gauge.fingerprint() == without.gauge.fingerprint());
+            CHECK(with.confidence == without.confidence);
+            CHECK(with.score == without.score);
+            CHECK(with.margin == without.margin);
+        }
+    }
+}
+
+TEST_CASE("unrelated models stay unrelated whatever their massive rows say") {
+    auto random = seeded(13);
+    for (const std::size_t d : {16, 64}) {
+        for (const bool same : {false, true}) {
+            Rows x = correlatedRows(256, d, random), y = correlatedRows(256, d, random);
+            const Rows ofX = gaussianRows(1, d, random), ofY = same ? ofX : gaussianRows(1, d, random);
+            for (std::size_t r = 0; r < 256; r += 64)
+                for (std::size_t j = 0; j < d; ++j) x[r * d + j] = 200 * ofX[j], y[r * d + j] = 200 * ofY[j];
+            const Alignment alignment = match(evidence(x, d), evidence(y, d));
+            CHECK(alignment.sites[0].setAside == 4);
+            CHECK(alignment.verdict == Verdict::unrelated);
+        }
+    }
+}
+
 TEST_CASE("a useless site does not spoil a good one, and each site's own answer is shown") {
     auto random = seeded(8);
     const std::size_t d = 48;

@@ -32,7 +32,7 @@ int limitOf(Resolution resolution);  // 127, 511
 
 // Maps one side's rows to integers in [-limit, limit], channel by channel: q = clamp(roundToNearestEven((x - centre) / step)).
 // step is a power of two, so a channel's sign flip flips q exactly and nothing else: the quantizer commutes with every gauge.
-// Rows whose norm exceeds rowLimit (BOS, attention sinks) are set aside whole, on both sides.
+// Rows whose norm exceeds rowLimit (BOS, attention sinks) are massive: they are set aside whole, on both sides, and only summed.
 struct Quantizer {
     std::vector<float> centre;   // [d]
     std::vector<float> step;     // [d], powers of two; 0 for a constant channel
@@ -58,6 +58,7 @@ Quantizer fitQuantizer(const RowsView& rows, const std::string& where, Resolutio
 class CorrelationSums {
 public:
     static constexpr std::uint64_t mostRows = std::uint64_t{1} << 32;  // correlations stay inside 128 bits
+    static constexpr std::int64_t mostMassive = INT32_MAX;                // that one massive row adds to a sum: so many rows stay inside 64 bits
 
     // withGram: also sum the two Gram matrices, which whitening needs (over all rows). The quantizers must have one d and one limit.
     CorrelationSums(Quantizer x, Quantizer y, bool withGram);
@@ -79,7 +80,11 @@ public:
     bool withGram() const;
     std::uint64_t rows() const;                  // rows summed
     std::uint64_t rows(std::size_t half) const;  // of half 0 or 1
-    std::uint64_t setAside() const;              // massive rows left out
+    std::uint64_t setAside() const;              // massive rows, on either side: not in the correlations
+    // Their sums, channel by channel, in steps of 2^-20 of that side's rowLimit (rounded down to a power of two; of 1, where there is no limit). Each value is
+    // rounded to the nearest step, ties to even, and clamped to mostMassive of them, so that a sign flip flips its sum exactly. All 0 where no row was massive.
+    const std::vector<std::int64_t>& massiveX() const;
+    const std::vector<std::int64_t>& massiveY() const;
     const Quantizer& quantizerX() const;
     const Quantizer& quantizerY() const;
     QuantizerPair quantizers() const { return {quantizerX(), quantizerY()}; }

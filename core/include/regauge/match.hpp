@@ -45,7 +45,7 @@ struct SiteReport {
     std::string name;             // a site, or "gains"
     std::string statistic;        // the one used: "correlation", "whitened" or "gains"
     std::uint64_t rows = 0;       // rows summed
-    std::uint64_t setAside = 0;   // massive rows left out
+    std::uint64_t setAside = 0;   // massive rows: not in the scores, and asked where the rest leave doubts
     double meanScore = 0;         // of its own answer
     double agreement = 0;         // of the answers of two halves of its rows
     double estimate = 0;          // estimated share of right channels if it were used alone

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "block.hpp"
+#include "massive_rows.hpp"
 #include "refine.hpp"
 #include "symmetric.hpp"
 
@@ -30,6 +31,7 @@ struct Fusion {
     double best = -1e300;        // the largest advantage
     bool sure = false;           // some block answers beyond doubt
     std::vector<std::pair<double, std::vector<Structure>>> structures;  // by the squared advantage of their site
+    std::vector<Levels> levels;      // of every site
     std::optional<Witness> witness;  // of the site with the largest advantage, while nothing is sure
     std::vector<std::uint32_t> copiesX, copiesY;  // how many channels are indistinguishable from this one, itself included
 };

@@ -50,6 +50,13 @@ Correlations correlationsOf(const CorrelationSums& sums, Fusion& fusion) {
     return result;
 }
 
+// Of a site's coarse sums, which are always asked for. What its massive rows say is the same in fine ones.
+Correlations coarseCorrelations(Fusion& fusion, const SumsOf& sumsOf, const std::string& site) {
+    const CorrelationSums sums = sumsOf(site, Resolution::coarse);
+    if (sums.setAside() > 0) fusion.levels.push_back(massiveLevels(sums));
+    return correlationsOf(sums, fusion);
+}
+
 SiteReport report(const std::string& site, std::string_view statistic, const Block& block, const Correlations& of) {
     SiteReport result;
     result.name = site;
@@ -66,7 +73,7 @@ SiteReport report(const std::string& site, std::string_view statistic, const Blo
 
 // Most sites are beyond doubt on coarse sums and one inverse a side, at a half to a third of the cost of the rest: then there is nothing more to ask.
 std::optional<SiteReport> quickLook(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options, const Progress& progress) {
-    Correlations coarse = correlationsOf(sumsOf(site, Resolution::coarse), fusion);
+    Correlations coarse = coarseCorrelations(fusion, sumsOf, site);
     Whitener x(std::move(coarse.gramX), ridge), y(std::move(coarse.gramY), ridge);
     x.strengthen(options.threads, progress), y.strengthen(options.threads, progress);
     const Whitening whiten(x, y, Resolution::coarse, options.threads);
@@ -86,7 +93,7 @@ std::optional<SiteReport> quickLook(Fusion& fusion, const SumsOf& sumsOf, const 
 // All the statistics of one site into the fusion; the site's own answer is that of its best block.
 SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options, bool whitened, const Progress& progress) {
     if (!whitened) {
-        Correlations plain = correlationsOf(sumsOf(site, Resolution::coarse), fusion);
+        Correlations plain = coarseCorrelations(fusion, sumsOf, site);
         Block block = makeBlock(std::move(plain.cross), options.group, options.threads, progress);
         SiteReport answer = report(site, "correlation", block, plain);
         fuse(fusion, std::move(block));
@@ -233,6 +240,8 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
 
     Answer answer = block.answer;
     Margins margin = block.margins;
+    const bool withMassive = !fusion.levels.empty() && options.group == Group::signedPermutation && !block.sure();
+    ScoreMatrix scores;  // that gave the answer, in spreads, where massive rows may add to them
     std::vector<double> probability;
     if (!withGains && structures.empty()) {
         probability = probabilities(answer.gauge, margin, nullptr);
@@ -247,11 +256,12 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
             margin = margins(rowsOnly, answer.gauge, options.group, options.threads);
             probability = probabilities(answer.gauge, margin, nullptr);
         } else {
-            const Refined refined = refine(z, answer, structures, options.group, options.threads, progress);
+            Refined refined = refine(z, answer, structures, options.group, options.threads, progress);
             margin = margins(rowsOnly, refined.answer.gauge, options.group, options.threads);
             probability = probabilities(refined.answer.gauge, margin, &refined);
             if (mean(probability) >= keepRefined) {
                 answer = refined.answer;
+                if (withMassive) scores = std::move(refined.combined);
             } else {
                 margin = margins(rowsOnly, answer.gauge, options.group, options.threads);
                 for (std::size_t i = 0; i < probability.size(); ++i)
@@ -259,19 +269,30 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
             }
         }
     }
+    const Block* rows = &block;  // that the answer comes from
     double similarity = block.unit / fusion.scale;  // of one spread
     double agreed = agreement(first, second);
     alignment.statistic = whitened ? "whitened" : "correlation";
+    SecondOpinion plain;
     if (fusion.witness) {
-        const SecondOpinion plain = askPlainCorrelation(*fusion.witness, withGains ? &gains : nullptr, answer.gauge, mean(probability), options, progress);
+        plain = askPlainCorrelation(*fusion.witness, withGains ? &gains : nullptr, answer.gauge, mean(probability), options, progress);
         if (plain.better) {
             for (std::size_t i = 0; i < probability.size(); ++i) {
                 if (!sameAt(i, plain.answer.gauge, answer.gauge)) probability[i] /= 2;
                 probability[i] = std::max(probability[i], plain.confidence[i]);
             }
-            answer = plain.answer, margin = plain.margins, similarity = plain.unit, agreed = plain.agreement;
+            answer = plain.answer, margin = plain.margins, similarity = plain.block.unit, agreed = plain.agreement;
+            rows = &plain.block, scores = {};
             alignment.statistic = "correlation";
         }
+    }
+    if (withMassive) {
+        if (scores.value.empty()) {
+            scores = inSpreads(*rows);
+            if (withGains) addGains(scores, gains);
+        }
+        if (askMassiveRows(fusion.levels, *rows, margin, scores, answer, probability, options.threads, progress))
+            margin = margins({rows->halves[0], rows->halves[1]}, answer.gauge, options.group, options.threads);
     }
     settleUndetermined(answer, probability, margin, fusion, options.group);
 

@@ -11,7 +11,7 @@ namespace {
 
 constexpr double muchLess = 0.20;      // plain correlation must not be so much less sure than the answer at hand,
 constexpr double hopeless = 0.40;      // unless the answer at hand has no better estimate than this,
-constexpr double atLeastHalf = 0.50;   // or rows are few, where whitened estimates are too high
+constexpr double atLeastHalf = 0.50;   // or rows are few, where whitened estimates are too high, and it is this sure or explains more
 
 // By how many unexplained bits a channel (residual.hpp) plain correlation must win. Where it explains much, noise is light and alike in all channels, and it
 // need only be as good, or about as good; an answer that is all but certain falls to a clear win only. In between a win counts once it cannot be chance: in all
@@ -20,6 +20,7 @@ double winningBits(double explained, double estimate, std::size_t d, std::uint64
     constexpr double clear = 0.004, together = 30;
     if (estimate >= 0.998) return 0.010;
     if (explained >= 0.30) return estimate >= 0.99 ? -0.003 : -0.020;
+    if (rows <= 2 * d) return 0;
     if (explained >= 0.10) return std::min(clear, together / (static_cast<double>(d) * static_cast<double>(rows)));
     return explained > 0 ? clear : std::numeric_limits<double>::infinity();
 }
@@ -42,7 +43,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
                                   const Progress& progress) {
     progress.report("comparing with plain correlation", 0, 1);
     Block plain = makeBlock(std::move(witness.cross), options.group, options.threads, progress);
-    SecondOpinion opinion{.answer = plain.answer, .margins = plain.margins, .unit = plain.unit, .agreement = agreement(plain.ofHalf[0], plain.ofHalf[1]), .confidence = {}};
+    SecondOpinion opinion{.block = {}, .answer = plain.answer, .margins = plain.margins, .agreement = agreement(plain.ofHalf[0], plain.ofHalf[1]), .confidence = {}};
     if (gains != nullptr) {
         ScoreMatrix z = inSpreads(plain);
         const ScoreMatrix rowsOnly = z;
@@ -59,8 +60,9 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
     const bool credible = isCredible(explained, opinion.agreement, agreement(opinion.answer.gauge, atHand), estimate, d, witness.rows);
     opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
     const double sureness = mean(opinion.confidence);
-    const bool believable = sureness >= estimate - muchLess || estimate < hopeless || (witness.rows <= 2 * d && sureness >= atLeastHalf);
+    const bool believable = sureness >= estimate - muchLess || estimate < hopeless || (witness.rows <= 2 * d && (sureness >= atLeastHalf || difference > 0));
     opinion.better = less && believable;
+    opinion.block = std::move(plain);
     return opinion;
 }
 

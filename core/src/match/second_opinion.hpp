@@ -11,9 +11,9 @@ namespace regauge {
 // Where noise is alike in all channels, as in few rows or after a light drift, whitening only makes it louder, and plain correlation is the better answer.
 struct SecondOpinion {
     bool better = false;  // than the answer at hand: it leaves less of the target unexplained
+    Block block;  // of its rows
     Answer answer;
     Margins margins;
-    double unit = 1;
     double agreement = 0;
     std::vector<double> confidence;
 };
