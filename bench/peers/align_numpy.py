@@ -67,7 +67,7 @@ with tempfile.TemporaryDirectory() as folder:
     x = generator.standard_normal((arguments.rows, arguments.d), dtype=np.float32)
     if arguments.whitened:
         x += generator.standard_normal((arguments.rows, 32), dtype=np.float32) @ generator.standard_normal((32, arguments.d), dtype=np.float32) / 2
-    y = sign * x[:, perm] + 0.5 * generator.standard_normal(x.shape, dtype=np.float32)
+    y = np.ascontiguousarray(sign * x[:, perm]) + 0.5 * generator.standard_normal(x.shape, dtype=np.float32)
     source, target, out = (os.path.join(folder, name) for name in ("source.npy", "target.npy", "gauge.json"))
     np.save(source, x)
     np.save(target, y)

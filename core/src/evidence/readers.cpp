@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "../io/bytes.hpp"
+#include "../kernels/aligned_buffer.hpp"
 
 namespace regauge {
 namespace {
@@ -78,43 +79,65 @@ public:
     }
 };
 
-// Channel by channel, as a Fortran-ordered [n, d] array and a row-major [d, n] weight both lie:
+// Channel by channel, as a Fortran-ordered [n, d] array (what NumPy makes of x[:, perm]) and a row-major [d, n] weight both lie:
 //   file:  channel 0: row 0, row 1, .. row n-1 | channel 1: row 0, .. | ..
-// A block of rows is d short ranges; a few channels at a time are read and written across, so that both sides stay in cache.
+// A block of rows is d short ranges, so more rows are read than are asked for, and kept for the next time. Not to be used by two threads at once.
 class LineRows final : public ReaderBase {
 public:
-    LineRows(const TensorRef& tensor, std::uint64_t rows, std::size_t d) : ReaderBase(tensor, rows, d) {}
+    LineRows(const TensorRef& tensor, std::uint64_t rows, std::size_t d)
+        : ReaderBase(tensor, rows, d), rowsKept_(std::clamp<std::uint64_t>(std::min(rows, mostKept / (d * size_)), 1, bytesOfLine / size_)) {}
+
     void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
         check(first, count, out);
-        if (count == 0) return;
-        const std::size_t length = static_cast<std::size_t>(count) * size_;
-        std::vector<std::byte> lines(std::min(d_, group) * length);
-        for (std::size_t channel = 0; channel < d_; channel += group) {
-            const std::size_t width = std::min(group, d_ - channel);
-            const std::span<std::byte> part(lines.data(), width * length);
-            if (count == rows_) {
-                source_->read(channel * length, part);
-            } else {
-                for (std::size_t k = 0; k < width; ++k) source_->read(((channel + k) * rows_ + first) * size_, part.subspan(k * length, length));
-            }
-            if (bigEndian_) reverseElements(part, size_);
-            switch (size_) {
-                case 2: across<2>(part, width, length, out.data() + channel * 2); break;
-                case 4: across<4>(part, width, length, out.data() + channel * 4); break;
-                default: across<8>(part, width, length, out.data() + channel * 8); break;
-            }
+        const std::size_t bytesOfRow = d_ * size_;
+        while (count > 0) {
+            const std::uint64_t begin = first / rowsKept_ * rowsKept_, end = std::min(rows_, begin + rowsKept_);
+            if (begin != keptFrom_) fetch(begin, end - begin);
+            const std::uint64_t here = std::min(count, end - first);
+            std::memcpy(out.data(), kept_.data() + static_cast<std::size_t>(first - begin) * bytesOfRow, static_cast<std::size_t>(here) * bytesOfRow);
+            out = out.subspan(static_cast<std::size_t>(here) * bytesOfRow);
+            first += here, count -= here;
         }
     }
 
 private:
-    static constexpr std::size_t group = 32;
+    static constexpr std::uint64_t nothing = UINT64_MAX;
+    static constexpr std::size_t bytesOfLine = 8192;  // of a channel, at a time
+    static constexpr std::uint64_t mostKept = std::uint64_t{64} << 20;
+    static constexpr std::size_t group = 32;          // channels that are written across together, so that both sides stay in cache
+    static constexpr std::size_t apart = 64;          // and not a power of two apart, or they would drive each other out
+
+    void fetch(std::uint64_t first, std::uint64_t count) const {
+        keptFrom_ = nothing;  // should this fail
+        kept_.resize(static_cast<std::size_t>(count) * d_ * size_);
+        const std::size_t length = static_cast<std::size_t>(count) * size_, stride = length + apart;
+        std::vector<std::byte> lines(std::min(d_, group) * stride);
+        for (std::size_t channel = 0; channel < d_; channel += group) {
+            const std::size_t width = std::min(group, d_ - channel);
+            for (std::size_t k = 0; k < width; ++k) {
+                const std::span<std::byte> line(lines.data() + k * stride, length);
+                source_->read(((channel + k) * rows_ + first) * size_, line);
+                if (bigEndian_) reverseElements(line, size_);
+            }
+            switch (size_) {
+                case 2: across<2>(lines, width, stride, length, kept_.data() + channel * 2); break;
+                case 4: across<4>(lines, width, stride, length, kept_.data() + channel * 4); break;
+                default: across<8>(lines, width, stride, length, kept_.data() + channel * 8); break;
+            }
+        }
+        keptFrom_ = first;
+    }
 
     template <std::size_t Size>
-    void across(std::span<const std::byte> lines, std::size_t width, std::size_t length, std::byte* out) const {
+    void across(std::span<const std::byte> lines, std::size_t width, std::size_t stride, std::size_t length, std::byte* out) const {
         for (std::size_t at = 0; at < length; at += Size, out += d_ * Size) {
-            for (std::size_t k = 0; k < width; ++k) std::memcpy(out + k * Size, lines.data() + k * length + at, Size);
+            for (std::size_t k = 0; k < width; ++k) std::memcpy(out + k * Size, lines.data() + k * stride + at, Size);
         }
     }
+
+    std::uint64_t rowsKept_;
+    mutable kernels::UnclearedVector<std::byte> kept_;  // rows from keptFrom_
+    mutable std::uint64_t keptFrom_ = nothing;
 };
 
 template <class T>
