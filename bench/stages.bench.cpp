@@ -124,10 +124,10 @@ void whitenBoth(benchmark::State& state, std::size_t d, Resolution resolution) {
         const Whitening whiten(x, y, resolution, 1);
         for (int half = 0; half < 2; ++half) benchmark::DoNotOptimize(whiten(cross).data());
     }
-    // Inverses in single precision of d^3 / 2 multiplications each (a factor, its inverse and its square); four products in integers.
-    const double integers = bench::integerPeak(quick ? 8 : 16), floats = bench::floatPeak();
+    // Inverses in single precision of d^3 / 2 multiplications each (a factor, its inverse and its square); four products, in bytes or in single precision.
+    const double bytes = bench::integerPeak(8), floats = bench::floatPeak();
     const double inverses = 2 * static_cast<double>(used.size());
-    if (integers > 0) floorIs(state, inverses * cubed(d) + 8 * cubed(d) * floats / integers, floats);
+    if (bytes > 0) floorIs(state, inverses * cubed(d) + 8 * cubed(d) * (quick ? floats / bytes : 1), floats);
 }
 
 void assignScores(benchmark::State& state, const char* name, std::size_t d) {

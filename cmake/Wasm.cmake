@@ -6,7 +6,7 @@ file(GLOB REGAUGE_WASM_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/*.c
 # size with vector instructions (-Os), and what reads headers, recipes and words for size alone (-Oz): a quarter less to download.
 set(REGAUGE_HOT "/core/src/(assignment|gemm|linalg|correlation|correlation_add|float_blocks|move_axis|multiply_rows|quantizer|rows|sha256|tensor|tile_sums)\\.cpp$")
 string(APPEND REGAUGE_HOT "|/core/src/(match/(block|score_matrix|whitening)|io/(crc32|inflate|strided))\\.cpp$")
-set(REGAUGE_WARM "/core/src/merge/|/core/src/(audit|ceiling|match/(fusion|gain_scores|massive_rows|refine|residual|rounded_product|site_sums)|model/forward|transport/(move_tensor|moved_source))\\.cpp$")
+set(REGAUGE_WARM "/core/src/merge/|/core/src/(audit|ceiling|match/(fusion|gain_scores|refine|residual|rounded_product|site_sums)|model/forward|transport/(move_tensor|moved_source))\\.cpp$")
 foreach(source IN LISTS REGAUGE_CORE_SOURCES REGAUGE_COMMAND_SOURCES REGAUGE_WASM_SOURCES)
   if(source MATCHES "${REGAUGE_HOT}")
     continue()

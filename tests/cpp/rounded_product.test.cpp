@@ -1,4 +1,4 @@
-// Products in integers beside the same sums in doubles, within what rounding may change.
+// Products in bytes beside the same sums in doubles, within what rounding may change.
 #include "match/rounded_product.hpp"
 
 #include <algorithm>
@@ -32,26 +32,25 @@ Factors factors(std::size_t d) {
 
 float entry(const Symmetric& b, std::size_t i, std::size_t j) { return b.lower(std::max(i, j))[std::min(i, j)]; }
 
-std::vector<float> product(const Factors& factors, Rounding rounding, unsigned threads = 1) {
+std::vector<float> product(const Factors& factors, unsigned threads = 1) {
     std::vector<float> out(factors.d * factors.d);
-    RoundedSymmetric(factors.b, rounding, threads).transposeTimes(factors.a, threads, out);
+    RoundedSymmetric(factors.b, threads).transposeTimes(factors.a, threads, out);
     return out;
 }
 
 }  // namespace
 
-TEST_CASE("products in integers are within their rounding of the same sums in doubles") {
+TEST_CASE("products in bytes are within their rounding of the same sums in doubles") {
     const std::size_t d = GENERATE(1U, 2U, 31U, 70U, 520U);  // 520: more rows than one block of sums
-    const Rounding rounding = GENERATE(Rounding::toBytes, Rounding::toHalves);
     const Factors given = factors(d);
-    const std::vector<float> found = product(given, rounding);
+    const std::vector<float> found = product(given);
     std::vector<double> largestA(d, 0), largestB(d, 0);
     for (std::size_t k = 0; k < d; ++k)
         for (std::size_t j = 0; j < d; ++j) {
             largestA[j] = std::max(largestA[j], std::fabs(static_cast<double>(given.a[k * d + j])));
             if (j != k) largestB[j] = std::max(largestB[j], std::fabs(static_cast<double>(entry(given.b, k, j))));
         }
-    const auto steps = static_cast<double>(rounding);
+    constexpr double steps = 127;
     double worst = 0;  // of what is allowed
     for (std::size_t i = 0; i < d; ++i)
         for (std::size_t j = 0; j < d; ++j) {
@@ -68,18 +67,17 @@ TEST_CASE("products in integers are within their rounding of the same sums in do
     if (d > 2) CHECK(worst > 0);  // it is rounded
 }
 
-TEST_CASE("products in integers are the same on every instruction set and with any threads") {
-    const Rounding rounding = GENERATE(Rounding::toBytes, Rounding::toHalves);
+TEST_CASE("products in bytes are the same on every instruction set and with any threads") {
     const Factors given = factors(150);
-    const std::vector<float> expected = product(given, rounding);
-    CHECK(product(given, rounding, 3) == expected);
+    const std::vector<float> expected = product(given);
+    CHECK(product(given, 3) == expected);
     testing::onEveryInstructionSet([&](std::string_view isa) {
         INFO(isa);
-        CHECK(product(given, rounding) == expected);
+        CHECK(product(given) == expected);
     });
 }
 
-TEST_CASE("products in integers commute with signed permutations, to the bit") {
+TEST_CASE("products in bytes commute with signed permutations, to the bit") {
     const Factors given = factors(70);
     const std::size_t d = given.d;
     Factors moved{d, std::vector<float>(d * d), Symmetric(d)};
@@ -90,8 +88,7 @@ TEST_CASE("products in integers commute with signed permutations, to the bit") {
             moved.a[i * d + j] = sign(i) * given.a[from(i) * d + j];  // what is summed over moves
             if (j <= i) moved.b.lower(i)[j] = sign(i) * sign(j) * entry(given.b, from(i), from(j));
         }
-    const Rounding rounding = GENERATE(Rounding::toBytes, Rounding::toHalves);
-    const std::vector<float> here = product(given, rounding), there = product(moved, rounding);
+    const std::vector<float> here = product(given), there = product(moved);
     bool same = true;
     for (std::size_t i = 0; i < d; ++i)
         for (std::size_t j = 0; j < d; ++j) same = same && there[i * d + j] == sign(j) * here[i * d + from(j)];

@@ -13,7 +13,8 @@
 namespace regauge {
 namespace {
 
-static_assert(std::int64_t{PackedRows::groupsPerBlock} * 2 * 2047 * 2047 <= INT32_MAX, "the sums of a block fit 32 bits");
+constexpr int limit = kernels::coarseLimit;
+static_assert(TileSums::narrowRows(limit) >= 100000, "sums over d fit 32 bits wherever d x d numbers fit memory");
 
 // Passes over all entries pay for a thread from here on.
 unsigned threadsFor(unsigned threads, std::size_t d) {
@@ -23,7 +24,7 @@ unsigned threadsFor(unsigned threads, std::size_t d) {
 
 // rowsAt(first, count, buffer): rows [first, first + count), in the buffer or elsewhere.
 template <class RowsAt>
-Rounded round(std::size_t d, int limit, const kernels::IntegerDot& dot, unsigned threads, RowsAt&& rowsAt) {
+Rounded round(std::size_t d, const kernels::IntegerDot& dot, unsigned threads, RowsAt&& rowsAt) {
     const std::size_t padded = kernels::panelsOf(d) * kernels::panelWidth, rowsPerWord = dot.rowsPerWord;
     Rounded result{PackedRows(d, d, rowsPerWord), std::vector<float>(padded, 0.0F)};
     const std::size_t rowsPerBlock = result.rows.rowsPerBlock(), blocks = result.rows.blocksIn(d);
@@ -44,8 +45,8 @@ Rounded round(std::size_t d, int limit, const kernels::IntegerDot& dot, unsigned
         float most = 0;
         for (const std::vector<float>& ofBlock : largest) most = std::max(most, ofBlock[j]);
         if (most < 1e-30F) continue;  // nothing, or too small for its inverse
-        result.step[j] = most / static_cast<float>(limit);
-        inverse[j] = static_cast<float>(limit) / most;
+        result.step[j] = most / limit;
+        inverse[j] = limit / most;
     }
     const kernels::Quantize kernel = kernels::quantize(kernels::activeIsa());
     forBlocks([&](std::size_t block, const float* rows, std::size_t count) {
@@ -60,30 +61,19 @@ Rounded round(std::size_t d, int limit, const kernels::IntegerDot& dot, unsigned
     return result;
 }
 
-// One square of tiles, all rows; out is d x d. Sum holds the whole sums, 32 bits those of a block.
-template <class Sum>
+// One square of tiles, all rows; out is d x d.
 void multiplySquare(const Rounded& a, const Rounded& b, std::size_t firstA, std::size_t firstB, std::size_t edge, std::size_t d, const kernels::IntegerDot& kernel,
                     std::span<float> out) {
     using kernels::panelWidth, kernels::tileSize;
     const std::size_t panels = a.rows.panels(), lastA = std::min(firstA + edge, panels), lastB = std::min(firstB + edge, panels);
-    kernels::AlignedVector<Sum> sums((lastA - firstA) * (lastB - firstB) * tileSize, 0);
+    kernels::AlignedVector<std::int32_t> sums((lastA - firstA) * (lastB - firstB) * tileSize, 0);
     for (std::size_t block = 0; block < a.rows.blocksIn(d); ++block) {
-        Sum* to = sums.data();
+        std::int32_t* to = sums.data();
         for (std::size_t j = firstB; j < lastB; ++j)
-            for (std::size_t i = firstA; i < lastA; ++i, to += tileSize) {
-                const auto addTo = [&](std::int32_t* tile) {
-                    kernel.tile(a.rows.panel(block, i), b.rows.panel(block, j), a.rows.sums(block, i), a.rows.groupsIn(block, d), tile);
-                };
-                if constexpr (sizeof(Sum) == sizeof(std::int32_t)) {
-                    addTo(to);
-                } else {
-                    alignas(kernels::cacheLine) std::int32_t here[tileSize] = {};
-                    addTo(here);
-                    for (std::size_t k = 0; k < tileSize; ++k) to[k] += here[k];
-                }
-            }
+            for (std::size_t i = firstA; i < lastA; ++i, to += tileSize)
+                kernel.tile(a.rows.panel(block, i), b.rows.panel(block, j), a.rows.sums(block, i), a.rows.groupsIn(block, d), to);
     }
-    const Sum* from = sums.data();
+    const std::int32_t* from = sums.data();
     for (std::size_t j = firstB; j < lastB; ++j)
         for (std::size_t i = firstA; i < lastA; ++i, from += tileSize) {
             const std::size_t first = j * panelWidth, columns = std::min(panelWidth, d - first), rows = std::min(panelWidth, d - i * panelWidth);
@@ -109,9 +99,9 @@ void addDiagonal(std::span<const float> a, std::span<const float> diagonal, unsi
 
 }  // namespace
 
-RoundedSymmetric::RoundedSymmetric(const Symmetric& matrix, Rounding rounding, unsigned threads)
-    : diagonal_(matrix.d()), limit_(static_cast<int>(rounding)), kernel_(kernels::integerDot(kernels::activeIsa(), limit_)),
-      rounded_(round(matrix.d(), limit_, kernel_, threadsFor(threads, matrix.d()), [&](std::size_t first, std::size_t count, std::vector<float>& buffer) {
+RoundedSymmetric::RoundedSymmetric(const Symmetric& matrix, unsigned threads)
+    : diagonal_(matrix.d()), kernel_(kernels::integerDot(kernels::activeIsa(), limit)),
+      rounded_(round(matrix.d(), kernel_, threadsFor(threads, matrix.d()), [&](std::size_t first, std::size_t count, std::vector<float>& buffer) {
           const std::size_t d = matrix.d();
           buffer.resize(count * d);
           matrix.rows(first, count, buffer.data());
@@ -124,13 +114,10 @@ void RoundedSymmetric::transposeTimes(std::span<const float> a, unsigned threads
     const std::size_t d = diagonal_.size();
     threads = threadsFor(threads, d);
     {
-        const Rounded left = round(d, limit_, kernel_, threads, [&](std::size_t first, std::size_t, std::vector<float>&) { return a.data() + first * d; });
-        const bool narrow = d <= TileSums::narrowRows(limit_);
+        const Rounded left = round(d, kernel_, threads, [&](std::size_t first, std::size_t, std::vector<float>&) { return a.data() + first * d; });
         const std::size_t across = (kernels::panelsOf(d) + edge - 1) / edge;
-        parallelFor(threads, across * across, [&](std::size_t task) {
-            const auto multiply = narrow ? multiplySquare<std::int32_t> : multiplySquare<std::int64_t>;
-            multiply(left, rounded_, task / across * edge, task % across * edge, edge, d, kernel_, out);
-        });
+        parallelFor(threads, across * across,
+                    [&](std::size_t task) { multiplySquare(left, rounded_, task / across * edge, task % across * edge, edge, d, kernel_, out); });
     }
     addDiagonal(a, diagonal_, threads, out);
 }

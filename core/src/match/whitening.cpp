@@ -40,9 +40,6 @@ void addInverse(const Symmetric& gram, Pole pole, unsigned threads, const Progre
     });
 }
 
-// From this shift on nothing gets much louder than it was, and integers do.
-constexpr double roundedShift = 0.5;
-
 // Y C X in single precision.
 kernels::UnclearedVector<float> product(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
     const std::size_t d = x.d();
@@ -83,9 +80,7 @@ std::vector<float> Whitener::scale() const {
 
 Whitening::Whitening(const Whitener& x, const Whitener& y, Resolution resolution, unsigned threads)
     : x_(x.matrix()), y_(y.matrix()), scaleX_(x.scale()), scaleY_(y.scale()), threads_(threads) {
-    if (x.smallestShift() < roundedShift) return;
-    const Rounding rounding = resolution == Resolution::coarse ? Rounding::toBytes : Rounding::toHalves;
-    roundedX_.emplace(x_, rounding, threads), roundedY_.emplace(y_, rounding, threads);
+    if (resolution == Resolution::coarse) roundedX_.emplace(x_, threads), roundedY_.emplace(y_, threads);
 }
 
 kernels::UnclearedVector<float> Whitening::operator()(std::span<const float> cross) const {

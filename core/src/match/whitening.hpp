@@ -38,7 +38,6 @@ public:
     // Adds the next pole. O(d^3).
     void strengthen(unsigned threads, const Progress& progress);
 
-    double smallestShift() const { return poles_[diagonal_.size() - 1].shift; }  // of the poles in use
     // The correlation matrix back, when no pole is to be added any more.
     Symmetric takeGram() { return std::move(gram_); }
     const Symmetric& matrix() const { return matrix_; }
@@ -54,10 +53,10 @@ private:
 };
 
 // W = A_y C A_x, renormalised: W[i, j] = scale_y[i] (A_y C A_x)[i, j] scale_x[j], for any C of one pair of models. C and W are d x d, target channels down,
-// source channels across. In integers while whitening is weak (rounded_product.hpp), else in float32.
+// source channels across.
 class Whitening {
 public:
-    // Coarse: a quick look, whose products may be rounded to bytes.
+    // Coarse: the products are rounded to bytes (rounded_product.hpp). Fine: in float32.
     Whitening(const Whitener& x, const Whitener& y, Resolution resolution, unsigned threads);
 
     kernels::UnclearedVector<float> operator()(std::span<const float> cross) const;
