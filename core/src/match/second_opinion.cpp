@@ -11,13 +11,12 @@ namespace {
 
 constexpr double muchLess = 0.20;      // plain correlation must not be so much less sure than the answer at hand,
 constexpr double hopeless = 0.40;      // unless the answer at hand has no better estimate than this,
-constexpr double something = 0.05;     // bits
-constexpr double farMore = 0.20;       // or it explains so much more, in shares of all that it explains,
 constexpr double atLeastHalf = 0.50;   // or rows are few, where whitened estimates are too high, and it is this sure or explains more
 
 // By how many unexplained bits a channel (residual.hpp) plain correlation must win. Where it explains much, noise is light and alike in all channels, and it
 // need only be as good, or about as good; an answer that is all but certain falls to a clear win only. In between a win counts once it cannot be chance: in all
 // the numbers of the rows together it is some ten units of log-likelihood.
+// Where rows are few it need only win.
 double winningBits(double explained, double estimate, std::size_t d, std::uint64_t rows) {
     constexpr double clear = 0.004, together = 30;
     if (estimate >= 0.998) return 0.010;
@@ -62,8 +61,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
     const bool credible = isCredible(explained, opinion.agreement, agreement(opinion.answer.gauge, atHand), estimate, d, witness.rows);
     opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
     const double sureness = mean(opinion.confidence);
-    const bool believable = sureness >= estimate - muchLess || estimate < hopeless || (explained >= something && difference >= farMore * explained) ||
-                            (witness.rows <= 2 * d && (sureness >= atLeastHalf || difference > 0));
+    const bool believable = sureness >= estimate - muchLess || estimate < hopeless || (witness.rows <= 2 * d && (sureness >= atLeastHalf || difference > 0));
     opinion.better = less && believable;
     opinion.block = std::move(plain);
     return opinion;
