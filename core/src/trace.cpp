@@ -65,7 +65,6 @@ struct Route {
     Gauge gauge = Gauge::identity(0);
     std::vector<double> confidence;  // per target channel: every hop right
     std::set<std::size_t> skipped;   // checkpoints over which its doubtful hops jump
-    double share = 1;                // how much its vote counts
     bool apart = true;               // skips nothing that one before it skips
 };
 
@@ -170,18 +169,12 @@ std::vector<std::size_t> everyOneOf(std::size_t checkpoints) {
     return path;
 }
 
-// What drifted while checkpoints were skipped misleads every route that skips them: of such routes each has less of a vote, and those after the first confirm
-// half as much. (Less still, or nothing, was worse where the drift is small beside the noise.)
-void weigh(std::vector<Route>& routes) {
-    const auto alike = [](const Route& a, const Route& b) { return std::ranges::any_of(a.skipped, [&](std::size_t checkpoint) { return b.skipped.contains(checkpoint); }); };
+// What drifted while checkpoints were skipped misleads every route that skips them: of such routes those after the first confirm less.
+void tellApart(std::vector<Route>& routes) {
+    std::set<std::size_t> skipped;
     for (Route& route : routes) {
-        std::size_t company = 1;
-        for (const Route& other : routes) {
-            if (&other == &route || !alike(route, other)) continue;
-            ++company;
-            if (&other < &route && other.apart) route.apart = false;
-        }
-        route.share = 1 / std::sqrt(static_cast<double>(company));
+        route.apart = std::ranges::none_of(route.skipped, [&](std::size_t checkpoint) { return skipped.contains(checkpoint); });
+        if (route.apart) skipped.insert(route.skipped.begin(), route.skipped.end());
     }
 }
 
@@ -214,11 +207,11 @@ std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std
             for (std::size_t k = from + 1; k < to; ++k) route.skipped.insert(k);
         voters.push_back(std::move(route));
     }
-    weigh(voters);
+    tellApart(voters);
     return voters;
 }
 
-// Each route's answer counts by its log odds and its share, channel by channel; the assignment settles what they contest.
+// Each route's answer counts by its log odds, channel by channel; the assignment settles what they contest.
 Gauge vote(const std::vector<Route>& routes, Group group, unsigned threads, const Progress& progress) {
     if (routes.size() == 1) return routes.front().gauge;
     const std::size_t d = routes.front().gauge.d();
@@ -226,7 +219,7 @@ Gauge vote(const std::vector<Route>& routes, Group group, unsigned threads, cons
     for (const Route& route : routes) {
         for (std::size_t i = 0; i < d; ++i) {
             const double p = std::clamp(route.confidence[i], 1e-4, 1 - 1e-4);
-            const double weight = route.share * std::max(std::log(p / (1 - p)) + 4, 0.01);  // + 4: a lone weak vote still counts
+            const double weight = std::max(std::log(p / (1 - p)) + 4, 0.01);  // + 4: a lone weak vote still counts
             votes.value[i * d + route.gauge.perm()[i]] += static_cast<float>(route.gauge.sign()[i] * weight);
         }
     }
