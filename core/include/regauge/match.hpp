@@ -43,7 +43,7 @@ struct MatchOptions {
 // What one site said on its own.
 struct SiteReport {
     std::string name;             // a site, or "gains"
-    std::string statistic;        // the one used: "correlation", "whitened" or "gains"
+    std::string statistic;        // of its own answer: "correlation", "ridge", "soft", "medium", "whitened" or "gains"
     std::uint64_t rows = 0;       // rows summed
     std::uint64_t setAside = 0;   // massive rows: not in the scores, and asked where the rest leave doubts
     double meanScore = 0;         // of its own answer

@@ -21,7 +21,7 @@ constexpr std::size_t largestWitness = 4096;  // d; beyond it, its correlations 
 
 constexpr std::array<std::string_view, poles.size() + 1> statisticNames{"", "", "soft", "medium", "whitened"};  // by poles in use
 
-// What whitening needs of the sums of a site.
+// What is asked of a site: Gram matrices and constant channels only for whitening.
 struct Correlations {
     Halves cross;
     Symmetric gramX, gramY;
