@@ -71,7 +71,7 @@ SiteReport report(const std::string& site, std::string_view statistic, const Blo
     return result;
 }
 
-// Most sites are beyond doubt on coarse sums and one inverse a side, at a half to a third of the cost of the rest: then there is nothing more to ask.
+// Where a site is beyond doubt on coarse sums and one inverse a side, at half the cost of the next strength, there is nothing more to ask.
 std::optional<SiteReport> quickLook(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options, const Progress& progress) {
     Correlations coarse = coarseCorrelations(fusion, sumsOf, site);
     Whitener x(std::move(coarse.gramX), ridge), y(std::move(coarse.gramY), ridge);
