@@ -24,6 +24,8 @@ public:
     virtual Dtype dtype() const = 0;  // F16, BF16, F32 or F64
     // Rows [first, first + count) as row-major little-endian elements of dtype(): count * d() * byteSize(dtype()) bytes.
     virtual void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const = 0;
+    // Fewer rows cost as much as so many, beginning at a multiple of it.
+    virtual std::uint64_t rowsTogether() const { return 1; }
     // "evidence.safetensors: activations/resid.4", for messages.
     virtual const std::string& where() const = 0;
 };

@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "../io/bytes.hpp"
-#include "../kernels/aligned_buffer.hpp"
 
 namespace regauge {
 namespace {
@@ -81,35 +80,13 @@ public:
 
 // Channel by channel, as a Fortran-ordered [n, d] array (what NumPy makes of x[:, perm]) and a row-major [d, n] weight both lie:
 //   file:  channel 0: row 0, row 1, .. row n-1 | channel 1: row 0, .. | ..
-// A block of rows is d short ranges, so more rows are read than are asked for, and kept for the next time. Not to be used by two threads at once.
+// A block of rows is d short ranges; a few channels at a time are read and written across, so that both sides stay in cache.
 class LineRows final : public ReaderBase {
 public:
-    LineRows(const TensorRef& tensor, std::uint64_t rows, std::size_t d)
-        : ReaderBase(tensor, rows, d), rowsKept_(std::clamp<std::uint64_t>(std::min(rows, mostKept / (d * size_)), 1, bytesOfLine / size_)) {}
-
+    LineRows(const TensorRef& tensor, std::uint64_t rows, std::size_t d) : ReaderBase(tensor, rows, d) {}
+    std::uint64_t rowsTogether() const override { return std::clamp<std::uint64_t>(mostTogether / (d_ * size_), 1, bytesOfLine / size_); }
     void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
         check(first, count, out);
-        const std::size_t bytesOfRow = d_ * size_;
-        while (count > 0) {
-            const std::uint64_t begin = first / rowsKept_ * rowsKept_, end = std::min(rows_, begin + rowsKept_);
-            if (begin != keptFrom_) fetch(begin, end - begin);
-            const std::uint64_t here = std::min(count, end - first);
-            std::memcpy(out.data(), kept_.data() + static_cast<std::size_t>(first - begin) * bytesOfRow, static_cast<std::size_t>(here) * bytesOfRow);
-            out = out.subspan(static_cast<std::size_t>(here) * bytesOfRow);
-            first += here, count -= here;
-        }
-    }
-
-private:
-    static constexpr std::uint64_t nothing = UINT64_MAX;
-    static constexpr std::size_t bytesOfLine = 8192;  // of a channel, at a time
-    static constexpr std::uint64_t mostKept = std::uint64_t{64} << 20;
-    static constexpr std::size_t group = 32;          // channels that are written across together, so that both sides stay in cache
-    static constexpr std::size_t apart = 64;          // and not a power of two apart, or they would drive each other out
-
-    void fetch(std::uint64_t first, std::uint64_t count) const {
-        keptFrom_ = nothing;  // should this fail
-        kept_.resize(static_cast<std::size_t>(count) * d_ * size_);
         const std::size_t length = static_cast<std::size_t>(count) * size_, stride = length + apart;
         std::vector<std::byte> lines(std::min(d_, group) * stride);
         for (std::size_t channel = 0; channel < d_; channel += group) {
@@ -120,13 +97,18 @@ private:
                 if (bigEndian_) reverseElements(line, size_);
             }
             switch (size_) {
-                case 2: across<2>(lines, width, stride, length, kept_.data() + channel * 2); break;
-                case 4: across<4>(lines, width, stride, length, kept_.data() + channel * 4); break;
-                default: across<8>(lines, width, stride, length, kept_.data() + channel * 8); break;
+                case 2: across<2>(lines, width, stride, length, out.data() + channel * 2); break;
+                case 4: across<4>(lines, width, stride, length, out.data() + channel * 4); break;
+                default: across<8>(lines, width, stride, length, out.data() + channel * 8); break;
             }
         }
-        keptFrom_ = first;
     }
+
+private:
+    static constexpr std::size_t bytesOfLine = 8192;  // of a channel, at a time
+    static constexpr std::uint64_t mostTogether = std::uint64_t{64} << 20;
+    static constexpr std::size_t group = 32;
+    static constexpr std::size_t apart = 64;  // lines a power of two apart would drive each other out
 
     template <std::size_t Size>
     void across(std::span<const std::byte> lines, std::size_t width, std::size_t stride, std::size_t length, std::byte* out) const {
@@ -134,10 +116,6 @@ private:
             for (std::size_t k = 0; k < width; ++k) std::memcpy(out + k * Size, lines.data() + k * stride + at, Size);
         }
     }
-
-    std::uint64_t rowsKept_;
-    mutable kernels::UnclearedVector<std::byte> kept_;  // rows from keptFrom_
-    mutable std::uint64_t keptFrom_ = nothing;
 };
 
 template <class T>

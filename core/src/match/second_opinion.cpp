@@ -13,15 +13,16 @@ constexpr double muchLess = 0.20;      // plain correlation must not be so much 
 constexpr double hopeless = 0.40;      // unless the answer at hand has no better estimate than this,
 constexpr double atLeastHalf = 0.50;   // or rows are few, where whitened estimates are too high, and it is this sure or explains more
 
+bool areFew(std::uint64_t rows, std::size_t d) { return rows <= 2 * d; }
+
 // By how many unexplained bits a channel (residual.hpp) plain correlation must win. Where it explains much, noise is light and alike in all channels, and it
 // need only be as good, or about as good; an answer that is all but certain falls to a clear win only. In between a win counts once it cannot be chance: in all
-// the numbers of the rows together it is some ten units of log-likelihood.
-// Where rows are few it need only win.
+// the numbers of the rows together it is some ten units of log-likelihood. Where rows are few it need only win.
 double winningBits(double explained, double estimate, std::size_t d, std::uint64_t rows) {
     constexpr double clear = 0.004, together = 30;
     if (estimate >= 0.998) return 0.010;
     if (explained >= 0.30) return estimate >= 0.99 ? -0.003 : -0.020;
-    if (rows <= 2 * d) return 0;
+    if (areFew(rows, d)) return 0;
     if (explained >= 0.10) return std::min(clear, together / (static_cast<double>(d) * static_cast<double>(rows)));
     return explained > 0 ? clear : std::numeric_limits<double>::infinity();
 }
@@ -33,7 +34,7 @@ bool isCredible(double explained, double halves, double others, double estimate,
     if (others >= 0.8 && estimate >= 0.8) return true;  // nearly the same answer
     if (d <= 32) return explained >= 0.5 || (explained >= 0.3 && others >= 0.5);
     if (explained >= explains) return true;
-    const bool tooFewToBeReproduciblyWrong = rows <= 2 * d && halves >= 0.45;
+    const bool tooFewToBeReproduciblyWrong = areFew(rows, d) && halves >= 0.45;
     if (tooFewToBeReproduciblyWrong) return explained * std::max(1.0, static_cast<double>(d) / static_cast<double>(rows)) >= explains / 2;  // rows span no more
     return explained >= explains / 2 && halves >= 0.35 && others >= 0.35;
 }
@@ -61,7 +62,7 @@ SecondOpinion askPlainCorrelation(Witness& witness, const GainMatch* gains, cons
     const bool credible = isCredible(explained, opinion.agreement, agreement(opinion.answer.gauge, atHand), estimate, d, witness.rows);
     opinion.confidence = confidenceFromHalves(opinion.answer.gauge, plain.ofHalf[0], plain.ofHalf[1], credible);
     const double sureness = mean(opinion.confidence);
-    const bool believable = sureness >= estimate - muchLess || estimate < hopeless || (witness.rows <= 2 * d && (sureness >= atLeastHalf || difference > 0));
+    const bool believable = sureness >= estimate - muchLess || estimate < hopeless || (areFew(witness.rows, d) && (sureness >= atLeastHalf || difference > 0));
     opinion.better = less && believable;
     opinion.block = std::move(plain);
     return opinion;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <optional>
 
 #include "../kernels/aligned_buffer.hpp"
 #include "../parallel.hpp"
@@ -27,6 +28,41 @@ const Site& findSite(const Evidence& evidence, const std::string& name) {
 
 std::size_t bytesOfRow(const RowReader& reader) { return reader.d() * byteSize(reader.dtype()); }
 
+using Bytes = kernels::UnclearedVector<std::byte>;
+
+// Rows as they are asked for: those that cost nothing more are kept for the next time.
+class KeptRows {
+public:
+    explicit KeptRows(const RowReader& reader) : reader_(reader), together_(reader.rowsTogether()) {}
+    const RowReader& reader() const { return reader_; }
+
+    void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) {
+        if (together_ == 1) return reader_.read(first, count, out);
+        const std::size_t rowBytes = bytesOfRow(reader_);
+        while (count > 0) {
+            const std::uint64_t begin = first / together_ * together_, end = std::min(reader_.rows(), begin + together_);
+            if (keptFrom_ != begin) {
+                keptFrom_ = nothing;  // should reading fail
+                kept_.resize(static_cast<std::size_t>(end - begin) * rowBytes);
+                reader_.read(begin, end - begin, kept_);
+                keptFrom_ = begin;
+            }
+            const std::uint64_t here = std::min(count, end - first);
+            std::memcpy(out.data(), kept_.data() + static_cast<std::size_t>(first - begin) * rowBytes, static_cast<std::size_t>(here) * rowBytes);
+            out = out.subspan(static_cast<std::size_t>(here) * rowBytes);
+            first += here, count -= here;
+        }
+    }
+
+private:
+    static constexpr std::uint64_t nothing = UINT64_MAX;
+
+    const RowReader& reader_;
+    std::uint64_t together_;
+    Bytes kept_;  // rows from keptFrom_
+    std::uint64_t keptFrom_ = nothing;
+};
+
 // The rows of both sides, block after block; the next ones can be read while those before are summed.
 class PairedRows {
 public:
@@ -35,7 +71,7 @@ public:
         std::array<RowsView, 2> side;
     };
 
-    PairedRows(const RowReader& x, const RowReader& y, RowRange rows) : sides_{&x, &y}, next_(rows.begin), end_(rows.end) {
+    PairedRows(const RowReader& x, const RowReader& y, RowRange rows) : sides_{KeptRows(x), KeptRows(y)}, next_(rows.begin), end_(rows.end) {
         const std::uint64_t widest = std::max<std::uint64_t>(1, std::max(bytesOfRow(x), bytesOfRow(y)));
         const std::uint64_t bytes = std::clamp((rows.end - rows.begin) * widest / fewestBlocks, leastBytesAtOnce, mostBytesAtOnce);
         atOnce_ = std::max<std::uint64_t>(1, bytes / widest);
@@ -46,8 +82,8 @@ public:
         if (read_ == 2 || next_ == end_) return false;
         try {
             Bytes& bytes = buffers_[turn_][read_];
-            bytes.resize(static_cast<std::size_t>(count()) * bytesOfRow(*sides_[read_]));
-            sides_[read_]->read(next_, count(), bytes);
+            bytes.resize(static_cast<std::size_t>(count()) * bytesOfRow(sides_[read_].reader()));
+            sides_[read_].read(next_, count(), bytes);
             ++read_;
         } catch (...) {  // not before its turn: rows before it may have errors of their own
             failure_ = std::current_exception();
@@ -61,7 +97,7 @@ public:
         if (next_ == end_) return std::nullopt;
         while (readAhead()) {}
         if (failure_) std::rethrow_exception(failure_);
-        const auto view = [&](std::size_t side) { return RowsView{buffers_[turn_][side].data(), sides_[side]->dtype(), static_cast<std::size_t>(count()), sides_[side]->d()}; };
+        const auto view = [&](std::size_t side) { return RowsView{buffers_[turn_][side].data(), sides_[side].reader().dtype(), static_cast<std::size_t>(count()), sides_[side].reader().d()}; };
         const Block block{next_, {view(0), view(1)}};
         next_ += count();
         turn_ = 1 - turn_, read_ = 0;
@@ -69,10 +105,9 @@ public:
     }
 
 private:
-    using Bytes = kernels::UnclearedVector<std::byte>;
     std::uint64_t count() const { return std::min(atOnce_, end_ - next_); }
 
-    std::array<const RowReader*, 2> sides_;
+    std::array<KeptRows, 2> sides_;
     std::uint64_t next_, end_, atOnce_;
     std::array<std::array<Bytes, 2>, 2> buffers_;  // blocks take turns
     std::size_t turn_ = 0, read_ = 0;              // sides of the next block that are there
@@ -93,10 +128,11 @@ Sample sampleOf(const RowReader& reader, std::uint64_t rows, std::span<const std
     RowsView& kept = sample.view;
     kept.data = sample.bytes.get();
     std::vector<float> room(reader.d());
+    KeptRows source(reader);
     for (std::uint64_t block = 0; block < blocks; ++block) {
         const std::uint64_t first = blocks == 1 ? 0 : block * (rows - rowsOfBlock) / (blocks - 1);
         std::byte* row = sample.bytes.get() + kept.rows * rowBytes;
-        reader.read(first, rowsOfBlock, {row, blockBytes});
+        source.read(first, rowsOfBlock, {row, blockBytes});
         for (std::uint64_t i = first; i < first + rowsOfBlock; ++i, row += rowBytes) {
             if (skip[static_cast<std::size_t>(i)] != 0) continue;
             std::memmove(sample.bytes.get() + kept.rows * rowBytes, row, rowBytes);
