@@ -59,6 +59,24 @@ export async function align(page: Page): Promise<void> {
   await expect(page.getByRole("progressbar")).toHaveCount(0);
 }
 
+/** Presses Cancel once a job of this title says how far it is; in the page itself, as a job may be over before a press from here arrives. */
+export async function cancelUnderWay(page: Page, title: RegExp): Promise<void> {
+  await page.evaluate(
+    ({ source }) =>
+      new Promise<void>((done) => {
+        new MutationObserver((_, observer) => {
+          const bar = document.querySelector("progress[value]");
+          const cancel = [...document.querySelectorAll("button")].find(({ textContent }) => textContent.trim() === "Cancel");
+          if (!bar || !cancel || !new RegExp(source).test(bar.getAttribute("aria-label") ?? "")) return;
+          observer.disconnect();
+          cancel.click();
+          done();
+        }).observe(document, { subtree: true, childList: true, attributes: true });
+      }),
+    { source: title.source },
+  );
+}
+
 /** A .safetensors file of F32 tensors. */
 export function safetensors(tensors: Record<string, { shape: number[]; data: Float32Array }>): Buffer {
   const header: Record<string, unknown> = {};

@@ -249,9 +249,9 @@ test("an object of another width is refused with its sentence", async ({ page })
 
 test("alignment is cancelled midway, and can be started again", async ({ page }) => {
   await page.goto("./");
-  // Large enough to be caught at work: d = 1536 takes seconds.
-  await chooser(page, "source").setInputFiles({ name: "a.safetensors", mimeType: "", buffer: small(1536, 2048, 5) });
-  await chooser(page, "target").setInputFiles({ name: "b.safetensors", mimeType: "", buffer: small(1536, 2048, 6) });
+  // Large enough to be caught at work: d = 2560 takes many seconds.
+  await chooser(page, "source").setInputFiles({ name: "a.safetensors", mimeType: "", buffer: small(2560, 1200, 5) });
+  await chooser(page, "target").setInputFiles({ name: "b.safetensors", mimeType: "", buffer: small(2560, 1200, 6) });
   await page.getByRole("button", { name: "Align", exact: true }).click();
   await expect(page.locator("progress[value]")).toBeVisible(); // it is under way, and says how far
   await page.keyboard.press("Escape"); // as the button Cancel does

@@ -3,7 +3,7 @@ import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { readFileSync } from "node:fs";
 import { Gauge } from "regauge";
-import { bytes, card, chooser, expect, file, sampleFile, sampleTruth, test } from "./bench";
+import { bytes, cancelUnderWay, card, chooser, expect, file, sampleFile, sampleTruth, test } from "./bench";
 
 const gauge = new Gauge(sampleTruth.perm, sampleTruth.sign);
 const panel = (page: Page) => page.getByRole("region", { name: "Small models, live" });
@@ -102,9 +102,9 @@ test("checkpoints of one's own run with token ids, with text where a tokenizer.j
 
 test("running is cancelled midway", async ({ page }) => {
   await page.goto("./");
+  const cancelled = cancelUnderWay(page, /Running both models/);
   await panel(page).getByRole("button", { name: "Run the sample’s models" }).click();
-  await expect(page.getByRole("progressbar", { name: /Running both models/ })).toBeVisible();
-  await page.getByRole("button", { name: "Cancel" }).click();
+  await cancelled;
   await expect(page.getByRole("progressbar")).toHaveCount(0);
   await expect(page.getByTestId("live-verified")).toHaveCount(0);
   await expect(panel(page).getByRole("button", { name: "Run the sample’s models" })).toBeEnabled();
