@@ -246,11 +246,12 @@ def gain_scores(gx, gy, perm=None, weight=None):
 # Logistic per channel, see `features`; fitted by experiments/reference/calibrate.py.
 CONFIDENCE = np.array([2.446, 0.77, 0.542, 1.084, 0.746, 1.933, 1.174, 0.095, -2.427])
 BEYOND_DOUBT = 5, 2   # and of the channel's own margin where the answer is sure
-UNRELATED, ALIGNED = 0.45, 0.90
-UNRELATED_SMALL = 0.60  # for d <= 32 and for at most 2 d rows, where chance alone reaches 0.58
+UNRELATED, UNRELATED_BY_D, ALIGNED = 0.48, 3, 0.90   # unrelated below the first plus the second over d: of few channels one is soon like another
+UNRELATED_FEW = 0.60  # for at most 2 d rows, where chance alone reaches 0.58
 SURE_MARGIN, SURE_ADVANTAGE, SURE_AGREEMENT = 2.0, 2.0, 0.98   # beyond these the refinement cannot change the answer and is skipped
-MUCH_LESS = 0.2       # see second_opinion
-EXPLAINS, AGREES = 0.22, 0.35
+MUCH_LESS, HOPELESS = 0.2, 0.4   # see second_opinion
+EXPLAINS, AGREES = 0.22, 0.35          # bits a channel that chance does not explain, and of the halves
+EXPLAINS_SMALL, EXPLAINS_AGREED = 32, 100   # over d^1.5 where d is small, and over d^2 where the answers agree
 DUPLICATE = 0.999     # |correlation| of two channels of one side from which they are called duplicates
 SMALL_D = 2.0         # allowance for d < 64
 KEEP_REFINED = 0.30   # below this estimate the first answer stands: there refinement loses up to 19 points
@@ -263,7 +264,8 @@ def features(combined, z, t, halves, perm, sign, a):
     one = np.ones(len(z))
     mc, mz = (np.subtract(*margins(s, perm, sign)) for s in (combined, z))
     mt = np.subtract(*margins(t, perm, sign)) if np.any(t) else mz
-    few = SMALL_D * max(0.0, len(z) ** -0.5 - 0.125)     # means over few channels scatter more
+    root = len(z) ** 0.5
+    few = SMALL_D * max(0.0, 1 / root - 0.125) * max(1.0, 4 / root)     # means over few channels scatter more
     gc, gz, gt = (np.clip(m.mean() - few, -0.8, 1.5) for m in (mc, mz, mt))
     answers = [match(h) for h in halves]
     same = [(p == perm) & (s == sign) for p, s in answers]
@@ -303,8 +305,12 @@ def second_opinion(sums, perm, sign, estimate):
     here, explained = unexplained(c0 + c1, gx, gy, p, s), unexplained(c0 + c1, gx, gy)
     explained -= here
     difference = unexplained(c0 + c1, gx, gy, perm, sign) - here
+    rows, d = sum(sums.n), len(p)
     needed = (0.01 if estimate >= 0.998 else                     # all but certain
+              -0.06 if rows <= d and explained >= max(EXPLAINS, EXPLAINS_SMALL / d ** 1.5) and estimate < 0.99 else    # what whitening fits is partly chance
               (-0.003 if estimate >= 0.99 else -0.02) if explained >= 0.3 else    # light noise, alike in all channels: about as good will do
+              0 if rows <= 2 * d else
+              min(0.004, 30 / (d * rows)) if explained >= 0.1 else    # cannot be chance: some ten units of log-likelihood
               0.004 if explained > 0 else np.inf)
     if not difference > needed:
         return None
@@ -312,17 +318,18 @@ def second_opinion(sums, perm, sign, estimate):
     halves = match(c0), match(c1)
     agreed = same(*halves).mean()
     with_at_hand = same((p, s), (perm, sign)).mean()
-    few = sum(sums.n) <= 2 * len(p) and agreed >= 0.45      # too few rows to be reproducibly wrong; they span no more than their number
-    credible = with_at_hand >= 0.8 and estimate >= 0.8 or (      # nearly the same answer
-        (explained >= 0.5 or explained >= 0.3 and with_at_hand >= 0.5) if len(p) <= 32 else
-        explained >= EXPLAINS or (explained * max(1, len(p) / sum(sums.n)) >= EXPLAINS / 2 if few else
-                                  explained >= EXPLAINS / 2 and agreed >= AGREES and with_at_hand >= AGREES))
+    few = rows <= 2 * d and agreed >= 0.45      # too few rows to be reproducibly wrong; they span no more than their number
+    enough = max(EXPLAINS, EXPLAINS_SMALL / d ** 1.5)
+    credible = with_at_hand >= 0.8 and estimate >= 0.8 and d >= 16 or explained >= enough or (      # nearly the same answer, or far above chance
+        explained >= max(EXPLAINS, EXPLAINS_AGREED / d ** 2) and agreed >= 0.3 and with_at_hand >= 0.5 if d <= 32 else
+        explained * max(1, d / rows) >= enough / 2 if few else
+        explained >= enough / 2 and agreed >= AGREES and with_at_hand >= AGREES)
     prob = np.zeros(len(p))
     if credible:
         both = same(halves[0], (p, s)) & same(halves[1], (p, s))
         everything = min(0.97, 1.1 * np.sqrt(agreed))
         prob = np.where(both, 0.97, max(0.0, (everything - 0.97 * agreed) / (1 - agreed)) if agreed < 1 else 0)
-    if prob.mean() >= estimate - MUCH_LESS or estimate < KEEP_REFINED or sum(sums.n) <= 2 * len(p) and prob.mean() >= 0.5:
+    if prob.mean() >= estimate - MUCH_LESS or estimate < HOPELESS or rows <= 2 * d and (prob.mean() >= 0.5 or difference > 0):
         return p, s, prob
     return None
 
@@ -361,7 +368,8 @@ def align(x_sites, y_sites, names=tuple(STATISTICS)):
     live = np.diag(sums[0].correlations()[3]) > 0     # constant channels are undetermined: matched last, sign 0
     prob, sign = np.where(live, prob, 0), np.where(live, sign, 0)
     share, final = float(prob[live].mean()), (perm, sign)
-    verdict = "aligned" if share >= ALIGNED else "partial" if share >= (UNRELATED if len(perm) > 32 and sum(sums[0].n) > 2 * len(perm) else UNRELATED_SMALL) else "unrelated"
+    least = max(UNRELATED + UNRELATED_BY_D / len(perm), UNRELATED_FEW if sum(sums[0].n) <= 2 * len(perm) else 0)
+    verdict = "aligned" if share >= ALIGNED else "partial" if share >= least else "unrelated"
     return dict(perm=perm, sign=sign, prob=prob, share=share, verdict=verdict, advantage=a, scores=combined,
                 features=rows, sure=sure, final=final, live=live)
 

@@ -91,6 +91,46 @@ Rows seenFrom(const Rows& x, const Gauge& gauge, double noise, std::mt19937_64& 
     return y;
 }
 
+// Rows whose channels share some strong directions; the rest falls by so many powers of ten.
+Rows fadingRows(std::size_t rows, std::size_t d, std::size_t shared, double powers, std::mt19937_64& random) {
+    const Rows mixing = gaussianRows(d, d, random), features = gaussianRows(rows, d, random);
+    const Rows directions = gaussianRows(shared, d, random), common = gaussianRows(rows, shared, random);
+    const auto ofAll = static_cast<double>(d);
+    Rows x(rows * d, 0.0F);
+    for (std::size_t row = 0; row < rows; ++row)
+        for (std::size_t j = 0; j < d; ++j) {
+            for (std::size_t k = 0; k < d; ++k)
+                x[row * d + j] += static_cast<float>(std::pow(10.0, -powers * static_cast<double>(k) / ofAll) / std::sqrt(ofAll)) * features[row * d + k] * mixing[k * d + j];
+            for (std::size_t k = 0; k < shared; ++k) x[row * d + j] += 3 * common[row * shared + k] * directions[k * d + j];
+        }
+    return x;
+}
+
+// Noise of its own on every channel, as loud as a share of the channel.
+Rows drifted(const Rows& x, std::size_t d, double noise, std::mt19937_64& random) {
+    Rows y = x;
+    const std::size_t rows = x.size() / d;
+    for (std::size_t j = 0; j < d; ++j) {
+        double squares = 0;
+        for (std::size_t row = 0; row < rows; ++row) squares += static_cast<double>(x[row * d + j]) * static_cast<double>(x[row * d + j]);
+        for (std::size_t row = 0; row < rows; ++row) y[row * d + j] += static_cast<float>(noise * std::sqrt(squares / static_cast<double>(rows))) * gaussian(random);
+    }
+    return y;
+}
+
+// Rows of d channels that all mix the same few features, the first of them the loudest, and a little noise.
+Rows mixedFrom(const Rows& features, std::size_t count, std::size_t d, std::mt19937_64& random) {
+    const std::size_t rows = features.size() / count;
+    const Rows mixing = gaussianRows(count, d, random);
+    Rows values = gaussianRows(rows, d, random);
+    for (std::size_t row = 0; row < rows; ++row)
+        for (std::size_t j = 0; j < d; ++j) {
+            values[row * d + j] *= 0.3F;
+            for (std::size_t k = 0; k < count; ++k) values[row * d + j] += 3 * features[row * count + k] * mixing[k * d + j] / static_cast<float>(k + 1);
+        }
+    return values;
+}
+
 double rightOf(const Alignment& alignment, const Gauge& truth) { return compare(alignment.gauge, truth).both; }
 
 MatchOptions withGroup(Group group) {
@@ -179,6 +219,36 @@ TEST_CASE("noise and rows paired wrongly are unrelated, never aligned") {
         for (std::size_t r = rows; r > 1; --r) std::swap_ranges(&shuffled[(r - 1) * d], &shuffled[(r - 1) * d] + d, &shuffled[random() % (r - 1) * d]);
         CHECK(match(evidence(x, d), evidence(shuffled, d)).verdict == Verdict::unrelated);
     }
+}
+
+TEST_CASE("two models of few channels that mix the same few features are unrelated") {
+    // Of few channels one is soon like another, in all rows and in both halves of them.
+    const std::size_t d = GENERATE(8UL, 12UL, 16UL, 24UL);
+    auto random = seeded(50 + d);
+    int unrelated = 0;
+    for (int trial = 0; trial < 40; ++trial) {
+        const std::size_t rows = trial % 2 == 0 ? 128 : 512, count = trial % 3 == 0 ? 4 : d / 2;
+        const Rows features = gaussianRows(rows, count, random);
+        const Rows x = mixedFrom(features, count, d, random), y = mixedFrom(features, count, d, random);
+        const Verdict verdict = match(evidence(x, d), evidence(y, d)).verdict;
+        CHECK(verdict != Verdict::aligned);
+        unrelated += verdict == Verdict::unrelated ? 1 : 0;
+    }
+    CHECK(unrelated >= 39);
+}
+
+TEST_CASE("a right answer of few channels and few rows is believed") {
+    constexpr std::size_t d = 32, rows = 64;
+    auto random = seeded(70);
+    int believed = 0;
+    for (int trial = 0; trial < 20; ++trial) {
+        const Rows x = fadingRows(rows, d, 3, 2, random);
+        const Gauge truth = planted(d, 0.5, random);
+        const Alignment alignment = match(evidence(x, d), evidence(seenFrom(drifted(x, d, 0.7, random), truth, 0, random), d));
+        CHECK((rightOf(alignment, truth) < 0.95 || alignment.verdict != Verdict::unrelated));
+        believed += alignment.verdict != Verdict::unrelated ? 1 : 0;
+    }
+    CHECK(believed >= 18);
 }
 
 TEST_CASE("two models that already share coordinates give the identity") {
@@ -376,21 +446,8 @@ TEST_CASE("noise alike in all channels: plain correlation's answer is taken, and
     const auto [rows, powers, noise] = GENERATE(Pair{64, 1, 0.3}, Pair{1024, 3, 1});
     constexpr std::size_t d = 64, shared = 3;
     auto random = seeded(31);
-    const Rows mixing = gaussianRows(d, d, random), features = gaussianRows(rows, d, random);
-    const Rows directions = gaussianRows(shared, d, random), common = gaussianRows(rows, shared, random);
-    Rows x(rows * d, 0.0F);
-    for (std::size_t row = 0; row < rows; ++row)
-        for (std::size_t j = 0; j < d; ++j) {
-            for (std::size_t k = 0; k < d; ++k)
-                x[row * d + j] += static_cast<float>(std::pow(10.0, -powers * static_cast<double>(k) / d) / 8) * features[row * d + k] * mixing[k * d + j];
-            for (std::size_t k = 0; k < shared; ++k) x[row * d + j] += 3 * common[row * shared + k] * directions[k * d + j];
-        }
-    Rows y = x;
-    for (std::size_t j = 0; j < d; ++j) {
-        double squares = 0;
-        for (std::size_t row = 0; row < rows; ++row) squares += static_cast<double>(x[row * d + j]) * static_cast<double>(x[row * d + j]);
-        for (std::size_t row = 0; row < rows; ++row) y[row * d + j] += static_cast<float>(noise * std::sqrt(squares / static_cast<double>(rows))) * gaussian(random);
-    }
+    const Rows x = fadingRows(rows, d, shared, powers, random);
+    const Rows y = drifted(x, d, noise, random);
     const Evidence source = evidence(x, d), target = evidence(y, d);
     const Gauge identity = Gauge::identity(d);
     const auto right = [&](Statistic statistic) {

@@ -35,8 +35,8 @@ std::vector<double> channelProbabilities(const Findings& findings, Group group, 
     const bool refined = findings.refined != nullptr;
     const Margins combined = refined ? margins(findings.refined->combined, answer, group, threads) : fused;
     const Margins fitted = refined && !findings.refined->fitted.value.empty() ? margins(findings.refined->fitted, answer, group, threads) : fused;
-    // Means over few channels scatter more.
-    const double few = 2 * std::max(0.0, 1 / std::sqrt(static_cast<double>(answer.d())) - 0.125);
+    // Means over few channels scatter more, and among very few a wrong answer is often better than any other.
+    const double root = std::sqrt(static_cast<double>(answer.d())), few = 2 * std::max(0.0, 1 / root - 0.125) * std::max(1.0, 4 / root);
     const auto level = [few](const Margins& margin) { return std::clamp(margin.mean() - few, -0.8, 1.5); };
     const double shared = constant + ofMeanCombined * std::log(0.1 + std::max(level(combined), 0.0)) + ofMeanFused * level(fused) + ofMeanFitted * level(fitted) +
                           ofAdvantage * std::log(0.1 + std::clamp(findings.advantage, 0.0, 3.0)) + ofAgreement * agreement(findings.firstHalf, findings.secondHalf);
@@ -74,7 +74,8 @@ std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& first
 }
 
 Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows) {
-    const double leastPartial = d <= 32 || rows <= 2 * d ? 0.6 : 0.45;
+    const double ofManyRows = 0.48 + 3 / static_cast<double>(std::max<std::size_t>(d, 1));
+    const double leastPartial = rows <= 2 * d ? std::max(0.6, ofManyRows) : ofManyRows;
     return estimate >= 0.9 ? Verdict::aligned : estimate < leastPartial ? Verdict::unrelated : Verdict::partial;
 }
 

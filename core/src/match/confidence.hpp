@@ -34,7 +34,8 @@ std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answ
 // reproducible and wrong.
 std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf, bool credible);
 
-// aligned: at least 0.90; unrelated: below 0.45, or below 0.60 up to d = 32 and with no more than 2 d rows, where chance alone reaches 0.58.
+// aligned: at least 0.90; unrelated: below 0.48 + 3 / d, as of few channels one is soon like another, and below 0.60 with no more than 2 d rows, where
+// chance alone reaches 0.58.
 Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows = UINT64_MAX);
 
 // Whether two gauges answer alike for a target channel.

@@ -1,6 +1,7 @@
 #include "second_opinion.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "confidence.hpp"
@@ -13,14 +14,20 @@ constexpr double muchLess = 0.20;      // plain correlation must not be so much 
 constexpr double hopeless = 0.40;      // unless the answer at hand has no better estimate than this,
 constexpr double atLeastHalf = 0.50;   // or rows are few, where whitened estimates are too high, and it is this sure or explains more
 
+// Bits a channel that an answer by chance does not explain. Of few channels one is soon like another.
+constexpr double explainsOfMany = 0.22;
+double explains(std::size_t d) { return std::max(explainsOfMany, 32 / (static_cast<double>(d) * std::sqrt(static_cast<double>(d)))); }
+
 bool areFew(std::uint64_t rows, std::size_t d) { return rows <= 2 * d; }
 
 // By how many unexplained bits a channel (residual.hpp) plain correlation must win. Where it explains much, noise is light and alike in all channels, and it
 // need only be as good, or about as good; an answer that is all but certain falls to a clear win only. In between a win counts once it cannot be chance: in all
-// the numbers of the rows together it is some ten units of log-likelihood. Where rows are few it need only win.
+// the numbers of the rows together it is some ten units of log-likelihood. Where rows are few it need only win; where they do not even span the channels it
+// may lose by a little, as what whitening fits there is partly chance.
 double winningBits(double explained, double estimate, std::size_t d, std::uint64_t rows) {
     constexpr double clear = 0.004, together = 30;
     if (estimate >= 0.998) return 0.010;
+    if (rows <= d && explained >= explains(d) && estimate < 0.99) return -0.060;
     if (explained >= 0.30) return estimate >= 0.99 ? -0.003 : -0.020;
     if (areFew(rows, d)) return 0;
     if (explained >= 0.10) return std::min(clear, together / (static_cast<double>(d) * static_cast<double>(rows)));
@@ -30,13 +37,12 @@ double winningBits(double explained, double estimate, std::size_t d, std::uint64
 // Halves also agree on what is reproducible and wrong, so that alone is no reason to believe them.
 // explained: bits a channel. halves: their agreement. others: the agreement of all rows with the answer at hand, and estimate: how far that one is believed.
 bool isCredible(double explained, double halves, double others, double estimate, std::size_t d, std::uint64_t rows) {
-    constexpr double explains = 0.22;
-    if (others >= 0.8 && estimate >= 0.8) return true;  // nearly the same answer
-    if (d <= 32) return explained >= 0.5 || (explained >= 0.3 && others >= 0.5);
-    if (explained >= explains) return true;
+    if (others >= 0.8 && estimate >= 0.8 && d >= 16) return true;  // nearly the same answer
+    if (explained >= explains(d)) return true;
+    if (d <= 32) return explained >= std::max(explainsOfMany, 100 / static_cast<double>(d * d)) && halves >= 0.3 && others >= 0.5;
     const bool tooFewToBeReproduciblyWrong = areFew(rows, d) && halves >= 0.45;
-    if (tooFewToBeReproduciblyWrong) return explained * std::max(1.0, static_cast<double>(d) / static_cast<double>(rows)) >= explains / 2;  // rows span no more
-    return explained >= explains / 2 && halves >= 0.35 && others >= 0.35;
+    if (tooFewToBeReproduciblyWrong) return explained * std::max(1.0, static_cast<double>(d) / static_cast<double>(rows)) >= explains(d) / 2;  // rows span no more
+    return explained >= explains(d) / 2 && halves >= 0.35 && others >= 0.35;
 }
 
 }  // namespace
