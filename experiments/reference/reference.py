@@ -321,7 +321,8 @@ def second_opinion(sums, perm, sign, estimate):
     few = rows <= 2 * d and agreed >= 0.45      # too few rows to be reproducibly wrong; they span no more than their number
     enough = max(EXPLAINS, EXPLAINS_SMALL / d ** 1.5)
     credible = with_at_hand >= 0.8 and estimate >= 0.8 and d >= 16 or explained >= enough or (      # nearly the same answer, or far above chance
-        explained >= max(EXPLAINS, EXPLAINS_AGREED / d ** 2) and agreed >= 0.3 and with_at_hand >= 0.5 if d <= 32 else
+        explained >= max(EXPLAINS, 0 if d >= 16 and min(agreed, with_at_hand) >= 0.9 else EXPLAINS_AGREED / d ** 2) and agreed >= 0.3 and with_at_hand >= 0.5
+        if d <= 32 else
         explained * max(1, d / rows) >= enough / 2 if few else
         explained >= enough / 2 and agreed >= AGREES and with_at_hand >= AGREES)
     prob = np.zeros(len(p))
