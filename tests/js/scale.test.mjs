@@ -48,11 +48,9 @@ test("what cannot fit is refused before it is allocated, in Node and under a lim
     const cwd = temporaryFolder(t);
     const d = 16384;
     writeFileSync(join(cwd, "rows.npy"), npy(new Float32Array(64 * d), [64, d]));
-    const started = performance.now();
     const { status, err } = await runNode(["align", "rows.npy", "rows.npy", "--quiet"], { cwd });
     assert.equal(status, 2, err);
     assert.match(err, /^regauge: rows\.npy: d = 16384 with whitening needs \d\.\d GiB of memory, and [34]\.\d GiB is free here; --statistic correlation needs \d\.\d GiB; otherwise use a machine with more memory\n$/);
-    assert.ok(performance.now() - started < 30000);
     if (withoutNative || process.platform !== "linux") return;
     const limited = await run("sh", ["-c", `ulimit -v 2000000; exec "$0" "$@"`, nativeCommand, "align", "rows.npy", "rows.npy", "--quiet"], { cwd });
     assert.equal(limited.status, 2, limited.err);
