@@ -306,8 +306,8 @@ def second_opinion(sums, perm, sign, estimate):
     explained -= here
     difference = unexplained(c0 + c1, gx, gy, perm, sign) - here
     rows, d = sum(sums.n), len(p)
-    needed = (0.01 if estimate >= 0.998 else                     # all but certain
-              -0.06 if rows <= d and explained >= max(EXPLAINS, EXPLAINS_SMALL / d ** 1.5) and estimate < 0.99 else    # what whitening fits is partly chance
+    needed = ((-0.06 if explained >= max(EXPLAINS, EXPLAINS_SMALL / d ** 1.5) and estimate < 0.99 else 0) if rows <= d else    # what whitening fits is partly chance
+              0.01 if estimate >= 0.998 else                     # all but certain
               (-0.003 if estimate >= 0.99 else -0.02) if explained >= 0.3 else    # light noise, alike in all channels: about as good will do
               0 if rows <= 2 * d else
               min(0.004, 30 / (d * rows)) if explained >= 0.1 else    # cannot be chance: some ten units of log-likelihood

@@ -15,6 +15,7 @@ constexpr double farBetter = 1.0 / 8;      // than chance, in squared distances,
 constexpr double same = 1.0 / (1 << 20);   // of chance: levels that differ by less are the same
 constexpr std::size_t fewestAsked = 16;    // channels; otherwise the surest quarter
 constexpr double inDoubt = 0.5;            // what a channel in doubt scores where it is matched right, in medians of all channels
+constexpr double slack = 0.03;             // of the channels, that a new answer may seem to lose: what rows say of channels in doubt is too high
 constexpr double medianOfSquare = 0.4549;  // of a standard normal number
 constexpr double log2e = 1.4426950408889634;
 
@@ -61,14 +62,14 @@ Fit fitOf(const Levels& levels, const Gauge& gauge, std::span<const std::size_t>
     return fit;
 }
 
-// The channels of the largest probability: a quarter of them, and all that are as sure.
+// The channels of the largest probability: a quarter of them, and all that are as sure or more likely right than wrong.
 std::vector<std::size_t> surest(const std::vector<double>& probability) {
     const std::size_t count = std::min(probability.size(), std::max(probability.size() / 4, fewestAsked));
     std::vector<double> sorted = probability;
     std::ranges::nth_element(sorted, sorted.begin() + static_cast<std::ptrdiff_t>(count - 1), std::greater{});
     std::vector<std::size_t> channels;
     for (std::size_t i = 0; i < probability.size(); ++i)
-        if (probability[i] >= sorted[count - 1]) channels.push_back(i);
+        if (probability[i] >= std::min(0.5, sorted[count - 1])) channels.push_back(i);
     return channels;
 }
 
@@ -114,14 +115,19 @@ bool askMassiveRows(std::span<const Levels> sites, const Block& rows, const Marg
                 score = positive >= -negative ? positive : negative;
             }
     });
-    const Gauge before = answer.gauge;
-    answer = solve(scores, Group::signedPermutation, threads, progress);
-    for (std::size_t i = 0; i < scores.d; ++i) {
-        double& p = probability[i];
-        const double prior = sameAt(i, before, answer.gauge) ? p : p * (1 - p);  // a place that the rows alone did not choose
-        const double likely = prior * std::exp(ratio(i, answer.gauge.sign()[i] * source[answer.gauge.perm()[i]]));
-        p = likely / (likely + 1 - prior);
-    }
+    Answer found = solve(scores, Group::signedPermutation, threads, progress);
+    const auto updated = [&](const Gauge& gauge) {
+        std::vector<double> result = probability;
+        for (std::size_t i = 0; i < result.size(); ++i) {
+            const double prior = sameAt(i, answer.gauge, gauge) ? probability[i] : probability[i] * (1 - probability[i]);  // a place that the rows alone did not choose
+            const double likely = prior * std::exp(ratio(i, gauge.sign()[i] * source[gauge.perm()[i]]));
+            result[i] = likely / (likely + 1 - prior);
+        }
+        return result;
+    };
+    std::vector<double> likely = updated(found.gauge);
+    if (mean(likely) + slack < mean(updated(answer.gauge))) return false;  // it gives up surer channels than it wins
+    answer = std::move(found), probability = std::move(likely);
     return true;
 }
 

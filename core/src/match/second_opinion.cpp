@@ -22,12 +22,12 @@ bool areFew(std::uint64_t rows, std::size_t d) { return rows <= 2 * d; }
 
 // By how many unexplained bits a channel (residual.hpp) plain correlation must win. Where it explains much, noise is light and alike in all channels, and it
 // need only be as good, or about as good; an answer that is all but certain falls to a clear win only. In between a win counts once it cannot be chance: in all
-// the numbers of the rows together it is some ten units of log-likelihood. Where rows are few it need only win; where they do not even span the channels it
-// may lose by a little, as what whitening fits there is partly chance.
+// the numbers of the rows together it is some ten units of log-likelihood. Where rows are few it need only win; where they do not even span the channels
+// it may lose by a little, as what whitening fits there is partly chance, and its estimate too high.
 double winningBits(double explained, double estimate, std::size_t d, std::uint64_t rows) {
     constexpr double clear = 0.004, together = 30;
+    if (rows <= d) return explained >= explains(d) && estimate < 0.99 ? -0.060 : 0;
     if (estimate >= 0.998) return 0.010;
-    if (rows <= d && explained >= explains(d) && estimate < 0.99) return -0.060;
     if (explained >= 0.30) return estimate >= 0.99 ? -0.003 : -0.020;
     if (areFew(rows, d)) return 0;
     if (explained >= 0.10) return std::min(clear, together / (static_cast<double>(d) * static_cast<double>(rows)));
