@@ -306,7 +306,8 @@ def second_opinion(sums, perm, sign, estimate):
     explained -= here
     difference = unexplained(c0 + c1, gx, gy, perm, sign) - here
     rows, d = sum(sums.n), len(p)
-    needed = ((-0.06 if explained >= max(EXPLAINS, EXPLAINS_SMALL / d ** 1.5) and estimate < 0.99 else 0) if rows <= d else    # what whitening fits is partly chance
+    enough = max(EXPLAINS, EXPLAINS_SMALL / d ** 1.5)
+    needed = ((-0.06 if explained >= enough and estimate < 0.99 else 0) if rows <= d else    # what whitening fits is partly chance
               0.01 if estimate >= 0.998 else                     # all but certain
               (-0.003 if estimate >= 0.99 else -0.02) if explained >= 0.3 else    # light noise, alike in all channels: about as good will do
               0 if rows <= 2 * d else
@@ -319,7 +320,6 @@ def second_opinion(sums, perm, sign, estimate):
     agreed = same(*halves).mean()
     with_at_hand = same((p, s), (perm, sign)).mean()
     few = rows <= 2 * d and agreed >= 0.45      # too few rows to be reproducibly wrong; they span no more than their number
-    enough = max(EXPLAINS, EXPLAINS_SMALL / d ** 1.5)
     credible = with_at_hand >= 0.8 and estimate >= 0.8 and d >= 16 or explained >= enough or (      # nearly the same answer, or far above chance
         explained >= max(EXPLAINS, 0 if d >= 16 and min(agreed, with_at_hand) >= 0.9 else EXPLAINS_AGREED / d ** 2) and agreed >= 0.3 and with_at_hand >= 0.5
         if d <= 32 else

@@ -119,9 +119,10 @@ bool askMassiveRows(std::span<const Levels> sites, const Block& rows, const Marg
     const auto updated = [&](const Gauge& gauge) {
         std::vector<double> result = probability;
         for (std::size_t i = 0; i < result.size(); ++i) {
-            const double prior = sameAt(i, answer.gauge, gauge) ? probability[i] : probability[i] * (1 - probability[i]);  // a place that the rows alone did not choose
+            double& p = result[i];
+            const double prior = sameAt(i, answer.gauge, gauge) ? p : p * (1 - p);  // a place that the rows alone did not choose
             const double likely = prior * std::exp(ratio(i, gauge.sign()[i] * source[gauge.perm()[i]]));
-            result[i] = likely / (likely + 1 - prior);
+            p = likely / (likely + 1 - prior);
         }
         return result;
     };

@@ -38,14 +38,15 @@ double winningBits(double explained, double estimate, std::size_t d, std::uint64
 // explained: bits a channel. halves: their agreement. others: the agreement of all rows with the answer at hand, and estimate: how far that one is believed.
 bool isCredible(double explained, double halves, double others, double estimate, std::size_t d, std::uint64_t rows) {
     if (others >= 0.8 && estimate >= 0.8 && d >= 16) return true;  // nearly the same answer
-    if (explained >= explains(d)) return true;
+    const double enough = explains(d);
+    if (explained >= enough) return true;
     if (d <= 32) {
         const bool unanimous = d >= 16 && halves >= 0.9 && others >= 0.9;
         return explained >= std::max(explainsOfMany, unanimous ? 0 : 100 / static_cast<double>(d * d)) && halves >= 0.3 && others >= 0.5;
     }
     const bool tooFewToBeReproduciblyWrong = areFew(rows, d) && halves >= 0.45;
-    if (tooFewToBeReproduciblyWrong) return explained * std::max(1.0, static_cast<double>(d) / static_cast<double>(rows)) >= explains(d) / 2;  // rows span no more
-    return explained >= explains(d) / 2 && halves >= 0.35 && others >= 0.35;
+    if (tooFewToBeReproduciblyWrong) return explained * std::max(1.0, static_cast<double>(d) / static_cast<double>(rows)) >= enough / 2;  // rows span no more
+    return explained >= enough / 2 && halves >= 0.35 && others >= 0.35;
 }
 
 }  // namespace
