@@ -9,8 +9,9 @@ macro(regauge_dependency package version target)
   endif()
   if(NOT TARGET ${target})
     message(STATUS "${package} ${version} is not here: fetching ${_dep_URL}")
-    FetchContent_Declare(${package} URL "${_dep_URL}" URL_HASH SHA256=${_dep_SHA256}
-      DOWNLOAD_EXTRACT_TIMESTAMP TRUE SYSTEM)
+    # SYSTEM first: CMake 3.25 takes it for a part of whatever argument stands before it.
+    FetchContent_Declare(${package} SYSTEM URL "${_dep_URL}" URL_HASH SHA256=${_dep_SHA256}
+      DOWNLOAD_EXTRACT_TIMESTAMP TRUE)
     FetchContent_MakeAvailable(${package})
   endif()
 endmacro()

@@ -40,20 +40,22 @@ test("the Node and the native command are the same, word for word", { skip: with
     assert.deepEqual(readFileSync(join(folders.node, "again.npy")), readFileSync(vector));
 });
 
-test("the README's commands run as they stand there, natively and in Node", { skip: withoutNative }, async (t) => {
-    const [, block] = /## The command\n\n```\n([^`]+)```/.exec(readFileSync(join(repository, "README.md"), "utf8"));
-    const folders = { node: temporaryFolder(t), native: temporaryFolder(t) };
-    for (const folder of Object.values(folders)) symlinkSync(join(repository, "examples"), join(folder, "examples"));
-    const lines = block.trim().split("\n");
-    assert(lines.length >= 5);
-    for (const line of lines) {
-        const [program, ...args] = line.split(" ");
-        assert.equal(program, "build/native/regauge");
-        const [node, native] = await Promise.all([runNode(args, { cwd: folders.node }), runNative(args, { cwd: folders.native })]);
-        assert.equal(native.status, 0, native.err);
-        assert.deepEqual(node, native, line);
-    }
-});
+const howTos = ["sae-to-another-run", "control-vector", "run-with-checkpoints"];
+for (const page of ["README.md", ...howTos.map((name) => `docs/${name}.md`)]) {
+    test(`the commands of ${page} run as they stand there, natively and in Node`, { skip: withoutNative }, async (t) => {
+        const text = readFileSync(join(repository, page), "utf8");
+        const lines = text.split("\n").filter((line) => line.startsWith("build/native/regauge "));
+        assert(lines.length >= 4);
+        const folders = { node: temporaryFolder(t), native: temporaryFolder(t) };
+        for (const folder of Object.values(folders)) symlinkSync(join(repository, "examples"), join(folder, "examples"));
+        for (const line of lines) {
+            const args = line.split(" ").slice(1);
+            const [node, native] = await Promise.all([runNode(args, { cwd: folders.node }), runNative(args, { cwd: folders.native })]);
+            assert.equal(native.status, 0, native.err);
+            assert.deepEqual(node, native, line);
+        }
+    });
+}
 
 test("the exit status is 0 when done, 1 when the answer is no, 2 when refused with one line why", async (t) => {
     const folder = temporaryFolder(t);
