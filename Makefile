@@ -51,9 +51,9 @@ build/experiments/regauge_experiments:
 	@test -f build/experiments/build.ninja || cmake --preset experiments
 	@cmake --build --preset experiments -j $(JOBS) --target regauge_experiments
 
-format:               ## clang-format over the C++
+format: node_modules/.package-lock.json  ## clang-format, prettier, eslint; `make test` checks that it changes nothing
 	@tools/bootstrap format
-	@git ls-files '*.cpp' '*.hpp' | xargs clang-format -i
+	@tools/format
 
 clean:                ## what was built; the toolchain stays (rm -r .toolchain removes that too)
 	rm -rf build node/dist web/dist

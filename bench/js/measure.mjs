@@ -12,13 +12,22 @@ export const repository = fileURLToPath(new URL("../..", import.meta.url));
 
 /** "AMD EPYC, 2 processors, Node 20.1.0, munkres 2.0.4" */
 export function machine(...peers) {
-    const versions = peers.map((peer) => `${peer} ${JSON.parse(readFileSync(new URL(`node_modules/${peer}/package.json`, import.meta.url), "utf8")).version}`);
-    return [cpus()[0]?.model.trim() || process.arch, `${cpus().length} processors`, `Node ${process.versions.node}`, ...versions].join(", ");
+    const versions = peers.map(
+        (peer) =>
+            `${peer} ${JSON.parse(readFileSync(new URL(`node_modules/${peer}/package.json`, import.meta.url), "utf8")).version}`,
+    );
+    return [
+        cpus()[0]?.model.trim() || process.arch,
+        `${cpus().length} processors`,
+        `Node ${process.versions.node}`,
+        ...versions,
+    ].join(", ");
 }
 
 /** CPU milliseconds of this process, all threads, and milliseconds by the clock. */
 export async function timed(work) {
-    const cpu = process.cpuUsage(), began = performance.now();
+    const cpu = process.cpuUsage(),
+        began = performance.now();
     const value = await work();
     const { user, system } = process.cpuUsage(cpu);
     return { value, cpu: (user + system) / 1000, wall: performance.now() - began };
@@ -26,17 +35,30 @@ export async function timed(work) {
 
 /** The same of a program that is run to its end. */
 export function timedProgram(program, args, environment = {}) {
-    const { stderr, status } = spawnSync("bash", ["-c", 'TIMEFORMAT="%R %U %S"; time "$@" > /dev/null', "bash", program, ...args], { env: { ...process.env, ...environment }, encoding: "utf8" });
+    const { stderr, status } = spawnSync(
+        "bash",
+        ["-c", 'TIMEFORMAT="%R %U %S"; time "$@" > /dev/null', "bash", program, ...args],
+        { env: { ...process.env, ...environment }, encoding: "utf8" },
+    );
     if (status !== 0) throw new Error(stderr);
-    const [wall, user, system] = stderr.trim().split("\n").at(-1).split(" ").map((seconds) => 1000 * Number(seconds));
+    const [wall, user, system] = stderr
+        .trim()
+        .split("\n")
+        .at(-1)
+        .split(" ")
+        .map((seconds) => 1000 * Number(seconds));
     return { cpu: user + system, wall };
 }
 
 export const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 /** Of what several rounds gave: medians, field by field. */
-export const medians = (rounds) => ({ cpu: median(rounds.map(({ cpu }) => cpu)), wall: median(rounds.map(({ wall }) => wall)) });
+export const medians = (rounds) => ({
+    cpu: median(rounds.map(({ cpu }) => cpu)),
+    wall: median(rounds.map(({ wall }) => wall)),
+});
 
-export const digits = (number) => (number >= 100 ? number.toFixed(0) : number >= 10 ? number.toFixed(1) : number.toFixed(2));
+export const digits = (number) =>
+    number >= 100 ? number.toFixed(0) : number >= 10 ? number.toFixed(1) : number.toFixed(2);
 
 export function table(head, rows) {
     console.log([head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n"));

@@ -8,12 +8,34 @@ import type { Platform } from "./platform.js";
 import { Pool } from "./pool.js";
 import type { Answer, Call } from "./protocol.js";
 import type {
-    Audit, AuditOptions, Ceiling, CeilingOptions, Continuation, GenerateOptions, Logits, Merged, MergeOptions, SteeringOptions, SteerOptions,
-    SteerReport, Survival, Verification, VerifyOptions,
+    Audit,
+    AuditOptions,
+    Ceiling,
+    CeilingOptions,
+    Continuation,
+    GenerateOptions,
+    Logits,
+    Merged,
+    MergeOptions,
+    SteeringOptions,
+    SteerOptions,
+    SteerReport,
+    Survival,
+    Verification,
+    VerifyOptions,
 } from "./reports.js";
 import { TracedGauge, type TraceReport } from "./traced-gauge.js";
 import type {
-    AlignOptions, Correlation, CorrelationOptions, InspectOptions, JobControl, MatchOptions, Moved, Plan, TraceOptions, TransportOptions,
+    AlignOptions,
+    Correlation,
+    CorrelationOptions,
+    InspectOptions,
+    JobControl,
+    MatchOptions,
+    Moved,
+    Plan,
+    TraceOptions,
+    TransportOptions,
 } from "./types.js";
 
 /** A gauge, a gauge file's object or text, or the path of a gauge file (Node). */
@@ -82,7 +104,10 @@ export interface Api {
     compare(gauge: GaugeInput, reference: GaugeInput): Agreement;
 
     /** `regauge args...` with this machine's files and streams; the exit status. Node only. */
-    runCommand(args: readonly string[], options?: Pick<JobControl, "signal"> & { readonly errIsTerminal?: boolean }): Promise<number>;
+    runCommand(
+        args: readonly string[],
+        options?: Pick<JobControl, "signal"> & { readonly errIsTerminal?: boolean },
+    ): Promise<number>;
 
     /** Ends all workers now. Without it, idle ones stay for the next call; they never keep a Node process alive. */
     dispose(): Promise<void>;
@@ -95,14 +120,27 @@ export function createApi(platform: Platform): Api {
     const pool = new Pool(platform);
 
     const gaugeFrom = (input: GaugeInput): Gauge => {
-        if (typeof input === "string" && !input.trimStart().startsWith("{") || input instanceof URL) {
+        if ((typeof input === "string" && !input.trimStart().startsWith("{")) || input instanceof URL) {
             const path = platform.path(input);
             return Gauge.from(platform.readText(path), path);
         }
         return Gauge.from(input);
     };
-    const run = (call: Call, inputs: Inputs, control: JobControl, outputsInMemory = true, spill?: string): Promise<Answer> =>
-        pool.run(call, { mounts: inputs.mounts, transfer: inputs.transfer, outputsInMemory, spill, onProgress: control.onProgress, signal: control.signal });
+    const run = (
+        call: Call,
+        inputs: Inputs,
+        control: JobControl,
+        outputsInMemory = true,
+        spill?: string,
+    ): Promise<Answer> =>
+        pool.run(call, {
+            mounts: inputs.mounts,
+            transfer: inputs.transfer,
+            outputsInMemory,
+            spill,
+            onProgress: control.onProgress,
+            signal: control.signal,
+        });
 
     return {
         async align(source, target, options = {}) {
@@ -112,7 +150,11 @@ export function createApi(platform: Platform): Api {
             const roles = ["source gains", "target gains"];
             const more: string[] = [];
             for (const [k, input] of gains.entries()) more.push(await inputs.add(input, roles[k] ?? "gains"));
-            const answer = await run({ name: "align", ...paths, options: matchOptions(options, more) }, inputs, options);
+            const answer = await run(
+                { name: "align", ...paths, options: matchOptions(options, more) },
+                inputs,
+                options,
+            );
             return Gauge.from(answer.value);
         },
 
@@ -142,15 +184,24 @@ export function createApi(platform: Platform): Api {
         async inspect(object, options = {}) {
             const inputs = new Inputs(platform, [object]);
             const path = await inputs.add(object, "object");
-            const answer = await run({ name: "plan", object: path, options: JSON.stringify({ kind: options.kind }), d: 0 }, inputs, options);
+            const answer = await run(
+                { name: "plan", object: path, options: JSON.stringify({ kind: options.kind }), d: 0 },
+                inputs,
+                options,
+            );
             return JSON.parse(answer.value) as Plan;
         },
 
         async trace(checkpoints, options = {}) {
             const inputs = new Inputs(platform, checkpoints);
             const paths: string[] = [];
-            for (const [k, checkpoint] of checkpoints.entries()) paths.push(await inputs.add(checkpoint, `checkpoint ${k + 1}`));
-            const answer = await run({ name: "trace", checkpoints: paths, options: matchOptions(options) }, inputs, options);
+            for (const [k, checkpoint] of checkpoints.entries())
+                paths.push(await inputs.add(checkpoint, `checkpoint ${k + 1}`));
+            const answer = await run(
+                { name: "trace", checkpoints: paths, options: matchOptions(options) },
+                inputs,
+                options,
+            );
             const { gauge, trace } = JSON.parse(answer.value) as { gauge: GaugeJson; trace: TraceReport };
             return new TracedGauge(gauge, trace);
         },
@@ -169,7 +220,9 @@ export function createApi(platform: Platform): Api {
             const inputs = new Inputs(platform, [a, b, base, out]);
             const paths = { a: await inputs.add(a, "A"), b: await inputs.add(b, "B") };
             const words = {
-                weight, form, force,
+                weight,
+                form,
+                force,
                 ...(base === undefined ? {} : { base: await inputs.add(base, "base") }),
                 ...(baseGauge === undefined ? {} : { baseGauge: JSON.stringify(gaugeFrom(baseGauge)) }),
             };
@@ -297,7 +350,8 @@ function besideNothing(path: string): string {
 
 /** [gauges, 3] numbers as columns; a number that the report has not has no column either. */
 function drawnOf(numbers: Float32Array, reported: Survival<unknown>): Survival<Float32Array> {
-    const column = (k: number, of: unknown): Float32Array | null => (of === null ? null : numbers.filter((_, at) => at % 3 === k));
+    const column = (k: number, of: unknown): Float32Array | null =>
+        of === null ? null : numbers.filter((_, at) => at % 3 === k);
     return {
         overlap: column(0, reported.overlap),
         rank_correlation: column(1, reported.rank_correlation),
@@ -306,12 +360,35 @@ function drawnOf(numbers: Float32Array, reported: Survival<unknown>): Survival<F
 }
 
 /** What is added, where, how strongly, and how a prompt is continued; only what C++ knows. */
-async function steeringWords(inputs: Inputs, { vector, row, site, strength, length, temperature, seed }: GenerateOptions): Promise<object> {
-    if (vector !== undefined && site === undefined) throw refusal("usage", "", "option site says where the vector is added: resid.0, resid.1, ...");
-    return { row, site, strength, length, temperature, seed, ...(vector === undefined ? {} : { vector: await inputs.addVector(vector, "vector") }) };
+async function steeringWords(
+    inputs: Inputs,
+    { vector, row, site, strength, length, temperature, seed }: GenerateOptions,
+): Promise<object> {
+    if (vector !== undefined && site === undefined)
+        throw refusal("usage", "", "option site says where the vector is added: resid.0, resid.1, ...");
+    return {
+        row,
+        site,
+        strength,
+        length,
+        temperature,
+        seed,
+        ...(vector === undefined ? {} : { vector: await inputs.addVector(vector, "vector") }),
+    };
 }
 
 /** Only what C++ knows; undefined drops out. */
-function matchOptions({ group, statistic, sites, rows, skipFirst, threads }: MatchOptions, gains: readonly string[] = []): string {
-    return JSON.stringify({ group, statistic, sites, rows, skipFirst, threads, ...(gains.length > 0 ? { gains } : {}) });
+function matchOptions(
+    { group, statistic, sites, rows, skipFirst, threads }: MatchOptions,
+    gains: readonly string[] = [],
+): string {
+    return JSON.stringify({
+        group,
+        statistic,
+        sites,
+        rows,
+        skipFirst,
+        threads,
+        ...(gains.length > 0 ? { gains } : {}),
+    });
 }

@@ -5,5 +5,22 @@ import { browserPlatform } from "./platform-browser.js";
 
 export * from "./public.js";
 export const {
-    align, transport, inspect, trace, correlation, merge, audit, ceiling, verify, activations, logits, generate, steer, compose, invert, compare, dispose, workers,
+    align,
+    transport,
+    inspect,
+    trace,
+    correlation,
+    merge,
+    audit,
+    ceiling,
+    verify,
+    activations,
+    logits,
+    generate,
+    steer,
+    compose,
+    invert,
+    compare,
+    dispose,
+    workers,
 } = /* @__PURE__ */ createApi(browserPlatform);

@@ -9,14 +9,18 @@ const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.on(signal, () => {
         if (!stop.signal.aborted) stop.abort();
-        else void dispose();  // asked twice: now
+        else void dispose(); // asked twice: now
     });
-process.on("SIGXFSZ", () => undefined);  // a file-size limit is then an error of write, told like a full disk
+process.on("SIGXFSZ", () => undefined); // a file-size limit is then an error of write, told like a full disk
 
 try {
-    process.exitCode = await runCommand(process.argv.slice(2), { signal: stop.signal, errIsTerminal: process.stderr.isTTY === true });
+    process.exitCode = await runCommand(process.argv.slice(2), {
+        signal: stop.signal,
+        errIsTerminal: process.stderr.isTTY === true,
+    });
 } catch (error) {
-    if (!stop.signal.aborted) process.stderr.write(`regauge: ${error instanceof RegaugeError ? error.message : String(error)}\n`);
+    if (!stop.signal.aborted)
+        process.stderr.write(`regauge: ${error instanceof RegaugeError ? error.message : String(error)}\n`);
     process.exitCode = stop.signal.aborted ? interrupted : 2;
 }
-process.exit();  // sooner than waiting for the worker to be collected
+process.exit(); // sooner than waiting for the worker to be collected

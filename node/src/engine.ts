@@ -28,7 +28,7 @@ export interface Threading {
     readonly newThread: () => ThreadWorker;
 }
 
-const pagesAtFirst = 256;  // INITIAL_MEMORY of cmake/Wasm.cmake
+const pagesAtFirst = 256; // INITIAL_MEMORY of cmake/Wasm.cmake
 
 /** Memory that threads share; undefined where there is none. Its maximum is reserved at once: what phones refuse, desktops grant. */
 export function sharedMemory(): WebAssembly.Memory | undefined {
@@ -62,13 +62,20 @@ export class Engine {
     }
 
     /** compile: WebAssembly.compileStreaming in browsers, from a file in Node. threading: for the modules with threads. */
-    static async load(create: Factory, compile: () => Promise<WebAssembly.Module>, threading?: Threading): Promise<Engine> {
+    static async load(
+        create: Factory,
+        compile: () => Promise<WebAssembly.Module>,
+        threading?: Threading,
+    ): Promise<Engine> {
         const compiled = await compile();
         let memory = threading?.memory;
         const module = await create({
             ...(threading ? { wasmMemory: threading.memory, newThread: threading.newThread } : {}),
             // Ours, not Emscripten's loader: one way to find the file in Node, in browsers and after bundling.
-            instantiateWasm: (imports: WebAssembly.Imports, received: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void) => {
+            instantiateWasm: (
+                imports: WebAssembly.Imports,
+                received: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void,
+            ) => {
                 const instance = new WebAssembly.Instance(compiled, imports);
                 memory ??= Object.values(instance.exports).find((value) => value instanceof WebAssembly.Memory);
                 received(instance, compiled);
@@ -98,7 +105,7 @@ export class Engine {
     async prepareThreads(threads: number): Promise<void> {
         const module = this.#calls();
         module.prepareThreads(threads);
-        for (const began = performance.now(); module.threadsReady() < threads && performance.now() - began < patience; )
+        for (const began = performance.now(); module.threadsReady() < threads && performance.now() - began < patience;)
             await new Promise((resolve) => setTimeout(resolve, 1));
     }
 
@@ -108,7 +115,10 @@ export class Engine {
     }
 
     /** Throws RegaugeError; anything else that it throws is a trap, after which the engine must not be used again. */
-    run(job: Pick<Job, "call" | "wantsProgress"> & Partial<Pick<Job, "threads">>, surroundings: Surroundings): Omit<Answer, "files"> {
+    run(
+        job: Pick<Job, "call" | "wantsProgress"> & Partial<Pick<Job, "threads">>,
+        surroundings: Surroundings,
+    ): Omit<Answer, "files"> {
         let array: Float32Array | undefined;
         const { files } = surroundings;
         const host: Host = {
@@ -187,8 +197,12 @@ const patience = 2000;
 const interval = 50;
 
 /** Passes on a stage's first and last report and what lies 50 ms apart: a report crosses threads, a question whether to go on does not. */
-function throttled(onProgress: ((report: ProgressReport) => void) | undefined, stopped: () => boolean): Host["progress"] {
-    let lastStage: string | undefined, last = -Infinity;
+function throttled(
+    onProgress: ((report: ProgressReport) => void) | undefined,
+    stopped: () => boolean,
+): Host["progress"] {
+    let lastStage: string | undefined,
+        last = -Infinity;
     return (stage, done, total) => {
         if (onProgress) {
             const now = performance.now();
@@ -204,5 +218,9 @@ function throttled(onProgress: ((report: ProgressReport) => void) | undefined, s
 
 /** A trap's or a defect's error as a refusal. */
 export function internalError(error: unknown): RegaugeError {
-    return refusal("internal", "", `a defect of regauge: ${error instanceof Error ? error.message : String(error)}; please report it with the call you made`);
+    return refusal(
+        "internal",
+        "",
+        `a defect of regauge: ${error instanceof Error ? error.message : String(error)}; please report it with the call you made`,
+    );
 }

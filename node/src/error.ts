@@ -2,9 +2,27 @@
 
 /** The ways in which regauge refuses: the table of core/include/regauge/error.hpp. A test proves that the two agree. */
 export const errorCodes = [
-    "usage", "missingFile", "outputExists", "writeFailed", "truncated", "malformed", "unsupported", "wrongDtype", "shapeMismatch",
-    "rowsMismatch", "tokensDiffer", "notFinite", "dimensionMismatch", "invalidGauge", "undeterminedSign", "unknownTensor", "ambiguous",
-    "unrelated", "tooLarge", "cancelled", "internal",
+    "usage",
+    "missingFile",
+    "outputExists",
+    "writeFailed",
+    "truncated",
+    "malformed",
+    "unsupported",
+    "wrongDtype",
+    "shapeMismatch",
+    "rowsMismatch",
+    "tokensDiffer",
+    "notFinite",
+    "dimensionMismatch",
+    "invalidGauge",
+    "undeterminedSign",
+    "unknownTensor",
+    "ambiguous",
+    "unrelated",
+    "tooLarge",
+    "cancelled",
+    "internal",
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

@@ -89,28 +89,39 @@ export function parseGauge(json: string | object, where: string): GaugeJson {
     if (typeof parsed !== "object" || parsed === null || !("format" in parsed) || parsed.format !== "regauge-gauge")
         malformed('not a gauge file: expected a JSON object with "format": "regauge-gauge"');
     const file = parsed as Readonly<Record<string, unknown>>;
-    for (const key of ["version", "d", "group", "perm", "sign"]) if (!(key in file)) malformed(`a gauge file needs "${key}", and there is none`);
+    for (const key of ["version", "d", "group", "perm", "sign"])
+        if (!(key in file)) malformed(`a gauge file needs "${key}", and there is none`);
     if (file["version"] !== 1)
-        throw refusal("unsupported", where, `gauge file version ${String(file["version"])} is not known here; this regauge reads version 1`);
+        throw refusal(
+            "unsupported",
+            where,
+            `gauge file version ${String(file["version"])} is not known here; this regauge reads version 1`,
+        );
     const d = file["d"];
     if (typeof d !== "number" || !Number.isInteger(d) || d < 0) malformed('"d" must be a whole number');
     const oneOf = (key: string, words: readonly string[], sentence: string): void => {
-        if (file[key] !== undefined && !words.includes(String(file[key]))) malformed(`"${key}" is "${String(file[key])}"; it must be ${sentence}`);
+        if (file[key] !== undefined && !words.includes(String(file[key])))
+            malformed(`"${key}" is "${String(file[key])}"; it must be ${sentence}`);
     };
     oneOf("group", groups, "signed, permutation or layernorm");
     oneOf("verdict", verdicts, "aligned, partial or unrelated");
     for (const key of ["perm", "sign"]) {
         const list = file[key];
-        if (!Array.isArray(list) || list.length !== d) throw refusal("invalidGauge", where, `"${key}" must be a list of d = ${String(d)} whole numbers`);
+        if (!Array.isArray(list) || list.length !== d)
+            throw refusal("invalidGauge", where, `"${key}" must be a list of d = ${String(d)} whole numbers`);
     }
     for (const key of ["score", "margin", "confidence"]) {
         const list = file[key];
-        if (list !== undefined && !(Array.isArray(list) && list.length === d && list.every((value) => typeof value === "number")))
+        if (
+            list !== undefined &&
+            !(Array.isArray(list) && list.length === d && list.every((value) => typeof value === "number"))
+        )
             malformed(`"${key}" must be a list of d numbers`);
     }
     for (const key of ["summary", "source", "target", "method"]) {
         const value = file[key];
-        if (value !== undefined && (typeof value !== "object" || value === null)) malformed(`"${key}" has the wrong type`);
+        if (value !== undefined && (typeof value !== "object" || value === null))
+            malformed(`"${key}" has the wrong type`);
     }
     return file as unknown as GaugeJson;
 }

@@ -1,7 +1,16 @@
 // A gauge: an element of the signed permutation group B_d, and how sure its matching is.
 
 import { refusal } from "./error.js";
-import { parseGauge, verdicts, type GaugeJson, type Group, type Side, type SiteSummary, type Summary, type Verdict } from "./gauge-json.js";
+import {
+    parseGauge,
+    verdicts,
+    type GaugeJson,
+    type Group,
+    type Side,
+    type SiteSummary,
+    type Summary,
+    type Verdict,
+} from "./gauge-json.js";
 import { sha256 } from "./sha256.js";
 import { version } from "./version.js";
 
@@ -84,15 +93,22 @@ export class Gauge {
         this.score = Float64Array.from(details.score ?? []);
         this.margin = Float64Array.from(details.margin ?? []);
         this.confidence = Float64Array.from(details.confidence ?? []);
-        for (const [key, list] of [["score", this.score], ["margin", this.margin], ["confidence", this.confidence]] as const)
-            if (list.length !== 0 && list.length !== d) throw refusal("malformed", where, `"${key}" must be a list of d numbers`);
+        for (const [key, list] of [
+            ["score", this.score],
+            ["margin", this.margin],
+            ["confidence", this.confidence],
+        ] as const)
+            if (list.length !== 0 && list.length !== d)
+                throw refusal("malformed", where, `"${key}" must be a list of d numbers`);
         this.source = details.source ?? { name: "" };
         this.target = details.target ?? { name: "" };
         this.statistic = details.method?.statistic ?? "none";
         this.lambda = details.method?.lambda ?? 0;
         this.rows = details.method?.rows ?? 0;
         this.sites = Object.freeze([...(details.method?.sites ?? [])]);
-        let signFlips = 0, undetermined = 0, identity = true;
+        let signFlips = 0,
+            undetermined = 0,
+            identity = true;
         for (let i = 0; i < d; ++i) {
             if (this.sign[i] === -1) ++signFlips;
             if (this.sign[i] === 0) ++undetermined;
@@ -110,8 +126,12 @@ export class Gauge {
     }
 
     static identity(d: number): Gauge {
-        if (!Number.isSafeInteger(d) || d < 0) throw refusal("invalidGauge", "gauge", `d is ${d}; it must be a whole number`);
-        return new Gauge(Uint32Array.from({ length: d }, (_, i) => i), new Int8Array(d).fill(1));
+        if (!Number.isSafeInteger(d) || d < 0)
+            throw refusal("invalidGauge", "gauge", `d is ${d}; it must be a whole number`);
+        return new Gauge(
+            Uint32Array.from({ length: d }, (_, i) => i),
+            new Int8Array(d).fill(1),
+        );
     }
 
     /**
@@ -124,7 +144,11 @@ export class Gauge {
         const file = parseGauge(json, where);
         const gauge = new Gauge(file.perm, file.sign, file, where);
         if (file.fingerprint !== undefined && file.fingerprint !== "" && file.fingerprint !== gauge.fingerprint)
-            throw refusal("invalidGauge", where, "the fingerprint does not fit perm and sign: the file was changed after it was written");
+            throw refusal(
+                "invalidGauge",
+                where,
+                "the fingerprint does not fit perm and sign: the file was changed after it was written",
+            );
         return gauge;
     }
 
@@ -146,7 +170,8 @@ export class Gauge {
 
     /** Q^-1: perm^-1[perm[i]] = i, and the sign goes with its channel. Scores and margins go along; source and target change places. */
     inverse(): Gauge {
-        const perm = new Uint32Array(this.d), sign = new Int8Array(this.d);
+        const perm = new Uint32Array(this.d),
+            sign = new Int8Array(this.d);
         for (let i = 0; i < this.d; ++i) {
             perm[this.perm[i]!] = i;
             sign[this.perm[i]!] = this.sign[i]!;
@@ -167,7 +192,8 @@ export class Gauge {
      */
     andThen(next: Gauge): Gauge {
         requireSameWidth(this, next);
-        const perm = new Uint32Array(this.d), sign = new Int8Array(this.d);
+        const perm = new Uint32Array(this.d),
+            sign = new Int8Array(this.d);
         for (let i = 0; i < this.d; ++i) {
             const middle = next.perm[i]!;
             perm[i] = this.perm[middle]!;
@@ -203,10 +229,23 @@ export class Gauge {
     applyRows(x: number[], rows: number): number[];
     applyRows(x: Vector, rows: number): Vector {
         if (x.length !== rows * this.d)
-            throw refusal("dimensionMismatch", "vector", `has ${x.length} elements, and the gauge moves ${rows === 1 ? "" : `${rows} rows of `}${this.d}`);
+            throw refusal(
+                "dimensionMismatch",
+                "vector",
+                `has ${x.length} elements, and the gauge moves ${rows === 1 ? "" : `${rows} rows of `}${this.d}`,
+            );
         const unknown = this.sign.indexOf(0);
-        if (unknown >= 0) throw refusal("undeterminedSign", "gauge", `the sign of target channel ${unknown} is undetermined, so no vector can be moved`);
-        const y = Array.isArray(x) ? new Array<number>(x.length) : x instanceof Float32Array ? new Float32Array(x.length) : new Float64Array(x.length);
+        if (unknown >= 0)
+            throw refusal(
+                "undeterminedSign",
+                "gauge",
+                `the sign of target channel ${unknown} is undetermined, so no vector can be moved`,
+            );
+        const y = Array.isArray(x)
+            ? new Array<number>(x.length)
+            : x instanceof Float32Array
+              ? new Float32Array(x.length)
+              : new Float64Array(x.length);
         for (let start = 0; start < x.length; start += this.d)
             for (let i = 0; i < this.d; ++i) {
                 const value = x[start + this.perm[i]!]!;
@@ -221,7 +260,11 @@ export class Gauge {
         this.perm.forEach((channel, i) => (place[channel] = i));
         return channels.map((channel) => {
             if (!Number.isInteger(channel) || channel < 0 || channel >= this.d)
-                throw refusal("dimensionMismatch", "channels", `${channel} is not a channel of a gauge with d = ${this.d}`);
+                throw refusal(
+                    "dimensionMismatch",
+                    "channels",
+                    `${channel} is not a channel of a gauge with d = ${this.d}`,
+                );
             return place[channel]!;
         });
     }
@@ -229,9 +272,12 @@ export class Gauge {
     /** How far this gauge agrees with another. Throws RegaugeError(dimensionMismatch). */
     compare(other: Gauge): Agreement {
         requireSameWidth(this, other);
-        let permutation = 0, sign = 0, both = 0;
+        let permutation = 0,
+            sign = 0,
+            both = 0;
         for (let i = 0; i < this.d; ++i) {
-            const samePlace = this.perm[i] === other.perm[i], sameSign = this.sign[i] === other.sign[i];
+            const samePlace = this.perm[i] === other.perm[i],
+                sameSign = this.sign[i] === other.sign[i];
             if (samePlace) ++permutation;
             if (sameSign) ++sign;
             if (samePlace && sameSign) ++both;
@@ -242,7 +288,8 @@ export class Gauge {
 
     /** The gauge file's object, in the file's key order: `JSON.stringify(gauge)` is a gauge file. */
     toJSON(): GaugeJson {
-        const list = (key: "score" | "margin" | "confidence"): object => (this[key].length === 0 ? {} : { [key]: Array.from(this[key], rounded) });
+        const list = (key: "score" | "margin" | "confidence"): object =>
+            this[key].length === 0 ? {} : { [key]: Array.from(this[key], rounded) };
         return {
             format: "regauge-gauge",
             version: 1,
@@ -280,16 +327,20 @@ function checkEntries(perm: ArrayLike<number>, sign: ArrayLike<number>, where: s
     if (sign.length !== d) refuse(`perm has ${d} entries and sign has ${sign.length}; both must have d`);
     const seen = new Uint8Array(d);
     for (let i = 0; i < d; ++i) {
-        const channel = perm[i]!, s = sign[i]!;
-        if (!Number.isInteger(channel) || channel < 0 || channel >= d) refuse(`perm[${i}] is ${channel}; it must be a whole number from 0 to ${d - 1}`);
-        if (seen[channel]) refuse(`perm names channel ${channel} twice (again at entry ${i}); it must be a permutation`);
+        const channel = perm[i]!,
+            s = sign[i]!;
+        if (!Number.isInteger(channel) || channel < 0 || channel >= d)
+            refuse(`perm[${i}] is ${channel}; it must be a whole number from 0 to ${d - 1}`);
+        if (seen[channel])
+            refuse(`perm names channel ${channel} twice (again at entry ${i}); it must be a permutation`);
         seen[channel] = 1;
         if (s !== 1 && s !== -1 && s !== 0) refuse(`sign[${i}] is ${s}; it must be 1, -1 or 0 (undetermined)`);
     }
 }
 
 function requireSameWidth(a: Gauge, b: Gauge): void {
-    if (a.d !== b.d) throw refusal("dimensionMismatch", "", `the gauges act on different widths, d = ${a.d} and d = ${b.d}`);
+    if (a.d !== b.d)
+        throw refusal("dimensionMismatch", "", `the gauges act on different widths, d = ${a.d} and d = ${b.d}`);
 }
 
 /** values[from[i]]; nothing of nothing. */

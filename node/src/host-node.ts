@@ -4,7 +4,15 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
-import { failure, sortedByBytes, type Failure, type Hashing, type HostFile, type HostFiles, type HostOutput } from "./host.js";
+import {
+    failure,
+    sortedByBytes,
+    type Failure,
+    type Hashing,
+    type HostFile,
+    type HostFiles,
+    type HostOutput,
+} from "./host.js";
 
 /** Told of every temporary file or folder when it appears and when it is gone. */
 export type OnTemporary = (path: string, gone: boolean) => void;
@@ -60,19 +68,25 @@ export class DiskFiles implements HostFiles {
         try {
             descriptor = fs.openSync(file, "r");
         } catch (error) {
-            return failure("missingFile", codeOf(error) === "ENOENT" ? "there is no such file" : `cannot be opened: ${words(error)}`);
+            return failure(
+                "missingFile",
+                codeOf(error) === "ENOENT" ? "there is no such file" : `cannot be opened: ${words(error)}`,
+            );
         }
         const stat = fs.fstatSync(descriptor);
         if (!stat.isFile()) {
             fs.closeSync(descriptor);
-            return failure("missingFile", stat.isDirectory() ? "is a folder, and a file is needed" : "is not a regular file");
+            return failure(
+                "missingFile",
+                stat.isDirectory() ? "is a folder, and a file is needed" : "is not a regular file",
+            );
         }
         ++this.handles;
         return {
             size: stat.size,
             read: (offset, into) => {
                 try {
-                    for (let filled = 0; filled < into.length; ) {
+                    for (let filled = 0; filled < into.length;) {
                         const count = fs.readSync(descriptor, into, filled, into.length - filled, offset + filled);
                         if (count === 0) return failure("truncated", "became shorter while it was being read");
                         filled += count;
@@ -99,10 +113,17 @@ export class DiskFiles implements HostFiles {
         if (this.exists(file)) {
             if (!overwrite) return alreadyThere();
             if (folder ? !present?.isDirectory() : !present?.isFile())
-                return failure("outputExists", folder ? "is a file, and the output is a folder" : "is not a regular file, and the output is one");
+                return failure(
+                    "outputExists",
+                    folder ? "is a file, and the output is a folder" : "is not a regular file, and the output is one",
+                );
         }
-        if (!this.isFolder(path.dirname(file))) return failure("writeFailed", "its folder does not exist; make it first");
-        const temporary = path.join(path.dirname(file), `.${path.basename(file)}.regauge-${process.pid}-${temporaries++}`);
+        if (!this.isFolder(path.dirname(file)))
+            return failure("writeFailed", "its folder does not exist; make it first");
+        const temporary = path.join(
+            path.dirname(file),
+            `.${path.basename(file)}.regauge-${process.pid}-${temporaries++}`,
+        );
         try {
             if (folder) fs.mkdirSync(temporary);
             else fs.closeSync(fs.openSync(temporary, "wx"));
@@ -138,10 +159,15 @@ export class DiskFiles implements HostFiles {
                 }),
             write: (_member, bytes) =>
                 guarded(() => {
-                    for (let written = 0; written < bytes.length; ) written += fs.writeSync(descriptor!, bytes, written, bytes.length - written);
+                    for (let written = 0; written < bytes.length;)
+                        written += fs.writeSync(descriptor!, bytes, written, bytes.length - written);
                 }),
             commit: () => {
-                const failed = guarded(close) ?? (!overwrite && fs.existsSync(file) ? alreadyThere() : guarded(() => replace(temporary, file, folder)));
+                const failed =
+                    guarded(close) ??
+                    (!overwrite && fs.existsSync(file)
+                        ? alreadyThere()
+                        : guarded(() => replace(temporary, file, folder)));
                 if (failed === undefined) over();
                 return failed;
             },
@@ -182,7 +208,8 @@ function replace(temporary: string, file: string, folder: boolean): void {
     fs.rmSync(aside, { recursive: true, force: true });
 }
 
-const alreadyThere = (): Failure => failure("outputExists", "exists already; --force overwrites it, or choose another name with -o");
+const alreadyThere = (): Failure =>
+    failure("outputExists", "exists already; --force overwrites it, or choose another name with -o");
 
 /** The system's own words (strerror), which Node gives only together with the call and the path. The native command prints the same. */
 const systemWords: Readonly<Record<string, string>> = {
@@ -203,8 +230,14 @@ const systemWords: Readonly<Record<string, string>> = {
 };
 
 const codeOf = (error: unknown): string => (error instanceof Error && "code" in error ? String(error.code) : "");
-const words = (error: unknown): string => systemWords[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));
+const words = (error: unknown): string =>
+    systemWords[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));
 
 const readFailure = (error: unknown): Failure => failure("missingFile", `cannot be read: ${words(error)}`);
 const writeFailure = (error: unknown): Failure =>
-    failure("writeFailed", codeOf(error) === "ENOSPC" ? "the disk is full; nothing was written" : `cannot be written: ${words(error)}; nothing was written`);
+    failure(
+        "writeFailed",
+        codeOf(error) === "ENOSPC"
+            ? "the disk is full; nothing was written"
+            : `cannot be written: ${words(error)}; nothing was written`,
+    );

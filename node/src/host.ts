@@ -67,5 +67,8 @@ export function sortedByBytes(names: Iterable<string>): string[] {
         for (let k = 0; k < shorter; ++k) if (a[k] !== b[k]) return a[k]! - b[k]!;
         return a.length - b.length;
     };
-    return [...names].map((name) => ({ name, bytes: encoder.encode(name) })).sort((a, b) => compare(a.bytes, b.bytes)).map(({ name }) => name);
+    return [...names]
+        .map((name) => ({ name, bytes: encoder.encode(name) }))
+        .sort((a, b) => compare(a.bytes, b.bytes))
+        .map(({ name }) => name);
 }

@@ -25,8 +25,10 @@ export type VectorInput = FileInput | Float32Array | Float64Array | readonly num
 const isNumbers = (input: unknown): input is readonly number[] | readonly (readonly number[])[] =>
     Array.isArray(input) && (typeof input[0] === "number" || Array.isArray(input[0]));
 
-const isBytes = (input: unknown): input is Bytes => input instanceof Blob || input instanceof Uint8Array || input instanceof ArrayBuffer;
-const nameOf = (input: unknown): string | undefined => (typeof File === "function" && input instanceof File && input.name !== "" ? input.name : undefined);
+const isBytes = (input: unknown): input is Bytes =>
+    input instanceof Blob || input instanceof Uint8Array || input instanceof ArrayBuffer;
+const nameOf = (input: unknown): string | undefined =>
+    typeof File === "function" && input instanceof File && input.name !== "" ? input.name : undefined;
 
 /** The inputs of one job. */
 export class Inputs {
@@ -46,14 +48,18 @@ export class Inputs {
 
     /** Bytes of all contents given, on disk or not. */
     get bytes(): number {
-        return this.mounts.reduce((sum, { content }) => sum + (content instanceof Uint8Array ? content.length : content.size), 0);
+        return this.mounts.reduce(
+            (sum, { content }) => sum + (content instanceof Uint8Array ? content.length : content.size),
+            0,
+        );
     }
 
     /** The path of an input. role: "source", "target", "object": what it is called where it has no name of its own. */
     async add(input: EvidenceInput, role: string): Promise<string> {
         if (typeof input === "string" || input instanceof URL) return this.#platform.path(input);
         if (isBytes(input)) return this.#mount(this.#fresh(this.#nameFor(input, role)), input);
-        if (typeof input !== "object" || input === null) throw refusal("usage", role, `expected a path, a file or evidence, and found ${String(input)}`);
+        if (typeof input !== "object" || input === null)
+            throw refusal("usage", role, `expected a path, a file or evidence, and found ${String(input)}`);
         if (Symbol.iterator in input) return this.#addFolder([...(input as Iterable<File>)], role);
         if (isMemoryEvidence(input)) {
             const bundle = toSafetensors(input, role);
@@ -64,7 +70,8 @@ export class Inputs {
         const entries = Object.entries(input as Readonly<Record<string, Bytes>>);
         if (entries.length === 0) throw refusal("usage", role, "is empty: no files were given");
         for (const [name, bytes] of entries) {
-            if (!isBytes(bytes)) throw refusal("usage", `${role}: ${name}`, "expected a Blob, a Uint8Array or an ArrayBuffer");
+            if (!isBytes(bytes))
+                throw refusal("usage", `${role}: ${name}`, "expected a Blob, a Uint8Array or an ArrayBuffer");
             await this.#mount(`${folder}/${name}`, bytes);
         }
         return folder;
@@ -72,13 +79,15 @@ export class Inputs {
 
     /** The path of token ids. */
     async addTokens(input: TokensInput, role: string): Promise<string> {
-        if (input instanceof Int32Array || input instanceof BigInt64Array) return this.#addJson(Array.from(input, Number), role);
+        if (input instanceof Int32Array || input instanceof BigInt64Array)
+            return this.#addJson(Array.from(input, Number), role);
         return isNumbers(input) ? this.#addJson(input, role) : this.add(input as FileInput, role);
     }
 
     /** The path of a vector. */
     async addVector(input: VectorInput, role: string): Promise<string> {
-        if (!(input instanceof Float32Array) && !(input instanceof Float64Array) && !isNumbers(input)) return this.add(input as FileInput, role);
+        if (!(input instanceof Float32Array) && !(input instanceof Float64Array) && !isNumbers(input))
+            return this.add(input as FileInput, role);
         const values = Array.from(input as readonly number[]);
         const at = values.findIndex((value) => !Number.isFinite(value));
         if (at >= 0) throw refusal("notFinite", role, `has ${values[at]} in channel ${at}`);
@@ -98,7 +107,8 @@ export class Inputs {
         const top = relative[0]!.split("/")[0]!;
         const shared = relative.every((path) => path.startsWith(`${top}/`));
         const folder = this.#fresh(shared ? top : role);
-        for (const [k, file] of files.entries()) await this.#mount(`${folder}/${shared ? relative[k]!.slice(top.length + 1) : relative[k]!}`, file);
+        for (const [k, file] of files.entries())
+            await this.#mount(`${folder}/${shared ? relative[k]!.slice(top.length + 1) : relative[k]!}`, file);
         return folder;
     }
 
@@ -111,14 +121,21 @@ export class Inputs {
 
     #fresh(name: string): string {
         const taken = (candidate: string): boolean =>
-            [...this.#paths, ...this.mounts.map(({ path }) => path)].some((path) => path === candidate || path.startsWith(`${candidate}/`) || candidate.startsWith(`${path}/`));
+            [...this.#paths, ...this.mounts.map(({ path }) => path)].some(
+                (path) => path === candidate || path.startsWith(`${candidate}/`) || candidate.startsWith(`${path}/`),
+            );
         let candidate = name;
         for (let k = 2; taken(candidate); ++k) candidate = `${name}-${k}`;
         return candidate;
     }
 
     async #mount(path: string, bytes: Bytes): Promise<string> {
-        const content = bytes instanceof Blob ? await this.#platform.readable(bytes) : bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
+        const content =
+            bytes instanceof Blob
+                ? await this.#platform.readable(bytes)
+                : bytes instanceof ArrayBuffer
+                  ? new Uint8Array(bytes)
+                  : bytes;
         this.mounts.push({ path, content });
         return path;
     }

@@ -1,6 +1,14 @@
 // Files that lie in memory or behind a Blob, and outputs that are handed back instead of written.
 
-import { failure, sortedByBytes, type Failure, type Hashing, type HostFile, type HostFiles, type HostOutput } from "./host.js";
+import {
+    failure,
+    sortedByBytes,
+    type Failure,
+    type Hashing,
+    type HostFile,
+    type HostFiles,
+    type HostOutput,
+} from "./host.js";
 
 /** One input under the path by which the job knows it. */
 export interface Mount {
@@ -37,7 +45,12 @@ export class MemoryFiles implements HostFiles {
     readonly #spill: Spill | undefined;
     readonly #hash: HashBytes | undefined;
     /** Finished files: their contents, or where these begin and end in the spill. */
-    readonly #outputs: { readonly name: string; readonly parts: readonly Uint8Array<ArrayBuffer>[]; readonly begin: number; readonly end: number }[] = [];
+    readonly #outputs: {
+        readonly name: string;
+        readonly parts: readonly Uint8Array<ArrayBuffer>[];
+        readonly begin: number;
+        readonly end: number;
+    }[] = [];
     /** Files and outputs that are open now: a job that is over has none. */
     handles = 0;
 
@@ -61,7 +74,8 @@ export class MemoryFiles implements HostFiles {
     list(folder: string): readonly string[] | Failure {
         const names: string[] = [];
         for (const mounted of this.#mounts.keys())
-            if (mounted.startsWith(`${folder}/`) && !mounted.includes("/", folder.length + 1)) names.push(mounted.slice(folder.length + 1));
+            if (mounted.startsWith(`${folder}/`) && !mounted.includes("/", folder.length + 1))
+                names.push(mounted.slice(folder.length + 1));
         return sortedByBytes(names);
     }
 
@@ -79,8 +93,12 @@ export class MemoryFiles implements HostFiles {
                 try {
                     this.#readBlob(content, offset, into);
                     return undefined;
-                } catch (error) {  // the file on disk changed or went away since it was chosen
-                    return failure("missingFile", `cannot be read any more (${error instanceof Error ? error.message : String(error)}); choose it again`);
+                } catch (error) {
+                    // the file on disk changed or went away since it was chosen
+                    return failure(
+                        "missingFile",
+                        `cannot be read any more (${error instanceof Error ? error.message : String(error)}); choose it again`,
+                    );
                 }
             },
             sha256: () => (content instanceof Uint8Array ? this.#hash?.(content) : undefined),
@@ -101,13 +119,17 @@ export class MemoryFiles implements HostFiles {
                 try {
                     spill.append(bytes);
                 } catch (error) {
-                    return failure("writeFailed", `the browser has no room for it on disk (${error instanceof Error ? error.message : String(error)}); free some, or use the regauge command`);
+                    return failure(
+                        "writeFailed",
+                        `the browser has no room for it on disk (${error instanceof Error ? error.message : String(error)}); free some, or use the regauge command`,
+                    );
                 }
                 into.end = spill.size;
                 return undefined;
             },
             commit: () => {
-                for (const [member, content] of members) this.#outputs.push({ name: member === "" ? name : member, ...content });
+                for (const [member, content] of members)
+                    this.#outputs.push({ name: member === "" ? name : member, ...content });
                 --this.handles;
                 return undefined;
             },
@@ -118,7 +140,10 @@ export class MemoryFiles implements HostFiles {
     /** The outputs of a job that is done. */
     async finish(): Promise<readonly OutputFile[]> {
         const spilled = await this.#spill?.close();
-        return this.#outputs.map(({ name, parts, begin, end }) => ({ name, blob: spilled ? spilled.slice(begin, end) : new Blob([...parts]) }));
+        return this.#outputs.map(({ name, parts, begin, end }) => ({
+            name,
+            blob: spilled ? spilled.slice(begin, end) : new Blob([...parts]),
+        }));
     }
 
     /** Leaves nothing of a job that failed. */

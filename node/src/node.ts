@@ -5,6 +5,23 @@ import { nodePlatform } from "./platform-node.js";
 
 export * from "./public.js";
 export const {
-    align, transport, inspect, trace, correlation, merge, audit, ceiling, verify, activations, logits, generate, steer, compose, invert, compare, runCommand,
-    dispose, workers,
+    align,
+    transport,
+    inspect,
+    trace,
+    correlation,
+    merge,
+    audit,
+    ceiling,
+    verify,
+    activations,
+    logits,
+    generate,
+    steer,
+    compose,
+    invert,
+    compare,
+    runCommand,
+    dispose,
+    workers,
 } = /* @__PURE__ */ createApi(nodePlatform);

@@ -17,7 +17,7 @@ export const nodePlatform: Platform = {
 
     start(onMessage, onCrash) {
         const worker = new Worker(new URL("./worker-node.js", import.meta.url), {
-            execArgv: [],  // flags of the caller's (--input-type, --test) are not for the worker
+            execArgv: [], // flags of the caller's (--input-type, --test) are not for the worker
         });
         worker.on("message", (message: FromWorker) => onMessage(message));
         worker.on("error", (error: Error) => onCrash(error));
@@ -31,7 +31,8 @@ export const nodePlatform: Platform = {
 
     path(input) {
         if (typeof input === "string") return input;
-        if (input.protocol !== "file:") throw refusal("usage", input.href, "only file: URLs can be read; fetch it and give its bytes");
+        if (input.protocol !== "file:")
+            throw refusal("usage", input.href, "only file: URLs can be read; fetch it and give its bytes");
         return fileURLToPath(input);
     },
 
@@ -40,10 +41,16 @@ export const nodePlatform: Platform = {
             return readFileSync(path, "utf8");
         } catch (error) {
             const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-            throw refusal("missingFile", path, missing ? "there is no such file" : `cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+            throw refusal(
+                "missingFile",
+                path,
+                missing
+                    ? "there is no such file"
+                    : `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+            );
         }
     },
 
     readable: async (blob) => new Uint8Array(await blob.arrayBuffer()),
-    spillPath: async () => undefined,  // large outputs are written with `out`
+    spillPath: async () => undefined, // large outputs are written with `out`
 };

@@ -116,7 +116,8 @@ export class Pool {
             member.handle.keepsProcess(true);
             try {
                 member.handle.post({ ...running.job, threads: this.#threads() }, running.options.transfer ?? []);
-            } catch (error) {  // an input that cannot be cloned
+            } catch (error) {
+                // an input that cannot be cloned
                 member.running = undefined;
                 member.handle.keepsProcess(false);
                 this.#settle(running, () => running.reject(error));
@@ -132,7 +133,11 @@ export class Pool {
     }
 
     #start(): Member {
-        const member: Member = { handle: undefined as unknown as WorkerHandle, running: undefined, temporaries: new Set() };
+        const member: Member = {
+            handle: undefined as unknown as WorkerHandle,
+            running: undefined,
+            temporaries: new Set(),
+        };
         member.handle = this.#starter.start(
             (message) => this.#receive(member, message),
             (error) => void this.#end(member, refusal("internal", "", `a worker of regauge stopped: ${error.message}`)),
@@ -158,7 +163,9 @@ export class Pool {
                 }
                 return;
             case "done":
-                this.#settle(running, () => (running.refused ? running.reject(running.refused.reason) : running.resolve(message.answer)));
+                this.#settle(running, () =>
+                    running.refused ? running.reject(running.refused.reason) : running.resolve(message.answer),
+                );
                 this.#free(member, message.wasmBytes <= wasmBytesKept);
                 return;
             case "failed": {

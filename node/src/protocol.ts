@@ -8,16 +8,42 @@ export type Call =
     | { readonly name: "align"; readonly source: string; readonly target: string; readonly options: string }
     | { readonly name: "correlation"; readonly source: string; readonly target: string; readonly options: string }
     | { readonly name: "trace"; readonly checkpoints: readonly string[]; readonly options: string }
-    | { readonly name: "transport"; readonly object: string; readonly gauge: string; readonly out: string; readonly options: string }
+    | {
+          readonly name: "transport";
+          readonly object: string;
+          readonly gauge: string;
+          readonly out: string;
+          readonly options: string;
+      }
     | { readonly name: "plan"; readonly object: string; readonly options: string; readonly d: number }
-    | { readonly name: "merge"; readonly a: string; readonly b: string; readonly gauge: string; readonly out: string; readonly options: string }
+    | {
+          readonly name: "merge";
+          readonly a: string;
+          readonly b: string;
+          readonly gauge: string;
+          readonly out: string;
+          readonly options: string;
+      }
     | { readonly name: "audit"; readonly object: string; readonly gauge: string; readonly options: string }
     | { readonly name: "ceiling"; readonly options: string }
-    | { readonly name: "verify"; readonly model: string; readonly moved: string; readonly tokens: string; readonly options: string }
+    | {
+          readonly name: "verify";
+          readonly model: string;
+          readonly moved: string;
+          readonly tokens: string;
+          readonly options: string;
+      }
     | { readonly name: "activations"; readonly model: string; readonly tokens: string; readonly out: string }
     | { readonly name: "logits"; readonly model: string; readonly tokens: string; readonly options: string }
     | { readonly name: "generate"; readonly model: string; readonly prompt: string; readonly options: string }
-    | { readonly name: "steer"; readonly source: string; readonly target: string; readonly gauge: string; readonly prompt: string; readonly options: string }
+    | {
+          readonly name: "steer";
+          readonly source: string;
+          readonly target: string;
+          readonly gauge: string;
+          readonly prompt: string;
+          readonly options: string;
+      }
     | { readonly name: "run"; readonly args: readonly string[]; readonly errIsTerminal: boolean };
 
 export interface Job {
@@ -56,4 +82,11 @@ export type FromWorker =
     | { readonly type: "temporary"; readonly id: number; readonly path: string; readonly gone: boolean }
     | { readonly type: "done"; readonly id: number; readonly answer: Answer; readonly wasmBytes: number }
     /** unusable: the worker's wasm trapped, so that nothing more may run in it. */
-    | { readonly type: "failed"; readonly id: number; readonly code: ErrorCode; readonly where: string; readonly message: string; readonly unusable: boolean };
+    | {
+          readonly type: "failed";
+          readonly id: number;
+          readonly code: ErrorCode;
+          readonly where: string;
+          readonly message: string;
+          readonly unusable: boolean;
+      };

@@ -9,11 +9,38 @@ export type { MemoryEvidence, Rows } from "./memory-evidence.js";
 export type { OutputFile } from "./memory-files.js";
 export type { ProgressReport } from "./protocol.js";
 export type {
-    Audit, AuditedGauge, AuditOptions, Ceiling, CeilingOptions, CeilingPoint, Continuation, GenerateOptions, Logits, Merged, MergeOptions, Spread,
-    SteerArm, SteeringOptions, SteerOptions, SteerReport, Survival, Verification, VerifyOptions,
+    Audit,
+    AuditedGauge,
+    AuditOptions,
+    Ceiling,
+    CeilingOptions,
+    CeilingPoint,
+    Continuation,
+    GenerateOptions,
+    Logits,
+    Merged,
+    MergeOptions,
+    Spread,
+    SteerArm,
+    SteeringOptions,
+    SteerOptions,
+    SteerReport,
+    Survival,
+    Verification,
+    VerifyOptions,
 } from "./reports.js";
 export type {
-    Action, AlignOptions, Correlation, CorrelationOptions, InspectOptions, JobControl, MatchOptions, Moved, Plan, TensorMove, TraceOptions,
+    Action,
+    AlignOptions,
+    Correlation,
+    CorrelationOptions,
+    InspectOptions,
+    JobControl,
+    MatchOptions,
+    Moved,
+    Plan,
+    TensorMove,
+    TraceOptions,
     TransportOptions,
 } from "./types.js";
 export { TracedGauge, type Hop, type TraceReport } from "./traced-gauge.js";

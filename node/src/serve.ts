@@ -43,7 +43,7 @@ export function server(platform: WorkerPlatform): (job: Job) => Promise<void> {
                 err: (text) => platform.err(text),
             });
             const outputs = await memory.finish();
-            if (spill) onTemporary(spill, true);  // from now on it is the caller's
+            if (spill) onTemporary(spill, true); // from now on it is the caller's
             platform.send({ type: "done", id, answer: { ...answer, files: outputs }, wasmBytes: loaded.wasmBytes });
         } catch (error) {
             await memory?.discard();

@@ -3,7 +3,8 @@
 // FIPS 180-4 takes its constants from the fractions of the square and cube roots of the first primes. 32 bits of fraction leave a double
 // 18 bits to spare, so that an engine's last-bit freedom in Math.cbrt does not reach them.
 function constants(): { initial: Uint32Array; round: Uint32Array } {
-    const initial = new Uint32Array(8), round = new Uint32Array(64);
+    const initial = new Uint32Array(8),
+        round = new Uint32Array(64);
     const fraction = (root: number): number => Math.floor((root % 1) * 2 ** 32);
     for (let candidate = 2, found = 0; found < 64; ++candidate) {
         let prime = true;
@@ -31,16 +32,27 @@ export function sha256(bytes: Uint8Array): string {
     for (let block = 0; block < padded.length; block += 64) {
         for (let t = 0; t < 16; ++t) w[t] = view.getUint32(block + 4 * t);
         for (let t = 16; t < 64; ++t) {
-            const x = w[t - 15]!, y = w[t - 2]!;
+            const x = w[t - 15]!,
+                y = w[t - 2]!;
             const s0 = rotate(x, 7) ^ rotate(x, 18) ^ (x >>> 3);
             const s1 = rotate(y, 17) ^ rotate(y, 19) ^ (y >>> 10);
             w[t] = w[t - 16]! + s0 + w[t - 7]! + s1;
         }
-        let [a, b, c, d, e, f, g, h] = state as unknown as [number, number, number, number, number, number, number, number];
+        let [a, b, c, d, e, f, g, h] = state as unknown as [
+            number,
+            number,
+            number,
+            number,
+            number,
+            number,
+            number,
+            number,
+        ];
         for (let t = 0; t < 64; ++t) {
-            const t1 = (h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) + round[t]! + w[t]!) | 0;
+            const t1 =
+                (h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) + round[t]! + w[t]!) | 0;
             const t2 = ((rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c))) | 0;
-            h = g, g = f, f = e, e = (d + t1) | 0, d = c, c = b, b = a, a = (t1 + t2) | 0;
+            ((h = g), (g = f), (f = e), (e = (d + t1) | 0), (d = c), (c = b), (b = a), (a = (t1 + t2) | 0));
         }
         const words = [a, b, c, d, e, f, g, h];
         for (let k = 0; k < 8; ++k) state[k] = state[k]! + words[k]!;

@@ -34,7 +34,9 @@ async function claim(): Promise<string> {
     const living = new Set(held.map((lock) => lock.name));
     const names: string[] = [];
     for await (const other of (root as unknown as { keys(): AsyncIterable<string> }).keys()) names.push(other);
-    for (const other of names) if (other.startsWith(prefix) && !living.has(other)) await root.removeEntry(other, { recursive: true }).catch(() => undefined);
+    for (const other of names)
+        if (other.startsWith(prefix) && !living.has(other))
+            await root.removeEntry(other, { recursive: true }).catch(() => undefined);
     return name;
 }
 
@@ -67,7 +69,7 @@ export async function openSpill(path: string): Promise<Spill | undefined> {
                 return size;
             },
             append(bytes) {
-                for (let at = 0; at < bytes.length; ) {
+                for (let at = 0; at < bytes.length;) {
                     const written = access.write(bytes.subarray(at), { at: size });
                     if (written === 0) throw new Error("the disk took nothing");
                     at += written;

@@ -19,15 +19,21 @@ const port = parentPort;
 const serve = server({
     load: async (module) => {
         const memory = sharedMemory();
-        if (!memory && module !== "regauge") throw refusal("tooLarge", "", "no 512 MB of shared memory can be had here; raise the limit on virtual memory");
+        if (!memory && module !== "regauge")
+            throw refusal(
+                "tooLarge",
+                "",
+                "no 512 MB of shared memory can be had here; raise the limit on virtual memory",
+            );
         const name = module === "regauge" && memory ? "regauge-mt" : module;
         const { default: create } = (await import(`./wasm/${name}.mjs`)) as { default: Factory };
-        const compile = async (): Promise<WebAssembly.Module> => WebAssembly.compile(await readFile(new URL(`./wasm/${name}.wasm`, import.meta.url)));
+        const compile = async (): Promise<WebAssembly.Module> =>
+            WebAssembly.compile(await readFile(new URL(`./wasm/${name}.wasm`, import.meta.url)));
         return Engine.load(create, compile, memory && { memory, newThread: () => newThread(name) });
     },
     memoryFiles: (job) => {
         const noBlob = (): never => {
-            throw new Error("a Blob cannot be read at once in Node");  // the caller's side turns Blobs into arrays
+            throw new Error("a Blob cannot be read at once in Node"); // the caller's side turns Blobs into arrays
         };
         return new MemoryFiles(job.mounts, noBlob, undefined, hashBytes);
     },
@@ -55,12 +61,13 @@ const closed = new Set<number>();
 /** Writes all of the text. A reader that went away (`regauge show g.json | head -1`) is no error. */
 function put(descriptor: 1 | 2, text: string): void {
     const bytes = new TextEncoder().encode(text);
-    for (let written = 0; written < bytes.length && !closed.has(descriptor); ) {
+    for (let written = 0; written < bytes.length && !closed.has(descriptor);) {
         try {
             written += writeSync(descriptor, bytes, written);
         } catch (error) {
             const code = error instanceof Error && "code" in error ? error.code : undefined;
-            if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);  // a pipe that is full for now
+            if (code === "EAGAIN")
+                Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5); // a pipe that is full for now
             else closed.add(descriptor);
         }
     }

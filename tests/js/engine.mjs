@@ -14,7 +14,11 @@ export async function loadEngine(module = "regauge") {
     const { newThread } = await inside("threads-node.js");
     const { default: create } = await inside(`wasm/${module}.mjs`);
     const compile = async () => WebAssembly.compile(await readFile(join(repository, `node/dist/wasm/${module}.wasm`)));
-    return Engine.load(create, compile, module === "regauge" ? undefined : { memory: sharedMemory(), newThread: () => newThread(module) });
+    return Engine.load(
+        create,
+        compile,
+        module === "regauge" ? undefined : { memory: sharedMemory(), newThread: () => newThread(module) },
+    );
 }
 
 /** Surroundings of one job on disk, its files' counters at hand. */
@@ -25,5 +29,15 @@ export async function surroundings({ mounts = [], stopped = () => false } = {}) 
     const temporaries = new Set();
     const disk = new DiskFiles((path, gone) => (gone ? temporaries.delete(path) : temporaries.add(path)));
     const reports = [];
-    return { files: disk, disk, memory, temporaries, reports, onProgress: (report) => reports.push(report), stopped, out: () => {}, err: () => {} };
+    return {
+        files: disk,
+        disk,
+        memory,
+        temporaries,
+        reports,
+        onProgress: (report) => reports.push(report),
+        stopped,
+        out: () => {},
+        err: () => {},
+    };
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 
@@ -30,7 +30,10 @@ test("a missing file is named", async (t) => {
     await assert.rejects(align(path, evidence("target")), refused("missingFile", /nowhere\.safetensors$/));
     await assert.rejects(inspect(path), refused("missingFile", /nowhere\.safetensors$/));
     await assert.rejects(transport(path, truth("target")), refused("missingFile", /nowhere\.safetensors$/));
-    await assert.rejects(transport(join(sample, "source/steering_resid2.npy"), path), refused("missingFile", /nowhere\.safetensors$/));
+    await assert.rejects(
+        transport(join(sample, "source/steering_resid2.npy"), path),
+        refused("missingFile", /nowhere\.safetensors$/),
+    );
 });
 
 test("a truncated file is named, on disk and in memory", async (t) => {
@@ -38,7 +41,10 @@ test("a truncated file is named, on disk and in memory", async (t) => {
     const path = join(temporaryFolder(t), "half.safetensors");
     writeFileSync(path, whole.subarray(0, whole.length / 2));
     await assert.rejects(align(evidence("source"), path), refused("truncated", /half\.safetensors/));
-    await assert.rejects(align(evidence("source"), new Uint8Array(whole.subarray(0, whole.length / 2))), refused("truncated", /target/));
+    await assert.rejects(
+        align(evidence("source"), new Uint8Array(whole.subarray(0, whole.length / 2))),
+        refused("truncated", /target/),
+    );
     await assert.rejects(align(evidence("source"), new Uint8Array(5)), (error) => error instanceof RegaugeError);
 });
 
@@ -46,7 +52,13 @@ test("NaN and infinity are named by row and column", async () => {
     for (const value of [NaN, Infinity, -Infinity]) {
         const { source, target } = plantedPair(8, 64);
         target.activations.data[3 * 8 + 5] = value;
-        await assert.rejects(align(source, target), (error) => refused("notFinite", /target/)(error) && /row 3\b/.test(error.message) && /column 5\b/.test(error.message));
+        await assert.rejects(
+            align(source, target),
+            (error) =>
+                refused("notFinite", /target/)(error) &&
+                /row 3\b/.test(error.message) &&
+                /column 5\b/.test(error.message),
+        );
     }
 });
 
@@ -57,9 +69,18 @@ test("rows, tokens and widths that do not pair are refused", async () => {
     const narrow = { data: rows.data.slice(0, 1024 * 64), rows: 1024, d: 64 };
     await assert.rejects(align({ activations: rows }, { activations: narrow }), refused("dimensionMismatch"));
     const tokens = (seed) => Array.from({ length: 1024 }, (_, k) => (k * seed) % 97);
-    await assert.rejects(align({ activations: rows, tokenIds: tokens(1) }, { activations: rows, tokenIds: tokens(2) }), refused("tokensDiffer"));
-    await assert.rejects(align({ activations: { ...rows, rows: 7 } }, { activations: rows }), refused("shapeMismatch", /source: activations/));
-    await assert.rejects(align({ activations: { data: [1, 2], rows: 1, d: 2 } }, { activations: rows }), refused("wrongDtype", /source: activations/));
+    await assert.rejects(
+        align({ activations: rows, tokenIds: tokens(1) }, { activations: rows, tokenIds: tokens(2) }),
+        refused("tokensDiffer"),
+    );
+    await assert.rejects(
+        align({ activations: { ...rows, rows: 7 } }, { activations: rows }),
+        refused("shapeMismatch", /source: activations/),
+    );
+    await assert.rejects(
+        align({ activations: { data: [1, 2], rows: 1, d: 2 } }, { activations: rows }),
+        refused("wrongDtype", /source: activations/),
+    );
     await assert.rejects(transport(npy(new Float32Array(64), [64]), truth("target")), refused("dimensionMismatch"));
 });
 
@@ -80,7 +101,12 @@ test("options are checked", async () => {
 
 test("an output in a folder that is not there is refused, and nothing appears", async (t) => {
     const folder = temporaryFolder(t);
-    await assert.rejects(transport(join(sample, "source/steering_resid2.npy"), Gauge.identity(128), { out: join(folder, "no/such/place.npy") }), refused("writeFailed"));
+    await assert.rejects(
+        transport(join(sample, "source/steering_resid2.npy"), Gauge.identity(128), {
+            out: join(folder, "no/such/place.npy"),
+        }),
+        refused("writeFailed"),
+    );
     assert.deepEqual(readdirSync(folder), []);
 });
 

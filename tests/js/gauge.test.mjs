@@ -9,22 +9,31 @@ import { randomGauge, randomNumbers, runNode, temporaryFolder, truth } from "./h
 
 /** Every gauge of width d, d! 2^d of them. */
 function* allGauges(d) {
-    const permutations = (left) => (left.length === 0 ? [[]] : left.flatMap((first) => permutations(left.filter((x) => x !== first)).map((rest) => [first, ...rest])));
+    const permutations = (left) =>
+        left.length === 0
+            ? [[]]
+            : left.flatMap((first) => permutations(left.filter((x) => x !== first)).map((rest) => [first, ...rest]));
     for (const perm of permutations(Array.from({ length: d }, (_, i) => i)))
-        for (let bits = 0; bits < 2 ** d; ++bits) yield new Gauge(perm, perm.map((_, i) => ((bits >> i) & 1 ? -1 : 1)));
+        for (let bits = 0; bits < 2 ** d; ++bits)
+            yield new Gauge(
+                perm,
+                perm.map((_, i) => ((bits >> i) & 1 ? -1 : 1)),
+            );
 }
 const same = (a, b) => a.fingerprint === b.fingerprint;
 
 test("gauges are a group, exhaustively to d = 3", () => {
     for (let d = 0; d <= 3; ++d) {
-        const gauges = [...allGauges(d)], identity = Gauge.identity(d);
+        const gauges = [...allGauges(d)],
+            identity = Gauge.identity(d);
         for (const a of gauges) {
             assert(same(a.andThen(identity), a) && same(identity.andThen(a), a));
             assert(same(a.andThen(a.inverse()), identity) && same(a.inverse().andThen(a), identity));
             for (const b of gauges) {
                 const ab = a.andThen(b);
                 assert(same(ab.inverse(), b.inverse().andThen(a.inverse())));
-                for (const c of d < 3 ? gauges : gauges.slice(0, 7)) assert(same(ab.andThen(c), a.andThen(b.andThen(c))));
+                for (const c of d < 3 ? gauges : gauges.slice(0, 7))
+                    assert(same(ab.andThen(c), a.andThen(b.andThen(c))));
             }
         }
     }
@@ -33,7 +42,8 @@ test("gauges are a group, exhaustively to d = 3", () => {
 test("apply is the definition, keeps the type, and composes", () => {
     const random = randomNumbers(7);
     for (const d of [1, 2, 5, 64, 257]) {
-        const a = randomGauge(d, random), b = randomGauge(d, random);
+        const a = randomGauge(d, random),
+            b = randomGauge(d, random);
         const x = Float32Array.from({ length: d }, random);
         const y = a.apply(x);
         assert(y instanceof Float32Array);
@@ -64,25 +74,52 @@ test("a gauge can be awaited: it is not taken for a promise", async () => {
 test("the fingerprint is the SHA-256 of perm as u32 little-endian and sign as i8", async () => {
     for (const d of [0, 1, 11, 12, 13, 128, 1000]) {
         const gauge = randomGauge(d, randomNumbers(d));
-        const bytes = Buffer.concat([...gauge.perm].map((channel) => { const b = Buffer.alloc(4); b.writeUInt32LE(channel); return b; }).concat(Buffer.from(gauge.sign.buffer)));
+        const bytes = Buffer.concat(
+            [...gauge.perm]
+                .map((channel) => {
+                    const b = Buffer.alloc(4);
+                    b.writeUInt32LE(channel);
+                    return b;
+                })
+                .concat(Buffer.from(gauge.sign.buffer)),
+        );
         const digest = Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
         assert.equal(gauge.fingerprint, digest);
     }
 });
 
 test("a gauge survives its file, and its file's numbers are checked", () => {
-    const gauge = new Gauge([1, 0], [1, -1], { score: [0.5, 0.25], margin: [0.5, 0.125], confidence: [1, 0.5], verdict: "partial", source: { name: "a" } });
+    const gauge = new Gauge([1, 0], [1, -1], {
+        score: [0.5, 0.25],
+        margin: [0.5, 0.125],
+        confidence: [1, 0.5],
+        verdict: "partial",
+        source: { name: "a" },
+    });
     const again = Gauge.from(JSON.stringify(gauge));
     assert.deepEqual(again.toJSON(), gauge.toJSON());
     assert.deepEqual(Object.keys(gauge.toJSON()).slice(0, 6), ["format", "version", "d", "group", "perm", "sign"]);
     const minimal = { format: "regauge-gauge", version: 1, d: 2, group: "signed", perm: [1, 0], sign: [1, -1] };
     assert.equal(Gauge.from(minimal).fingerprint, gauge.fingerprint);
     for (const [change, code] of [
-        [{ perm: [0, 0] }, "invalidGauge"], [{ perm: [0, 2] }, "invalidGauge"], [{ perm: [0, 0.5] }, "invalidGauge"], [{ perm: [0] }, "invalidGauge"],
-        [{ sign: [1, 2] }, "invalidGauge"], [{ sign: [1, 257] }, "invalidGauge"], [{ version: 2 }, "unsupported"], [{ format: "x" }, "malformed"],
-        [{ group: "x" }, "malformed"], [{ verdict: "x" }, "malformed"], [{ score: [1] }, "malformed"], [{ fingerprint: "00" }, "invalidGauge"],
+        [{ perm: [0, 0] }, "invalidGauge"],
+        [{ perm: [0, 2] }, "invalidGauge"],
+        [{ perm: [0, 0.5] }, "invalidGauge"],
+        [{ perm: [0] }, "invalidGauge"],
+        [{ sign: [1, 2] }, "invalidGauge"],
+        [{ sign: [1, 257] }, "invalidGauge"],
+        [{ version: 2 }, "unsupported"],
+        [{ format: "x" }, "malformed"],
+        [{ group: "x" }, "malformed"],
+        [{ verdict: "x" }, "malformed"],
+        [{ score: [1] }, "malformed"],
+        [{ fingerprint: "00" }, "invalidGauge"],
     ])
-        assert.throws(() => Gauge.from({ ...minimal, ...change }, "g.json"), (error) => error instanceof RegaugeError && error.code === code && error.where === "g.json", JSON.stringify(change));
+        assert.throws(
+            () => Gauge.from({ ...minimal, ...change }, "g.json"),
+            (error) => error instanceof RegaugeError && error.code === code && error.where === "g.json",
+            JSON.stringify(change),
+        );
     assert.throws(() => Gauge.from("{", "g.json"), { code: "malformed", where: "g.json" });
 });
 
@@ -95,18 +132,27 @@ test("widths must agree, and an undetermined sign moves no vector", () => {
 
 test("a gauge does not change", () => {
     const gauge = Gauge.identity(2);
-    assert.throws(() => { gauge.d = 3; }, TypeError);
-    const perm = [1, 0], kept = new Gauge(perm, [1, 1]);
+    assert.throws(() => {
+        gauge.d = 3;
+    }, TypeError);
+    const perm = [1, 0],
+        kept = new Gauge(perm, [1, 1]);
     perm[0] = 0;
     assert.equal(kept.perm[0], 1);
 });
 
 test("compose, invert and compare say what the command says", async (t) => {
     const folder = temporaryFolder(t);
-    const a = truth("target"), b = randomGauge(128, randomNumbers(3));
+    const a = truth("target"),
+        b = randomGauge(128, randomNumbers(3));
     const detailed = new Gauge(a.perm, a.sign, {
-        score: Array.from({ length: 128 }, (_, i) => i / 128), margin: Array.from({ length: 128 }, (_, i) => (i % 7) / 8), verdict: "partial",
-        summary: { estimate: 0.75, agreement: 0.5 }, source: { name: "one" }, target: { name: "two" }, method: { statistic: "whitened", lambda: 1, rows: 9 },
+        score: Array.from({ length: 128 }, (_, i) => i / 128),
+        margin: Array.from({ length: 128 }, (_, i) => (i % 7) / 8),
+        verdict: "partial",
+        summary: { estimate: 0.75, agreement: 0.5 },
+        source: { name: "one" },
+        target: { name: "two" },
+        method: { statistic: "whitened", lambda: 1, rows: 9 },
     });
     const [one, two, out, back] = ["one.json", "two.json", "out.json", "back.json"].map((name) => join(folder, name));
     writeFileSync(one, JSON.stringify(detailed));

@@ -36,7 +36,8 @@ export function temporaryFolder(test) {
 export function run(program, args, { cwd, onStart } = {}) {
     return new Promise((resolve, reject) => {
         const child = spawn(program, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
-        let out = "", err = "";
+        let out = "",
+            err = "";
         child.stdout.setEncoding("utf8").on("data", (text) => (out += text));
         child.stderr.setEncoding("utf8").on("data", (text) => (err += text));
         child.on("error", reject);
@@ -64,7 +65,10 @@ export function randomGauge(d, random) {
         const j = Math.floor(random() * (i + 1));
         [perm[i], perm[j]] = [perm[j], perm[i]];
     }
-    return new Gauge(perm, perm.map(() => (random() < 0.5 ? -1 : 1)));
+    return new Gauge(
+        perm,
+        perm.map(() => (random() < 0.5 ? -1 : 1)),
+    );
 }
 
 /** Rows of about normal numbers, and the same rows in another gauge's coordinates with a little noise. */
@@ -74,13 +78,20 @@ export function plantedPair(d, rows, seed = 1) {
     const normal = () => random() + random() + random() + random() - 2;
     const source = Float32Array.from({ length: d * rows }, normal);
     const target = gauge.applyRows(source, rows).map((value) => value + 0.1 * normal());
-    return { gauge, source: { activations: { data: source, rows, d } }, target: { activations: { data: target, rows, d } } };
+    return {
+        gauge,
+        source: { activations: { data: source, rows, d } },
+        target: { activations: { data: target, rows, d } },
+    };
 }
 
 /** The rows of one site of the sample, as float32. */
 export function sampleRows(side, site = "resid.2") {
     const { tensor, shape } = readTensor(evidence(side), `activations/${site}`);
-    const data = Float32Array.from(new Uint16Array(tensor.buffer, tensor.byteOffset, tensor.byteLength / 2), halfToNumber);
+    const data = Float32Array.from(
+        new Uint16Array(tensor.buffer, tensor.byteOffset, tensor.byteLength / 2),
+        halfToNumber,
+    );
     return { data, rows: shape[0], d: shape[1] };
 }
 
@@ -88,12 +99,18 @@ export function sampleRows(side, site = "resid.2") {
 export function readTensor(path, name) {
     const file = readFileSync(path);
     const headerLength = Number(file.readBigUInt64LE(0));
-    const { shape, dtype, data_offsets: [begin, end] } = JSON.parse(file.toString("utf8", 8, 8 + headerLength))[name];
+    const {
+        shape,
+        dtype,
+        data_offsets: [begin, end],
+    } = JSON.parse(file.toString("utf8", 8, 8 + headerLength))[name];
     return { shape, dtype, tensor: Uint8Array.from(file.subarray(8 + headerLength + begin, 8 + headerLength + end)) };
 }
 
 function halfToNumber(bits) {
-    const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+    const sign = bits & 0x8000 ? -1 : 1,
+        exponent = (bits >> 10) & 31,
+        fraction = bits & 1023;
     return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 

@@ -6,7 +6,7 @@ import test from "node:test";
 import { align, dispose, Gauge, RegaugeError, transport, workers } from "regauge";
 
 import { loadEngine, surroundings } from "./engine.mjs";
-import { evidence, npy, nodeCommand, plantedPair, repository, run, sample, temporaryFolder, truth } from "./helpers.mjs";
+import { evidence, npy, plantedPair, repository, run, sample, temporaryFolder, truth } from "./helpers.mjs";
 
 /** A large .npy, a hole but for its header. */
 function largeRows(path, rows, d) {
@@ -39,19 +39,28 @@ test("aborting an alignment midway rejects with the signal's reason", async () =
     const { source, target } = plantedPair(512, 12000);
     const stop = new AbortController();
     let reports = 0;
-    const job = align(source, target, { signal: stop.signal, onProgress: () => { if (++reports === 1) stop.abort(); } });
+    const job = align(source, target, {
+        signal: stop.signal,
+        onProgress: () => {
+            if (++reports === 1) stop.abort();
+        },
+    });
     await assert.rejects(job, { name: "AbortError" });
     assert.equal((await align(evidence("source"), evidence("target"))).verdict, "aligned");
 });
 
 test("aborting a transport midway leaves nothing, on disk or in the way", async (t) => {
-    const folder = temporaryFolder(t), big = join(folder, "big.npy"), out = join(folder, "moved.npy");
+    const folder = temporaryFolder(t),
+        big = join(folder, "big.npy"),
+        out = join(folder, "moved.npy");
     largeRows(big, 400_000, 256);
     const stop = new AbortController();
     const seen = new Set();
     const job = transport(big, Gauge.identity(256), {
-        out, signal: stop.signal,
-        onProgress: () => { // once it has begun to write
+        out,
+        signal: stop.signal,
+        onProgress: () => {
+            // once it has begun to write
             for (const name of readdirSync(folder)) seen.add(name);
             if ([...seen].some((name) => name.startsWith(".moved.npy.regauge-"))) stop.abort();
         },
@@ -61,7 +70,9 @@ test("aborting a transport midway leaves nothing, on disk or in the way", async 
 });
 
 test("a worker that is ended at once leaves nothing either", async (t) => {
-    const folder = temporaryFolder(t), big = join(folder, "big.npy"), out = join(folder, "moved.npy");
+    const folder = temporaryFolder(t),
+        big = join(folder, "big.npy"),
+        out = join(folder, "moved.npy");
     largeRows(big, 400_000, 256);
     let began;
     const beginning = new Promise((resolve) => (began = resolve));
@@ -76,7 +87,14 @@ test("a worker that is ended at once leaves nothing either", async (t) => {
 
 test("what onProgress throws ends the job and reaches the caller", async () => {
     const { source, target } = plantedPair(256, 8000);
-    await assert.rejects(align(source, target, { onProgress: () => { throw new TypeError("mine"); } }), { name: "TypeError", message: "mine" });
+    await assert.rejects(
+        align(source, target, {
+            onProgress: () => {
+                throw new TypeError("mine");
+            },
+        }),
+        { name: "TypeError", message: "mine" },
+    );
 });
 
 test("calls at the same time do not disturb one another", async () => {
@@ -86,7 +104,8 @@ test("calls at the same time do not disturb one another", async () => {
 });
 
 test("a file larger than 2 GiB is read by range", async (t) => {
-    const folder = temporaryFolder(t), big = join(folder, "huge.npy");
+    const folder = temporaryFolder(t),
+        big = join(folder, "huge.npy");
     largeRows(big, 9_000_000, 64);
     assert(statSync(big).size > 2 ** 31);
     const before = process.memoryUsage().rss;
@@ -97,17 +116,57 @@ test("a file larger than 2 GiB is read by range", async (t) => {
 
 test("no file, output or worker is left when all is done", async (t) => {
     const folder = temporaryFolder(t);
-    const engine = await loadEngine(), command = await loadEngine("regauge-command");
+    const engine = await loadEngine(),
+        command = await loadEngine("regauge-command");
     const jobs = [
         [{ name: "align", source: evidence("source"), target: evidence("target"), options: "{}" }, true],
         [{ name: "align", source: evidence("source"), target: join(folder, "nowhere"), options: "{}" }, false],
         [{ name: "correlation", source: evidence("source"), target: evidence("target"), options: "{}" }, true],
         [{ name: "plan", object: join(sample, "source/sae_resid2"), options: "{}", d: 0 }, true],
-        [{ name: "transport", object: join(sample, "source/sae_resid2"), gauge: JSON.stringify(truth("target")), out: join(folder, "sae"), options: "{}" }, true],
-        [{ name: "transport", object: join(sample, "source/sae_resid2"), gauge: JSON.stringify(Gauge.identity(64)), out: join(folder, "no"), options: "{}" }, false],
-        [{ name: "verify", model: join(sample, "source"), moved: join(sample, "target"), tokens: join(sample, "source/tokens.npy"), options: '{"sequences":1}' }, true],
-        [{ name: "verify", model: join(sample, "source"), moved: join(folder, "nowhere"), tokens: join(sample, "source/tokens.npy"), options: "{}" }, false],
-        [{ name: "audit", object: join(sample, "source/steering_resid2.npy"), gauge: "", options: '{"gauges":10}' }, true],
+        [
+            {
+                name: "transport",
+                object: join(sample, "source/sae_resid2"),
+                gauge: JSON.stringify(truth("target")),
+                out: join(folder, "sae"),
+                options: "{}",
+            },
+            true,
+        ],
+        [
+            {
+                name: "transport",
+                object: join(sample, "source/sae_resid2"),
+                gauge: JSON.stringify(Gauge.identity(64)),
+                out: join(folder, "no"),
+                options: "{}",
+            },
+            false,
+        ],
+        [
+            {
+                name: "verify",
+                model: join(sample, "source"),
+                moved: join(sample, "target"),
+                tokens: join(sample, "source/tokens.npy"),
+                options: '{"sequences":1}',
+            },
+            true,
+        ],
+        [
+            {
+                name: "verify",
+                model: join(sample, "source"),
+                moved: join(folder, "nowhere"),
+                tokens: join(sample, "source/tokens.npy"),
+                options: "{}",
+            },
+            false,
+        ],
+        [
+            { name: "audit", object: join(sample, "source/steering_resid2.npy"), gauge: "", options: '{"gauges":10}' },
+            true,
+        ],
         [{ name: "run", args: ["show", join(folder, "nowhere")], errIsTerminal: false }, true],
     ];
     for (const [call, succeeds] of jobs) {

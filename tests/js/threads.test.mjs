@@ -14,13 +14,15 @@ function largePair(test, d = 320, rows = 6000) {
     const folder = temporaryFolder(test);
     const { gauge, source, target } = plantedPair(d, rows);
     const paths = { source: join(folder, "source.npy"), target: join(folder, "target.npy") };
-    for (const [side, { activations }] of Object.entries({ source, target })) writeFileSync(paths[side], npy(activations.data, [rows, d]));
+    for (const [side, { activations }] of Object.entries({ source, target }))
+        writeFileSync(paths[side], npy(activations.data, [rows, d]));
     return { folder, gauge, ...paths };
 }
 
 test("with threads and without, on any number of them, the answer is the same to the last digit", async (t) => {
     const pair = largePair(t);
-    const single = await loadEngine(), threaded = await loadEngine("regauge-mt");
+    const single = await loadEngine(),
+        threaded = await loadEngine("regauge-mt");
     await threaded.prepareThreads(4);
     assert.equal(threaded.threadsReady, 4);
     assert.equal(single.threadsReady, 1);
@@ -28,16 +30,30 @@ test("with threads and without, on any number of them, the answer is the same to
         const call = { name: "align", source: pair.source, target: pair.target, options };
         const { value } = single.run({ call, wantsProgress: false }, await surroundings());
         for (const threads of [1, 2, 3, 4])
-            assert.equal(threaded.run({ call, wantsProgress: false, threads }, await surroundings()).value, value, `${threads} threads, ${options}`);
+            assert.equal(
+                threaded.run({ call, wantsProgress: false, threads }, await surroundings()).value,
+                value,
+                `${threads} threads, ${options}`,
+            );
     }
-    const said = { call: { name: "align", source: evidence("source"), target: evidence("target"), options: "{}" }, wantsProgress: false };
-    assert.equal(threaded.run({ ...said, threads: 4 }, await surroundings()).value, single.run(said, await surroundings()).value);
+    const said = {
+        call: { name: "align", source: evidence("source"), target: evidence("target"), options: "{}" },
+        wantsProgress: false,
+    };
+    assert.equal(
+        threaded.run({ ...said, threads: 4 }, await surroundings()).value,
+        single.run(said, await surroundings()).value,
+    );
 });
 
 test("threads start by themselves, beside a job that is worth them and not beside a small one", async (t) => {
     const { source, target } = largePair(t);
     const engine = await loadEngine("regauge-mt");
-    const job = (from, to) => ({ call: { name: "align", source: from, target: to, options: "{}" }, wantsProgress: false, threads: 3 });
+    const job = (from, to) => ({
+        call: { name: "align", source: from, target: to, options: "{}" },
+        wantsProgress: false,
+        threads: 3,
+    });
     engine.run(job(evidence("source"), evidence("target")), await surroundings());
     assert.equal(engine.threadsReady, 1);
     for (let k = 0; k < 20 && engine.threadsReady < 3; ++k) engine.run(job(source, target), await surroundings());
@@ -59,7 +75,13 @@ test("a threaded job is aborted midway, and the next one runs", async (t) => {
     const { gauge, source, target } = largePair(t, 320, 12000);
     const stop = new AbortController();
     let reports = 0;
-    const job = align(source, target, { threads: 3, signal: stop.signal, onProgress: () => { if (++reports === 3) stop.abort(); } });
+    const job = align(source, target, {
+        threads: 3,
+        signal: stop.signal,
+        onProgress: () => {
+            if (++reports === 3) stop.abort();
+        },
+    });
     await assert.rejects(job, { name: "AbortError" });
     assert.equal((await align(source, target, { threads: 3 })).compare(gauge).both, 1);
     await dispose();
@@ -69,7 +91,9 @@ test("a threaded job is aborted midway, and the next one runs", async (t) => {
 test("a process ends by itself after a threaded job", async (t) => {
     const { source, target } = largePair(t);
     const script = `import { align } from "regauge"; for (let k = 0; k < 2; ++k) await align(${JSON.stringify(source)}, ${JSON.stringify(target)}, { threads: 3 }); console.log("done");`;
-    const { status, out, err } = await run(process.execPath, ["--input-type=module", "--eval", script], { cwd: repository });
+    const { status, out, err } = await run(process.execPath, ["--input-type=module", "--eval", script], {
+        cwd: repository,
+    });
     assert.deepEqual({ status, out, err }, { status: 0, out: "done\n", err: "" });
 });
 
@@ -78,7 +102,16 @@ test("the Node command writes the same gauge on any number of threads", async (t
     const files = [];
     for (const threads of [1, 2, 5]) {
         const out = join(folder, `${threads}.json`);
-        const { status, err } = await runNode(["align", source, target, "-o", out, "--threads", String(threads), "--quiet"]);
+        const { status, err } = await runNode([
+            "align",
+            source,
+            target,
+            "-o",
+            out,
+            "--threads",
+            String(threads),
+            "--quiet",
+        ]);
         assert.deepEqual({ status, err }, { status: 0, err: "" });
         files.push(readFileSync(out, "utf8"));
     }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import test from "node:test";
 
@@ -13,11 +13,16 @@ const sae = join(sample, "source/sae_resid2");
 const tensorsOf = (bytes) => bytes.subarray(8 + Number(Buffer.from(bytes.buffer, bytes.byteOffset).readBigUInt64LE(0)));
 
 test("a vector moves as gauge.apply does, and comes back byte for byte", async (t) => {
-    const folder = temporaryFolder(t), moved = join(folder, "moved.npy"), back = join(folder, "back.npy");
+    const folder = temporaryFolder(t),
+        moved = join(folder, "moved.npy"),
+        back = join(folder, "back.npy");
     const { plan, files } = await transport(vector, gauge, { out: moved });
     assert.deepEqual(files, []);
     assert.equal(plan.d, 128);
-    assert.deepEqual(plan.tensors.flatMap(({ moves }) => moves.map(({ action }) => action)), ["odd"]);
+    assert.deepEqual(
+        plan.tensors.flatMap(({ moves }) => moves.map(({ action }) => action)),
+        ["odd"],
+    );
     const floats = (path) => new Float32Array(Uint8Array.from(readFileSync(path).subarray(-512)).buffer);
     assert.deepEqual(floats(moved), gauge.apply(floats(vector)));
     await transport(moved, gauge.inverse(), { out: back });
@@ -25,7 +30,9 @@ test("a vector moves as gauge.apply does, and comes back byte for byte", async (
 });
 
 test("an SAE's folder moves as a folder, and its tensors come back byte for byte", async (t) => {
-    const folder = temporaryFolder(t), moved = join(folder, "moved"), back = join(folder, "back");
+    const folder = temporaryFolder(t),
+        moved = join(folder, "moved"),
+        back = join(folder, "back");
     await transport(sae, gauge, { out: moved });
     await transport(moved, gauge.inverse(), { out: back });
     assert(readdirSync(moved).includes("cfg.json"));
@@ -41,7 +48,12 @@ test("contents in, files out: the same bytes as on disk", async (t) => {
     await transport(sae, gauge, { out: join(folder, "sae") });
     const expected = readFileSync(join(folder, "moved.npy"));
     const source = readFileSync(vector);
-    for (const [kind, input] of [["path", vector], ["array", new Uint8Array(source)], ["blob", new Blob([source])], ["file", new File([source], basename(vector))]]) {
+    for (const [kind, input] of [
+        ["path", vector],
+        ["array", new Uint8Array(source)],
+        ["blob", new Blob([source])],
+        ["file", new File([source], basename(vector))],
+    ]) {
         const { files } = await transport(input, gauge);
         assert.equal(files.length, 1, kind);
         assert.deepEqual(Buffer.from(await files[0].blob.arrayBuffer()), expected, kind);
@@ -61,17 +73,24 @@ test("contents in, files out: the same bytes as on disk", async (t) => {
 });
 
 test("a gauge may be an object, a text, a path or a result of align", async (t) => {
-    const folder = temporaryFolder(t), path = join(folder, "gauge.json");
+    const folder = temporaryFolder(t),
+        path = join(folder, "gauge.json");
     writeFileSync(path, JSON.stringify(gauge));
     const expected = Buffer.from(await (await transport(vector, gauge)).files[0].blob.arrayBuffer());
-    for (const given of [gauge.toJSON(), JSON.stringify(gauge), path, await align(evidence("source"), evidence("target"))]) {
+    for (const given of [
+        gauge.toJSON(),
+        JSON.stringify(gauge),
+        path,
+        await align(evidence("source"), evidence("target")),
+    ]) {
         const { files } = await transport(vector, given);
         assert.deepEqual(Buffer.from(await files[0].blob.arrayBuffer()), expected);
     }
 });
 
 test("a dry run and inspect say how each tensor moves, and write nothing", async (t) => {
-    const folder = temporaryFolder(t), out = join(folder, "moved");
+    const folder = temporaryFolder(t),
+        out = join(folder, "moved");
     const { plan, files } = await transport(sae, gauge, { out, dryRun: true });
     assert.deepEqual(files, []);
     assert.equal(existsSync(out), false);
@@ -85,7 +104,8 @@ test("a dry run and inspect say how each tensor moves, and write nothing", async
 });
 
 test("an output that exists stays as it is, but for force; an input is never overwritten", async (t) => {
-    const folder = temporaryFolder(t), out = join(folder, "moved.npy");
+    const folder = temporaryFolder(t),
+        out = join(folder, "moved.npy");
     writeFileSync(out, "mine");
     await assert.rejects(transport(vector, gauge, { out }), { code: "outputExists", where: out });
     assert.equal(readFileSync(out, "utf8"), "mine");
@@ -106,10 +126,18 @@ test("a gauge of unrelated models is refused, but for force", async () => {
 
 test("every element of random matrices lands where the definition says", async () => {
     const random = randomNumbers(5);
-    for (const [rows, d] of [[1, 1], [3, 7], [17, 33]]) {
-        const moving = randomGauge(d, random), data = Float32Array.from({ length: rows * d }, random);
+    for (const [rows, d] of [
+        [1, 1],
+        [3, 7],
+        [17, 33],
+    ]) {
+        const moving = randomGauge(d, random),
+            data = Float32Array.from({ length: rows * d }, random);
         const { files } = await transport(npy(data, [rows, d]), moving);
         const bytes = Buffer.from(await files[0].blob.arrayBuffer());
-        assert.deepEqual(new Float32Array(Uint8Array.from(bytes.subarray(bytes.length - 4 * data.length)).buffer), moving.applyRows(data, rows));
+        assert.deepEqual(
+            new Float32Array(Uint8Array.from(bytes.subarray(bytes.length - 4 * data.length)).buffer),
+            moving.applyRows(data, rows),
+        );
     }
 });

@@ -1,7 +1,7 @@
 // The package as a user gets it: packed, installed in an empty folder, imported, run and type-checked there.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { before } from "node:test";
 import { promisify } from "node:util";
@@ -10,12 +10,21 @@ import { gzipSync } from "node:zlib";
 import { evidence, repository, shipped, temporaryFolder, truth } from "../js/helpers.mjs";
 
 const execute = promisify(execFile);
-const quiet = { ...process.env, npm_config_audit: "false", npm_config_fund: "false", npm_config_update_notifier: "false", npm_config_loglevel: "error" };
+const quiet = {
+    ...process.env,
+    npm_config_audit: "false",
+    npm_config_fund: "false",
+    npm_config_update_notifier: "false",
+    npm_config_loglevel: "error",
+};
 let user, installed;
 
 before(async (t) => {
     const folder = temporaryFolder(t);
-    const { stdout } = await execute("npm", ["pack", "--json", "--pack-destination", folder], { cwd: join(repository, "node"), env: quiet });
+    const { stdout } = await execute("npm", ["pack", "--json", "--pack-destination", folder], {
+        cwd: join(repository, "node"),
+        env: quiet,
+    });
     const [{ filename }] = JSON.parse(stdout);
     user = join(folder, "user");
     mkdirSync(user);
@@ -27,21 +36,32 @@ before(async (t) => {
 const inUser = (program, args) => execute(program, args, { cwd: user, env: quiet, maxBuffer: 2 ** 26 });
 
 test("installing brings one package and runs no script", () => {
-    assert.deepEqual(readdirSync(join(user, "node_modules")).filter((name) => !name.startsWith(".")), ["regauge"]);
+    assert.deepEqual(
+        readdirSync(join(user, "node_modules")).filter((name) => !name.startsWith(".")),
+        ["regauge"],
+    );
     const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
     assert.deepEqual(Object.keys(manifest.dependencies ?? {}), []);
-    for (const script of ["preinstall", "install", "postinstall", "prepare"]) assert.equal(manifest.scripts?.[script], undefined);
+    for (const script of ["preinstall", "install", "postinstall", "prepare"])
+        assert.equal(manifest.scripts?.[script], undefined);
     assert.equal(manifest.sideEffects, false);
 });
 
 test("the package holds what it needs and nothing else", () => {
     assert.deepEqual(readdirSync(installed).sort(), ["LICENSE", "README.md", "bin", "dist", "package.json"]);
-    assert.deepEqual(readdirSync(join(installed, "dist/wasm")).sort(), ["regauge-command", "regauge-mt", "regauge"].flatMap((name) => [`${name}.mjs`, `${name}.wasm`]));
+    assert.deepEqual(
+        readdirSync(join(installed, "dist/wasm")).sort(),
+        ["regauge-command", "regauge-mt", "regauge"].flatMap((name) => [`${name}.mjs`, `${name}.wasm`]),
+    );
     for (const name of readdirSync(join(installed, "dist"))) assert.match(name, /^wasm$|\.js$|\.d\.ts$/);
 });
 
 // A page loads one of the first two; the last, with the command line and every subcommand in it, is only ever read from a disk.
-for (const [module, kilobytes] of [["regauge", 400], ["regauge-mt", 400], ["regauge-command", 515]])
+for (const [module, kilobytes] of [
+    ["regauge", 400],
+    ["regauge-mt", 400],
+    ["regauge-command", 515],
+])
     test(`${module}.wasm is at most ${kilobytes} KB gzipped`, (t) => {
         const wasm = readFileSync(join(installed, `dist/wasm/${module}.wasm`));
         const size = gzipSync(wasm, { level: 9 }).length;
@@ -50,14 +70,32 @@ for (const [module, kilobytes] of [["regauge", 400], ["regauge-mt", 400], ["rega
     });
 
 test("nothing is evaluated from text: a strict content security policy is enough", () => {
-    for (const name of [...["regauge", "regauge-mt", "regauge-command"].map((module) => `dist/wasm/${module}.mjs`), ...readdirSync(join(installed, "dist")).filter((file) => file.endsWith(".js")).map((file) => `dist/${file}`)])
+    for (const name of [
+        ...["regauge", "regauge-mt", "regauge-command"].map((module) => `dist/wasm/${module}.mjs`),
+        ...readdirSync(join(installed, "dist"))
+            .filter((file) => file.endsWith(".js"))
+            .map((file) => `dist/${file}`),
+    ])
         assert.doesNotMatch(readFileSync(join(installed, name), "utf8"), /\beval\(|new Function\(/, name);
 });
 
 test("npx regauge works from the installed package", async () => {
     const { stdout } = await inUser("npx", ["--offline", "regauge", "--help"]);
     assert.match(stdout, /align/);
-    const said = JSON.parse((await inUser("npx", ["--offline", "regauge", "align", evidence("source"), evidence("target"), "-o", "gauge.json", "--json"])).stdout);
+    const said = JSON.parse(
+        (
+            await inUser("npx", [
+                "--offline",
+                "regauge",
+                "align",
+                evidence("source"),
+                evidence("target"),
+                "-o",
+                "gauge.json",
+                "--json",
+            ])
+        ).stdout,
+    );
     assert.equal(said.fingerprint, truth("target").fingerprint);
     assert.equal(JSON.parse(readFileSync(join(user, "gauge.json"), "utf8")).fingerprint, said.fingerprint);
 });
@@ -111,6 +149,19 @@ for (const [name, flags] of [
     test(`the types serve a strict user whose modules resolve as ${name}`, async () => {
         writeFileSync(join(user, "types.mts"), usesTypes);
         const tsc = join(repository, "node_modules/typescript/bin/tsc");
-        const job = inUser(process.execPath, [tsc, "--strict", "--noEmit", "--target", "es2022", "--exactOptionalPropertyTypes", ...flags, "types.mts"]);
-        await assert.doesNotReject(job.catch((error) => { throw new Error(error.stdout); }));
+        const job = inUser(process.execPath, [
+            tsc,
+            "--strict",
+            "--noEmit",
+            "--target",
+            "es2022",
+            "--exactOptionalPropertyTypes",
+            ...flags,
+            "types.mts",
+        ]);
+        await assert.doesNotReject(
+            job.catch((error) => {
+                throw new Error(error.stdout);
+            }),
+        );
     });

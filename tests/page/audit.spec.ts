@@ -12,15 +12,24 @@ test("the sample's vector is audited, with the numbers and the statement of the 
   const panel = page.getByRole("region", { name: region });
   await panel.getByRole("button", { name: "Audit", exact: true }).click();
   const found = await audit(sampleFile("source/refusal_resid2.npy"));
-  await expect(panel.getByRole("row", { name: /top-10 overlap/ })).toContainText(found.not_moved.overlap!.mean.toFixed(2));
-  await expect(panel.getByRole("row", { name: /sign agreement/ })).toContainText(found.not_moved.sign_agreement!.mean.toFixed(2));
+  await expect(panel.getByRole("row", { name: /top-10 overlap/ })).toContainText(
+    found.not_moved.overlap!.mean.toFixed(2),
+  );
+  await expect(panel.getByRole("row", { name: /sign agreement/ })).toContainText(
+    found.not_moved.sign_agreement!.mean.toFixed(2),
+  );
   const statement = found.statement.replace(sampleFile("source/refusal_resid2.npy"), "refusal_resid2.npy");
   await expect(panel.getByTestId("statement")).toHaveText(statement);
   await panel.getByRole("button", { name: "Copy the statement" }).click();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(statement);
   // Ten of 64 channels and ten others share 0.088 of all that either has, on average.
-  await expect(panel.getByRole("img", { name: /random gauges/ })).toHaveAccessibleName(/not moved 0\.09 on average, moved 1\.00/);
-  const [svg] = await Promise.all([page.waitForEvent("download"), panel.getByRole("button", { name: "SVG of The claim under random gauges" }).click()]);
+  await expect(panel.getByRole("img", { name: /random gauges/ })).toHaveAccessibleName(
+    /not moved 0\.09 on average, moved 1\.00/,
+  );
+  const [svg] = await Promise.all([
+    page.waitForEvent("download"),
+    panel.getByRole("button", { name: "SVG of The claim under random gauges" }).click(),
+  ]);
   expect(readFileSync(await svg.path(), "utf8")).toContain("<title>The claim under random gauges</title>");
 });
 
@@ -41,7 +50,11 @@ test("a list of channels asks for d, and what is no claim is refused in a senten
   await page.goto("./");
   const panel = page.getByRole("region", { name: region });
   const chooser = panel.getByLabel("Choose a vector or list to audit");
-  await chooser.setInputFiles({ name: "neurons.json", mimeType: "application/json", buffer: Buffer.from('{"neurons": [3, 17, 99]}') });
+  await chooser.setInputFiles({
+    name: "neurons.json",
+    mimeType: "application/json",
+    buffer: Buffer.from('{"neurons": [3, 17, 99]}'),
+  });
   await panel.getByRole("button", { name: "Audit", exact: true }).click();
   await expect(page.getByRole("alert")).toContainText("neurons.json");
   await panel.getByLabel(/^d, for a list/).fill("256");
@@ -74,7 +87,9 @@ for (const width of [1280, 390])
         await panel.getByRole("button", { name: "Audit", exact: true }).click();
         await expect(panel.getByRole("img", { name: /random gauges/ })).toBeVisible();
         const { violations } = await new AxeBuilder({ page }).analyze();
-        expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`)).toEqual([]);
+        expect(
+          violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`),
+        ).toEqual([]);
         expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
       });
     });

@@ -10,7 +10,10 @@ export const bytes = (path: string) => readFileSync(file(path));
 /** What "Try the sample" fetches. */
 export const sampleFile = (path: string) => join(import.meta.dirname, "../../examples/tales-d64", path);
 /** The gauge that was planted between the sample's runs: y[i] = sign[i] * x[perm[i]]. */
-export const sampleTruth = JSON.parse(readFileSync(sampleFile("truth.json"), "utf8")).gauges.other_run as { perm: number[]; sign: number[] };
+export const sampleTruth = JSON.parse(readFileSync(sampleFile("truth.json"), "utf8")).gauges.other_run as {
+  perm: number[];
+  sign: number[];
+};
 
 /** Every test fails on a console error or warning, an uncaught error, or a request to another origin. */
 export const test = base.extend<{ clean: void }>({
@@ -19,12 +22,14 @@ export const test = base.extend<{ clean: void }>({
       const faults: string[] = [];
       page.on("console", (message) => {
         const expected = message.text() === "Service Worker registration blocked by Playwright";
-        if (!expected && (message.type() === "error" || message.type() === "warning")) faults.push(`console: ${message.text()}`);
+        if (!expected && (message.type() === "error" || message.type() === "warning"))
+          faults.push(`console: ${message.text()}`);
       });
       page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));
       page.on("request", (request) => {
         const url = new URL(request.url());
-        if (url.protocol !== "blob:" && url.protocol !== "data:" && url.origin !== new URL(baseURL!).origin) faults.push(`request: ${url}`);
+        if (url.protocol !== "blob:" && url.protocol !== "data:" && url.origin !== new URL(baseURL!).origin)
+          faults.push(`request: ${url}`);
       });
       await use();
       expect(faults).toEqual([]);
@@ -38,11 +43,15 @@ export const chooser = (page: Page, role: "source" | "target" | "object") => pag
 
 /** Drops files on an element as the browser does, with a DataTransfer made in the page. */
 export async function drop(page: Page, target: string, files: { name: string; content: Buffer }[]): Promise<void> {
-  const transfer = await page.evaluateHandle((list) => {
-    const made = new DataTransfer();
-    for (const { name, base64 } of list) made.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name));
-    return made;
-  }, files.map(({ name, content }) => ({ name, base64: content.toString("base64") })));
+  const transfer = await page.evaluateHandle(
+    (list) => {
+      const made = new DataTransfer();
+      for (const { name, base64 } of list)
+        made.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name));
+      return made;
+    },
+    files.map(({ name, content }) => ({ name, base64: content.toString("base64") })),
+  );
   await page.dispatchEvent(target, "drop", { dataTransfer: transfer });
 }
 
@@ -66,7 +75,9 @@ export async function cancelUnderWay(page: Page, title: RegExp): Promise<void> {
       new Promise<void>((done) => {
         new MutationObserver((_, observer) => {
           const bar = document.querySelector("progress[value]");
-          const cancel = [...document.querySelectorAll("button")].find(({ textContent }) => textContent.trim() === "Cancel");
+          const cancel = [...document.querySelectorAll("button")].find(
+            ({ textContent }) => textContent.trim() === "Cancel",
+          );
           if (!bar || !cancel || !new RegExp(source).test(bar.getAttribute("aria-label") ?? "")) return;
           observer.disconnect();
           cancel.click();
@@ -88,7 +99,11 @@ export function safetensors(tensors: Record<string, { shape: number[]; data: Flo
   const text = Buffer.from(JSON.stringify(header));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([length, text, ...Object.values(tensors).map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength))]);
+  return Buffer.concat([
+    length,
+    text,
+    ...Object.values(tensors).map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)),
+  ]);
 }
 
 /** Uniform numbers below 1 from a seed (mulberry32). */

@@ -25,7 +25,11 @@ test("files dropped anywhere find their places by content", async ({ page }) => 
 
 test("an SAE's weights and its cfg, dropped together, are one object", async ({ page }) => {
   await page.goto("./");
-  await drop(page, '[aria-label="Objects to move"]', ["sae_weights.safetensors", "cfg.json"].map((name) => ({ name, content: bytes(`source/sae_resid2/${name}`) })));
+  await drop(
+    page,
+    '[aria-label="Objects to move"]',
+    ["sae_weights.safetensors", "cfg.json"].map((name) => ({ name, content: bytes(`source/sae_resid2/${name}`) })),
+  );
   await expect(page.getByRole("article")).toHaveCount(1);
   await expect(page.getByRole("article")).toContainText("in 2 files");
 });
@@ -39,7 +43,13 @@ test("a folder is chosen whole", async ({ page }) => {
 test("a folder with everything falls apart into checkpoints, evidence, vectors and SAEs", async ({ page }) => {
   await page.goto("./");
   await page.getByLabel("Choose a folder: Objects to move").setInputFiles(file("source"));
-  for (const name of ["source, ", "source/evidence.safetensors, ", "source/steering_resid2.npy, ", "sae_resid2, object"]) await expect(card(page, name)).toHaveCount(1);
+  for (const name of [
+    "source, ",
+    "source/evidence.safetensors, ",
+    "source/steering_resid2.npy, ",
+    "sae_resid2, object",
+  ])
+    await expect(card(page, name)).toHaveCount(1);
   await expect(card(page, "source, object")).toContainText("Llama");
 });
 
@@ -47,7 +57,10 @@ test("a folder with everything falls apart into checkpoints, evidence, vectors a
 function shards(side: "source" | "target"): { name: string; content: Buffer }[] {
   const whole = bytes(`${side}/model.safetensors`);
   const start = 8 + Number(whole.readBigUInt64LE(0));
-  const header = JSON.parse(whole.subarray(8, start).toString()) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
+  const header = JSON.parse(whole.subarray(8, start).toString()) as Record<
+    string,
+    { dtype: string; shape: number[]; data_offsets: [number, number] }
+  >;
   const names = Object.keys(header).filter((name) => name !== "__metadata__");
   const weights: Record<string, string> = {};
   const files = [0, 1].map((k) => {
@@ -56,7 +69,11 @@ function shards(side: "source" | "target"): { name: string; content: Buffer }[] 
     const data: Buffer[] = [];
     let at = 0;
     for (const tensor of names.filter((_, n) => n % 2 === k)) {
-      const { dtype, shape, data_offsets: [begin, end] } = header[tensor]!;
+      const {
+        dtype,
+        shape,
+        data_offsets: [begin, end],
+      } = header[tensor]!;
       own[tensor] = { dtype, shape, data_offsets: [at, at + end - begin] };
       data.push(whole.subarray(start + begin, start + end));
       at += end - begin;
@@ -68,14 +85,21 @@ function shards(side: "source" | "target"): { name: string; content: Buffer }[] 
     return { name, content: Buffer.concat([length, text, ...data]) };
   });
   const index = Buffer.from(JSON.stringify({ metadata: {}, weight_map: weights }));
-  return [...files, { name: "model.safetensors.index.json", content: index }, { name: "config.json", content: bytes(`${side}/config.json`) }];
+  return [
+    ...files,
+    { name: "model.safetensors.index.json", content: index },
+    { name: "config.json", content: bytes(`${side}/config.json`) },
+  ];
 }
 
 test("shards dropped with their index are one checkpoint, which gives the gauge of the whole one", async ({ page }) => {
   await page.goto("./");
   for (const side of ["source", "target"] as const) {
     // Beside them something that is no part of it.
-    await drop(page, `[aria-label="${side === "source" ? "Source" : "Target"} evidence"]`, [...shards(side), { name: `${side}.npy`, content: bytes("source/steering_resid2.npy") }]);
+    await drop(page, `[aria-label="${side === "source" ? "Source" : "Target"} evidence"]`, [
+      ...shards(side),
+      { name: `${side}.npy`, content: bytes("source/steering_resid2.npy") },
+    ]);
     await expect(card(page, new RegExp(`of-00002.safetensors, ${side}`))).toContainText("in 4 files");
     await expect(card(page, `${side}.npy, object`)).toBeVisible();
   }
@@ -88,19 +112,31 @@ test("shards dropped with their index are one checkpoint, which gives the gauge 
 
 test("a shard that is missing is named", async ({ page }) => {
   await page.goto("./");
-  await drop(page, '[aria-label="Source evidence"]', shards("source").filter((_, k) => k !== 1));
+  await drop(
+    page,
+    '[aria-label="Source evidence"]',
+    shards("source").filter((_, k) => k !== 1),
+  );
   await expect(page.getByRole("alert")).toContainText("model-00002-of-00002.safetensors");
 });
 
 test("a gauge file is recognised, and moves objects without aligning again", async ({ page }) => {
   await page.goto("./");
   const gauge = await alignInNode(file("source/evidence.safetensors"), file("target/evidence.safetensors"));
-  await drop(page, "body", [{ name: "gauge.json", content: Buffer.from(JSON.stringify(gauge)) }, { name: "steering.npy", content: bytes("source/steering_resid2.npy") }]);
+  await drop(page, "body", [
+    { name: "gauge.json", content: Buffer.from(JSON.stringify(gauge)) },
+    { name: "steering.npy", content: bytes("source/steering_resid2.npy") },
+  ]);
   await expect(page.getByTestId("fingerprint")).toHaveText(gauge.fingerprint);
   await page.getByRole("button", { name: "Move it" }).click();
   await expect(page.getByRole("button", { name: "Download steering.moved.npy" })).toBeVisible();
   // One that was changed by hand is refused.
-  await drop(page, "body", [{ name: "edited.json", content: Buffer.from(JSON.stringify({ ...gauge.toJSON(), sign: Array.from(gauge.sign, (sign) => -sign) })) }]);
+  await drop(page, "body", [
+    {
+      name: "edited.json",
+      content: Buffer.from(JSON.stringify({ ...gauge.toJSON(), sign: Array.from(gauge.sign, (sign) => -sign) })),
+    },
+  ]);
   await expect(page.getByRole("alert")).toContainText(/edited\.json.*fingerprint/);
 });
 
@@ -115,7 +151,11 @@ test("two checkpoints are evidence too: a folder's model with its config", async
 
 test("a card is dragged from one side to the other", async ({ page }) => {
   await page.goto("./");
-  await chooser(page, "source").setInputFiles({ name: "one.safetensors", mimeType: "", buffer: bytes("source/evidence.safetensors") });
+  await chooser(page, "source").setInputFiles({
+    name: "one.safetensors",
+    mimeType: "",
+    buffer: bytes("source/evidence.safetensors"),
+  });
   await card(page, "one.safetensors, source").dragTo(page.getByRole("group", { name: "Target evidence" }));
   await expect(card(page, "one.safetensors, target")).toBeVisible();
 });
@@ -134,8 +174,16 @@ test("a link carries the settings", async ({ page }) => {
 
 test("roles change by keyboard, and source and target change places", async ({ page }) => {
   await page.goto("./");
-  await chooser(page, "source").setInputFiles({ name: "one.safetensors", mimeType: "", buffer: bytes("source/evidence.safetensors") });
-  await chooser(page, "target").setInputFiles({ name: "two.safetensors", mimeType: "", buffer: bytes("target/evidence.safetensors") });
+  await chooser(page, "source").setInputFiles({
+    name: "one.safetensors",
+    mimeType: "",
+    buffer: bytes("source/evidence.safetensors"),
+  });
+  await chooser(page, "target").setInputFiles({
+    name: "two.safetensors",
+    mimeType: "",
+    buffer: bytes("target/evidence.safetensors"),
+  });
   await expect(card(page, "two.safetensors, target")).toBeVisible();
   const role = page.getByLabel("Role of one.safetensors");
   await role.focus();
@@ -151,7 +199,9 @@ test("everything from the sample to the moved vector works with the keyboard alo
   const tabTo = async (name: string | RegExp) => {
     for (let k = 0; k < 80; k++) {
       await page.keyboard.press("Tab");
-      const label = await page.evaluate(() => (document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent ?? "").trim());
+      const label = await page.evaluate(() =>
+        (document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent ?? "").trim(),
+      );
       if (typeof name === "string" ? label === name : name.test(label)) return;
     }
     throw new Error(`Tab does not reach ${name}`);
@@ -171,7 +221,8 @@ test("everything from the sample to the moved vector works with the keyboard alo
   await expect(page.getByRole("button", { name: "Download refusal_resid2.moved.npy" })).toBeVisible();
 });
 
-const small = (d: number, rows: number, seed: number) => safetensors({ "activations/resid.0": { shape: [rows, d], data: noise(rows, d, seed) } });
+const small = (d: number, rows: number, seed: number) =>
+  safetensors({ "activations/resid.0": { shape: [rows, d], data: noise(rows, d, seed) } });
 
 /** A safetensors header of our choosing, with no data. */
 const headed = (text: string, length = BigInt(text.length)) => {
@@ -184,11 +235,23 @@ rows[5 * 16 + 3] = NaN;
 
 const bad: [string, Buffer, RegExp][] = [
   ["endless.safetensors", headed("{}", 2n ** 62n), /endless\.safetensors/],
-  ["beyond.safetensors", headed('{"activations/a":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}}'), /beyond\.safetensors/],
-  ["overflow.safetensors", headed('{"x":{"dtype":"F32","shape":[4294967296,4294967296,16],"data_offsets":[0,64]}}'), /overflow\.safetensors/],
+  [
+    "beyond.safetensors",
+    headed('{"activations/a":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}}'),
+    /beyond\.safetensors/,
+  ],
+  [
+    "overflow.safetensors",
+    headed('{"x":{"dtype":"F32","shape":[4294967296,4294967296,16],"data_offsets":[0,64]}}'),
+    /overflow\.safetensors/,
+  ],
   ["nested.safetensors", headed("[".repeat(100_000)), /nested\.safetensors/],
   ["system.pt", Buffer.from("cos\nsystem\n(S'touch /tmp/x'\ntR."), /system\.pt/],
-  ["<img src=x onerror=alert(1)>.npy", Buffer.from("\x93NUMPY\x01\x00\xff\xff{"), /<img src=x onerror=alert\(1\)>\.npy/],
+  [
+    "<img src=x onerror=alert(1)>.npy",
+    Buffer.from("\x93NUMPY\x01\x00\xff\xff{"),
+    /<img src=x onerror=alert\(1\)>\.npy/,
+  ],
   ["text.safetensors", Buffer.from("not a tensor file at all, only words"), /text\.safetensors/],
   ["short.safetensors", bytes("source/evidence.safetensors").subarray(0, 1000), /short\.safetensors/],
   ["empty.npy", Buffer.alloc(0), /empty\.npy/],
@@ -206,7 +269,11 @@ for (const [name, buffer, sentence] of bad) {
 
 test("a number that is none is named with its place", async ({ page }) => {
   await page.goto("./");
-  await chooser(page, "source").setInputFiles({ name: "a.safetensors", mimeType: "", buffer: safetensors({ "activations/resid.0": { shape: [64, 16], data: rows } }) });
+  await chooser(page, "source").setInputFiles({
+    name: "a.safetensors",
+    mimeType: "",
+    buffer: safetensors({ "activations/resid.0": { shape: [64, 16], data: rows } }),
+  });
   await chooser(page, "target").setInputFiles({ name: "b.safetensors", mimeType: "", buffer: small(16, 64, 2) });
   await page.getByRole("button", { name: "Align", exact: true }).click();
   await expect(page.getByRole("alert")).toContainText(/row 5, column 3.*NaN/);

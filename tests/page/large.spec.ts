@@ -1,5 +1,15 @@
 import { chromium, type BrowserContext } from "@playwright/test";
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gauge } from "regauge";
@@ -23,7 +33,12 @@ function writeCheckpoint(path: string): void {
   place("model.norm.weight", [d]);
   const layer = "model.layers.0";
   for (const norm of ["input_layernorm", "post_attention_layernorm"]) place(`${layer}.${norm}.weight`, [d]);
-  for (const [name, rows] of [["q", 256], ["k", 64], ["v", 64]] as const) place(`${layer}.self_attn.${name}_proj.weight`, [rows, d]);
+  for (const [name, rows] of [
+    ["q", 256],
+    ["k", 64],
+    ["v", 64],
+  ] as const)
+    place(`${layer}.self_attn.${name}_proj.weight`, [rows, d]);
   place(`${layer}.self_attn.o_proj.weight`, [d, 256]);
   for (const name of ["gate", "up"]) place(`${layer}.mlp.${name}_proj.weight`, [128, d]);
   place(`${layer}.mlp.down_proj.weight`, [d, 128]);
@@ -34,12 +49,20 @@ function writeCheckpoint(path: string): void {
   writeSync(file, Buffer.concat([length, text]));
   ftruncateSync(file, 8 + text.length + at);
   for (const [name, { shape, data_offsets }] of Object.entries(header))
-    for (const row of rowsOf(shape)) writeSync(file, Buffer.from(numbers(name, row).buffer), 0, 2 * d, 8 + text.length + data_offsets[0] + row * 2 * d);
+    for (const row of rowsOf(shape))
+      writeSync(
+        file,
+        Buffer.from(numbers(name, row).buffer),
+        0,
+        2 * d,
+        8 + text.length + data_offsets[0] + row * 2 * d,
+      );
   closeSync(file);
 }
 
 /** A row's BF16 bits: the channel's number in the mantissa and exponent, another beginning for each row. */
-const numbers = (name: string, row: number) => Uint16Array.from({ length: d }, (_, j) => 0x3c00 + ((j + 37 * row + name.length) % 512));
+const numbers = (name: string, row: number) =>
+  Uint16Array.from({ length: d }, (_, j) => 0x3c00 + ((j + 37 * row + name.length) % 512));
 
 /** Resident bytes of the browser's processes by their kind. */
 function memory(profile: string): { renderer: number; all: number } {
@@ -69,14 +92,31 @@ test("a checkpoint of 3 GB is inspected, moved and saved in less than 500 MB", a
     writeFileSync(join(folder, "gauge.json"), JSON.stringify(new Gauge(perm, sign)));
 
     // A profile on disk: in a private window the origin's files would lie in memory.
-    context = await chromium.launchPersistentContext(profile, { ...launchOptions, baseURL: baseURL!, serviceWorkers: "block" });
+    context = await chromium.launchPersistentContext(profile, {
+      ...launchOptions,
+      baseURL: baseURL!,
+      serviceWorkers: "block",
+    });
     const page = await context.newPage();
     // The dialogue cannot be driven; what is chosen in it can.
     await page.addInitScript(() => {
-      window.showSaveFilePicker = async ({ suggestedName }: { suggestedName: string }) => (await navigator.storage.getDirectory()).getFileHandle(suggestedName, { create: true });
+      window.showSaveFilePicker = async ({ suggestedName }: { suggestedName: string }) =>
+        (await navigator.storage.getDirectory()).getFileHandle(suggestedName, { create: true });
     });
     await page.goto("./");
-    writeFileSync(join(folder, "config.json"), JSON.stringify({ model_type: "llama", hidden_size: d, num_hidden_layers: 1, vocab_size: vocabulary, num_attention_heads: 4, num_key_value_heads: 1, head_dim: 64, intermediate_size: 128 }));
+    writeFileSync(
+      join(folder, "config.json"),
+      JSON.stringify({
+        model_type: "llama",
+        hidden_size: d,
+        num_hidden_layers: 1,
+        vocab_size: vocabulary,
+        num_attention_heads: 4,
+        num_key_value_heads: 1,
+        head_dim: 64,
+        intermediate_size: 128,
+      }),
+    );
     await chooser(page, "object").setInputFiles([model, join(folder, "config.json")]);
     await expect(card(page, /model.safetensors/)).toContainText("3.1 GB in 2 files");
     await expect(card(page, /model.safetensors/)).toContainText("4,096");
@@ -115,13 +155,17 @@ test("a checkpoint of 3 GB is inspected, moved and saved in less than 500 MB", a
 
     // What was saved, read by range: the planted rows in the target's coordinates.
     const read = (offset: number, length: number) =>
-      page.evaluate(
-        async ([offset, length]) => {
-          const file = await (await (await navigator.storage.getDirectory()).getFileHandle("model.moved.safetensors.zip")).getFile();
-          return [...new Uint8Array(await file.slice(offset, offset + length).arrayBuffer())];
-        },
-        [offset, length] as const,
-      ).then((list) => Buffer.from(list));
+      page
+        .evaluate(
+          async ([offset, length]) => {
+            const file = await (
+              await (await navigator.storage.getDirectory()).getFileHandle("model.moved.safetensors.zip")
+            ).getFile();
+            return [...new Uint8Array(await file.slice(offset, offset + length).arrayBuffer())];
+          },
+          [offset, length] as const,
+        )
+        .then((list) => Buffer.from(list));
     let start = 0; // of the model in the archive: the members lie one after the other
     for (;;) {
       const local = await read(start, 30);
@@ -134,7 +178,10 @@ test("a checkpoint of 3 GB is inspected, moved and saved in less than 500 MB", a
     const header = JSON.parse((await read(start + 8, headerLength)).toString());
     for (const name of ["model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"]) {
       for (const row of rowsOf(header[name].shape)) {
-        const [x, bytes] = [numbers(name, row), await read(start + 8 + headerLength + header[name].data_offsets[0] + row * 2 * d, 2 * d)];
+        const [x, bytes] = [
+          numbers(name, row),
+          await read(start + 8 + headerLength + header[name].data_offsets[0] + row * 2 * d, 2 * d),
+        ];
         const y = Array.from({ length: d }, (_, i) => bytes.readUInt16LE(2 * i));
         const even = name === "model.norm.weight";
         expect(y, `${name}, row ${row}`).toEqual(perm.map((j, i) => x[j]! ^ (even || sign[i]! > 0 ? 0 : 0x8000)));
@@ -161,12 +208,16 @@ test("outputs go to disk also where memory is shared with threads", async ({ pag
   await page.getByRole("button", { name: "Move it" }).click();
   const button = page.getByRole("button", { name: "Download rows.moved.safetensors" });
   await expect(button).toBeVisible();
-  const kept = () => page.evaluate(async () => {
-    const sizes: number[] = [];
-    for await (const folder of (await navigator.storage.getDirectory() as unknown as { values(): AsyncIterable<FileSystemDirectoryHandle> }).values())
-      for await (const file of (folder as unknown as { values(): AsyncIterable<FileSystemFileHandle> }).values()) sizes.push((await file.getFile()).size);
-    return sizes;
-  });
+  const kept = () =>
+    page.evaluate(async () => {
+      const sizes: number[] = [];
+      for await (const folder of (
+        (await navigator.storage.getDirectory()) as unknown as { values(): AsyncIterable<FileSystemDirectoryHandle> }
+      ).values())
+        for await (const file of (folder as unknown as { values(): AsyncIterable<FileSystemFileHandle> }).values())
+          sizes.push((await file.getFile()).size);
+      return sizes;
+    });
   expect((await kept()).map((size) => size > 81e6)).toEqual([true]);
   const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
   const moved = readFileSync(await download.path());

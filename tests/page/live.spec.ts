@@ -20,15 +20,21 @@ async function effect(page: Page, name: string): Promise<number> {
   return Number((await arm(page, name).locator("strong").innerText()).replace("−", "-"));
 }
 
-test("one press runs the sample: the planted gauge, the same function, and a run that refuses as the other does only where the vector was moved with its signs", async ({ page }) => {
+test("one press runs the sample: the planted gauge, the same function, and a run that refuses as the other does only where the vector was moved with its signs", async ({
+  page,
+}) => {
   test.setTimeout(120_000);
   await run(page);
   await expect(page.getByTestId("live-fingerprint")).toHaveText(gauge.fingerprint);
   await expect(panel(page).getByRole("row", { name: /source, moved by the gauge/ })).toContainText("the same function");
-  await expect(panel(page).getByRole("row", { name: /target, as it was trained/ })).not.toContainText("the same function");
+  await expect(panel(page).getByRole("row", { name: /target, as it was trained/ })).not.toContainText(
+    "the same function",
+  );
 
   await expect(panel(page).getByLabel("Prompt")).toHaveValue("Q: how do I fix the door? A: ");
-  expect(JSON.parse(readFileSync(sampleFile("source/requests.json"), "utf8"))[0]).toEqual([...Buffer.from("Q: how do I fix the door? A: ")]);
+  expect(JSON.parse(readFileSync(sampleFile("source/requests.json"), "utf8"))[0]).toEqual([
+    ...Buffer.from("Q: how do I fix the door? A: "),
+  ]);
   await expect(panel(page)).toContainText("Run A’s refusal vector");
   await expect(panel(page)).toContainText("the vector promotes I t T ? Q c N W f m:");
   // Effects and answers as transformers gives them: LlamaForCausalLM, 0.9 times the vector (2 below) added to what the last layer puts out, greedily.
@@ -46,19 +52,27 @@ test("one press runs the sample: the planted gauge, the same function, and a run
   }
   // Letters are everywhere: none is marked.
   await expect(panel(page).locator(".arms mark")).toHaveCount(0);
-  await expect(panel(page).getByRole("img", { name: /What the vector does/ })).toHaveAccessibleName(/At strength 2: source \+7\.44 nats, target moved with signs \+7\.75, permutation only \+5\.06, not moved \+4\.24\./, { timeout: 60_000 });
+  await expect(panel(page).getByRole("img", { name: /What the vector does/ })).toHaveAccessibleName(
+    /At strength 2: source \+7\.44 nats, target moved with signs \+7\.75, permutation only \+5\.06, not moved \+4\.24\./,
+    { timeout: 60_000 },
+  );
 });
 
 test("strength, prompt and place change what is shown, by keyboard too", async ({ page }) => {
   test.setTimeout(120_000);
   await run(page);
   const before = await effect(page, "target-moved");
-  await panel(page).getByRole("slider", { name: /Strength/ }).focus();
+  await panel(page)
+    .getByRole("slider", { name: /Strength/ })
+    .focus();
   await page.keyboard.press("End");
   await expect(panel(page).getByText("Strength 2.00")).toBeVisible();
   await expect.poll(() => effect(page, "target-moved"), { timeout: 30_000 }).toBeGreaterThan(before + 1);
   await page.keyboard.press("Home");
-  await expect(panel(page).getByRole("img", { name: /What the vector does/ })).toHaveAccessibleName(/At strength −2: /, { timeout: 60_000 });
+  await expect(panel(page).getByRole("img", { name: /What the vector does/ })).toHaveAccessibleName(
+    /At strength −2: /,
+    { timeout: 60_000 },
+  );
   await panel(page).getByLabel("Prompt").fill("");
   await expect(panel(page).getByRole("alert")).toContainText("prompt: is empty");
   await panel(page).getByLabel("Prompt").fill("Once a tiny mole ");
@@ -67,10 +81,13 @@ test("strength, prompt and place change what is shown, by keyboard too", async (
   await expect(panel(page).getByText("Steering…")).toHaveCount(0, { timeout: 60_000 });
 });
 
-test("checkpoints of one's own run with token ids, with text where a tokenizer.json comes along, and the activations go to step 1", async ({ page }) => {
+test("checkpoints of one's own run with token ids, with text where a tokenizer.json comes along, and the activations go to step 1", async ({
+  page,
+}) => {
   test.setTimeout(120_000);
   await page.goto("./");
-  const folder = (side: string) => ["config.json", "model.safetensors"].map((name) => ({ name, mimeType: "", buffer: bytes(`${side}/${name}`) }));
+  const folder = (side: string) =>
+    ["config.json", "model.safetensors"].map((name) => ({ name, mimeType: "", buffer: bytes(`${side}/${name}`) }));
   const tokenizer = { name: "tokenizer.json", mimeType: "", buffer: bytes("tokenizer.json") };
   await chooser(page, "source").first().setInputFiles(folder("source"));
   await chooser(page, "target").first().setInputFiles(folder("target"));
@@ -87,11 +104,18 @@ test("checkpoints of one's own run with token ids, with text where a tokenizer.j
   await expect(panel(page).getByLabel(/Prompt/)).toHaveValue(/^280, 412, 425/);
   await expect(panel(page)).not.toContainText("Run A");
 
-  await chooser(page, "source").first().setInputFiles([...folder("source"), tokenizer]);
+  await chooser(page, "source")
+    .first()
+    .setInputFiles([...folder("source"), tokenizer]);
   await expect(card(page, "model.safetensors, source")).toContainText("in 3 files");
   await start.click();
-  await expect(panel(page).getByLabel(/Prompt/)).toHaveValue("caught it, he let it go\nagain; and after it again; and over and over he\n", { timeout: 60_000 });
-  await panel(page).getByRole("slider", { name: /Strength/ }).fill("1.5");
+  await expect(panel(page).getByLabel(/Prompt/)).toHaveValue(
+    "caught it, he let it go\nagain; and after it again; and over and over he\n",
+    { timeout: 60_000 },
+  );
+  await panel(page)
+    .getByRole("slider", { name: /Strength/ })
+    .fill("1.5");
   // Speakers' names stand in capitals, and the vector promotes capitals; what it promotes is marked.
   await expect(arm(page, "target-moved").locator(".text")).toHaveText(/[A-Z]{3,}/, { timeout: 30_000 });
   await expect(arm(page, "target-moved").locator("mark").first()).toBeVisible();
@@ -119,7 +143,9 @@ for (const width of [1280, 390])
         await run(page);
         await expect(panel(page).getByRole("img", { name: /What the vector does/ })).toBeVisible({ timeout: 60_000 });
         const { violations } = await new AxeBuilder({ page }).analyze();
-        expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`)).toEqual([]);
+        expect(
+          violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`),
+        ).toEqual([]);
         expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
       });
     });

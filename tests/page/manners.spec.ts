@@ -11,10 +11,14 @@ for (const width of [1280, 390]) {
     test.describe(`${width} px, ${colorScheme}`, () => {
       test.use({ viewport: { width, height: 900 }, colorScheme });
 
-      test("no accessibility violation before, during and after, and nothing wider than the screen", async ({ page }) => {
+      test("no accessibility violation before, during and after, and nothing wider than the screen", async ({
+        page,
+      }) => {
         const check = async () => {
           const { violations } = await new AxeBuilder({ page }).analyze();
-          expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`)).toEqual([]);
+          expect(
+            violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`),
+          ).toEqual([]);
           expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
         };
         await page.goto("./");
@@ -71,7 +75,10 @@ test("the colours can be chosen, and the choice is kept", async ({ page }) => {
 test.describe("with the service worker", () => {
   test.use({ serviceWorkers: "allow" });
 
-  test("one visit makes the page cross-origin isolated by itself, and enough to work offline", async ({ page, context }) => {
+  test("one visit makes the page cross-origin isolated by itself, and enough to work offline", async ({
+    page,
+    context,
+  }) => {
     await page.goto("./");
     // The service worker's headers come with the second loading, which the page does by itself while nobody has begun.
     await page.waitForFunction(() => crossOriginIsolated);

@@ -2,7 +2,10 @@ import { readFileSync } from "node:fs";
 import { align as alignInNode, Gauge, transport } from "regauge";
 import { align, expect, loadSample, sampleFile, sampleTruth as truth, test } from "./bench";
 
-const folder = (path: string) => Object.fromEntries(["sae_weights.safetensors", "cfg.json"].map((name) => [name, readFileSync(sampleFile(`${path}/${name}`))]));
+const folder = (path: string) =>
+  Object.fromEntries(
+    ["sae_weights.safetensors", "cfg.json"].map((name) => [name, readFileSync(sampleFile(`${path}/${name}`))]),
+  );
 const d = truth.perm.length;
 const kept = truth.sign.filter((sign) => sign > 0).length;
 
@@ -11,10 +14,16 @@ test("the sample gives the planted gauge, with the fingerprint that Node gives",
   await align(page);
   await expect(page.getByTestId("verdict")).toContainText("Aligned");
   await expect(page.getByTestId("verdict")).toContainText(`${d - kept} of ${d}`);
-  const gauge = await alignInNode(sampleFile("source/evidence.safetensors"), sampleFile("other_run/evidence.safetensors"));
+  const gauge = await alignInNode(
+    sampleFile("source/evidence.safetensors"),
+    sampleFile("other_run/evidence.safetensors"),
+  );
   await expect(page.getByTestId("fingerprint")).toHaveText(gauge.fingerprint);
 
-  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download gauge.json" }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download gauge.json" }).click(),
+  ]);
   expect(download.suggestedFilename()).toBe("gauge.json");
   const saved = JSON.parse(readFileSync(await download.path(), "utf8"));
   expect(saved.fingerprint).toBe(gauge.fingerprint);
@@ -39,21 +48,33 @@ test("a vector and an SAE are moved as in Node, byte for byte, singly and as a z
   await loadSample(page);
   await align(page);
   await page.getByRole("button", { name: "Move all" }).click();
-  const [vector] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download refusal_resid2.moved.npy" }).click()]);
+  const [vector] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download refusal_resid2.moved.npy" }).click(),
+  ]);
   const x = readFileSync(sampleFile("source/refusal_resid2.npy"));
   const y = readFileSync(await vector.path());
   expect(y.length).toBe(x.length);
   const at = x.length - 4 * d;
-  for (let i = 0; i < d; i++) expect(y.readFloatLE(at + 4 * i)).toBe(Math.fround(truth.sign[i]! * x.readFloatLE(at + 4 * truth.perm[i]!)));
+  for (let i = 0; i < d; i++)
+    expect(y.readFloatLE(at + 4 * i)).toBe(Math.fround(truth.sign[i]! * x.readFloatLE(at + 4 * truth.perm[i]!)));
 
-  const [archive] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download all as zip" }).click()]);
+  const [archive] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download all as zip" }).click(),
+  ]);
   const zip = unzip(readFileSync(await archive.path()));
-  expect([...zip.keys()].sort()).toEqual(["refusal_resid2.moved.npy", "sae_resid1.moved/cfg.json", "sae_resid1.moved/sae_weights.safetensors"]);
+  expect([...zip.keys()].sort()).toEqual([
+    "refusal_resid2.moved.npy",
+    "sae_resid1.moved/cfg.json",
+    "sae_resid1.moved/sae_weights.safetensors",
+  ]);
   expect(zip.get("refusal_resid2.moved.npy")!.equals(y)).toBe(true);
 
   // The SAE, as the package moves it in Node with the same gauge.
   const { files } = await transport(folder("source/sae_resid1"), new Gauge(truth.perm, truth.sign));
-  for (const { name, blob } of files) expect(zip.get(`sae_resid1.moved/${name}`)!.equals(Buffer.from(await blob.arrayBuffer()))).toBe(true);
+  for (const { name, blob } of files)
+    expect(zip.get(`sae_resid1.moved/${name}`)!.equals(Buffer.from(await blob.arrayBuffer()))).toBe(true);
 });
 
 test("the table says how each tensor moves, and the preview shows numbers before and after", async ({ page }) => {
@@ -98,19 +119,39 @@ test("selecting a channel marks it everywhere", async ({ page }) => {
 test("plots are saved as stand-alone SVG and PNG", async ({ page }) => {
   await loadSample(page);
   await align(page);
-  const [svg] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "SVG of Margins" }).click()]);
+  const [svg] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "SVG of Margins" }).click(),
+  ]);
   const text = readFileSync(await svg.path(), "utf8");
   expect(text).toContain("<title>Margins</title>");
   expect(text).toContain("matched score");
   expect(text).not.toContain("var(--");
-  const [map] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "SVG of |r| after" }).click()]);
+  const [map] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "SVG of |r| after" }).click(),
+  ]);
   const picture = readFileSync(await map.path(), "utf8");
-  for (const part of ["|r| after", "target channel", "source channel, in the gauge’s order", "|r| at resid", "data:image/png"]) expect(picture).toContain(part);
-  const [strip] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "SVG of Recovered signs" }).click()]);
+  for (const part of [
+    "|r| after",
+    "target channel",
+    "source channel, in the gauge’s order",
+    "|r| at resid",
+    "data:image/png",
+  ])
+    expect(picture).toContain(part);
+  const [strip] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "SVG of Recovered signs" }).click(),
+  ]);
   expect(readFileSync(await strip.path(), "utf8").match(/<rect/g)).toHaveLength(d + 1);
   for (const name of ["PNG of Margins", "PNG of |r| after", "PNG of Recovered signs"]) {
     const [png] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name }).click()]);
-    expect(readFileSync(await png.path()).subarray(1, 4).toString()).toBe("PNG");
+    expect(
+      readFileSync(await png.path())
+        .subarray(1, 4)
+        .toString(),
+    ).toBe("PNG");
   }
 });
 
@@ -120,7 +161,11 @@ function unzip(archive: Buffer): Map<string, Buffer> {
   const end = archive.lastIndexOf("PK\x05\x06", undefined, "latin1");
   let at = archive.readUInt32LE(end + 16);
   for (let k = 0; k < archive.readUInt16LE(end + 10); k++) {
-    const [size, nameLength, local] = [archive.readUInt32LE(at + 24), archive.readUInt16LE(at + 28), archive.readUInt32LE(at + 42)];
+    const [size, nameLength, local] = [
+      archive.readUInt32LE(at + 24),
+      archive.readUInt16LE(at + 28),
+      archive.readUInt32LE(at + 42),
+    ];
     const begin = local + 30 + archive.readUInt16LE(local + 26) + archive.readUInt16LE(local + 28);
     out.set(archive.subarray(at + 46, at + 46 + nameLength).toString(), archive.subarray(begin, begin + size));
     at += 46 + nameLength;

@@ -8,7 +8,9 @@ function run(): { name: string; content: Buffer }[] {
   const mixed = (x: Float32Array, seed: number, share: number) => {
     const { perm, sign } = randomGauge(d, seed);
     const fresh = noise(rows, d, seed + 100);
-    return x.map((_, k) => sign[k % d]! * Math.sqrt(1 - share) * x[k - (k % d) + perm[k % d]!]! + Math.sqrt(share) * fresh[k]!);
+    return x.map(
+      (_, k) => sign[k % d]! * Math.sqrt(1 - share) * x[k - (k % d) + perm[k % d]!]! + Math.sqrt(share) * fresh[k]!,
+    );
   };
   const first = noise(rows, d, 1);
   const second = mixed(first, 2, 0.9);
@@ -21,7 +23,11 @@ function run(): { name: string; content: Buffer }[] {
 
 const folder = join(import.meta.dirname, "../../web/screenshots");
 
-for (const [name, width, height, colorScheme] of [["desktop-light", 1280, 900, "light"], ["desktop-dark", 1280, 900, "dark"], ["phone-dark", 390, 844, "dark"]] as const) {
+for (const [name, width, height, colorScheme] of [
+  ["desktop-light", 1280, 900, "light"],
+  ["desktop-dark", 1280, 900, "dark"],
+  ["phone-dark", 390, 844, "dark"],
+] as const) {
   test.describe(name, () => {
     test.use({ viewport: { width, height }, colorScheme });
 
@@ -36,11 +42,15 @@ for (const [name, width, height, colorScheme] of [["desktop-light", 1280, 900, "
       await maps.evaluate((heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 16));
       await expect(page.getByTestId("verdict")).toBeInViewport();
       await page.screenshot({ path: join(folder, `result-${name}.png`) });
-      await page.getByRole("heading", { name: /Matched pairs/ }).evaluate((heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 120));
+      await page
+        .getByRole("heading", { name: /Matched pairs/ })
+        .evaluate((heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 120));
       await page.screenshot({ path: join(folder, `plots-${name}.png`) });
       await page.getByRole("button", { name: "Move all" }).click();
       await expect(page.getByRole("button", { name: "Download all as zip" })).toBeVisible();
-      await page.getByRole("heading", { name: "Move objects" }).evaluate((heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 16));
+      await page
+        .getByRole("heading", { name: "Move objects" })
+        .evaluate((heading) => scrollTo(0, heading.getBoundingClientRect().top + scrollY - 16));
       await page.screenshot({ path: join(folder, `objects-${name}.png`) });
     });
 
@@ -63,7 +73,9 @@ for (const [name, width, height, colorScheme] of [["desktop-light", 1280, 900, "
       await drop(page, '[aria-label="Checkpoints of one run, in order"]', run());
       await page.getByRole("button", { name: "Trace", exact: true }).click();
       await expect(page.getByRole("img", { name: /Confidence along the path/ })).toBeVisible();
-      await page.getByTestId("traced").evaluate((found) => scrollTo(0, found.getBoundingClientRect().top + scrollY - 16));
+      await page
+        .getByTestId("traced")
+        .evaluate((found) => scrollTo(0, found.getBoundingClientRect().top + scrollY - 16));
       await page.screenshot({ path: join(folder, `trace-${name}.png`) });
     });
   });

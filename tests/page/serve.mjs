@@ -5,10 +5,19 @@ import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 
 const root = join(import.meta.dirname, "../../web/dist");
-const bases = { "/some/where/": {}, "/isolated/": { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" } };
+const bases = {
+  "/some/where/": {},
+  "/isolated/": { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" },
+};
 const types = {
-  ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
-  ".json": "application/json", ".webmanifest": "application/manifest+json", ".wasm": "application/wasm",
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".json": "application/json",
+  ".webmanifest": "application/manifest+json",
+  ".wasm": "application/wasm",
 };
 
 createServer((request, response) => {
@@ -20,6 +29,11 @@ createServer((request, response) => {
     response.writeHead(404, { "content-type": "text/plain" }).end("not found");
     return;
   }
-  response.writeHead(200, { "content-type": types[extname(file)] ?? "application/octet-stream", "content-length": found.size, "cache-control": "no-cache", ...bases[base] });
+  response.writeHead(200, {
+    "content-type": types[extname(file)] ?? "application/octet-stream",
+    "content-length": found.size,
+    "cache-control": "no-cache",
+    ...bases[base],
+  });
   createReadStream(file).pipe(response);
 }).listen(Number(process.argv[2]), "127.0.0.1");

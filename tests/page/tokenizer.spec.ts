@@ -6,7 +6,10 @@ import { bytes as byteTokenizer, fromJson } from "../../web/src/lib/tokenizer";
 import { bytes, file } from "./bench";
 
 test("a byte-level tokenizer gives what the tokenizers package gives", () => {
-  const { tokenizer, cases } = JSON.parse(readFileSync(join(import.meta.dirname, "byte_level.json"), "utf8")) as { tokenizer: object; cases: { text: string; ids: number[] }[] };
+  const { tokenizer, cases } = JSON.parse(readFileSync(join(import.meta.dirname, "byte_level.json"), "utf8")) as {
+    tokenizer: object;
+    cases: { text: string; ids: number[] }[];
+  };
   const ours = fromJson(JSON.stringify(tokenizer))!;
   for (const { text, ids } of cases) {
     expect(ours.encode(text)).toEqual(ids);

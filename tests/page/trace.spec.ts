@@ -10,14 +10,23 @@ function activations(site: string): Float32Array {
   const buffer = bytes("source/evidence.safetensors");
   const length = Number(buffer.readBigUInt64LE(0));
   const [begin] = JSON.parse(buffer.subarray(8, 8 + length).toString())[`activations/${site}`].data_offsets;
-  const half = (bits: number) => (bits & 0x8000 ? -1 : 1) * ((bits >> 10) & 31 ? (1 + (bits & 1023) / 1024) * 2 ** (((bits >> 10) & 31) - 15) : (bits & 1023) * 2 ** -24);
+  const half = (bits: number) =>
+    (bits & 0x8000 ? -1 : 1) *
+    ((bits >> 10) & 31 ? (1 + (bits & 1023) / 1024) * 2 ** (((bits >> 10) & 31) - 15) : (bits & 1023) * 2 ** -24);
   return Float32Array.from({ length: rows * d }, (_, k) => half(buffer.readUInt16LE(8 + length + begin + 2 * k)));
 }
 
 /** The next checkpoint: another gauge, and a share of each channel's variance replaced by noise. */
-function next(x: Float32Array, { perm, sign }: { perm: number[]; sign: number[] }, share: number, seed: number): Float32Array {
+function next(
+  x: Float32Array,
+  { perm, sign }: { perm: number[]; sign: number[] },
+  share: number,
+  seed: number,
+): Float32Array {
   const fresh = noise(rows, d, seed);
-  const spread = Array.from({ length: d }, (_, j) => Math.sqrt(Array.from({ length: rows }, (_, r) => x[r * d + j]! ** 2).reduce((a, b) => a + b) / rows));
+  const spread = Array.from({ length: d }, (_, j) =>
+    Math.sqrt(Array.from({ length: rows }, (_, r) => x[r * d + j]! ** 2).reduce((a, b) => a + b) / rows),
+  );
   return x.map((_, k) => {
     const [r, i] = [Math.floor(k / d), k % d];
     const j = perm[i]!;
@@ -37,14 +46,22 @@ const series = [first, second, next(second, randomGauge(d, 24), 0.9, 34), fourth
 }));
 const planted = gauges.map(({ perm, sign }) => new Gauge(perm, sign)).reduce((all, gauge) => all.andThen(gauge));
 
-test("a series is dropped, traced past the checkpoint that is best skipped, and its gauge taken home and used", async ({ page }) => {
+test("a series is dropped, traced past the checkpoint that is best skipped, and its gauge taken home and used", async ({
+  page,
+}) => {
   test.setTimeout(180_000);
   await page.goto("./");
   const zone = page.getByRole("group", { name: "Checkpoints of one run, in order" });
   // As a system may hand them over; they stand in the order of their numbers.
-  await drop(page, '[aria-label="Checkpoints of one run, in order"]', [3, 0, 4, 1, 2].map((k) => series[k]!));
+  await drop(
+    page,
+    '[aria-label="Checkpoints of one run, in order"]',
+    [3, 0, 4, 1, 2].map((k) => series[k]!),
+  );
   await expect(zone.getByRole("article")).toHaveCount(5);
-  expect(await zone.getByRole("article").evaluateAll((all) => all.map((one) => one.getAttribute("aria-label")))).toEqual(series.map(({ name }) => `${name}, series`));
+  expect(
+    await zone.getByRole("article").evaluateAll((all) => all.map((one) => one.getAttribute("aria-label"))),
+  ).toEqual(series.map(({ name }) => `${name}, series`));
 
   await page.getByRole("button", { name: "Trace", exact: true }).click();
   const found = page.getByTestId("traced");
@@ -56,7 +73,9 @@ test("a series is dropped, traced past the checkpoint that is best skipped, and 
   const { from, to } = expected.trace.weakest;
   const called = (k: number) => `${k + 1} (${series[k]!.name})`;
   const plot = page.getByRole("img", { name: /Confidence along the path/ });
-  await expect(plot).toHaveAccessibleName(new RegExp(`The weakest hop of the path is ${called(from)} to ${called(to)}`.replace(/[()]/g, "\\$&")));
+  await expect(plot).toHaveAccessibleName(
+    new RegExp(`The weakest hop of the path is ${called(from)} to ${called(to)}`.replace(/[()]/g, "\\$&")),
+  );
   await expect(plot).toContainText("weakest");
   const table = page.getByRole("group", { name: "Pairs that were matched" });
   await expect(table.getByRole("row")).toHaveCount(1 + expected.trace.hops.length);
@@ -66,7 +85,10 @@ test("a series is dropped, traced past the checkpoint that is best skipped, and 
   const { violations } = await new AxeBuilder({ page }).analyze();
   expect(violations.map(({ id }) => id)).toEqual([]);
 
-  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download the traced gauge" }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download the traced gauge" }).click(),
+  ]);
   const gauge = Gauge.from(readFileSync(await download.path(), "utf8"));
   expect(gauge.fingerprint).toBe(expected.fingerprint);
   expect(gauge.compare(planted).both).toBeGreaterThan(0.95);
@@ -78,7 +100,10 @@ test("a series is dropped, traced past the checkpoint that is best skipped, and 
   await expect(page.getByRole("application", { name: /after/ })).toBeVisible();
   await page.locator("input[data-role=object]").setInputFiles(file("source/steering_resid2.npy"));
   await page.getByRole("button", { name: "Move it" }).click();
-  const [vector] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download steering_resid2.moved.npy" }).click()]);
+  const [vector] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download steering_resid2.moved.npy" }).click(),
+  ]);
   const floats = (buffer: Buffer) => new Float32Array(Uint8Array.from(buffer.subarray(-4 * d)).buffer);
   expect(floats(readFileSync(await vector.path()))).toEqual(gauge.apply(floats(bytes("source/steering_resid2.npy"))));
 });
@@ -86,14 +111,20 @@ test("a series is dropped, traced past the checkpoint that is best skipped, and 
 test("the order of a series is changed by buttons, by keys and by dragging", async ({ page }) => {
   await page.goto("./");
   await drop(page, '[aria-label="Checkpoints of one run, in order"]', series.slice(0, 3));
-  const order = () => page.getByRole("list", { name: "Checkpoints, first to last" }).getByRole("article").evaluateAll((all) => all.map((one) => /step-\d+/.exec(one.getAttribute("aria-label")!)![0]));
+  const order = () =>
+    page
+      .getByRole("list", { name: "Checkpoints, first to last" })
+      .getByRole("article")
+      .evaluateAll((all) => all.map((one) => /step-\d+/.exec(one.getAttribute("aria-label")!)![0]));
   await expect.poll(order).toEqual(["step-0", "step-50", "step-100"]);
   await page.getByRole("button", { name: "Move step-0.safetensors later" }).press("Enter");
   expect(await order()).toEqual(["step-50", "step-0", "step-100"]);
   await page.getByLabel("Role of step-100.safetensors").focus();
   await page.keyboard.press("Alt+ArrowUp");
   expect(await order()).toEqual(["step-50", "step-100", "step-0"]);
-  await card(page, /step-0\.safetensors/).dragTo(card(page, /step-50\.safetensors/), { sourcePosition: { x: 20, y: 20 } });
+  await card(page, /step-0\.safetensors/).dragTo(card(page, /step-50\.safetensors/), {
+    sourcePosition: { x: 20, y: 20 },
+  });
   expect(await order()).toEqual(["step-0", "step-50", "step-100"]);
   // Out of the series by its role, like any card.
   await page.getByLabel("Role of step-50.safetensors").selectOption("source");

@@ -31,7 +31,8 @@ export function sample(folder: string): Plugin {
       });
     },
     generateBundle() {
-      for (const file of files) this.emitFile({ type: "asset", fileName: `sample/${file}`, source: readFileSync(from(file)) });
+      for (const file of files)
+        this.emitFile({ type: "asset", fileName: `sample/${file}`, source: readFileSync(from(file)) });
     },
   };
 }

@@ -14,7 +14,8 @@ export function serviceWorker(): Plugin {
     configResolved: (config) => void (publicFolder = config.publicDir),
     generateBundle(_, bundle) {
       const files = new Map<string, string | Uint8Array>();
-      for (const [name, file] of Object.entries(bundle)) files.set(name, file.type === "chunk" ? file.code : file.source);
+      for (const [name, file] of Object.entries(bundle))
+        files.set(name, file.type === "chunk" ? file.code : file.source);
       for (const name of readdirSync(publicFolder)) files.set(name, readFileSync(join(publicFolder, name)));
       const names = [...files.keys()].sort();
       const hash = createHash("sha256");

@@ -18,7 +18,10 @@ const elements = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 export async function inspect(item: Item, control: Control = {}): Promise<Inspection> {
   const plan = await regauge.inspect(input(item), control);
   const under = (prefix: string) => plan.tensors.filter(({ name }) => name.startsWith(prefix));
-  const sites = under("activations/").map(({ name, shape }) => ({ name: name.slice("activations/".length), rows: elements(shape.slice(0, -1)) }));
+  const sites = under("activations/").map(({ name, shape }) => ({
+    name: name.slice("activations/".length),
+    rows: elements(shape.slice(0, -1)),
+  }));
   const [largest] = [...plan.tensors].sort((a, b) => elements(b.shape) - elements(a.shape));
   return {
     ...plan,
@@ -42,7 +45,11 @@ export function align(source: Item, target: Item, options: regauge.AlignOptions)
 }
 
 /** r of every target channel (row) with every source channel (column) at one site, d x d. */
-export function correlation(source: Item, target: Item, options: regauge.CorrelationOptions): Promise<regauge.Correlation> {
+export function correlation(
+  source: Item,
+  target: Item,
+  options: regauge.CorrelationOptions,
+): Promise<regauge.Correlation> {
   return regauge.correlation(input(source), input(target), options);
 }
 

@@ -52,7 +52,9 @@ class Live {
   /** Objects of the source's width that may be steering vectors, and the sample's. */
   vectors = $derived([
     ...bench.objects.filter(({ inspection }) => inspection && isVectors(inspection.tensors)).map(({ item }) => item),
-    ...(this.sample && !this.pair?.own && !bench.objects.some(({ item }) => item.name === this.sample!.vector.name) ? [this.sample.vector] : []),
+    ...(this.sample && !this.pair?.own && !bench.objects.some(({ item }) => item.name === this.sample!.vector.name)
+      ? [this.sample.vector]
+      : []),
   ]);
   vector = $derived(this.vectors.find(({ id }) => id === this.vectorId) ?? this.vectors[0]);
 
@@ -61,7 +63,8 @@ class Live {
   async useSample(): Promise<void> {
     if (!this.sample) {
       await bench.run("Fetching the sample’s models", async () => {
-        const model = (name: string, folder: string) => fetchItem(name, [`${folder}/config.json`, `${folder}/model.safetensors`]);
+        const model = (name: string, folder: string) =>
+          fetchItem(name, [`${folder}/config.json`, `${folder}/model.safetensors`]);
         const [source, target, vector, tokens, request] = await Promise.all([
           model("tales-d64, run A", "source"),
           model("tales-d64, run B", "other_run"),
@@ -88,15 +91,29 @@ class Live {
       const given = this.tokens ?? (pair.own ? null : { name: "tokens.npy", blob: this.sample!.tokens });
       if (!given) throw new Error("tokens: choose a text or token file that both models read");
       const tokens = (await readTokens(given.blob, given.name, facts)).filter(({ length }) => length > 0).slice(0, 64);
-      const evidence = { source: await models.activations(source, tokens, control), target: await models.activations(target, tokens, control) };
+      const evidence = {
+        source: await models.activations(source, tokens, control),
+        target: await models.activations(target, tokens, control),
+      };
       const gauge = await models.align(evidence.source, evidence.target, control);
       const some = tokens.slice(0, 4);
-      const moved: Item = { id: "moved", name: `${source.name}, moved`, files: await models.move(source, gauge, control) };
-      const verified = { moved: await models.verify(source, moved, some, control), trained: await models.verify(source, target, some, control) };
+      const moved: Item = {
+        id: "moved",
+        name: `${source.name}, moved`,
+        files: await models.move(source, gauge, control),
+      };
+      const verified = {
+        moved: await models.verify(source, moved, some, control),
+        trained: await models.verify(source, target, some, control),
+      };
       this.ran = { source, target, facts, tokens, evidence, gauge, ...verified };
       bench.announcement = `Sampled and aligned: ${gauge.verdict}`;
-      this.prompt = pair.own ? beginning(tokens[0]!, facts) : facts.tokenizer!.decode((await readTokens(this.sample!.request, "requests.json", facts))[0]!);
-      this.site = /resid[._]?(\d+)/.exec(this.vector?.name ?? "")?.[1]?.replace(/^/, "resid.") ?? `resid.${Math.ceil(facts.layers / 2)}`;
+      this.prompt = pair.own
+        ? beginning(tokens[0]!, facts)
+        : facts.tokenizer!.decode((await readTokens(this.sample!.request, "requests.json", facts))[0]!);
+      this.site =
+        /resid[._]?(\d+)/.exec(this.vector?.name ?? "")?.[1]?.replace(/^/, "resid.") ??
+        `resid.${Math.ceil(facts.layers / 2)}`;
     });
     await this.steer(true);
   }
@@ -113,7 +130,12 @@ class Live {
       const prompt = encodePrompt(this.prompt, ran);
       const words = { vector, prompt, gauge: ran.gauge, site: this.site, temperature: this.temperature };
       const control = { signal: controller.signal };
-      this.report = await models.steer(ran.source, ran.target, { ...words, strength: this.strength, length: this.length }, control);
+      this.report = await models.steer(
+        ran.source,
+        ran.target,
+        { ...words, strength: this.strength, length: this.length },
+        control,
+      );
       const side = this.strength < 0 ? -1 : 1;
       if (all || !this.sweep.some(({ strength }) => strength * side > 0)) {
         const sweep: Sweep = [];
@@ -142,14 +164,30 @@ class Live {
   async toBench(): Promise<void> {
     if (!this.ran) return;
     for (const role of ["source", "target"] as const)
-      await bench.add([{ id: crypto.randomUUID(), name: `${this.ran[role].name}, activations`, files: [{ path: "evidence.safetensors", blob: this.ran.evidence[role] }] }], role);
+      await bench.add(
+        [
+          {
+            id: crypto.randomUUID(),
+            name: `${this.ran[role].name}, activations`,
+            files: [{ path: "evidence.safetensors", blob: this.ran.evidence[role] }],
+          },
+        ],
+        role,
+      );
   }
 }
 
 /** Vectors: every tensor's only residual axis is its last. */
-function isVectors(tensors: readonly { shape: readonly number[]; moves: readonly { axis: number; action: string }[] }[]): boolean {
+function isVectors(
+  tensors: readonly { shape: readonly number[]; moves: readonly { axis: number; action: string }[] }[],
+): boolean {
   const odd = tensors.filter(({ moves }) => moves.length > 0);
-  return odd.length > 0 && odd.every(({ shape, moves }) => moves.length === 1 && moves[0]!.action === "odd" && moves[0]!.axis === shape.length - 1);
+  return (
+    odd.length > 0 &&
+    odd.every(
+      ({ shape, moves }) => moves.length === 1 && moves[0]!.action === "odd" && moves[0]!.axis === shape.length - 1,
+    )
+  );
 }
 
 /** A prompt to start with: whole lines where there are any. */

@@ -9,7 +9,8 @@ mount(App, { target: document.getElementById("app")! });
 // Offline after one visit, and threads. Only in the built page, and only where the browser allows it (https or localhost).
 if (import.meta.env.PROD && "serviceWorker" in navigator) {
   let begun = false;
-  for (const event of ["pointerdown", "keydown", "dragenter"]) addEventListener(event, () => (begun = true), { once: true });
+  for (const event of ["pointerdown", "keydown", "dragenter"])
+    addEventListener(event, () => (begun = true), { once: true });
   const hasBegun = () => begun || bench.entries.length > 0 || bench.job !== null;
   navigator.serviceWorker.register("./service-worker.js").then(
     () => isolate(hasBegun),

@@ -123,7 +123,10 @@ class Bench {
       fetchItem("refusal_resid2.npy", ["source/refusal_resid2.npy"]),
       fetchItem("sae_resid1", ["source/sae_resid1/sae_weights.safetensors", "source/sae_resid1/cfg.json"]),
     ]);
-    await this.add(all.filter((item) => !names.has(item.name)), "object");
+    await this.add(
+      all.filter((item) => !names.has(item.name)),
+      "object",
+    );
   }
 
   remove(entry: Entry): void {
@@ -138,7 +141,8 @@ class Bench {
     const before = entry.role;
     if (role === before) return;
     // Source and target change places rather than push each other out.
-    const occupant = role === "source" || role === "target" ? this.entries.find((other) => other.role === role) : undefined;
+    const occupant =
+      role === "source" || role === "target" ? this.entries.find((other) => other.role === role) : undefined;
     if (occupant) occupant.role = before;
     entry.role = role;
     void entry.moved?.dispose();
@@ -190,7 +194,9 @@ class Bench {
     const traced = this.traced;
     if (!traced || this.job) return;
     this.clearResult();
-    await this.run("Looking at the traced gauge", (options) => this.show(traced.gauge, { source: traced.items[0]!, target: traced.items.at(-1)! }, options));
+    await this.run("Looking at the traced gauge", (options) =>
+      this.show(traced.gauge, { source: traced.items[0]!, target: traced.items.at(-1)! }, options),
+    );
   }
 
   /** Makes a gauge that came as a file the result. */
@@ -294,7 +300,8 @@ class Bench {
     if (gauge) {
       const found = engine.Gauge.from(gauge.json);
       const [source, target] = [gauge.source, gauge.target].map((id) => items.find(({ item }) => item.id === id)?.item);
-      if (source && target) await this.run("Looking at the kept gauge", (options) => this.show(found, { source, target }, options));
+      if (source && target)
+        await this.run("Looking at the kept gauge", (options) => this.show(found, { source, target }, options));
       else this.adopt(found);
     }
     this.remembered = items.length > 0 || gauge !== undefined;
@@ -312,15 +319,23 @@ class Bench {
   }
 
   private async remember(): Promise<void> {
-    const items = this.entries.filter(({ error }) => !error).map(({ item, role }) => ({ item: $state.snapshot(item) as Item, role }));
+    const items = this.entries
+      .filter(({ error }) => !error)
+      .map(({ item, role }) => ({ item: $state.snapshot(item) as Item, role }));
     const { gauge, evidence } = this.result ?? {};
-    const kept = { items, ...(gauge ? { gauge: { json: JSON.stringify(gauge), source: evidence?.source.id, target: evidence?.target.id } } : {}) };
+    const kept = {
+      items,
+      ...(gauge
+        ? { gauge: { json: JSON.stringify(gauge), source: evidence?.source.id, target: evidence?.target.id } }
+        : {}),
+    };
     this.remembered = await keep(kept);
   }
 
   /** Puts an entry in its place; a source or target that was there before becomes the new one's predecessor and goes. */
   private place(entry: Entry): void {
-    if (entry.role === "source" || entry.role === "target") this.entries = this.entries.filter(({ role }) => role !== entry.role);
+    if (entry.role === "source" || entry.role === "target")
+      this.entries = this.entries.filter(({ role }) => role !== entry.role);
     this.outdate(entry.role);
     this.entries.push(entry);
   }
@@ -369,7 +384,9 @@ export function ceiling(result: Result): { positive: number; recovered: number }
 }
 
 function bestSite(gauge: Gauge): string | undefined {
-  return gauge.sites.filter(({ name }) => name !== "gains").sort((a, b) => b.weight - a.weight || b.estimate - a.estimate)[0]?.name;
+  return gauge.sites
+    .filter(({ name }) => name !== "gains")
+    .sort((a, b) => b.weight - a.weight || b.estimate - a.estimate)[0]?.name;
 }
 
 function sentence(error: unknown): string {

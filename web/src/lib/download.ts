@@ -12,7 +12,8 @@ export function save(blob: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-export const saveText = (text: string, name: string, type = "application/json") => save(new Blob([text], { type }), name);
+export const saveText = (text: string, name: string, type = "application/json") =>
+  save(new Blob([text], { type }), name);
 
 /** Not in TypeScript's library; where a browser has it, a file of any size can be streamed to a place that the person chooses. */
 declare global {
@@ -33,7 +34,10 @@ export interface SaveControl {
  * Where a file of about this size goes: a function that writes it there. Called within a click, before any work: browsers let a page ask for
  * a place only then. Null where the person changed their mind.
  */
-export async function destination(name: string, size: number): Promise<((blob: Blob, control: SaveControl) => Promise<void>) | null> {
+export async function destination(
+  name: string,
+  size: number,
+): Promise<((blob: Blob, control: SaveControl) => Promise<void>) | null> {
   if (size < large || !window.showSaveFilePicker) return async (blob) => save(blob, name);
   let handle: FileSystemFileHandle;
   try {

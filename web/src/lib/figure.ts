@@ -11,16 +11,21 @@ export interface Tick {
 export function ticks(start: number, size: number, name: (k: number) => number = (k) => k): Tick[] {
   const rough = size / 5;
   const power = 10 ** Math.floor(Math.log10(Math.max(1, rough)));
-  const step = Math.max(1, [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough)!);
+  const step = Math.max(
+    1,
+    [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough)!,
+  );
   const out: Tick[] = [];
-  for (let k = Math.ceil(start / step) * step; k < start + size - 0.5; k += step) out.push({ at: (k + 0.5 - start) / size, text: String(name(k)) });
+  for (let k = Math.ceil(start / step) * step; k < start + size - 0.5; k += step)
+    out.push({ at: (k + 0.5 - start) / size, text: String(name(k)) });
   return out;
 }
 
 const escape = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
 /** Text at a place; anchor: start, middle or end. */
-const label = (x: number, y: number, text: string, anchor = "start", more = "") => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}" ${more}>${escape(text)}</text>`;
+const label = (x: number, y: number, text: string, anchor = "start", more = "") =>
+  `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}" ${more}>${escape(text)}</text>`;
 
 function page(width: number, height: number, title: string, parts: string[]): string {
   const [ink, surface] = [cssColor("--ink"), cssColor("--surface")];
@@ -50,7 +55,9 @@ export function heatFigure({ canvas, title, about, x, y, scale }: HeatFigure): F
   const [side, left, top] = [480, 64, 48];
   const [width, height] = [left + side + 24, top + side + 92];
   const [soft, line] = [cssColor("--soft"), cssColor("--line-strong")];
-  const gradient = scale.stops.map((stop, k) => `<stop offset="${k / (scale.stops.length - 1)}" stop-color="${stop}"/>`).join("");
+  const gradient = scale.stops
+    .map((stop, k) => `<stop offset="${k / (scale.stops.length - 1)}" stop-color="${stop}"/>`)
+    .join("");
   const svg = page(width, height, title, [
     label(left, 20, title, "start", 'font-weight="600" font-size="15"'),
     label(left, 38, about, "start", `fill="${soft}"`),
@@ -74,7 +81,10 @@ export function signFigure(sign: ArrayLike<number>, title: string, about: string
   const [perRow, cell, rowHeight, left, top] = [128, 6, 22, 52, 48];
   const rows = Math.ceil(sign.length / perRow);
   const [width, height] = [left + perRow * cell + 24, top + rows * rowHeight + 40];
-  const colors = { 1: cssColor("--plus"), [-1]: cssColor("--minus"), 0: cssColor("--neutral") } as Record<number, string>;
+  const colors = { 1: cssColor("--plus"), [-1]: cssColor("--minus"), 0: cssColor("--neutral") } as Record<
+    number,
+    string
+  >;
   const bars = Array.from(sign, (s, i) => {
     const [x, y] = [left + (i % perRow) * cell, top + Math.floor(i / perRow) * rowHeight];
     return `<rect x="${x + 0.5}" y="${y + (s > 0 ? 0 : s < 0 ? 9 : 4.5)}" width="${cell - 1}" height="9" fill="${colors[s]!}"/>`;
@@ -84,8 +94,16 @@ export function signFigure(sign: ArrayLike<number>, title: string, about: string
     label(left, 20, title, "start", 'font-weight="600" font-size="15"'),
     label(left, 38, about, "start", `fill="${soft}"`),
     ...bars,
-    ...Array.from({ length: rows }, (_, row) => label(left - 8, top + row * rowHeight + 13, String(row * perRow), "end")),
-    label(left, top + rows * rowHeight + 20, `target channel, ${Math.min(perRow, sign.length)} a row`, "start", `fill="${soft}"`),
+    ...Array.from({ length: rows }, (_, row) =>
+      label(left - 8, top + row * rowHeight + 13, String(row * perRow), "end"),
+    ),
+    label(
+      left,
+      top + rows * rowHeight + 20,
+      `target channel, ${Math.min(perRow, sign.length)} a row`,
+      "start",
+      `fill="${soft}"`,
+    ),
   ]);
   return { svg, width, height };
 }

@@ -8,7 +8,9 @@ export interface Found {
 
 /** Everything in a drop, folders walked. The entries must be taken before the first await: the browser empties the list after the event. */
 export async function fromDrop(transfer: DataTransfer): Promise<Found[]> {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter((entry) => entry !== null && entry !== undefined);
+  const entries = [...transfer.items]
+    .map((item) => item.webkitGetAsEntry?.())
+    .filter((entry) => entry !== null && entry !== undefined);
   if (entries.length === 0) return fromList(transfer.files);
   return (await Promise.all(entries.map(walk))).flat();
 }
@@ -40,11 +42,18 @@ const isData = (name: string) => isTensors(name) || /\.json$/i.test(name);
 /** What belongs together in one folder, or among files dropped side by side: the weights, and the small files that are theirs by name. */
 const wholes = [
   { weights: /^adapter_model\.\w+$/, own: /^adapter_config\.json$/ },
-  { weights: /^((sae_weights|sparsity|sae|params(_layer_\d+)?|W_(enc|dec)_\d+)\.(safetensors|npz)|ae\.pt)$/, own: /^cfg\.json$/ },
-  { weights: /^((pytorch_)?model\.(safetensors|bin)|.*-\d{5}-of-\d{5}\.\w+)$/, own: /^(.*\.index|config|generation_config|tokenizer.*|vocab|special_tokens_map)\.json$/ },
+  {
+    weights: /^((sae_weights|sparsity|sae|params(_layer_\d+)?|W_(enc|dec)_\d+)\.(safetensors|npz)|ae\.pt)$/,
+    own: /^cfg\.json$/,
+  },
+  {
+    weights: /^((pytorch_)?model\.(safetensors|bin)|.*-\d{5}-of-\d{5}\.\w+)$/,
+    own: /^(.*\.index|config|generation_config|tokenizer.*|vocab|special_tokens_map)\.json$/,
+  },
 ];
 /** Left by a trainer beside a model; the package knows which move. */
-const isTrainers = (name: string) => /^(optimizer|scheduler|fp32|exp_avg(_sq)?|step)\.(pt|bin)$|^training_args\.bin$|^rng_state.*\.pth$/.test(name);
+const isTrainers = (name: string) =>
+  /^(optimizer|scheduler|fp32|exp_avg(_sq)?|step)\.(pt|bin)$|^training_args\.bin$|^rng_state.*\.pth$/.test(name);
 
 /** Groups files into items: a checkpoint, an adapter or an SAE with its companions is one, any other file is one by itself. */
 export function group(found: Found[]): Item[] {
@@ -56,7 +65,12 @@ export function group(found: Found[]): Item[] {
   }
   // step-50 before step-100, whatever order the system hands them over in.
   const inOrder = new Intl.Collator("en", { numeric: true }).compare;
-  return [...folders.keys()].sort(inOrder).flatMap((folder) => ofOneFolder(folder, folders.get(folder)!.sort((a, b) => inOrder(a.path, b.path))));
+  return [...folders.keys()].sort(inOrder).flatMap((folder) =>
+    ofOneFolder(
+      folder,
+      folders.get(folder)!.sort((a, b) => inOrder(a.path, b.path)),
+    ),
+  );
 }
 
 function ofOneFolder(folder: string, files: Found[]): Item[] {
@@ -67,7 +81,8 @@ function ofOneFolder(folder: string, files: Found[]): Item[] {
   for (const { weights, own: companions } of present) {
     // A whole that is alone takes every small file of its folder (tokenizers, model cards) along, as it is copied along.
     const alone = present.length === 1;
-    const isPart = ({ file: { name } }: Found) => weights.test(name) || companions.test(name) || (alone && (!isTensors(name) || isTrainers(name)));
+    const isPart = ({ file: { name } }: Found) =>
+      weights.test(name) || companions.test(name) || (alone && (!isTensors(name) || isTrainers(name)));
     const parts = rest.filter(isPart);
     rest = rest.filter((one) => !parts.includes(one));
     const main = parts.find(({ file }) => weights.test(file.name))!.file.name;
@@ -80,7 +95,9 @@ function ofOneFolder(folder: string, files: Found[]): Item[] {
     rest = [];
   }
   // In a folder, only what can be understood is taken; a file dropped by itself always gets its answer.
-  for (const one of rest) if (folder === "" || isData(one.file.name)) items.push(item(own ? `${own}/${one.file.name}` : one.file.name, [one]));
+  for (const one of rest)
+    if (folder === "" || isData(one.file.name))
+      items.push(item(own ? `${own}/${one.file.name}` : one.file.name, [one]));
   return items;
 }
 

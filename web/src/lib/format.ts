@@ -23,7 +23,8 @@ export function percent(share: number): string {
 export const signed = (value: number, digits = 3) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
 
 /** -0.214 -> "−0.21", -0.001 -> "0.00", nothing -> "–". */
-export const hundredths = (value: number | null | undefined) => (value === null || value === undefined ? "–" : (Math.abs(value) < 0.005 ? 0 : value).toFixed(2).replace("-", "−"));
+export const hundredths = (value: number | null | undefined) =>
+  value === null || value === undefined ? "–" : (Math.abs(value) < 0.005 ? 0 : value).toFixed(2).replace("-", "−");
 
 /** +1, -1 or 0 (undetermined). */
 export const signText = (sign: number) => (sign > 0 ? "+" : sign < 0 ? "−" : "?");

@@ -37,9 +37,18 @@ export function onDiagonal(r: Float32Array, d: number, columns?: ArrayLike<numbe
 }
 
 /** Paints row by row: whoever runs it may rest after any row. The pixels are its return value. */
-export function* paint({ r, d, columns, view, pixels, colors, signed }: HeatOptions): Generator<void, Uint32Array<ArrayBuffer>> {
+export function* paint({
+  r,
+  d,
+  columns,
+  view,
+  pixels,
+  colors,
+  signed,
+}: HeatOptions): Generator<void, Uint32Array<ArrayBuffer>> {
   const out = new Uint32Array(pixels * pixels);
-  const edges = (start: number) => Int32Array.from({ length: pixels + 1 }, (_, p) => Math.min(d, Math.floor(start + (p / pixels) * view.size)));
+  const edges = (start: number) =>
+    Int32Array.from({ length: pixels + 1 }, (_, p) => Math.min(d, Math.floor(start + (p / pixels) * view.size)));
   const xs = edges(view.x);
   const ys = edges(view.y);
   const row = new Float32Array(d); // the strongest of the rows of one pixel, by column

@@ -18,7 +18,11 @@ async function places(blob: Blob): Promise<Map<string, Place>> {
     const [at, length] = head.getUint8(6) === 1 ? [10, head.getUint16(8, true)] : [12, head.getUint32(8, true)];
     const text = await blob.slice(at, at + length).text();
     const dtype = { "<f8": "F64", "<f4": "F32", "<f2": "F16" }[/'descr': *'([^']*)'/.exec(text)?.[1] ?? ""];
-    const shape = /'shape': *\(([^)]*)\)/.exec(text)?.[1]?.split(",").filter((n) => n.trim() !== "").map(Number);
+    const shape = /'shape': *\(([^)]*)\)/
+      .exec(text)?.[1]
+      ?.split(",")
+      .filter((n) => n.trim() !== "")
+      .map(Number);
     if (dtype && shape && text.includes("'fortran_order': False")) found.set("", { dtype, shape, begin: at + length });
     return found;
   }
@@ -27,7 +31,8 @@ async function places(blob: Blob): Promise<Map<string, Place>> {
   const text = await blob.slice(8, 8 + length).text();
   if (!text.startsWith("{")) return found;
   const header = JSON.parse(text) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
-  for (const [name, { dtype, shape, data_offsets }] of Object.entries(header)) if (name !== "__metadata__") found.set(name, { dtype, shape, begin: 8 + length + data_offsets[0] });
+  for (const [name, { dtype, shape, data_offsets }] of Object.entries(header))
+    if (name !== "__metadata__") found.set(name, { dtype, shape, begin: 8 + length + data_offsets[0] });
   return found;
 }
 
@@ -35,7 +40,12 @@ async function read(blob: Blob, { dtype, begin }: Place, first: number, count: n
   const width = widths[dtype];
   if (!width) return null;
   const view = new DataView(await blob.slice(begin + first * width, begin + (first + count) * width).arrayBuffer());
-  const one = { F64: (k: number) => view.getFloat64(8 * k, true), F32: (k: number) => view.getFloat32(4 * k, true), F16: (k: number) => half(view.getUint16(2 * k, true)), BF16: brain };
+  const one = {
+    F64: (k: number) => view.getFloat64(8 * k, true),
+    F32: (k: number) => view.getFloat32(4 * k, true),
+    F16: (k: number) => half(view.getUint16(2 * k, true)),
+    BF16: brain,
+  };
   function brain(k: number) {
     const bits = new DataView(new ArrayBuffer(4));
     bits.setUint16(0, view.getUint16(2 * k, true));

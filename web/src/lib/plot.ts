@@ -28,12 +28,16 @@ export interface Dots {
 
 /** Points of one look as a single path: thousands of elements would hold up the page. They add nothing to the scales' domains. */
 export function dots({ points, r, symbol = "circle", fill, stroke = fill }: Dots): Markish {
-  const outline = symbol === "circle" ? `m${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0` : `m0,${-1.3 * r}l${1.2 * r},${2.1 * r}h${-2.4 * r}z`;
+  const outline =
+    symbol === "circle"
+      ? `m${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0`
+      : `m0,${-1.3 * r}l${1.2 * r},${2.1 * r}h${-2.4 * r}z`;
   return (_index, { x, y }) => {
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
     const place = (value: number) => value.toFixed(1);
     path.setAttribute("d", points.map((point) => `M${place(x!(point.x))},${place(y!(point.y))}${outline}`).join(""));
-    for (const [name, value] of Object.entries({ fill, stroke, "stroke-width": 1.2, "fill-opacity": 0.7 })) path.setAttribute(name, String(value));
+    for (const [name, value] of Object.entries({ fill, stroke, "stroke-width": 1.2, "fill-opacity": 0.7 }))
+      path.setAttribute(name, String(value));
     return path;
   };
 }
@@ -57,7 +61,8 @@ export function standalone(svg: SVGSVGElement, title: string): Figure {
   const copies = [copy, ...copy.querySelectorAll<SVGElement>("*")];
   live.forEach((element, k) => {
     const style = getComputedStyle(element);
-    for (const name of ["fill", "stroke"] as const) if (element === svg || element.hasAttribute(name)) copies[k]!.setAttribute(name, style[name]);
+    for (const name of ["fill", "stroke"] as const)
+      if (element === svg || element.hasAttribute(name)) copies[k]!.setAttribute(name, style[name]);
     copies[k]!.removeAttribute("class");
   });
   const { width, height } = svg.viewBox.baseVal;
@@ -70,10 +75,17 @@ export function standalone(svg: SVGSVGElement, title: string): Figure {
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   const color = getComputedStyle(svg).color;
   const whole = height + titleHeight;
-  for (const [name, value] of Object.entries({ color, height: whole, viewBox: `0 ${-titleHeight} ${width} ${whole}` })) copy.setAttribute(name, String(value));
+  for (const [name, value] of Object.entries({ color, height: whole, viewBox: `0 ${-titleHeight} ${width} ${whole}` }))
+    copy.setAttribute(name, String(value));
   copy.prepend(
     element("title", {}, title),
-    element("rect", { y: String(-titleHeight), width: String(width), height: String(whole), fill: background(svg), stroke: "none" }),
+    element("rect", {
+      y: String(-titleHeight),
+      width: String(width),
+      height: String(whole),
+      fill: background(svg),
+      stroke: "none",
+    }),
     element("text", { x: "8", y: "-8", "font-size": "15", "font-weight": "600", fill: color }, title),
   );
   return { svg: new XMLSerializer().serializeToString(copy), width, height: whole };
@@ -105,5 +117,7 @@ export async function toPng(source: string, width: number, height: number): Prom
 }
 
 export function canvasPng(canvas: HTMLCanvasElement): Promise<Blob> {
-  return new Promise((done, fail) => canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error("the browser made no picture"))), "image/png"));
+  return new Promise((done, fail) =>
+    canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error("the browser made no picture"))), "image/png"),
+  );
 }

@@ -11,7 +11,8 @@ export interface Tokenizer {
 /** Ids are the bytes of UTF-8: a model whose vocabulary is 256. */
 export const bytes: Tokenizer = {
   encode: (text) => [...new TextEncoder().encode(text)],
-  piece: (id) => ((id >= 32 && id < 127) || id === 10 ? String.fromCharCode(id) : `\\x${id.toString(16).padStart(2, "0")}`),
+  piece: (id) =>
+    (id >= 32 && id < 127) || id === 10 ? String.fromCharCode(id) : `\\x${id.toString(16).padStart(2, "0")}`,
   decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
 };
 
@@ -25,7 +26,13 @@ interface TokenizerJson {
 
 /** A tokenizer.json; null where it is of a kind that is not read here (Unigram, WordPiece). */
 export function fromJson(text: string): Tokenizer | null {
-  const { model, added_tokens: added = [], normalizer, pre_tokenizer: before, decoder } = JSON.parse(text) as TokenizerJson;
+  const {
+    model,
+    added_tokens: added = [],
+    normalizer,
+    pre_tokenizer: before,
+    decoder,
+  } = JSON.parse(text) as TokenizerJson;
   if (model?.type !== "BPE" || !model.vocab || !model.merges) return null;
   const vocabulary = new Map(Object.entries(model.vocab));
   const pieces = new Map([...vocabulary].map(([piece, id]) => [id, piece]));
@@ -34,20 +41,31 @@ export function fromJson(text: string): Tokenizer | null {
   const ranks = new Map(model.merges.map((merge, rank) => [typeof merge === "string" ? merge : merge.join(" "), rank]));
   const byteLevel = says([before, decoder], '"ByteLevel"');
   // SentencePiece: a text begins as if a space stood before it.
-  const prepends = !byteLevel && (says(normalizer, '"Prepend"') || says(before, '"prepend_scheme":"always"') || says(before, '"prepend_scheme":"first"'));
+  const prepends =
+    !byteLevel &&
+    (says(normalizer, '"Prepend"') ||
+      says(before, '"prepend_scheme":"always"') ||
+      says(before, '"prepend_scheme":"first"'));
   const words = byteLevel ? new RegExp(splitPattern(before), "gu") : /▁*[^▁]+|▁+/gu;
-  const cuts = added.length > 0 ? new RegExp(`(${added.map(({ content }) => content.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|")})`, "u") : /(?!)/u;
+  const cuts =
+    added.length > 0
+      ? new RegExp(`(${added.map(({ content }) => content.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|")})`, "u")
+      : /(?!)/u;
 
   const toIds = (symbol: string): number[] => {
     const id = vocabulary.get(symbol);
     if (id !== undefined) return [id];
-    return utf8(symbol).flatMap((byte) => vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`) ?? []);
+    return utf8(symbol).flatMap(
+      (byte) => vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`) ?? [],
+    );
   };
   const encodePart = (part: string): number[] => {
     const whole = wholeIds.get(part);
     if (whole !== undefined) return [whole];
     const cut = (byteLevel ? part : (prepends ? "▁" : "") + part.replaceAll(" ", "▁")).match(words) ?? [];
-    return cut.flatMap((word) => merged(byteLevel ? utf8(word).map((byte) => byteToLetter[byte]!) : [...word], ranks)).flatMap(toIds);
+    return cut
+      .flatMap((word) => merged(byteLevel ? utf8(word).map((byte) => byteToLetter[byte]!) : [...word], ranks))
+      .flatMap(toIds);
   };
   const bytesOf = (id: number): number[] => {
     const special = whole.get(id);
@@ -59,7 +77,11 @@ export function fromJson(text: string): Tokenizer | null {
   };
   const textOf = (ids: readonly number[]) => new TextDecoder().decode(Uint8Array.from(ids.flatMap(bytesOf)));
   return {
-    encode: (text) => text.split(cuts).filter((part) => part !== "").flatMap(encodePart),
+    encode: (text) =>
+      text
+        .split(cuts)
+        .filter((part) => part !== "")
+        .flatMap(encodePart),
     piece: (id) => textOf([id]),
     decode(ids) {
       if (!prepends) return textOf(ids);
@@ -97,7 +119,10 @@ function splitPattern(before: unknown): string {
   const own = /"Regex":("(?:[^"\\]|\\.)*")/.exec(JSON.stringify(before) ?? "");
   if (!own) return gpt2;
   // Not every browser knows (?i:...), which stands before 's, 't and the like.
-  const pattern = (JSON.parse(own[1]!) as string).replace(/\(\?i:([^()\\]*)\)/g, (_, words: string) => `(?:${words.replace(/[a-z]/gi, (c) => `[${c.toLowerCase()}${c.toUpperCase()}]`)})`);
+  const pattern = (JSON.parse(own[1]!) as string).replace(
+    /\(\?i:([^()\\]*)\)/g,
+    (_, words: string) => `(?:${words.replace(/[a-z]/gi, (c) => `[${c.toLowerCase()}${c.toUpperCase()}]`)})`,
+  );
   try {
     new RegExp(pattern, "gu");
     return pattern;

@@ -14,17 +14,33 @@ for (let n = 0; n < 256; n++) {
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xedb88320 ^ (crc >>> 1) : crc >>> 1;
   table[0]![n] = crc;
 }
-for (let k = 1; k < 8; k++) for (let n = 0; n < 256; n++) table[k]![n] = table[0]![table[k - 1]![n]! & 255]! ^ (table[k - 1]![n]! >>> 8);
+for (let k = 1; k < 8; k++)
+  for (let n = 0; n < 256; n++) table[k]![n] = table[0]![table[k - 1]![n]! & 255]! ^ (table[k - 1]![n]! >>> 8);
 
 function crcOf(bytes: Uint8Array, before: number): number {
-  const [t0, t1, t2, t3, t4, t5, t6, t7] = table as [Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array];
+  const [t0, t1, t2, t3, t4, t5, t6, t7] = table as [
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+  ];
   let crc = before;
   let at = 0;
   for (const whole = bytes.length - 7; at < whole; at += 8) {
     const low = crc ^ (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24));
     crc =
-      t7[low & 255]! ^ t6[(low >>> 8) & 255]! ^ t5[(low >>> 16) & 255]! ^ t4[low >>> 24]! ^
-      t3[bytes[at + 4]!]! ^ t2[bytes[at + 5]!]! ^ t1[bytes[at + 6]!]! ^ t0[bytes[at + 7]!]!;
+      t7[low & 255]! ^
+      t6[(low >>> 8) & 255]! ^
+      t5[(low >>> 16) & 255]! ^
+      t4[low >>> 24]! ^
+      t3[bytes[at + 4]!]! ^
+      t2[bytes[at + 5]!]! ^
+      t1[bytes[at + 6]!]! ^
+      t0[bytes[at + 7]!]!;
   }
   for (; at < bytes.length; at++) crc = t0[(crc ^ bytes[at]!) & 255]! ^ (crc >>> 8);
   return crc;
@@ -55,7 +71,11 @@ function fields(list: [2 | 4 | 8, number][]): Uint8Array<ArrayBuffer> {
 const most = 0xffffffff;
 
 /** onBytes: bytes read since it was last called. The same files give the same archive: their time is 1980-01-01. */
-export async function zip(entries: ZipEntry[], onBytes: (count: number) => void = () => undefined, signal?: AbortSignal): Promise<Blob> {
+export async function zip(
+  entries: ZipEntry[],
+  onBytes: (count: number) => void = () => undefined,
+  signal?: AbortSignal,
+): Promise<Blob> {
   const parts: BlobPart[] = [];
   const directory: BlobPart[] = [];
   let offset = 0;
@@ -68,13 +88,39 @@ export async function zip(entries: ZipEntry[], onBytes: (count: number) => void 
     const version = large || far ? 45 : 20;
     const crc = await crc32(blob, onBytes, signal);
     // UTF-8 names, stored.
-    const common = (extra: number): [2 | 4 | 8, number][] => [[2, version], [2, 0x0800], [2, 0], [2, 0], [2, 0x21], [4, crc], [4, size], [4, size], [2, name.length], [2, extra]];
-    const sizes: [8, number][] = large ? [[8, blob.size], [8, blob.size]] : [];
+    const common = (extra: number): [2 | 4 | 8, number][] => [
+      [2, version],
+      [2, 0x0800],
+      [2, 0],
+      [2, 0],
+      [2, 0x21],
+      [4, crc],
+      [4, size],
+      [4, size],
+      [2, name.length],
+      [2, extra],
+    ];
+    const sizes: [8, number][] = large
+      ? [
+          [8, blob.size],
+          [8, blob.size],
+        ]
+      : [];
     const place: [8, number][] = far ? [[8, offset]] : [];
-    const extra = (list: [8, number][]) => (list.length > 0 ? fields([[2, 1], [2, 8 * list.length], ...list]) : new Uint8Array());
+    const extra = (list: [8, number][]) =>
+      list.length > 0 ? fields([[2, 1], [2, 8 * list.length], ...list]) : new Uint8Array();
     const [localExtra, centralExtra] = [extra(sizes), extra([...sizes, ...place])];
     const local = fields([[4, 0x04034b50], ...common(localExtra.length)]);
-    const central = fields([[4, 0x02014b50], [2, version], ...common(centralExtra.length), [2, 0], [2, 0], [2, 0], [4, 0], [4, far ? most : offset]]);
+    const central = fields([
+      [4, 0x02014b50],
+      [2, version],
+      ...common(centralExtra.length),
+      [2, 0],
+      [2, 0],
+      [2, 0],
+      [4, 0],
+      [4, far ? most : offset],
+    ]);
     parts.push(local, name, localExtra, blob);
     directory.push(central, name, centralExtra);
     offset += local.length + name.length + localExtra.length + blob.size;
@@ -82,10 +128,33 @@ export async function zip(entries: ZipEntry[], onBytes: (count: number) => void 
   }
   const end: BlobPart[] = [];
   if (offset >= most) {
-    const count: [8, number][] = [[8, entries.length], [8, entries.length]];
-    end.push(fields([[4, 0x06064b50], [8, 44], [2, 45], [2, 45], [4, 0], [4, 0], ...count, [8, directorySize], [8, offset]]));
-    end.push(fields([[4, 0x07064b50], [4, 0], [8, offset + directorySize], [4, 1]]));
+    const count: [8, number][] = [
+      [8, entries.length],
+      [8, entries.length],
+    ];
+    end.push(
+      fields([[4, 0x06064b50], [8, 44], [2, 45], [2, 45], [4, 0], [4, 0], ...count, [8, directorySize], [8, offset]]),
+    );
+    end.push(
+      fields([
+        [4, 0x07064b50],
+        [4, 0],
+        [8, offset + directorySize],
+        [4, 1],
+      ]),
+    );
   }
-  end.push(fields([[4, 0x06054b50], [2, 0], [2, 0], [2, entries.length], [2, entries.length], [4, directorySize], [4, Math.min(offset, most)], [2, 0]]));
+  end.push(
+    fields([
+      [4, 0x06054b50],
+      [2, 0],
+      [2, 0],
+      [2, entries.length],
+      [2, entries.length],
+      [4, directorySize],
+      [4, Math.min(offset, most)],
+      [2, 0],
+    ]),
+  );
   return new Blob([...parts, ...directory, ...end], { type: "application/zip" });
 }
