@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "../tests/cpp/rows_fixture.hpp"
-#include "linalg.hpp"
+#include "numeric/linalg.hpp"
 #include "peak.hpp"
 #include "regauge/correlation.hpp"
 

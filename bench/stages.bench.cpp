@@ -12,13 +12,13 @@
 #include "../tests/cpp/assignment_matrices.hpp"
 #include "../tests/cpp/rows_fixture.hpp"
 #include "kernels/quantize.hpp"
-#include "match/whitening.hpp"
-#include "multiply_rows.hpp"
+#include "numeric/whitening.hpp"
+#include "correlation/multiply_rows.hpp"
 #include "peak.hpp"
 #include "regauge/assignment.hpp"
 #include "regauge/correlation.hpp"
-#include "rows.hpp"
-#include "sha256.hpp"
+#include "correlation/float_rows.hpp"
+#include "base/sha256.hpp"
 
 namespace {
 

@@ -4,9 +4,9 @@ file(GLOB REGAUGE_WASM_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/*.c
 
 # A page downloads the module, so -O3 is for the loops that rows and tensors' bytes pass through. What strings them together is compiled for
 # size with vector instructions (-Os), and what reads headers, recipes and words for size alone (-Oz): a quarter less to download.
-set(REGAUGE_HOT "/core/src/(assignment|gemm|linalg|correlation|correlation_add|float_blocks|move_axis|multiply_rows|quantizer|rows|sha256|tensor|tile_sums)\\.cpp$")
-string(APPEND REGAUGE_HOT "|/core/src/(match/(block|score_matrix|whitening)|io/(crc32|inflate|strided))\\.cpp$")
-set(REGAUGE_WARM "/core/src/merge/|/core/src/(audit|ceiling|match/(fusion|gain_scores|refine|residual|rounded_product|site_sums)|model/forward|transport/(move_tensor|moved_source))\\.cpp$")
+# By room, and `-O3` is what a room gets that is not named.
+set(REGAUGE_HOT "/core/src/(assignment|base|codec|correlation|gauge|numeric|scores)/")
+set(REGAUGE_WARM "/core/src/(audit|match|merge|model|pairing)/")
 foreach(source IN LISTS REGAUGE_CORE_SOURCES REGAUGE_COMMAND_SOURCES REGAUGE_WASM_SOURCES)
   if(source MATCHES "${REGAUGE_HOT}")
     continue()

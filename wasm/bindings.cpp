@@ -12,7 +12,7 @@
 #include "correlations.hpp"
 #include "host.hpp"
 #include "options.hpp"
-#include "parallel.hpp"
+#include "base/parallel.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/match.hpp"

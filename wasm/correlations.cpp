@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "match/site_sums.hpp"
+#include "pairing/site_sums.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge::wasm {

@@ -1,4 +1,4 @@
-// The gauge file: its JSON object and its checks, as core/src/io/gauge_json.cpp has them.
+// The gauge file: its JSON object and its checks, as core/src/gauge_file/gauge_json.cpp has them.
 
 import { refusal } from "./error.js";
 

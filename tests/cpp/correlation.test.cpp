@@ -13,7 +13,7 @@
 #include "regauge/correlation.hpp"
 #include "regauge/error.hpp"
 #include "rows_fixture.hpp"
-#include "sha256.hpp"
+#include "base/sha256.hpp"
 
 using namespace regauge;
 using regauge::testing::Numbers;

@@ -1,5 +1,5 @@
 // Streams written by zlib 1.2.13 (Python's zlib.compressobj, raw), the oracle here.
-#include "io/inflate.hpp"
+#include "codec/inflate.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -5,10 +5,10 @@
 #include <cmath>
 #include <cstring>
 
-#include "linalg.hpp"
+#include "numeric/linalg.hpp"
 #include "regauge/error.hpp"
 #include "rows_fixture.hpp"
-#include "sha256.hpp"
+#include "base/sha256.hpp"
 
 using namespace regauge;
 using regauge::testing::Numbers;

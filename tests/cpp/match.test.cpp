@@ -8,8 +8,8 @@
 #include <numeric>
 #include <random>
 
-#include "match/block.hpp"
-#include "match/site_sums.hpp"
+#include "scores/block.hpp"
+#include "pairing/site_sums.hpp"
 #include "regauge/ceiling.hpp"
 #include "regauge/error.hpp"
 

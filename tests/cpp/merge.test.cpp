@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <limits>
 
-#include "float_blocks.hpp"
+#include "base/float_blocks.hpp"
 #include "native_files.hpp"
 #include "regauge/model.hpp"
 #include "regauge/transport.hpp"

@@ -1,5 +1,5 @@
 // The one parallel loop. (In the wasm build without threads it is a plain loop, and everything but the thread count holds.)
-#include "parallel.hpp"
+#include "base/parallel.hpp"
 
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>

@@ -8,7 +8,7 @@
 
 #include "regauge/correlation.hpp"
 #include "regauge/error.hpp"
-#include "rows.hpp"
+#include "correlation/float_rows.hpp"
 #include "rows_fixture.hpp"
 
 using namespace regauge;

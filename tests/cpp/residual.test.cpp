@@ -1,5 +1,5 @@
 // What a gauge leaves unexplained: closed forms, and the order of right and wrong answers.
-#include "match/residual.hpp"
+#include "numeric/residual.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>

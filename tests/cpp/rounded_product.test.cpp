@@ -1,5 +1,5 @@
 // Products in bytes beside the same sums in doubles, within what rounding may change.
-#include "match/rounded_product.hpp"
+#include "numeric/rounded_product.hpp"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>

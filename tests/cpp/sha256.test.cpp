@@ -1,5 +1,5 @@
 // SHA-256 against Python's hashlib.
-#include "sha256.hpp"
+#include "base/sha256.hpp"
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>

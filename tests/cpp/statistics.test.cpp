@@ -9,12 +9,12 @@
 #include <optional>
 
 #include "io/bytes.hpp"
-#include "match/memory.hpp"
+#include "pairing/memory.hpp"
 #include "memory_files.hpp"
 #include "regauge/command.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "rows_fixture.hpp"
-#include "sha256.hpp"
+#include "base/sha256.hpp"
 #include "transport_objects.hpp"
 
 #ifndef __EMSCRIPTEN__

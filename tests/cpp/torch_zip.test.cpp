@@ -1,7 +1,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include "io/crc32.hpp"
+#include "codec/crc32.hpp"
 #include "io/pickle.hpp"
 #include "io/zip.hpp"
 #include "tensor_files.hpp"

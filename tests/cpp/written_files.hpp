@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/crc32.hpp"
+#include "codec/crc32.hpp"
 #include "transport_objects.hpp"
 
 namespace regauge::test {

@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "../kernels/row_scan.hpp"
-#include "bidding.hpp"
-#include "market.hpp"
-#include "paths.hpp"
+#include "kernels/row_scan.hpp"
+#include "assignment/bidding.hpp"
+#include "assignment/market.hpp"
+#include "assignment/paths.hpp"
 #include "regauge/assignment.hpp"
 #include "regauge/error.hpp"
-#include "warm_start.hpp"
+#include "assignment/warm_start.hpp"
 
 namespace regauge::assignment {
 

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <map>
 
-#include "float_blocks.hpp"
+#include "base/float_blocks.hpp"
 #include "io/bytes.hpp"
 #include "regauge/error.hpp"
 #include "transport/channel_list.hpp"

@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "../io/bytes.hpp"
-#include "kinds.hpp"
+#include "io/bytes.hpp"
+#include "evidence/kinds.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
 namespace regauge {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "readers.hpp"
+#include "evidence/readers.hpp"
 
 namespace regauge {
 

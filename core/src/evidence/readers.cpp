@@ -1,11 +1,11 @@
-#include "readers.hpp"
+#include "evidence/readers.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
 
-#include "../io/bytes.hpp"
+#include "io/bytes.hpp"
 
 namespace regauge {
 namespace {

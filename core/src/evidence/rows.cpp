@@ -1,8 +1,8 @@
 // Activation bundles and plain rows.
 #include <algorithm>
 
-#include "../io/bytes.hpp"
-#include "kinds.hpp"
+#include "io/bytes.hpp"
+#include "evidence/kinds.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
 namespace regauge {

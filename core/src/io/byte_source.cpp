@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "regauge/error.hpp"
-#include "sha256.hpp"
+#include "base/sha256.hpp"
 
 namespace regauge {
 

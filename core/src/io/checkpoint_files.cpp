@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "bytes.hpp"
+#include "io/bytes.hpp"
 
 namespace regauge {
 namespace {

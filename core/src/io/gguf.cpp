@@ -1,4 +1,4 @@
-#include "gguf.hpp"
+#include "io/gguf.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -8,8 +8,8 @@
 #include <tuple>
 #include <unordered_set>
 
-#include "bytes.hpp"
-#include "number_text.hpp"
+#include "io/bytes.hpp"
+#include "io/number_text.hpp"
 
 namespace regauge {
 namespace {

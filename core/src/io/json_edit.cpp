@@ -1,4 +1,4 @@
-#include "json_edit.hpp"
+#include "io/json_edit.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -1,12 +1,12 @@
-#include "json_vector.hpp"
+#include "io/json_vector.hpp"
 
 #include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
-#include "bytes.hpp"
-#include "number_text.hpp"
+#include "io/bytes.hpp"
+#include "io/number_text.hpp"
 
 namespace regauge {
 namespace {

@@ -1,8 +1,8 @@
-#include "npy.hpp"
+#include "io/npy.hpp"
 
 #include <algorithm>
 
-#include "bytes.hpp"
+#include "io/bytes.hpp"
 
 namespace regauge {
 namespace {

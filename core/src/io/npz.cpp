@@ -1,10 +1,10 @@
-#include "npz.hpp"
+#include "io/npz.hpp"
 
 #include <algorithm>
 
-#include "bytes.hpp"
-#include "crc32.hpp"
-#include "npy.hpp"
+#include "io/bytes.hpp"
+#include "codec/crc32.hpp"
+#include "io/npy.hpp"
 
 namespace regauge {
 namespace {

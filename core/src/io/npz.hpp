@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "regauge/io/tensor_file.hpp"
-#include "zip.hpp"
+#include "io/zip.hpp"
 
 namespace regauge {
 

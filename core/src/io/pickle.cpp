@@ -1,11 +1,11 @@
 // From the graph that the opcodes built to named tensors: the containers walked in order, keys joined by '.'.
-#include "pickle.hpp"
+#include "io/pickle.hpp"
 
 #include <unordered_set>
 
-#include "bytes.hpp"
-#include "number_text.hpp"
-#include "pickle_nodes.hpp"
+#include "io/bytes.hpp"
+#include "io/number_text.hpp"
+#include "io/pickle_nodes.hpp"
 
 namespace regauge {
 namespace {

@@ -1,4 +1,4 @@
-#include "pickle_globals.hpp"
+#include "io/pickle_globals.hpp"
 
 #include <algorithm>
 #include <iterator>

@@ -2,9 +2,9 @@
 #include <bit>
 #include <unordered_map>
 
-#include "bytes.hpp"
-#include "pickle_globals.hpp"
-#include "pickle_nodes.hpp"
+#include "io/bytes.hpp"
+#include "io/pickle_globals.hpp"
+#include "io/pickle_nodes.hpp"
 
 namespace regauge {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "pickle.hpp"
+#include "io/pickle.hpp"
 
 namespace regauge {
 

@@ -1,4 +1,4 @@
-#include "safetensors.hpp"
+#include "io/safetensors.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -6,7 +6,7 @@
 #include <tuple>
 #include <unordered_set>
 
-#include "bytes.hpp"
+#include "io/bytes.hpp"
 
 namespace regauge {
 namespace {

@@ -1,5 +1,5 @@
-#include "json_edit.hpp"
-#include "safetensors.hpp"
+#include "io/json_edit.hpp"
+#include "io/safetensors.hpp"
 
 namespace regauge {
 

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-#include "bytes.hpp"
-#include "gguf.hpp"
-#include "json_vector.hpp"
-#include "npy.hpp"
-#include "npz.hpp"
-#include "safetensors.hpp"
-#include "torch_zip.hpp"
+#include "io/bytes.hpp"
+#include "io/gguf.hpp"
+#include "io/json_vector.hpp"
+#include "io/npy.hpp"
+#include "io/npz.hpp"
+#include "io/safetensors.hpp"
+#include "io/torch_zip.hpp"
 
 namespace regauge {
 namespace {

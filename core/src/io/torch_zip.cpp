@@ -1,14 +1,14 @@
-#include "torch_zip.hpp"
+#include "io/torch_zip.hpp"
 
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <unordered_map>
 
-#include "bytes.hpp"
-#include "crc32.hpp"
-#include "pickle.hpp"
-#include "strided.hpp"
+#include "io/bytes.hpp"
+#include "codec/crc32.hpp"
+#include "io/pickle.hpp"
+#include "base/strided.hpp"
 
 namespace regauge {
 namespace {

@@ -1,12 +1,12 @@
-#include "zip.hpp"
+#include "io/zip.hpp"
 
 #include <algorithm>
 #include <numeric>
 #include <unordered_set>
 
-#include "bytes.hpp"
-#include "crc32.hpp"
-#include "inflate.hpp"
+#include "io/bytes.hpp"
+#include "codec/crc32.hpp"
+#include "codec/inflate.hpp"
 
 namespace regauge {
 namespace {

@@ -3,10 +3,10 @@
 #include <initializer_list>
 #include <map>
 
-#include "bytes.hpp"
-#include "crc32.hpp"
-#include "deflate.hpp"
-#include "zip.hpp"
+#include "io/bytes.hpp"
+#include "codec/crc32.hpp"
+#include "codec/deflate.hpp"
+#include "io/zip.hpp"
 
 namespace regauge {
 namespace {

@@ -1,4 +1,4 @@
-#include "confidence.hpp"
+#include "match/confidence.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "refine.hpp"
+#include "match/refine.hpp"
 
 namespace regauge {
 

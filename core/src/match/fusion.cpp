@@ -1,4 +1,4 @@
-#include "fusion.hpp"
+#include "match/fusion.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "block.hpp"
-#include "massive_rows.hpp"
-#include "refine.hpp"
-#include "symmetric.hpp"
+#include "scores/block.hpp"
+#include "match/massive_rows.hpp"
+#include "match/refine.hpp"
+#include "numeric/symmetric.hpp"
 
 namespace regauge {
 

@@ -1,4 +1,4 @@
-#include "gain_scores.hpp"
+#include "match/gain_scores.hpp"
 
 #include <algorithm>
 #include <cmath>

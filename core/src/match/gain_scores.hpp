@@ -1,7 +1,7 @@
 // RMSNorm gains as evidence: they permute with the channels and take no sign, so they say which channel is which and never its sign.
 #pragma once
 
-#include "block.hpp"
+#include "scores/block.hpp"
 #include "regauge/evidence.hpp"
 
 namespace regauge {

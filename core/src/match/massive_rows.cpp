@@ -1,12 +1,12 @@
-#include "massive_rows.hpp"
+#include "match/massive_rows.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <functional>
 
-#include "confidence.hpp"
-#include "row_tasks.hpp"
+#include "match/confidence.hpp"
+#include "scores/row_tasks.hpp"
 
 namespace regauge {
 namespace {

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "block.hpp"
+#include "scores/block.hpp"
 #include "regauge/correlation.hpp"
 
 namespace regauge {

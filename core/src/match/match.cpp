@@ -2,15 +2,15 @@
 
 #include <algorithm>
 
-#include "confidence.hpp"
-#include "fusion.hpp"
-#include "gain_scores.hpp"
-#include "memory.hpp"
+#include "match/confidence.hpp"
+#include "match/fusion.hpp"
+#include "match/gain_scores.hpp"
+#include "pairing/memory.hpp"
 #include "regauge/error.hpp"
-#include "second_opinion.hpp"
-#include "site_sums.hpp"
-#include "team_sums.hpp"
-#include "whitening.hpp"
+#include "match/second_opinion.hpp"
+#include "pairing/site_sums.hpp"
+#include "pairing/team_sums.hpp"
+#include "numeric/whitening.hpp"
 
 namespace regauge {
 namespace {

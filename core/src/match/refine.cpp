@@ -1,11 +1,11 @@
-#include "refine.hpp"
+#include "match/refine.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <set>
 #include <string>
 
-#include "linalg.hpp"
+#include "numeric/linalg.hpp"
 
 namespace regauge {
 namespace {

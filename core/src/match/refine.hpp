@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "block.hpp"
+#include "scores/block.hpp"
 #include "regauge/progress.hpp"
-#include "symmetric.hpp"
+#include "numeric/symmetric.hpp"
 
 namespace regauge {
 

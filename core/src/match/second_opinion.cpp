@@ -1,11 +1,11 @@
-#include "second_opinion.hpp"
+#include "match/second_opinion.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "confidence.hpp"
-#include "residual.hpp"
+#include "match/confidence.hpp"
+#include "numeric/residual.hpp"
 
 namespace regauge {
 namespace {

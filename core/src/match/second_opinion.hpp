@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "fusion.hpp"
-#include "gain_scores.hpp"
+#include "match/fusion.hpp"
+#include "match/gain_scores.hpp"
 
 namespace regauge {
 

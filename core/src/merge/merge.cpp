@@ -4,7 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "float_blocks.hpp"
+#include "base/float_blocks.hpp"
 #include "io/bytes.hpp"
 #include "merge/direction.hpp"
 #include "merge/inputs.hpp"

@@ -2,7 +2,7 @@
 
 #include "regauge/error.hpp"
 #include "regauge/io/safetensors_writer.hpp"
-#include "weights.hpp"
+#include "model/weights.hpp"
 
 namespace regauge {
 

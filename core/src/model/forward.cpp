@@ -3,7 +3,7 @@
 #include <string>
 
 #include "regauge/error.hpp"
-#include "weights.hpp"
+#include "model/weights.hpp"
 
 namespace regauge {
 namespace {

@@ -2,10 +2,10 @@
 #include <cmath>
 #include <string>
 
-#include "continue_past.hpp"
-#include "log_probabilities.hpp"
+#include "model/continue_past.hpp"
+#include "model/log_probabilities.hpp"
 #include "regauge/error.hpp"
-#include "splitmix64.hpp"
+#include "base/splitmix64.hpp"
 
 namespace regauge {
 namespace {

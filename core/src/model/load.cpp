@@ -3,7 +3,7 @@
 
 #include "regauge/error.hpp"
 #include "regauge/io/tensor_file.hpp"
-#include "weights.hpp"
+#include "model/weights.hpp"
 
 namespace regauge {
 namespace {

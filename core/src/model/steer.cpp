@@ -4,8 +4,8 @@
 #include <numeric>
 
 #include "audit/claims.hpp"
-#include "continue_past.hpp"
-#include "log_probabilities.hpp"
+#include "model/continue_past.hpp"
+#include "model/log_probabilities.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <vector>
 
-#include "log_probabilities.hpp"
+#include "model/log_probabilities.hpp"
 #include "regauge/error.hpp"
 #include "regauge/model.hpp"
 

@@ -1,11 +1,11 @@
-#include "heading.hpp"
+#include "statistics/heading.hpp"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "../io/bytes.hpp"
-#include "../sha256.hpp"
+#include "io/bytes.hpp"
+#include "base/sha256.hpp"
 
 namespace regauge {
 namespace {

@@ -6,9 +6,9 @@
 #include <optional>
 #include <tuple>
 
-#include "../match/memory.hpp"
-#include "../match/site_sums.hpp"
-#include "heading.hpp"
+#include "pairing/memory.hpp"
+#include "pairing/site_sums.hpp"
+#include "statistics/heading.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {

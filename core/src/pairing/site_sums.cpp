@@ -1,0 +1,251 @@
+#include "pairing/site_sums.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <optional>
+
+#include "kernels/aligned_buffer.hpp"
+#include "base/parallel.hpp"
+#include "correlation/float_rows.hpp"
+#include "regauge/error.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr std::uint64_t fitRows = 2048;  // the quantizer is fitted to so many, in blocks spread over the file: an embedding's first rows are unlike the rest
+constexpr std::uint64_t fitBlocks = 64;
+// What is read of one side at a time: before the first block there is nothing to do beside, and columns of weights are read in short pieces.
+constexpr std::uint64_t fewestBlocks = 16, leastBytesAtOnce = std::uint64_t{1} << 20, mostBytesAtOnce = std::uint64_t{4} << 20;
+
+const Site& findSite(const Evidence& evidence, const std::string& name) {
+    const auto found = std::ranges::find(evidence.sites, name, &Site::name);
+    if (found == evidence.sites.end()) throw Error(ErrorCode::usage, evidence.name, "there is no site '" + name + "'");
+    return *found;
+}
+
+std::size_t bytesOfRow(const RowReader& reader) { return reader.d() * byteSize(reader.dtype()); }
+
+using Bytes = kernels::UnclearedVector<std::byte>;
+
+// Rows as they are asked for: those that cost nothing more are kept for the next time.
+class KeptRows {
+public:
+    explicit KeptRows(const RowReader& reader) : reader_(reader), together_(reader.rowsTogether()) {}
+    const RowReader& reader() const { return reader_; }
+
+    void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) {
+        if (together_ == 1) return reader_.read(first, count, out);
+        const std::size_t rowBytes = bytesOfRow(reader_);
+        while (count > 0) {
+            const std::uint64_t begin = first / together_ * together_, end = std::min(reader_.rows(), begin + together_);
+            if (keptFrom_ != begin) {
+                keptFrom_ = nothing;  // should reading fail
+                kept_.resize(static_cast<std::size_t>(end - begin) * rowBytes);
+                reader_.read(begin, end - begin, kept_);
+                keptFrom_ = begin;
+            }
+            const std::uint64_t here = std::min(count, end - first);
+            std::memcpy(out.data(), kept_.data() + static_cast<std::size_t>(first - begin) * rowBytes, static_cast<std::size_t>(here) * rowBytes);
+            out = out.subspan(static_cast<std::size_t>(here) * rowBytes);
+            first += here, count -= here;
+        }
+    }
+
+private:
+    static constexpr std::uint64_t nothing = UINT64_MAX;
+
+    const RowReader& reader_;
+    std::uint64_t together_;
+    Bytes kept_;  // rows from keptFrom_
+    std::uint64_t keptFrom_ = nothing;
+};
+
+// The rows of both sides, block after block; the next ones can be read while those before are summed.
+class PairedRows {
+public:
+    struct Block {
+        std::uint64_t first;
+        std::array<RowsView, 2> side;
+    };
+
+    PairedRows(const RowReader& x, const RowReader& y, RowRange rows) : sides_{KeptRows(x), KeptRows(y)}, next_(rows.begin), end_(rows.end) {
+        const std::uint64_t widest = std::max<std::uint64_t>(1, std::max(bytesOfRow(x), bytesOfRow(y)));
+        const std::uint64_t bytes = std::clamp((rows.end - rows.begin) * widest / fewestBlocks, leastBytesAtOnce, mostBytesAtOnce);
+        atOnce_ = std::max<std::uint64_t>(1, bytes / widest);
+    }
+
+    // Reads one side of the next block. False where it is there, or there is none.
+    bool readAhead() {
+        if (read_ == 2 || next_ == end_) return false;
+        try {
+            Bytes& bytes = buffers_[turn_][read_];
+            bytes.resize(static_cast<std::size_t>(count()) * bytesOfRow(sides_[read_].reader()));
+            sides_[read_].read(next_, count(), bytes);
+            ++read_;
+        } catch (...) {  // not before its turn: rows before it may have errors of their own
+            failure_ = std::current_exception();
+            read_ = 2;
+        }
+        return true;
+    }
+
+    // The next block, which is there until the call after the next one.
+    std::optional<Block> next() {
+        if (next_ == end_) return std::nullopt;
+        while (readAhead()) {}
+        if (failure_) std::rethrow_exception(failure_);
+        const auto view = [&](std::size_t side) { return RowsView{buffers_[turn_][side].data(), sides_[side].reader().dtype(), static_cast<std::size_t>(count()), sides_[side].reader().d()}; };
+        const Block block{next_, {view(0), view(1)}};
+        next_ += count();
+        turn_ = 1 - turn_, read_ = 0;
+        return block;
+    }
+
+private:
+    std::uint64_t count() const { return std::min(atOnce_, end_ - next_); }
+
+    std::array<KeptRows, 2> sides_;
+    std::uint64_t next_, end_, atOnce_;
+    std::array<std::array<Bytes, 2>, 2> buffers_;  // blocks take turns
+    std::size_t turn_ = 0, read_ = 0;              // sides of the next block that are there
+    std::exception_ptr failure_;
+};
+
+struct Sample {
+    std::unique_ptr<std::byte[]> bytes;
+    RowsView view;
+};
+
+// The rows that a quantizer is fitted to. Padding is left out, and may hold anything.
+Sample sampleOf(const RowReader& reader, std::uint64_t rows, std::span<const std::uint8_t> skip) {
+    const std::uint64_t blocks = rows <= fitRows ? 1 : fitBlocks;
+    const std::uint64_t rowsOfBlock = rows <= fitRows ? rows : fitRows / fitBlocks;
+    const std::size_t rowBytes = bytesOfRow(reader), blockBytes = static_cast<std::size_t>(rowsOfBlock) * rowBytes;
+    Sample sample{std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(blocks) * blockBytes), {nullptr, reader.dtype(), 0, reader.d()}};
+    RowsView& kept = sample.view;
+    kept.data = sample.bytes.get();
+    std::vector<float> room(reader.d());
+    KeptRows source(reader);
+    for (std::uint64_t block = 0; block < blocks; ++block) {
+        const std::uint64_t first = blocks == 1 ? 0 : block * (rows - rowsOfBlock) / (blocks - 1);
+        std::byte* row = sample.bytes.get() + kept.rows * rowBytes;
+        source.read(first, rowsOfBlock, {row, blockBytes});
+        for (std::uint64_t i = first; i < first + rowsOfBlock; ++i, row += rowBytes) {
+            if (skip[static_cast<std::size_t>(i)] != 0) continue;
+            std::memmove(sample.bytes.get() + kept.rows * rowBytes, row, rowBytes);
+            const std::span<const float> values = rowAsFloats(kept, kept.rows, room);
+            if (const auto column = firstNotFinite(values)) throwNotFinite(reader.where(), i, *column, values[*column]);
+            ++kept.rows;
+        }
+    }
+    return sample;
+}
+
+// One flag a row: 1 = leave it out (padding on either side, or the first rows of a sequence; where no shape tells sequences, all rows are one).
+std::vector<std::uint8_t> skippedRows(const Evidence& source, const Evidence& target, std::uint64_t rows, std::uint64_t firstRow, std::uint64_t sequence,
+                                      std::uint64_t skipFirst) {
+    std::vector<std::uint8_t> skip(static_cast<std::size_t>(rows), 0);
+    for (const Evidence* side : {&source, &target})
+        if (side->mask && side->mask->size() == rows)
+            for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= (*side->mask)[row] == 0;
+    if (skipFirst > 0)
+        for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= (sequence > 0 ? (firstRow + row) % sequence : firstRow + row) < skipFirst;
+    return skip;
+}
+
+void requireSameTokens(const Evidence& source, const Evidence& target, std::uint64_t rows) {
+    if (!source.tokenIds || !target.tokenIds || source.tokenIds->size() != rows || target.tokenIds->size() != rows) return;
+    const auto [s, t] = std::ranges::mismatch(*source.tokenIds, *target.tokenIds);
+    if (s == source.tokenIds->end()) return;
+    throw Error(ErrorCode::tokensDiffer, target.name,
+                "token_ids differ from those of " + source.name + " at row " + std::to_string(s - source.tokenIds->begin()) + " (" +
+                    std::to_string(*t) + " against " + std::to_string(*s) + "); run both models on the same tokens in the same order");
+}
+
+void requireOneWidth(std::size_t source, const std::string& sourceName, std::size_t target, const std::string& targetName) {
+    if (source != target)
+        throw Error(ErrorCode::dimensionMismatch, targetName,
+                    "d = " + std::to_string(target) + ", and " + sourceName + " has d = " + std::to_string(source) + "; both models must have one width");
+}
+
+// Where part k of `parts` even parts of `rows` rows begins: at whole blocks of rows that take turns between the halves.
+std::uint64_t partBegin(std::uint64_t rows, std::uint64_t k, std::uint64_t parts) {
+    if (k == parts) return rows;
+    constexpr std::uint64_t turn = 64;
+    return (rows / parts * k + rows % parts * k / parts) / turn * turn;
+}
+
+}  // namespace
+
+std::string noCommonEvidence(const Evidence& source, const Evidence& target) {
+    const auto names = [](const Evidence& evidence) {
+        std::string list;
+        for (const Site& site : evidence.sites)
+            if (!site.weights) list += (list.empty() ? "" : ", ") + site.name;
+        return list.empty() ? std::string("none") : list;
+    };
+    return "no site and no gains in common with " + source.name + "; its sites: " + names(source) + "; this one's: " + names(target);
+}
+
+void requireOneWidth(const Evidence& source, const Evidence& target) { requireOneWidth(source.d, source.name, target.d, target.name); }
+
+std::vector<std::string> commonSites(const Evidence& source, const Evidence& target, const std::vector<std::string>& asked) {
+    if (!asked.empty()) {
+        for (const std::string& site : asked) findSite(source, site), findSite(target, site);
+        return asked;
+    }
+    std::vector<std::string> names;
+    for (const Site& site : source.sites)
+        if (std::ranges::find(target.sites, site.name, &Site::name) != target.sites.end()) names.push_back(site.name);
+    return names;
+}
+
+SitePair::SitePair(const Evidence& source, const Evidence& target, std::string site, const MatchOptions& options, const RowShare& share)
+    : name_(std::move(site)), share_(share) {
+    const Site &siteX = findSite(source, name_), &siteY = findSite(target, name_);
+    x_ = siteX.rows, y_ = siteY.rows;
+    const RowReader &x = *x_, &y = *y_;
+    requireOneWidth(x.d(), x.where(), y.d(), y.where());
+    if (x.rows() != y.rows())
+        throw Error(ErrorCode::rowsMismatch, y.where(),
+                    std::to_string(y.rows()) + " rows, and " + x.where() + " has " + std::to_string(x.rows()) +
+                        "; rows are paired by position, so both sides need the same tokens in the same order");
+    requireSameTokens(source, target, x.rows());
+    const std::uint64_t wanted = options.rows.value_or(UINT64_MAX);
+    usable_ = std::min(x.rows(), wanted - std::min(wanted, share.firstRow));
+    begin_ = partBegin(usable_, share.part, share.parts), end_ = partBegin(usable_, share.part + 1, share.parts);
+    skip_ = skippedRows(source, target, x.rows(), share.firstRow, siteX.sequence, options.skipFirst);
+    hashX_ = source.sha256, hashY_ = target.sha256;
+}
+
+QuantizerPair SitePair::fit(Resolution resolution, unsigned threads) const {
+    const std::array<Sample, 2> samples{sampleOf(*x_, usable_, skip_), sampleOf(*y_, usable_, skip_)};
+    QuantizerPair pair;
+    parallelFor(threads, 2, [&](std::size_t k) { (k == 0 ? pair.x : pair.y) = fitQuantizer(samples[k].view, (k == 0 ? x_ : y_)->where(), resolution); });
+    return pair;
+}
+
+CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, unsigned threads, const Progress& progress) const {
+    CorrelationSums sums(quantizers.x, quantizers.y, withGram);
+    PairedRows rows(*x_, *y_, {begin_, end_});
+    const auto beside = [&] { return rows.readAhead() || hashX_.step() || hashY_.step(); };
+    while (const auto block = rows.next()) {
+        const auto& [first, side] = *block;
+        const auto skip = std::span(skip_).subspan(static_cast<std::size_t>(first), side[0].rows);
+        sums.add(side[0], side[1], share_.firstRow + first, x_->where(), y_->where(), skip, threads, beside);
+        progress.report("reading " + name_, first + side[0].rows - begin_, end_ - begin_);
+    }
+    sums.settle(beside);
+    return sums;
+}
+
+CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, Resolution resolution,
+                        const Progress& progress) {
+    const SitePair pair(source, target, site, options);
+    return pair.sum(pair.fit(resolution, options.threads), needsGram(options), options.threads, progress);
+}
+
+}  // namespace regauge
