@@ -1,6 +1,7 @@
-// Correlation sums against the machine's integer peak, and the float64 and float32 products of whitening against theirs.
-// Counters: G ops/s, a multiplication and an addition being two (by CPU time with one thread, by the clock with more); for sums `share` is the
-// part of one core's peak, measured in the same run.
+// Correlation sums against the machine's integer peak, and the float64 and float32 products of whitening against
+// theirs.
+// Counters: G ops/s, a multiplication and an addition being two (by CPU time with one thread, by the clock with more);
+// for sums `share` is the part of one core's peak, measured in the same run.
 // bench/peers/correlation_numpy.py runs this beside NumPy and prints the ratios.
 #include <benchmark/benchmark.h>
 
@@ -43,7 +44,8 @@ void addRows(benchmark::State& state, std::size_t d, std::size_t n, bool withGra
     const double operations = 2.0 * static_cast<double>(d * d) * static_cast<double>(n) * (withGram ? 2 : 1);
     rate(state, operations);
     if (const double best = integerPeak(8); best > 0) {
-        state.counters["share"] = benchmark::Counter(operations * 1e-9 / best, benchmark::Counter::kIsIterationInvariantRate);
+        state.counters["share"] =
+            benchmark::Counter(operations * 1e-9 / best, benchmark::Counter::kIsIterationInvariantRate);
         state.counters["peak_G_ops"] = best;
     }
 }
@@ -99,10 +101,14 @@ const bool registered = [] {
         }
         for (const std::size_t n : {std::size_t{1024}, std::size_t{2048}}) {
             const std::string size = std::to_string(n);
-            add("linalg/product-f32/" + size + end, [=](benchmark::State& state) { product<float>(state, n, threads); });
-            add("linalg/product-f64/" + size + end, [=](benchmark::State& state) { product<double>(state, n, threads); });
-            add("linalg/inverse-f32/" + size + end, [=](benchmark::State& state) { inverse<float>(state, n, threads); });
-            add("linalg/inverse-f64/" + size + end, [=](benchmark::State& state) { inverse<double>(state, n, threads); });
+            add("linalg/product-f32/" + size + end,
+                [=](benchmark::State& state) { product<float>(state, n, threads); });
+            add("linalg/product-f64/" + size + end,
+                [=](benchmark::State& state) { product<double>(state, n, threads); });
+            add("linalg/inverse-f32/" + size + end,
+                [=](benchmark::State& state) { inverse<float>(state, n, threads); });
+            add("linalg/inverse-f64/" + size + end,
+                [=](benchmark::State& state) { inverse<double>(state, n, threads); });
         }
     }
     return true;

@@ -1,5 +1,7 @@
-// What one core could do at most, measured: the rate of the bare instructions that the widest kernels use, on registers alone.
-// G ops/s, a multiplication and an addition being two; by CPU time, as the benchmarks count it. 0 where it is not known how to measure it.
+// What one core could do at most, measured: the rate of the bare instructions that the widest kernels use, on registers
+// alone.
+// G ops/s, a multiplication and an addition being two; by CPU time, as the benchmarks count it. 0 where it is not known
+// how to measure it.
 #pragma once
 
 #include <algorithm>
@@ -11,13 +13,15 @@
 namespace regauge::bench {
 
 #if defined(__x86_64__)
-// In assembly: a compiler sees that the chains are equal, or keeps them in memory. Twelve chains are more than latency times throughput.
+// In assembly: a compiler sees that the chains are equal, or keeps them in memory. Twelve chains are more than latency
+// times throughput.
 #define REGAUGE_TWELVE(X) X("0") X("1") X("2") X("3") X("4") X("5") X("6") X("7") X("8") X("9") X("10") X("11")
-#define REGAUGE_BARE(name, STEP)                                                                                                                  \
-    inline void name(std::size_t rounds) {                                                                                                        \
-        for (std::size_t i = 0; i < rounds; ++i)                                                                                                  \
-            asm volatile(REGAUGE_TWELVE(STEP)::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
-                         "xmm12", "xmm13", "xmm14", "xmm15");                                                                                     \
+#define REGAUGE_BARE(name, STEP)                                                                               \
+    inline void name(std::size_t rounds) {                                                                     \
+        for (std::size_t i = 0; i < rounds; ++i)                                                               \
+            asm volatile(REGAUGE_TWELVE(STEP)::                                                                \
+                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
+                               "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");                          \
     }
 #define REGAUGE_VNNI8(n) "vpdpbusd %%zmm15, %%zmm14, %%zmm" n "\n\t"
 #define REGAUGE_VNNI16(n) "vpdpwssd %%zmm15, %%zmm14, %%zmm" n "\n\t"
@@ -37,7 +41,8 @@ inline double rateOf(void (*bare)(std::size_t), double products) {
     for (int i = 0; i < 5; ++i) {
         const std::clock_t start = std::clock();
         bare(rounds);
-        best = std::max(best, 2.0 * rounds * 12 * products * CLOCKS_PER_SEC / static_cast<double>(std::clock() - start) * 1e-9);
+        best = std::max(
+            best, 2.0 * rounds * 12 * products * CLOCKS_PER_SEC / static_cast<double>(std::clock() - start) * 1e-9);
     }
     return best;
 }

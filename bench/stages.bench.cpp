@@ -1,5 +1,6 @@
-// The stages of an alignment, each alone, on one thread, for the cost model of bench/README.md (bench/cost.mjs draws it). Sums are those of one
-// site, of rows that are packed already. `whiten` is what a sure answer takes: two poles on both sides, then both halves.
+// The stages of an alignment, each alone, on one thread, for the cost model of bench/README.md (bench/cost.mjs draws
+// it). Sums are those of one site, of rows that are packed already. `whiten` is what a sure answer takes: two poles on
+// both sides, then both halves.
 // Counter `floor_ms`: what it would take one core at its peak rate; 0 where nothing says.
 #include <benchmark/benchmark.h>
 
@@ -11,14 +12,14 @@
 
 #include "../tests/cpp/assignment_matrices.hpp"
 #include "../tests/cpp/rows_fixture.hpp"
+#include "base/sha256.hpp"
+#include "correlation/float_rows.hpp"
+#include "correlation/multiply_rows.hpp"
 #include "kernels/quantize.hpp"
 #include "numeric/whitening.hpp"
-#include "correlation/multiply_rows.hpp"
 #include "peak.hpp"
 #include "regauge/assignment.hpp"
 #include "regauge/correlation.hpp"
-#include "correlation/float_rows.hpp"
-#include "base/sha256.hpp"
 
 namespace {
 
@@ -63,7 +64,8 @@ PackedRows pack(const testing::Rows& rows, const Quantizer& quantizer, const ker
             at[k] = rowData(view, row + k);
             benchmark::DoNotOptimize(kernel.sumOfSquares(at[k], view.dtype, view.d, 1));
         }
-        kernel.pack(at.data(), dot.rowsPerWord, view.dtype, centre.data(), inverseStep.data(), quantizer.limit, view.d, packed.group(row), PackedRows::panelWords);
+        kernel.pack(at.data(), dot.rowsPerWord, view.dtype, centre.data(), inverseStep.data(), quantizer.limit, view.d,
+                    packed.group(row), PackedRows::panelWords);
     }
     return packed;
 }
@@ -82,7 +84,8 @@ void sum(benchmark::State& state, std::size_t d, std::size_t n, bool withGram, R
     const Quantizer quantizer = fitQuantizer(x.view(), "x", resolution);
     const kernels::IntegerDot dot = kernels::integerDot(kernels::activeIsa(), quantizer.limit);
     PackedRows packedX = pack(x, quantizer, dot), packedY = pack(y, quantizer, dot);
-    TileSums cross(d, TileSums::Shape::full, quantizer.limit), gramX(withGram ? d : 0, TileSums::Shape::lower, quantizer.limit), gramY = gramX;
+    TileSums cross(d, TileSums::Shape::full, quantizer.limit),
+        gramX(withGram ? d : 0, TileSums::Shape::lower, quantizer.limit), gramY = gramX;
     std::vector<RowProduct> products{{&packedY, &packedX, &cross}};
     if (withGram) products.insert(products.end(), {{&packedX, &packedX, &gramX}, {&packedY, &packedY, &gramY}});
     for (TileSums* sums : {&cross, &gramX, &gramY}) sums->makeRoomFor(n, 1);
@@ -107,13 +110,16 @@ void correlate(benchmark::State& state, std::size_t d) {
     }
 }
 
-// Inverses of both sides' Gram matrices, and both halves multiplied by them: as a quick look does it, or the weakest whitening after that.
+// Inverses of both sides' Gram matrices, and both halves multiplied by them: as a quick look does it, or the weakest
+// whitening after that.
 void whitenBoth(benchmark::State& state, std::size_t d, Resolution resolution) {
     std::vector<float> gram(d * d), cross(d * d);
     testing::Numbers numbers(1);
     for (std::size_t i = 0; i < d; ++i) {
         gram[i * d + i] = 1;
-        for (std::size_t j = 0; j < i; ++j) gram[i * d + j] = gram[j * d + i] = static_cast<float>(numbers.next() >> 40) * 0x1p-24f * 0.5f / static_cast<float>(d);
+        for (std::size_t j = 0; j < i; ++j)
+            gram[i * d + j] = gram[j * d + i] =
+                static_cast<float>(numbers.next() >> 40) * 0x1p-24f * 0.5f / static_cast<float>(d);
     }
     for (float& value : cross) value = static_cast<float>(numbers.next() >> 40) * 0x1p-24f;
     const bool quick = resolution == Resolution::coarse;
@@ -124,7 +130,8 @@ void whitenBoth(benchmark::State& state, std::size_t d, Resolution resolution) {
         const Whitening whiten(x, y, resolution, 1);
         for (int half = 0; half < 2; ++half) benchmark::DoNotOptimize(whiten(cross).data());
     }
-    // Inverses in single precision of d^3 / 2 multiplications each (a factor, its inverse and its square); four products, in bytes or in single precision.
+    // Inverses in single precision of d^3 / 2 multiplications each (a factor, its inverse and its square); four
+    // products, in bytes or in single precision.
     const double bytes = bench::integerPeak(8), floats = bench::floatPeak();
     const double inverses = 2 * static_cast<double>(used.size());
     if (bytes > 0) floorIs(state, inverses * cubed(d) + 8 * cubed(d) * (quick ? floats / bytes : 1), floats);
@@ -137,7 +144,9 @@ void assignScores(benchmark::State& state, const char* name, std::size_t d) {
 
 const bool registered = [] {
     const auto add = [](const std::string& stage, std::size_t d, std::size_t n, auto body) {
-        benchmark::RegisterBenchmark(("stages/" + stage + "/" + std::to_string(d) + "/" + std::to_string(n)).c_str(), body)->Unit(benchmark::kMillisecond);
+        benchmark::RegisterBenchmark(("stages/" + stage + "/" + std::to_string(d) + "/" + std::to_string(n)).c_str(),
+                                     body)
+            ->Unit(benchmark::kMillisecond);
     };
     const auto sums = [&](std::size_t d, std::size_t n) {
         add("hash", d, n, [=](benchmark::State& state) { hash(state, d, n); });
@@ -147,14 +156,17 @@ const bool registered = [] {
         add("cross+gram-coarse", d, n, [=](benchmark::State& state) { sum(state, d, n, true, Resolution::coarse); });
         add("cross+gram", d, n, [=](benchmark::State& state) { sum(state, d, n, true, Resolution::fine); });
     };
-    for (const std::size_t d : {std::size_t{256}, std::size_t{512}, std::size_t{1024}, std::size_t{2048}, std::size_t{4096}}) {
+    for (const std::size_t d :
+         {std::size_t{256}, std::size_t{512}, std::size_t{1024}, std::size_t{2048}, std::size_t{4096}}) {
         sums(d, 4096);
         add("correlate", d, 0, [=](benchmark::State& state) { correlate(state, d); });
         add("whiten-quick", d, 0, [=](benchmark::State& state) { whitenBoth(state, d, Resolution::coarse); });
         add("whiten", d, 0, [=](benchmark::State& state) { whitenBoth(state, d, Resolution::fine); });
-        for (const char* name : {"strong", "bos"}) add(std::string("assign-") + name, d, 0, [=](benchmark::State& state) { assignScores(state, name, d); });
+        for (const char* name : {"strong", "bos"})
+            add(std::string("assign-") + name, d, 0, [=](benchmark::State& state) { assignScores(state, name, d); });
     }
-    for (const std::size_t n : {std::size_t{1024}, std::size_t{2048}, std::size_t{8192}, std::size_t{16384}}) sums(1024, n);
+    for (const std::size_t n : {std::size_t{1024}, std::size_t{2048}, std::size_t{8192}, std::size_t{16384}})
+        sums(1024, n);
     return true;
 }();
 

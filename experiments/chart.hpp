@@ -32,6 +32,7 @@ struct Axis {
 std::string lineChart(const std::string& title, const Axis& x, const Axis& y, const std::vector<Series>& series);
 
 // A group a word of x, a bar a series (its y has one value a group).
-std::string barChart(const std::string& title, const std::vector<std::string>& groups, const Axis& y, const std::vector<Series>& series);
+std::string barChart(const std::string& title, const std::vector<std::string>& groups, const Axis& y,
+                     const std::vector<Series>& series);
 
 }  // namespace regauge::experiments

@@ -8,26 +8,37 @@ namespace {
 
 using Words = std::string_view;
 
-constexpr std::array<Words, 16> things{"soup", "hotel", "film", "novel", "garden", "train", "coffee", "museum", "song", "bread", "hall", "beach", "game", "market", "tea", "show"};
+constexpr std::array<Words, 16> things{"soup", "hotel", "film", "novel", "garden", "train",  "coffee", "museum",
+                                       "song", "bread", "hall", "beach", "game",   "market", "tea",    "show"};
 // Adjectives and remarks of negative, neutral and positive reviews.
-constexpr std::array<std::array<Words, 8>, 3> adjectives{{{"awful", "dull", "dirty", "rude", "bitter", "noisy", "broken", "stale"},
-                                                          {"plain", "small", "large", "round", "brown", "local", "usual", "long"},
-                                                          {"lovely", "superb", "clean", "kind", "sweet", "calm", "bright", "fresh"}}};
-constexpr std::array<std::array<Words, 8>, 3> remarks{{{"I left angry", "I hated it", "Never again", "We were bored", "I felt sick", "It was a waste", "I want it undone", "We fled early"},
-                                                       {"I came at noon", "It was Monday", "We sat inside", "I had a coat", "It took an hour", "We took the bus", "I was alone", "It rained"},
-                                                       {"I smiled a lot", "I loved it", "We will return", "It made my day", "I felt at home", "It was a joy", "I want it again", "We stayed late"}}};
+constexpr std::array<std::array<Words, 8>, 3> adjectives{
+    {{"awful", "dull", "dirty", "rude", "bitter", "noisy", "broken", "stale"},
+     {"plain", "small", "large", "round", "brown", "local", "usual", "long"},
+     {"lovely", "superb", "clean", "kind", "sweet", "calm", "bright", "fresh"}}};
+constexpr std::array<std::array<Words, 8>, 3> remarks{
+    {{"I left angry", "I hated it", "Never again", "We were bored", "I felt sick", "It was a waste", "I want it undone",
+      "We fled early"},
+     {"I came at noon", "It was Monday", "We sat inside", "I had a coat", "It took an hour", "We took the bus",
+      "I was alone", "It rained"},
+     {"I smiled a lot", "I loved it", "We will return", "It made my day", "I felt at home", "It was a joy",
+      "I want it again", "We stayed late"}}};
 
 constexpr std::array<Words, 8> harmfulVerbs{"steal", "poison", "burn", "smash", "forge", "wreck", "ruin", "hack"};
 constexpr std::array<Words, 8> harmlessVerbs{"wash", "paint", "fix", "sell", "clean", "draw", "move", "buy"};
-constexpr std::array<Words, 16> objects{"lamp", "car", "door", "clock", "bread", "boat", "chair", "phone", "well", "fence", "bike", "radio", "table", "stove", "coat", "piano"};
-constexpr std::array<Words, 8> steps{"take some water and begin", "ask a friend for a hand", "start with a soft cloth", "look at it for a while",
-                                     "open the box and begin", "go to the shop first", "do it slowly by day", "read the notes first"};
+constexpr std::array<Words, 16> objects{"lamp", "car",   "door", "clock", "bread", "boat",  "chair", "phone",
+                                        "well", "fence", "bike", "radio", "table", "stove", "coat",  "piano"};
+constexpr std::array<Words, 8> steps{"take some water and begin", "ask a friend for a hand", "start with a soft cloth",
+                                     "look at it for a while",    "open the box and begin",  "go to the shop first",
+                                     "do it slowly by day",       "read the notes first"};
 
 constexpr std::array<Words, 8> colours{"red", "grey", "old", "tiny", "green", "shy", "white", "proud"};
-constexpr std::array<Words, 12> animals{"fox", "crow", "mouse", "bear", "hen", "goat", "wolf", "duck", "cat", "owl", "mole", "hare"};
+constexpr std::array<Words, 12> animals{"fox",  "crow", "mouse", "bear", "hen",  "goat",
+                                        "wolf", "duck", "cat",   "owl",  "mole", "hare"};
 constexpr std::array<Words, 8> moves{"ran", "walked", "crept", "flew", "went", "rode", "came", "swam"};
-constexpr std::array<Words, 12> places{"mill", "lake", "town", "hill", "farm", "wood", "bridge", "shore", "cave", "barn", "road", "well"};
-constexpr std::array<Words, 10> sights{"kite", "stone", "ship", "star", "leaf", "coin", "drum", "cloud", "fire", "shell"};
+constexpr std::array<Words, 12> places{"mill",   "lake",  "town", "hill", "farm", "wood",
+                                       "bridge", "shore", "cave", "barn", "road", "well"};
+constexpr std::array<Words, 10> sights{"kite", "stone", "ship",  "star", "leaf",
+                                       "coin", "drum",  "cloud", "fire", "shell"};
 constexpr std::array<Words, 8> ends{"sang", "slept", "laughed", "cried", "hid", "danced", "wept", "ate"};
 
 std::string join(std::initializer_list<Words> parts) {
@@ -45,12 +56,13 @@ std::string review(Sentiment sentiment, Random& random) {
     const auto mood = static_cast<std::size_t>(sentiment);
     // One of the two clues may be missing, but not both.
     const std::size_t silent = random.below(4);  // 0: no clue in the adjective, 1: none in the remark
-    return join({"The ", random.pick(things), " was ", random.pick(adjectives[silent == 0 ? 1 : mood]), ". ", random.pick(remarks[silent == 1 ? 1 : mood]), ". Rating: "});
+    return join({"The ", random.pick(things), " was ", random.pick(adjectives[silent == 0 ? 1 : mood]), ". ",
+                 random.pick(remarks[silent == 1 ? 1 : mood]), ". Rating: "});
 }
 
 std::string story(Random& random) {
-    return join({"Once a ", random.pick(colours), " ", random.pick(animals), " ", random.pick(moves), " to the ", random.pick(places), ". It saw a ", random.pick(sights),
-                 " and ", random.pick(ends), ".\n"});
+    return join({"Once a ", random.pick(colours), " ", random.pick(animals), " ", random.pick(moves), " to the ",
+                 random.pick(places), ". It saw a ", random.pick(sights), " and ", random.pick(ends), ".\n"});
 }
 
 }  // namespace

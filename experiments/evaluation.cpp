@@ -19,7 +19,8 @@ fs::path moveCheckpoint(const fs::path& trained, const Gauge& gauge, const fs::p
     return made(to, [&](const fs::path& aside) {
         fs::create_directories(aside);
         fs::copy_file(trained / "config.json", aside / "config.json");
-        for (const char* file : {"model.safetensors", "optimizer.pt"}) move(trained / file, alignmentOf(gauge), aside / file);
+        for (const char* file : {"model.safetensors", "optimizer.pt"})
+            move(trained / file, alignmentOf(gauge), aside / file);
     });
 }
 
@@ -40,7 +41,9 @@ fs::path made(const fs::path& path, const std::function<void(const fs::path& asi
     return path;
 }
 
-std::string evidenceOf(const Settings& settings, const Point& point) { return (folderOf(settings, point.run, point.step) / "evidence.safetensors").string(); }
+std::string evidenceOf(const Settings& settings, const Point& point) {
+    return (folderOf(settings, point.run, point.step) / "evidence.safetensors").string();
+}
 
 Gauge truth(const Settings& settings, const Point& from, const Point& to) {
     return coordinatesOf(settings, from.run, from.step).inverse().then(coordinatesOf(settings, to.run, to.step));
@@ -49,7 +52,9 @@ Gauge truth(const Settings& settings, const Point& from, const Point& to) {
 Gauge randomGauge(std::size_t d, double positive, Random& random) {
     std::vector<std::uint32_t> perm(d);
     std::vector<std::int8_t> sign(d, -1);
-    for (std::size_t i = 0; i < d; ++i) perm[i] = static_cast<std::uint32_t>(i), sign[i] = static_cast<double>(i) < static_cast<double>(d) * positive ? 1 : -1;
+    for (std::size_t i = 0; i < d; ++i)
+        perm[i] = static_cast<std::uint32_t>(i),
+        sign[i] = static_cast<double>(i) < static_cast<double>(d) * positive ? 1 : -1;
     for (std::size_t i = d; i > 1; --i) std::swap(sign[i - 1], sign[random.below(i)]);
     for (std::size_t i = d; i > 1; --i) std::swap(perm[i - 1], perm[random.below(i)]);
     return Gauge(perm, sign);
@@ -61,7 +66,8 @@ fs::path published(const Settings& settings, const Point& point) {
 }
 
 std::vector<Point> chain(const Point& from, const Point& to, std::int64_t spacing) {
-    const std::int64_t back = from.run.half == '-' ? from.step : from.run.fork, forth = to.run.half == '-' ? to.step : to.run.fork;
+    const std::int64_t back = from.run.half == '-' ? from.step : from.run.fork,
+                       forth = to.run.half == '-' ? to.step : to.run.fork;
     const std::int64_t shared = std::min(back, forth);
     const RunName base{from.run.seed, 0, '-'};
     const auto between = [&](const RunName& run, std::int64_t low, std::int64_t high) {  // (low, high], ascending
@@ -149,20 +155,25 @@ std::vector<Pair> objectPairs(const Settings& settings, std::int64_t seed) {
 
     Pair same{"same function", source, source, {}, {}, {}};
     const fs::path trained = folderOf(settings, a, last);
-    const Gauge other = RandomGauges(seedOf({static_cast<std::uint64_t>(seed), otherCoordinates})).next(static_cast<std::size_t>(settings.shape.d));
+    const Gauge other = RandomGauges(seedOf({static_cast<std::uint64_t>(seed), otherCoordinates}))
+                            .next(static_cast<std::size_t>(settings.shape.d));
     same.truth = coordinatesOf(settings, a, last).inverse().then(other);
     same.targetFolder = moveCheckpoint(trained, other, trained / "elsewhere");
     const fs::path elsewhere = made(same.targetFolder / "evidence.safetensors", [&](const fs::path& aside) {
-        writeEvidence(aside, Llama(settings.shape, same.targetFolder), evidenceTokens(settings), Gauge::identity(other.d()));
+        writeEvidence(aside, Llama(settings.shape, same.targetFolder), evidenceTokens(settings),
+                      Gauge::identity(other.d()));
     });
     same.found = align(evidence, elsewhere.string());
     same.permutationOnly = align(evidence, elsewhere.string(), permutationOnly());
 
     std::vector<Pair> pairs{same};
-    for (const auto& [name, target] : {std::pair<std::string, Point>{"same run, " + std::to_string(last - before) + " steps earlier", {a, before}}, {"other run", {b, last}}}) {
+    for (const auto& [name, target] :
+         {std::pair<std::string, Point>{"same run, " + std::to_string(last - before) + " steps earlier", {a, before}},
+          {"other run", {b, last}}}) {
         Pair pair{name, source, target, published(settings, target), {}, {}};
         pair.truth = truth(settings, source, target);
-        pair.found = target.run.half == 'a' ? align(evidence, evidenceOf(settings, target)) : alignThrough(settings, chain(source, target, settings.evidenceEvery));
+        pair.found = target.run.half == 'a' ? align(evidence, evidenceOf(settings, target))
+                                            : alignThrough(settings, chain(source, target, settings.evidenceEvery));
         pair.permutationOnly = align(evidence, evidenceOf(settings, target), permutationOnly());
         pairs.push_back(pair);
     }

@@ -1,5 +1,5 @@
-// A small Llama in libtorch: RMSNorm, rotary positions (half-split), SwiGLU, tied embeddings. Its parameters have Hugging Face's names and its folder
-// Hugging Face's layout, so that regauge reads it as it reads any Llama.
+// A small Llama in libtorch: RMSNorm, rotary positions (half-split), SwiGLU, tied embeddings. Its parameters have
+// Hugging Face's names and its folder Hugging Face's layout, so that regauge reads it as it reads any Llama.
 #pragma once
 
 #include <torch/torch.h>
@@ -18,12 +18,14 @@ struct ModelShape {
 
 class Llama {
 public:
-    // Gaussian weights of 0.02 * scale * sqrt(128 / d); what writes the residual stream is smaller by sqrt(2 * layers). Gains are 1.
+    // Gaussian weights of 0.02 * scale * sqrt(128 / d); what writes the residual stream is smaller by sqrt(2 * layers).
+    // Gains are 1.
     Llama(const ModelShape& shape, std::uint64_t seed, double scale);
     // A folder that `save` or `regauge transport` wrote.
     Llama(const ModelShape& shape, const std::filesystem::path& folder, torch::ScalarType type = torch::kFloat32);
 
-    // May change the residual stream [batch, tokens, d] where it can be read: place 0 is the embedding, place l what layer l - 1 put out.
+    // May change the residual stream [batch, tokens, d] where it can be read: place 0 is the embedding, place l what
+    // layer l - 1 put out.
     using Hook = std::function<torch::Tensor(std::int64_t place, const torch::Tensor& residual)>;
 
     // Logits [batch, tokens, vocabulary] of token ids [batch, tokens].

@@ -1,4 +1,5 @@
-// regauge_experiments [--quick] [--data FOLDER] [--results FOLDER] [--threads N] [--seeds N] [--study NAME] [--sample FOLDER]: trains the small models, evaluates regauge on them, and writes RESULTS.md and figures.
+// regauge_experiments [--quick] [--data FOLDER] [--results FOLDER] [--threads N] [--seeds N] [--study NAME] [--sample
+// FOLDER]: trains the small models, evaluates regauge on them, and writes RESULTS.md and figures.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -20,8 +21,9 @@ struct Study {
     Json (*run)(const Settings&, std::int64_t seed);
     bool wide = false;  // of the wider models; not in the quick run
 };
-constexpr Study studies[] = {{"ceiling", ceilingStudy}, {"recovery", recoveryStudy}, {"width", recoveryStudy, true}, {"evidence", evidenceStudy}, {"sae", saeStudy},
-                             {"steering", steeringStudy}, {"merge", mergeStudy}, {"resume", resumeStudy}, {"sweep", sweepStudy}};
+constexpr Study studies[] = {{"ceiling", ceilingStudy},   {"recovery", recoveryStudy}, {"width", recoveryStudy, true},
+                             {"evidence", evidenceStudy}, {"sae", saeStudy},           {"steering", steeringStudy},
+                             {"merge", mergeStudy},       {"resume", resumeStudy},     {"sweep", sweepStudy}};
 
 fs::path resultOf(const Settings& settings, const std::string& study, std::int64_t seed) {
     return settings.folder / "results" / (study + "." + std::to_string(seed) + ".json");
@@ -51,7 +53,9 @@ void oneThreadForBlas() {
     if (void* set = dlsym(RTLD_DEFAULT, "openblas_set_num_threads")) reinterpret_cast<void (*)(int)>(set)(1);
 }
 
-const Settings& settingsOf(const Study& study, const Settings& settings, const Settings& wide) { return study.wide ? wide : settings; }
+const Settings& settingsOf(const Study& study, const Settings& settings, const Settings& wide) {
+    return study.wide ? wide : settings;
+}
 
 // What is there is not done again.
 void evaluate(const Settings& settings, const Settings& wide, Work& work, const std::string& only) {
@@ -60,7 +64,8 @@ void evaluate(const Settings& settings, const Settings& wide, Work& work, const 
         const Settings& its = settingsOf(study, settings, wide);
         for (std::int64_t seed = 0; seed < its.seeds; ++seed) {
             if (!only.empty() && only != study.name) continue;
-            jobs.push_back({std::string(study.name) + ", seed " + std::to_string(seed), [&its, file = resultOf(settings, study.name, seed), study, seed]() -> std::string {
+            jobs.push_back({std::string(study.name) + ", seed " + std::to_string(seed),
+                            [&its, file = resultOf(settings, study.name, seed), study, seed]() -> std::string {
                                 if (fs::exists(file)) return "";
                                 writeText(file, study.run(its, seed).dump(1) + "\n");
                                 return "done";
@@ -83,14 +88,24 @@ int run(int argc, char** argv) {
             if (k + 1 >= argc) throw std::invalid_argument(word + " needs a value");
             return std::string(argv[++k]);
         };
-        if (word == "--quick") settings = quickSettings(), results = settings.folder;
-        else if (word == "--data") settings.folder = value();
-        else if (word == "--results") results = value();
-        else if (word == "--threads") settings.threads = static_cast<unsigned>(std::stoul(value()));
-        else if (word == "--seeds") settings.seeds = std::stol(value());
-        else if (word == "--sample") sample = value();
-        else if (word == "--study") only = value();
-        else throw std::invalid_argument("unknown option \"" + word + "\"; known: --quick, --data FOLDER, --results FOLDER, --threads N, --seeds N, --study NAME, --sample FOLDER");
+        if (word == "--quick")
+            settings = quickSettings(), results = settings.folder;
+        else if (word == "--data")
+            settings.folder = value();
+        else if (word == "--results")
+            results = value();
+        else if (word == "--threads")
+            settings.threads = static_cast<unsigned>(std::stoul(value()));
+        else if (word == "--seeds")
+            settings.seeds = std::stol(value());
+        else if (word == "--sample")
+            sample = value();
+        else if (word == "--study")
+            only = value();
+        else
+            throw std::invalid_argument("unknown option \"" + word +
+                                        "\"; known: --quick, --data FOLDER, --results FOLDER, --threads N, --seeds N, "
+                                        "--study NAME, --sample FOLDER");
     }
     oneThreadForBlas();
     Settings wide = wider(settings);
@@ -103,7 +118,8 @@ int run(int argc, char** argv) {
     std::map<std::string, std::vector<Json>> all;
     for (const Study& study : studies)
         for (std::int64_t seed = 0; seed < settingsOf(study, settings, wide).seeds; ++seed)
-            if (fs::exists(resultOf(settings, study.name, seed))) all[study.name].push_back(Json::parse(readText(resultOf(settings, study.name, seed))));
+            if (fs::exists(resultOf(settings, study.name, seed)))
+                all[study.name].push_back(Json::parse(readText(resultOf(settings, study.name, seed))));
     writeReport(settings, all, results);
     if (!sample.empty()) writeSample(settings, sample);
     return 0;

@@ -15,7 +15,10 @@ namespace {
 
 constexpr std::uint64_t evidenceStream = 0xe51de9ce;
 
-std::uint64_t seedOfRun(const RunName& run) { return seedOf({static_cast<std::uint64_t>(run.seed), static_cast<std::uint64_t>(run.fork), static_cast<std::uint64_t>(run.half)}); }
+std::uint64_t seedOfRun(const RunName& run) {
+    return seedOf({static_cast<std::uint64_t>(run.seed), static_cast<std::uint64_t>(run.fork),
+                   static_cast<std::uint64_t>(run.half)});
+}
 
 std::int64_t startOf(const RunName& run) { return run.half == '-' ? 0 : run.fork; }
 
@@ -24,13 +27,18 @@ void keepToSettings(const Settings& settings) {
     const ModelShape& shape = settings.shape;
     const Schedule& schedule = settings.schedule;
     std::ostringstream text;
-    text << "d " << shape.d << ", layers " << shape.layers << ", heads " << shape.heads << ", hidden " << shape.hidden << ", context " << shape.context << ", steps " << schedule.steps << ", batch "
-         << schedule.batch << ", rate " << schedule.rate << ", scale " << schedule.initialScale << ", decay " << schedule.decay << ", tuning " << schedule.tuneSteps << " at " << schedule.tuneRate
-         << ", tuned fork " << settings.forks.back() << ", evidence every " << settings.evidenceEvery << ", checkpoints every " << settings.checkpointEvery << ", rows " << settings.rows << "\n";
+    text << "d " << shape.d << ", layers " << shape.layers << ", heads " << shape.heads << ", hidden " << shape.hidden
+         << ", context " << shape.context << ", steps " << schedule.steps << ", batch " << schedule.batch << ", rate "
+         << schedule.rate << ", scale " << schedule.initialScale << ", decay " << schedule.decay << ", tuning "
+         << schedule.tuneSteps << " at " << schedule.tuneRate << ", tuned fork " << settings.forks.back()
+         << ", evidence every " << settings.evidenceEvery << ", checkpoints every " << settings.checkpointEvery
+         << ", rows " << settings.rows << "\n";
     const fs::path file = settings.folder / "settings.txt";
     if (!fs::exists(file)) return writeText(file, text.str());
     if (const std::string there = readText(file); there != text.str())
-        throw std::runtime_error(settings.folder.string() + " holds runs of other settings (" + there.substr(0, there.size() - 1) + "): delete it, or give another folder with --data");
+        throw std::runtime_error(settings.folder.string() + " holds runs of other settings (" +
+                                 there.substr(0, there.size() - 1) +
+                                 "): delete it, or give another folder with --data");
 }
 
 // Trains a run to its end, writing evidence and checkpoints on the way.
@@ -38,7 +46,8 @@ std::string train(const Settings& settings, const RunName& run) {
     const std::int64_t last = lastStep(settings, run);
     const RunName base{run.seed, 0, '-'};
     const auto isCheckpoint = [&](std::int64_t step) {
-        return step == last || step % settings.checkpointEvery == 0 || (run.half == '-' && std::ranges::find(settings.forks, step) != settings.forks.end());
+        return step == last || step % settings.checkpointEvery == 0 ||
+               (run.half == '-' && std::ranges::find(settings.forks, step) != settings.forks.end());
     };
     std::optional<Trainer> trainer;
     for (std::int64_t step = last; step > startOf(run) && !trainer; --step) {
@@ -82,20 +91,23 @@ fs::path folderOf(const Settings& settings, const RunName& run, std::int64_t ste
     if (run.half == '-')
         std::snprintf(text, sizeof text, "seed%d/base/step%05d", static_cast<int>(run.seed), static_cast<int>(step));
     else
-        std::snprintf(text, sizeof text, "seed%d/fork%d%c/step%05d", static_cast<int>(run.seed), static_cast<int>(run.fork), run.half, static_cast<int>(step));
+        std::snprintf(text, sizeof text, "seed%d/fork%d%c/step%05d", static_cast<int>(run.seed),
+                      static_cast<int>(run.fork), run.half, static_cast<int>(step));
     return settings.folder / text;
 }
 
 std::uint64_t streamOf(const RunName& run) { return seedOf({seedOfRun(run), 0x7e87}); }
 
 Gauge coordinatesOf(const Settings& settings, const RunName& run, std::int64_t step) {
-    return RandomGauges(seedOf({seedOfRun(run), static_cast<std::uint64_t>(step)})).next(static_cast<std::size_t>(settings.shape.d));
+    return RandomGauges(seedOf({seedOfRun(run), static_cast<std::uint64_t>(step)}))
+        .next(static_cast<std::size_t>(settings.shape.d));
 }
 
 torch::Tensor evidenceTokens(const Settings& settings) {
     std::vector<std::string> texts;
     for (std::int64_t k = 0; k < settings.rows / settings.shape.context; ++k)
-        texts.push_back(window(seedOf({evidenceStream, static_cast<std::uint64_t>(k)}), static_cast<std::size_t>(settings.shape.context)));
+        texts.push_back(window(seedOf({evidenceStream, static_cast<std::uint64_t>(k)}),
+                               static_cast<std::size_t>(settings.shape.context)));
     return tokensOf(texts);
 }
 
@@ -106,13 +118,15 @@ void writeEvidence(const fs::path& file, const Llama& model, const torch::Tensor
     NamedTensors tensors;
     const auto residuals = model.residuals(tokens);
     for (std::size_t place = 0; place < residuals.size(); ++place)
-        tensors.emplace_back("activations/resid." + std::to_string(place), (residuals[place].index_select(-1, perm) * sign).to(torch::kFloat16));
+        tensors.emplace_back("activations/resid." + std::to_string(place),
+                             (residuals[place].index_select(-1, perm) * sign).to(torch::kFloat16));
     std::size_t norm = 0;
     for (const auto& [name, parameter] : model.parameters()) {
         if (name.find("norm") == std::string::npos) continue;
         const std::string layer = std::to_string(norm / 2);
         const bool last = name == "model.norm.weight";
-        tensors.emplace_back("gains/" + (last ? "final" : (norm % 2 == 0 ? "attn." : "mlp.") + layer), parameter.index_select(0, perm));
+        tensors.emplace_back("gains/" + (last ? "final" : (norm % 2 == 0 ? "attn." : "mlp.") + layer),
+                             parameter.index_select(0, perm));
         ++norm;
     }
     tensors.emplace_back("token_ids", tokens);
@@ -138,11 +152,13 @@ void trainAll(const Settings& settings, Work& work) {
     std::vector<Job> bases, forks;
     for (std::int64_t seed = 0; seed < settings.seeds; ++seed) {
         const RunName base{seed, 0, '-'};
-        bases.push_back({width + "seed " + std::to_string(seed) + ", base", [&settings, base] { return train(settings, base); }});
+        bases.push_back(
+            {width + "seed " + std::to_string(seed) + ", base", [&settings, base] { return train(settings, base); }});
         for (const std::int64_t fork : settings.forks)
             for (const char half : {'a', 'b'}) {
                 const RunName run{seed, fork, half};
-                forks.push_back({width + "seed " + std::to_string(seed) + ", fork " + std::to_string(fork) + half, [&settings, run] { return train(settings, run); }});
+                forks.push_back({width + "seed " + std::to_string(seed) + ", fork " + std::to_string(fork) + half,
+                                 [&settings, run] { return train(settings, run); }});
             }
     }
     work.run("bases", std::move(bases));

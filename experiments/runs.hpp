@@ -25,12 +25,12 @@ struct Settings {
     std::int64_t seeds = 5;
     std::int64_t evidenceEvery = 50, checkpointEvery = 250;
     std::vector<std::int64_t> spacings{50, 100, 250, 500};  // of checkpoints, for the traces
-    std::int64_t rows = 1024;           // of evidence
-    std::int64_t saeWindows = 512, saeSteps = 1500;  // what the SAE is trained on, and how long
-    std::int64_t resumeSteps = 150;                  // after the AdamW state was moved
-    int signDraws = 8;                               // random gauges of each share of positive signs, for the steering table
+    std::int64_t rows = 1024;                               // of evidence
+    std::int64_t saeWindows = 512, saeSteps = 1500;         // what the SAE is trained on, and how long
+    std::int64_t resumeSteps = 150;                         // after the AdamW state was moved
+    int signDraws = 8;  // random gauges of each share of positive signs, for the steering table
     std::uint64_t sweepGauges = 1000;
-    std::filesystem::path folder;       // everything that can be made again
+    std::filesystem::path folder;  // everything that can be made again
     unsigned threads = 2;
 };
 
@@ -51,17 +51,21 @@ std::filesystem::path folderOf(const Settings& settings, const RunName& run, std
 // What the run saw at its steps: its stream of text.
 std::uint64_t streamOf(const RunName& run);
 
-// The coordinates in which the evidence of a checkpoint is written: a random gauge of its own, so that nothing can profit from shared ones.
+// The coordinates in which the evidence of a checkpoint is written: a random gauge of its own, so that nothing can
+// profit from shared ones.
 // From the model's own coordinates to the file's.
 Gauge coordinatesOf(const Settings& settings, const RunName& run, std::int64_t step);
 
 // The same tokens for every model: 64 bytes a sequence.
 torch::Tensor evidenceTokens(const Settings& settings);
 
-// activations/resid.<place> (F16), gains and token_ids of a model, as `regauge activations` writes them, in the coordinates `gauge`.
-void writeEvidence(const std::filesystem::path& file, const Llama& model, const torch::Tensor& tokens, const Gauge& gauge);
+// activations/resid.<place> (F16), gains and token_ids of a model, as `regauge activations` writes them, in the
+// coordinates `gauge`.
+void writeEvidence(const std::filesystem::path& file, const Llama& model, const torch::Tensor& tokens,
+                   const Gauge& gauge);
 
-// Trains what is not there yet. An interrupted run goes on from its last checkpoint. Throws std::runtime_error where the folder holds runs of other settings.
+// Trains what is not there yet. An interrupted run goes on from its last checkpoint. Throws std::runtime_error where
+// the folder holds runs of other settings.
 void trainAll(const Settings& settings, Work& work);
 
 }  // namespace regauge::experiments

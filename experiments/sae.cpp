@@ -23,15 +23,18 @@ Sae trainSae(const torch::Tensor& rows, std::int64_t latents, std::int64_t k, st
     const torch::Tensor scaled = rows / size;
     Sae sae;
     sae.k = k;
-    sae.decoder = torch::nn::functional::normalize(torch::randn({latents, rows.size(1)}, generator), torch::nn::functional::NormalizeFuncOptions().dim(-1));
+    sae.decoder = torch::nn::functional::normalize(torch::randn({latents, rows.size(1)}, generator),
+                                                   torch::nn::functional::NormalizeFuncOptions().dim(-1));
     sae.encoder = sae.decoder.t().clone().requires_grad_();
     sae.decoder.requires_grad_();
     sae.encoderBias = torch::zeros({latents}).requires_grad_();
     sae.centre = scaled.mean(0).requires_grad_();
-    torch::optim::Adam optimizer({sae.encoder, sae.decoder, sae.encoderBias, sae.centre}, torch::optim::AdamOptions(2e-3));
+    torch::optim::Adam optimizer({sae.encoder, sae.decoder, sae.encoderBias, sae.centre},
+                                 torch::optim::AdamOptions(2e-3));
     constexpr std::int64_t batch = 512;
     for (std::int64_t step = 0; step < steps; ++step) {
-        if (step == steps * 2 / 3) static_cast<torch::optim::AdamOptions&>(optimizer.param_groups()[0].options()).lr(4e-4);
+        if (step == steps * 2 / 3)
+            static_cast<torch::optim::AdamOptions&>(optimizer.param_groups()[0].options()).lr(4e-4);
         const torch::Tensor x = scaled.index_select(0, torch::randint(scaled.size(0), {batch}, generator));
         const torch::Tensor loss = (x - sae.reconstruct(x)).pow(2).sum(-1).mean();
         optimizer.zero_grad();
@@ -49,12 +52,16 @@ Sae trainSae(const torch::Tensor& rows, std::int64_t latents, std::int64_t k, st
 }
 
 void saveSae(const Sae& sae, const std::filesystem::path& folder, std::int64_t place) {
-    writeTensors(folder / "sae_weights.safetensors", {{"W_enc", sae.encoder}, {"W_dec", sae.decoder}, {"b_enc", sae.encoderBias}, {"b_dec", sae.centre}});
+    writeTensors(folder / "sae_weights.safetensors",
+                 {{"W_enc", sae.encoder}, {"W_dec", sae.decoder}, {"b_enc", sae.encoderBias}, {"b_dec", sae.centre}});
     const auto number = [](std::int64_t value) { return std::to_string(value); };
-    writeText(folder / "cfg.json", "{\n \"architecture\": \"topk\",\n \"d_in\": " + number(sae.encoder.size(0)) + ",\n \"d_sae\": " + number(sae.encoder.size(1)) +
-                                       ",\n \"k\": " + number(sae.k) + ",\n \"dtype\": \"float32\",\n \"device\": \"cpu\",\n \"apply_b_dec_to_input\": true,\n" +
-                                       " \"normalize_activations\": \"none\",\n \"reshape_activations\": \"none\",\n \"metadata\": {\n  \"hook_name\": \"blocks." +
-                                       number(place - 1) + ".hook_resid_post\"\n }\n}\n");
+    writeText(folder / "cfg.json",
+              "{\n \"architecture\": \"topk\",\n \"d_in\": " + number(sae.encoder.size(0)) +
+                  ",\n \"d_sae\": " + number(sae.encoder.size(1)) + ",\n \"k\": " + number(sae.k) +
+                  ",\n \"dtype\": \"float32\",\n \"device\": \"cpu\",\n \"apply_b_dec_to_input\": true,\n" +
+                  " \"normalize_activations\": \"none\",\n \"reshape_activations\": \"none\",\n \"metadata\": {\n  "
+                  "\"hook_name\": \"blocks." +
+                  number(place - 1) + ".hook_resid_post\"\n }\n}\n");
 }
 
 Sae loadSae(const std::filesystem::path& folder, std::int64_t k) {

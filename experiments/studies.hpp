@@ -1,4 +1,5 @@
-// One function a table: everything that is measured on one seed, as JSON. Each says at its definition what its keys mean.
+// One function a table: everything that is measured on one seed, as JSON. Each says at its definition what its keys
+// mean.
 #pragma once
 
 #include "evaluation.hpp"

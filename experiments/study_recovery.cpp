@@ -10,7 +10,9 @@ namespace regauge::experiments {
 namespace {
 
 Json row(const Alignment& found, const Gauge& right) {
-    return {{"right", compare(found.gauge, right).both}, {"estimate", found.estimate}, {"verdict", std::string(name(found.verdict))}};
+    return {{"right", compare(found.gauge, right).both},
+            {"estimate", found.estimate},
+            {"verdict", std::string(name(found.verdict))}};
 }
 
 // Every pair of checkpoints is matched once.
@@ -22,7 +24,9 @@ public:
         for (std::size_t k = 0; k + 1 < points.size(); ++k) {
             const std::string from = evidenceOf(settings_, points[k]), to = evidenceOf(settings_, points[k + 1]);
             const auto found = known_.find({from, to});
-            const Alignment& hop = found != known_.end() ? found->second : known_.emplace(std::pair(from, to), align(from, to, options_)).first->second;
+            const Alignment& hop = found != known_.end()
+                                       ? found->second
+                                       : known_.emplace(std::pair(from, to), align(from, to, options_)).first->second;
             all = all ? then(*all, hop) : hop;
         }
         return *all;
@@ -43,7 +47,8 @@ MatchOptions at(const std::string& site) {
 }  // namespace
 
 // {"rows": [{fork, steps, spacing (0: the ends alone), method, right, estimate, verdict}]}
-// (plain, last) and (plain, first) have the last and the first residual site only, (whitened, last) the last; the others have every site.
+// (plain, last) and (plain, first) have the last and the first residual site only, (whitened, last) the last; the
+// others have every site.
 Json recoveryStudy(const Settings& settings, std::int64_t seed) {
     Json rows = Json::array();
     const std::string last = lastSite(settings);
@@ -51,14 +56,22 @@ Json recoveryStudy(const Settings& settings, std::int64_t seed) {
         std::string suffix;
         MatchOptions options;
     };
-    for (const Statistic& statistic : {Statistic{"plain, last", plain({last})}, {"plain, first", plain({"resid.0"})}, {"plain", plain()}, {"whitened, last", at(last)}, {"auto", {}}}) {
+    for (const Statistic& statistic : {Statistic{"plain, last", plain({last})},
+                                       {"plain, first", plain({"resid.0"})},
+                                       {"plain", plain()},
+                                       {"whitened, last", at(last)},
+                                       {"auto", {}}}) {
         Hops hops(settings, statistic.options);
         for (const std::int64_t fork : settings.forks)
-            for (std::int64_t steps = fork + settings.checkpointEvery - fork % settings.checkpointEvery; steps <= settings.schedule.steps; steps += settings.checkpointEvery) {
+            for (std::int64_t steps = fork + settings.checkpointEvery - fork % settings.checkpointEvery;
+                 steps <= settings.schedule.steps; steps += settings.checkpointEvery) {
                 const Point a{{seed, fork, 'a'}, steps}, b{{seed, fork, 'b'}, steps}, base{{seed, 0, '-'}, fork};
                 const Gauge right = truth(settings, a, b);
                 const auto add = [&](const std::string& method, std::int64_t spacing, const Alignment& found) {
-                    rows.push_back({{"fork", fork}, {"steps", steps}, {"spacing", spacing}, {"method", method + " (" + statistic.suffix + ")"}});
+                    rows.push_back({{"fork", fork},
+                                    {"steps", steps},
+                                    {"spacing", spacing},
+                                    {"method", method + " (" + statistic.suffix + ")"}});
                     rows.back().update(row(found, right));
                 };
                 add("ends", 0, hops.along({a, b}));
@@ -68,19 +81,22 @@ Json recoveryStudy(const Settings& settings, std::int64_t seed) {
                     if (!whole && spacing != settings.evidenceEvery) continue;
                     const std::vector<Point> points = chain(a, b, spacing);
                     add("hop by hop", spacing, hops.along(points));
-                    if (statistic.suffix == "auto" || (whole && statistic.suffix == "whitened, last")) add("trace", spacing, alignThrough(settings, points, statistic.options));
+                    if (statistic.suffix == "auto" || (whole && statistic.suffix == "whitened, last"))
+                        add("trace", spacing, alignThrough(settings, points, statistic.options));
                 }
             }
     }
     return {{"rows", rows}};
 }
 
-// {"simulated": [[positive, permutation-only, sign-marginalized]], "trained": the same on a trained model's last residual site}
+// {"simulated": [[positive, permutation-only, sign-marginalized]], "trained": the same on a trained model's last
+// residual site}
 Json ceilingStudy(const Settings& settings, std::int64_t seed) {
     Json result;
     CeilingOptions options;
     options.seed = static_cast<std::uint64_t>(seed);
-    for (const CeilingPoint& point : ceiling(options)) result["simulated"].push_back({point.positive, point.permutationOnly, point.signMarginalized});
+    for (const CeilingPoint& point : ceiling(options))
+        result["simulated"].push_back({point.positive, point.permutationOnly, point.signMarginalized});
 
     // The trained model against itself 50 steps earlier, in coordinates with a share of positive signs.
     const RunName run{seed, settings.forks.back(), 'a'};
@@ -98,7 +114,8 @@ Json ceilingStudy(const Settings& settings, std::int64_t seed) {
         raw.group = Group::permutation;
         const std::string from = evidenceOf(settings, source), to = (folder / "target.safetensors").string();
         result["trained"].push_back({1 - static_cast<double>(planted.signFlips()) / static_cast<double>(planted.d()),
-                                     compare(align(from, to, raw).gauge, planted).permutation, compare(align(from, to, signedMatching).gauge, planted).both});
+                                     compare(align(from, to, raw).gauge, planted).permutation,
+                                     compare(align(from, to, signedMatching).gauge, planted).both});
     }
     return result;
 }

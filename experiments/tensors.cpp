@@ -39,7 +39,10 @@ void writeTensors(const std::filesystem::path& path, const NamedTensors& tensors
     for (const auto& [name, tensor] : tensors) {
         held.push_back(tensor.detach().contiguous());
         const torch::Tensor& flat = held.back();
-        list.push_back({name, dtypeOf(flat), Shape(flat.sizes().begin(), flat.sizes().end()), {static_cast<const std::byte*>(flat.data_ptr()), flat.nbytes()}});
+        list.push_back({name,
+                        dtypeOf(flat),
+                        Shape(flat.sizes().begin(), flat.sizes().end()),
+                        {static_cast<const std::byte*>(flat.data_ptr()), flat.nbytes()}});
     }
     NativeFiles files;
     const auto output = files.create(path.string(), false, true);
@@ -74,8 +77,10 @@ const torch::Tensor& find(const NamedTensors& tensors, const std::string& name) 
 
 void writePickle(const std::filesystem::path& path, const c10::IValue& value) {
     std::vector<char> archive, pickle;
-    torch::jit::Pickler pickler([&](const char* data, std::size_t size) { pickle.insert(pickle.end(), data, data + size); }, nullptr, nullptr, nullptr, nullptr,
-                                /*tag_aggregates=*/false);
+    torch::jit::Pickler pickler(
+        [&](const char* data, std::size_t size) { pickle.insert(pickle.end(), data, data + size); }, nullptr, nullptr,
+        nullptr, nullptr,
+        /*tag_aggregates=*/false);
     pickler.protocol();
     pickler.pushIValue(value);
     pickler.stop();
@@ -85,7 +90,8 @@ void writePickle(const std::filesystem::path& path, const c10::IValue& value) {
         return size;
     });
     writer.writeRecord("data.pkl", pickle.data(), pickle.size());
-    for (std::size_t k = 0; k < pickler.tensorData().size(); ++k) {  // their storages: contiguous here, because nothing that is saved is a view
+    for (std::size_t k = 0; k < pickler.tensorData().size();
+         ++k) {  // their storages: contiguous here, because nothing that is saved is a view
         const torch::Tensor& tensor = pickler.tensorData()[k];
         writer.writeRecord("data/" + std::to_string(k), tensor.data_ptr(), tensor.nbytes());
     }
@@ -93,7 +99,9 @@ void writePickle(const std::filesystem::path& path, const c10::IValue& value) {
     writeBytes(path, std::as_bytes(std::span(archive)));
 }
 
-void writeText(const std::filesystem::path& path, const std::string& text) { writeBytes(path, std::as_bytes(std::span(text))); }
+void writeText(const std::filesystem::path& path, const std::string& text) {
+    writeBytes(path, std::as_bytes(std::span(text)));
+}
 
 std::string readText(const std::filesystem::path& path) {
     const auto source = NativeFiles().open(path.string());

@@ -1,4 +1,5 @@
-// Torch tensors in files: safetensors through regauge's own writer, and optimizer state as PyTorch's torch.save writes it.
+// Torch tensors in files: safetensors through regauge's own writer, and optimizer state as PyTorch's torch.save writes
+// it.
 #pragma once
 
 #include <torch/torch.h>

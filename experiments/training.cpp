@@ -22,15 +22,17 @@ bool isGain(const std::string& name) { return name.find("norm") != std::string::
 
 }  // namespace
 
-Trainer::Trainer(const ModelShape& shape, const Schedule& schedule, std::uint64_t seed) : schedule_(schedule), model_(shape, seed, schedule.initialScale) {
+Trainer::Trainer(const ModelShape& shape, const Schedule& schedule, std::uint64_t seed)
+    : schedule_(schedule), model_(shape, seed, schedule.initialScale) {
     makeOptimizer();
 }
 
-Trainer::Trainer(const ModelShape& shape, const Schedule& schedule, const std::filesystem::path& folder, torch::ScalarType type)
+Trainer::Trainer(const ModelShape& shape, const Schedule& schedule, const std::filesystem::path& folder,
+                 torch::ScalarType type)
     : Trainer(shape, schedule, folder, folder / "optimizer.pt", 0, type) {}
 
-Trainer::Trainer(const ModelShape& shape, const Schedule& schedule, const std::filesystem::path& folder, const std::filesystem::path& optimizer,
-                 std::int64_t step, torch::ScalarType type)
+Trainer::Trainer(const ModelShape& shape, const Schedule& schedule, const std::filesystem::path& folder,
+                 const std::filesystem::path& optimizer, std::int64_t step, torch::ScalarType type)
     : schedule_(schedule), model_(shape, folder, type), step_(step) {
     makeOptimizer();
     if (!optimizer.empty()) loadState(optimizer);
@@ -54,13 +56,15 @@ double Trainer::step(std::uint64_t stream) {
     const bool tuning = step_ >= schedule_.steps;
     const double done = static_cast<double>(tuning ? step_ - schedule_.steps : step_);
     const double along = done / static_cast<double>(tuning ? schedule_.tuneSteps : schedule_.steps);
-    const double rate = (tuning ? schedule_.tuneRate : schedule_.rate) * std::min(1.0, (done + 1) / static_cast<double>(schedule_.warmup)) *
+    const double rate = (tuning ? schedule_.tuneRate : schedule_.rate) *
+                        std::min(1.0, (done + 1) / static_cast<double>(schedule_.warmup)) *
                         (0.1 + 0.9 * 0.5 * (1 + std::cos(std::numbers::pi * along)));
     for (auto& group : optimizer_->param_groups()) static_cast<AdamWOptions&>(group.options()).lr(rate);
 
     std::vector<std::string> texts;
     for (std::int64_t k = 0; k < schedule_.batch; ++k)
-        texts.push_back(window(seedOf({stream, static_cast<std::uint64_t>(step_), static_cast<std::uint64_t>(k)}), static_cast<std::size_t>(model_.shape().context) + 1,
+        texts.push_back(window(seedOf({stream, static_cast<std::uint64_t>(step_), static_cast<std::uint64_t>(k)}),
+                               static_cast<std::size_t>(model_.shape().context) + 1,
                                tuning ? Text::tasks : Text::everything));
     const torch::Tensor loss = lossOf(model_, tokensOf(texts));
     optimizer_->zero_grad();

@@ -13,22 +13,25 @@ namespace regauge::experiments {
 
 struct Schedule {
     std::int64_t steps = 1500, batch = 12, warmup = 50;
-    double rate = 5e-3;       // peak; cosine decay to a tenth
-    double initialScale = 0.3;   // of the weights: with the rate, it decides how far coordinates drift
+    double rate = 5e-3;         // peak; cosine decay to a tenth
+    double initialScale = 0.3;  // of the weights: with the rate, it decides how far coordinates drift
     double decay = 0.1;         // of matrices; gains are not decayed
-    std::int64_t tuneSteps = 500; // after `steps`: tuning on the tasks alone, warmed up and decayed anew to its own peak
+    std::int64_t tuneSteps =
+        500;  // after `steps`: tuning on the tasks alone, warmed up and decayed anew to its own peak
     double tuneRate = 3e-3;
 };
 
-// A model, its torch::optim::AdamW and the step it is at. The batch of a step depends on the stream and the step alone, so a run resumes from a folder.
+// A model, its torch::optim::AdamW and the step it is at. The batch of a step depends on the stream and the step alone,
+// so a run resumes from a folder.
 class Trainer {
 public:
     Trainer(const ModelShape& shape, const Schedule& schedule, std::uint64_t seed);
     // From a folder that `save` wrote or that regauge moved (model.safetensors and optimizer.pt).
-    Trainer(const ModelShape& shape, const Schedule& schedule, const std::filesystem::path& folder, torch::ScalarType type = torch::kFloat32);
-    // The same with the optimizer state of another file; none (empty): AdamW starts anew, at `step`.
-    Trainer(const ModelShape& shape, const Schedule& schedule, const std::filesystem::path& folder, const std::filesystem::path& optimizer, std::int64_t step,
+    Trainer(const ModelShape& shape, const Schedule& schedule, const std::filesystem::path& folder,
             torch::ScalarType type = torch::kFloat32);
+    // The same with the optimizer state of another file; none (empty): AdamW starts anew, at `step`.
+    Trainer(const ModelShape& shape, const Schedule& schedule, const std::filesystem::path& folder,
+            const std::filesystem::path& optimizer, std::int64_t step, torch::ScalarType type = torch::kFloat32);
 
     // One step on the stream's batch; returns the loss before it.
     double step(std::uint64_t stream);

@@ -39,9 +39,12 @@ void Work::run(const std::string& stage, std::vector<Job> jobs) {
                 const double cost = cpuSeconds() - before;
                 const std::lock_guard lock(mutex);
                 ++done;
-                const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started).count();
+                const auto seconds =
+                    std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started)
+                        .count();
                 if (!said.empty()) {
-                    std::fprintf(stderr, "%s %zu/%zu, %lld s: %s: %s\n", stage.c_str(), done.load(), jobs.size(), static_cast<long long>(seconds), jobs[k].name.c_str(), said.c_str());
+                    std::fprintf(stderr, "%s %zu/%zu, %lld s: %s: %s\n", stage.c_str(), done.load(), jobs.size(),
+                                 static_cast<long long>(seconds), jobs[k].name.c_str(), said.c_str());
                     std::ofstream(costs_, std::ios::app) << stage << '\t' << cost << '\t' << jobs[k].name << '\n';
                 }
             } catch (...) {

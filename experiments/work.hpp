@@ -16,9 +16,11 @@ struct Job {
 
 class Work {
 public:
-    // costs: a file to which a line "stage <tab> seconds <tab> job" is added for each job that did something. Seconds are CPU time, which other programs do not lengthen.
+    // costs: a file to which a line "stage <tab> seconds <tab> job" is added for each job that did something. Seconds
+    // are CPU time, which other programs do not lengthen.
     Work(unsigned threads, std::filesystem::path costs) : threads_(threads), costs_(std::move(costs)) {}
-    // Runs all, in order, as many at a time as there are threads; each job's numbers do not depend on that. The first exception is thrown again at the end.
+    // Runs all, in order, as many at a time as there are threads; each job's numbers do not depend on that. The first
+    // exception is thrown again at the end.
     void run(const std::string& stage, std::vector<Job> jobs);
 
 private:

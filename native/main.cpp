@@ -36,7 +36,8 @@ int main(int argc, char** argv) {
 #else
     const std::unique_ptr<regauge::Team> team;
 #endif
-    if (!team) {  // in an MPI job the launcher ends all ranks at once, and one that waits for the others could not listen
+    if (!team) {  // in an MPI job the launcher ends all ranks at once, and one that waits for the others could not
+                  // listen
         struct sigaction action {};
         action.sa_handler = onInterrupt;
         action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends at once
@@ -48,7 +49,8 @@ int main(int argc, char** argv) {
     signal(SIGPIPE, SIG_IGN);  // the same for a closed pipe
 
     try {
-        if (const char* isa = std::getenv("REGAUGE_ISA")) regauge::forceInstructionSet(isa);  // for tests and benchmarks
+        if (const char* isa = std::getenv("REGAUGE_ISA"))
+            regauge::forceInstructionSet(isa);  // for tests and benchmarks
     } catch (const regauge::Error& error) {
         put(stderr, "regauge: REGAUGE_ISA: " + std::string(error.what()) + "\n");
         return 2;
@@ -59,8 +61,14 @@ int main(int argc, char** argv) {
     if (team) processors = std::max(1U, processors / team->onThisMachine());
 #endif
     regauge::Host host{.files = files,
-                       .out = [=](std::string_view text) { if (speaks) put(stdout, text); },
-                       .err = [=](std::string_view text) { if (speaks) put(stderr, text); },
+                       .out =
+                           [=](std::string_view text) {
+                               if (speaks) put(stdout, text);
+                           },
+                       .err =
+                           [=](std::string_view text) {
+                               if (speaks) put(stderr, text);
+                           },
                        .errIsTerminal = isatty(STDERR_FILENO) == 1,
                        .cancelled = [] { return interrupted.load(); },
                        .threads = processors,

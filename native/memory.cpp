@@ -32,14 +32,16 @@ std::uint64_t numberAfter(const fs::path& path, const std::string& word) {
 }
 
 // What is left in a folder of cgroup files: pages of files that were read give way.
-std::optional<std::uint64_t> leftIn(const fs::path& folder, const char* limitName, const char* usedName, const char* cacheName) {
+std::optional<std::uint64_t> leftIn(const fs::path& folder, const char* limitName, const char* usedName,
+                                    const char* cacheName) {
     const auto limit = numberIn(folder / limitName), used = numberIn(folder / usedName);
     if (!limit || !used) return std::nullopt;
     const std::uint64_t held = *used - std::min(*used, numberAfter(folder / "memory.stat", cacheName));
     return *limit - std::min(*limit, held);
 }
 
-// The tightest limit of the process's cgroup and all above it; /proc/self/cgroup has "0::/path" (v2) or "5:memory:/path" (v1).
+// The tightest limit of the process's cgroup and all above it; /proc/self/cgroup has "0::/path" (v2) or
+// "5:memory:/path" (v1).
 std::uint64_t leftInCgroup() {
     std::uint64_t left = std::numeric_limits<std::uint64_t>::max();
     std::ifstream file("/proc/self/cgroup");
@@ -52,8 +54,9 @@ std::uint64_t leftInCgroup() {
         const fs::path root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
         // Inside a container the path may be the host's and not be here; its root then holds the limits.
         for (fs::path path = fs::path(line.substr(second + 1)).relative_path();; path = path.parent_path()) {
-            const auto here = unified ? leftIn(root / path, "memory.max", "memory.current", "inactive_file")
-                                      : leftIn(root / path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
+            const auto here =
+                unified ? leftIn(root / path, "memory.max", "memory.current", "inactive_file")
+                        : leftIn(root / path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
             left = std::min(left, here.value_or(left));
             if (path.empty()) break;
         }
@@ -67,7 +70,8 @@ std::uint64_t availableMemory() {
     const long pages = sysconf(_SC_PHYS_PAGES), pageBytes = sysconf(_SC_PAGESIZE);
     if (pages <= 0 || pageBytes <= 0) return 0;
     std::uint64_t left = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(pageBytes);
-    if (const std::uint64_t free = numberAfter("/proc/meminfo", "MemAvailable:"); free > 0) left = (free + numberAfter("/proc/meminfo", "SwapFree:")) * 1024;
+    if (const std::uint64_t free = numberAfter("/proc/meminfo", "MemAvailable:"); free > 0)
+        left = (free + numberAfter("/proc/meminfo", "SwapFree:")) * 1024;
     rlimit limit{};
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
         const std::uint64_t used = numberIn("/proc/self/statm").value_or(0) * static_cast<std::uint64_t>(pageBytes);

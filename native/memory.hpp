@@ -5,7 +5,8 @@
 
 namespace regauge {
 
-// Bytes: what the machine has free, or less where limits of the process or of its cgroup (a container, a Slurm job) say so. 0 where nothing is known.
+// Bytes: what the machine has free, or less where limits of the process or of its cgroup (a container, a Slurm job) say
+// so. 0 where nothing is known.
 std::uint64_t availableMemory();
 
 }  // namespace regauge

@@ -1,7 +1,7 @@
 // MPI's own error handler stays: a lost rank ends the whole job, with MPI's message.
 #include "mpi_team.hpp"
 
-#define OMPI_SKIP_MPICXX 1   // the old C++ bindings, which nothing here needs
+#define OMPI_SKIP_MPICXX 1  // the old C++ bindings, which nothing here needs
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
@@ -58,7 +58,8 @@ void MpiTeam::sumAtFirst(std::span<std::int64_t> values) {
     while (!values.empty()) {
         const std::size_t here = std::min(values.size(), mostAtOnce);
         const void* from = rank_ == 0 ? MPI_IN_PLACE : values.data();
-        MPI_Reduce(from, rank_ == 0 ? values.data() : nullptr, static_cast<int>(here), MPI_INT64_T, MPI_SUM, 0, MPI_COMM_WORLD);
+        MPI_Reduce(from, rank_ == 0 ? values.data() : nullptr, static_cast<int>(here), MPI_INT64_T, MPI_SUM, 0,
+                   MPI_COMM_WORLD);
         values = values.subspan(here);
     }
 }

@@ -9,7 +9,8 @@ namespace regauge {
 
 class MpiTeam final : public Team {
 public:
-    // The job that mpirun or srun started this process in; nothing where it was started alone, so that MPI costs nothing there.
+    // The job that mpirun or srun started this process in; nothing where it was started alone, so that MPI costs
+    // nothing there.
     static std::unique_ptr<MpiTeam> join();
     ~MpiTeam() override;  // leaves the job
 

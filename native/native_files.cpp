@@ -25,7 +25,9 @@ public:
     explicit Descriptor(int fd) : fd_(fd) {}
     Descriptor(const Descriptor&) = delete;
     Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor() { if (fd_ >= 0) ::close(fd_); }
+    ~Descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
     int get() const { return fd_; }
     int release() { return std::exchange(fd_, -1); }
 
@@ -42,11 +44,13 @@ public:
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
         if (offset > size_ || into.size() > size_ - offset)
             throw Error(ErrorCode::truncated, name_,
-                        "ends at byte " + std::to_string(size_) + ", before byte " + std::to_string(offset + into.size()) + " that is needed");
+                        "ends at byte " + std::to_string(size_) + ", before byte " +
+                            std::to_string(offset + into.size()) + " that is needed");
         while (!into.empty()) {
             const ssize_t got = ::pread(file_.get(), into.data(), into.size(), static_cast<off_t>(offset));
             if (got < 0 && errno == EINTR) continue;
-            if (got < 0) throw Error(ErrorCode::missingFile, name_, std::string("cannot be read: ") + std::strerror(errno));
+            if (got < 0)
+                throw Error(ErrorCode::missingFile, name_, std::string("cannot be read: ") + std::strerror(errno));
             if (got == 0) throw Error(ErrorCode::truncated, name_, "became shorter while it was being read");
             into = into.subspan(static_cast<std::size_t>(got));
             offset += static_cast<std::uint64_t>(got);
@@ -61,7 +65,8 @@ private:
 
 [[noreturn]] void writeFailed(const std::string& path, int error) {
     throw Error(ErrorCode::writeFailed, path,
-                error == ENOSPC ? "the disk is full; nothing was written" : std::string("cannot be written: ") + std::strerror(error) + "; nothing was written");
+                error == ENOSPC ? "the disk is full; nothing was written"
+                                : std::string("cannot be written: ") + std::strerror(error) + "; nothing was written");
 }
 
 class FileSink final : public ByteSink {
@@ -80,7 +85,8 @@ public:
         }
     }
     void finish() {
-        if (::close(file_.release()) != 0) writeFailed(shownPath_, errno);  // some file systems tell of a full disk only now
+        if (::close(file_.release()) != 0)
+            writeFailed(shownPath_, errno);  // some file systems tell of a full disk only now
     }
 
 private:
@@ -90,7 +96,8 @@ private:
 
 class NativeOutput final : public Output {
 public:
-    NativeOutput(fs::path path, bool folder, bool overwrite) : path_(std::move(path)), folder_(folder), overwrite_(overwrite) {
+    NativeOutput(fs::path path, bool folder, bool overwrite)
+        : path_(std::move(path)), folder_(folder), overwrite_(overwrite) {
         if (path_.filename().empty()) path_ = path_.parent_path();  // "out/" means "out"
         staged_ = path_;
         staged_.replace_filename("." + path_.filename().string() + ".regauge-" + std::to_string(::getpid()));
@@ -121,7 +128,8 @@ public:
 
     void commit() override {
         finishSink();
-        // rename(2) replaces a file in one step; a folder must be moved aside first, and comes back if the second step fails.
+        // rename(2) replaces a file in one step; a folder must be moved aside first, and comes back if the second step
+        // fails.
         fs::path aside;
         if (folder_ && overwrite_ && fs::exists(path_)) {
             aside = staged_.string() + "-old";
@@ -182,11 +190,14 @@ std::unique_ptr<ByteSource> NativeFiles::open(const std::string& path) const {
     if (fd < 0 || ::fstat(fd, &status) != 0) {
         const int error = errno;
         if (fd >= 0) ::close(fd);
-        throw Error(ErrorCode::missingFile, path, error == ENOENT ? "there is no such file" : std::string("cannot be opened: ") + std::strerror(error));
+        throw Error(
+            ErrorCode::missingFile, path,
+            error == ENOENT ? "there is no such file" : std::string("cannot be opened: ") + std::strerror(error));
     }
     if (!S_ISREG(status.st_mode)) {
         ::close(fd);
-        throw Error(ErrorCode::missingFile, path, S_ISDIR(status.st_mode) ? "is a folder, and a file is needed" : "is not a regular file");
+        throw Error(ErrorCode::missingFile, path,
+                    S_ISDIR(status.st_mode) ? "is a folder, and a file is needed" : "is not a regular file");
     }
     return std::make_unique<FileSource>(path, fd, static_cast<std::uint64_t>(status.st_size));
 }
@@ -195,12 +206,17 @@ std::unique_ptr<Output> NativeFiles::create(const std::string& path, bool folder
     std::error_code ignored;
     if (path.empty()) throw Error(ErrorCode::usage, "", "the output has no name");
     if (exists(path)) {
-        if (!overwrite) throw Error(ErrorCode::outputExists, path, "exists already; --force overwrites it, or choose another name with -o");
+        if (!overwrite)
+            throw Error(ErrorCode::outputExists, path,
+                        "exists already; --force overwrites it, or choose another name with -o");
         if (isFolder(path) != folder || (!folder && !fs::is_regular_file(path, ignored)))
-            throw Error(ErrorCode::outputExists, path, folder ? "is a file, and the output is a folder" : "is not a regular file, and the output is one");
+            throw Error(
+                ErrorCode::outputExists, path,
+                folder ? "is a file, and the output is a folder" : "is not a regular file, and the output is one");
     }
     const fs::path parent = fs::path(path).parent_path();
-    if (!parent.empty() && !fs::is_directory(parent, ignored)) throw Error(ErrorCode::writeFailed, path, "its folder does not exist; make it first");
+    if (!parent.empty() && !fs::is_directory(parent, ignored))
+        throw Error(ErrorCode::writeFailed, path, "its folder does not exist; make it first");
     return std::make_unique<NativeOutput>(path, folder, overwrite);
 }
 

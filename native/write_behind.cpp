@@ -29,7 +29,8 @@ std::span<std::byte> WriteBehind::room(std::size_t count) {
 }
 
 void WriteBehind::write(std::span<const std::byte> bytes) {
-    if (Block& block = filling(); bytes.data() == block.bytes.data() + block.used) return take(bytes.size());  // made in room()
+    if (Block& block = filling(); bytes.data() == block.bytes.data() + block.used)
+        return take(bytes.size());  // made in room()
     while (!bytes.empty()) {
         Block& block = filling();
         const std::size_t count = std::min(bytes.size(), blockBytes - block.used);

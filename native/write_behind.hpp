@@ -29,7 +29,8 @@ public:
     void finish();
 
 private:
-    //   blocks_ as a ring:   [ .. free .. | written_ .. waiting to be written .. | filled_ (being filled) | .. free .. ]
+    //   blocks_ as a ring:   [ .. free .. | written_ .. waiting to be written .. | filled_ (being filled) | .. free ..
+    //   ]
     static constexpr std::size_t blockBytes = 256u << 10;
     static constexpr std::size_t blockCount = 4;  // a megabyte in all, which a cache keeps
 
@@ -40,7 +41,7 @@ private:
 
     Block& filling();
     void take(std::size_t count);  // so many bytes more are in the block being filled
-    void hand();         // the block being filled goes to the thread
+    void hand();                   // the block being filled goes to the thread
     void writeOut(Block& block);
     void writeBlocks();  // the thread
     void stop();

@@ -1,5 +1,6 @@
-// What JavaScript can call: a whole job a call, synchronous, in a worker. Texts are JSON with the files' own keys; tensors never cross,
-// but for one array a call that is drawn or read as numbers (correlations, logits, one number a random gauge). Nothing here outlives its call: there is no handle to dispose of.
+// What JavaScript can call: a whole job a call, synchronous, in a worker. Texts are JSON with the files' own keys;
+// tensors never cross, but for one array a call that is drawn or read as numbers (correlations, logits, one number a
+// random gauge). Nothing here outlives its call: there is no handle to dispose of.
 // (command.cpp, in a module of its own, is the command line.)
 #include <emscripten/bind.h>
 
@@ -9,10 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "base/parallel.hpp"
 #include "correlations.hpp"
 #include "host.hpp"
 #include "options.hpp"
-#include "base/parallel.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/match.hpp"
@@ -27,10 +28,11 @@
 namespace regauge::wasm {
 namespace {
 
-// A job's answer, or why there is none. A refusal crosses as a value: a C++ exception would reach JavaScript as an opaque pointer that it must free.
+// A job's answer, or why there is none. A refusal crosses as a value: a C++ exception would reach JavaScript as an
+// opaque pointer that it must free.
 struct Outcome {
     bool ok = true;
-    std::string value;              // JSON
+    std::string value;                 // JSON
     std::string code, where, message;  // of the refusal: an ErrorCode's name, Error::where(), Error::what()
 };
 
@@ -44,14 +46,17 @@ Outcome answer(const Job& job) {
     } catch (const Error& error) {
         return refusal(error.code(), error.where(), error.what());
     } catch (const std::bad_alloc&) {
-        return refusal(ErrorCode::tooLarge, "", "needs more memory than WebAssembly has here (4 GB at most); use the native command");
+        return refusal(ErrorCode::tooLarge, "",
+                       "needs more memory than WebAssembly has here (4 GB at most); use the native command");
     } catch (const std::exception& error) {
         return refusal(ErrorCode::internal, "", error.what());
     }
 }
 
 // Hands a job's array over; the host copies it.
-void give(const JsHost& host, const std::vector<float>& values) { host.call<void>("array", emscripten::typed_memory_view(values.size(), values.data())); }
+void give(const JsHost& host, const std::vector<float>& values) {
+    host.call<void>("array", emscripten::typed_memory_view(values.size(), values.data()));
+}
 
 Outcome align(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
@@ -69,7 +74,8 @@ Outcome align(JsHost host, std::string source, std::string target, std::string o
 // {"gauge": the gauge file, "trace": what `regauge trace --json` prints}
 Outcome traceCheckpoints(JsHost host, StringList checkpoints, std::string options) {
     return answer([&] {
-        const Trace found = trace(HostFiles(host), emscripten::vecFromJSArray<std::string>(checkpoints), alignOptions(options, hostThreads(host)).match, hostProgress(host));
+        const Trace found = trace(HostFiles(host), emscripten::vecFromJSArray<std::string>(checkpoints),
+                                  alignOptions(options, hostThreads(host)).match, hostProgress(host));
         return "{\"gauge\":" + toJson(found.alignment) + ",\"trace\":" + traceJson(found) + "}";
     });
 }
@@ -77,7 +83,8 @@ Outcome traceCheckpoints(JsHost host, StringList checkpoints, std::string option
 Outcome transportObject(JsHost host, std::string object, std::string gauge, std::string out, std::string options) {
     return answer([&] {
         HostFiles files(host);
-        return planJson(transport(files, object, parseGauge(gauge, "gauge"), out, transportOptions(options), hostProgress(host)));
+        return planJson(
+            transport(files, object, parseGauge(gauge, "gauge"), out, transportOptions(options), hostProgress(host)));
     });
 }
 
@@ -89,27 +96,32 @@ Outcome plan(JsHost host, std::string object, std::string options, unsigned d) {
 Outcome correlation(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
         const HostFiles files(host);
-        const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target), alignOptions(options, hostThreads(host)).match, hostProgress(host));
+        const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target),
+                                             alignOptions(options, hostThreads(host)).match, hostProgress(host));
         give(host, found.r);
         return found.json;
     });
 }
 
-Outcome mergeCheckpoints(JsHost host, std::string a, std::string b, std::string gauge, std::string out, std::string options) {
+Outcome mergeCheckpoints(JsHost host, std::string a, std::string b, std::string gauge, std::string out,
+                         std::string options) {
     return answer([&] {
         HostFiles files(host);
-        return mergeJson(merge(files, a, b, parseGauge(gauge, "gauge"), out, mergeOptions(options), hostProgress(host)));
+        return mergeJson(
+            merge(files, a, b, parseGauge(gauge, "gauge"), out, mergeOptions(options), hostProgress(host)));
     });
 }
 
-// gauge: a gauge file's text, or "". The array: overlap, rank correlation and sign agreement of every random gauge, not moved, NaN where there is none.
+// gauge: a gauge file's text, or "". The array: overlap, rank correlation and sign agreement of every random gauge, not
+// moved, NaN where there is none.
 Outcome auditObject(JsHost host, std::string object, std::string gauge, std::string options) {
     return answer([&] {
         const auto given = gauge.empty() ? std::nullopt : std::optional(parseGauge(gauge, "gauge"));
         const AuditReport report = audit(HostFiles(host), object, given, auditOptions(options), hostProgress(host));
         std::vector<float> drawn;
         for (const Survival<double>& one : report.drawn)
-            for (const auto& number : {one.overlap, one.rank, one.sign}) drawn.push_back(static_cast<float>(number.value_or(NAN)));
+            for (const auto& number : {one.overlap, one.rank, one.sign})
+                drawn.push_back(static_cast<float>(number.value_or(NAN)));
         give(host, drawn);
         return auditJson(report);
     });
@@ -151,14 +163,17 @@ Outcome sampleActivations(JsHost host, std::string model, std::string tokens, st
 // The first sequence of a file of tokens.
 std::vector<std::int64_t> readPrompt(const Files& files, const std::string& path) {
     std::vector<std::vector<std::int64_t>> sequences = readTokens(files, path);
-    if (sequences.empty() || sequences[0].empty()) throw Error(ErrorCode::usage, path, "holds no token; a prompt needs at least one");
+    if (sequences.empty() || sequences[0].empty())
+        throw Error(ErrorCode::usage, path, "holds no token; a prompt needs at least one");
     return std::move(sequences[0]);
 }
 
 Model::ResidualHook steeringHook(const Files& files, const Model& model, const SteeringOptions& given) {
     if (given.vector.empty()) return {};
     const ModelConfig& config = model.config();
-    return hookOf({placeOf(given.steer.site, config), readSteeringVector(files, given.vector, config.d, given.row), given.steer.strength}, config);
+    return hookOf({placeOf(given.steer.site, config), readSteeringVector(files, given.vector, config.d, given.row),
+                   given.steer.strength},
+                  config);
 }
 
 // The array: the logits of the first sequence, [tokens, vocabulary].
@@ -169,7 +184,8 @@ Outcome modelLogits(JsHost host, std::string model, std::string tokens, std::str
         const std::vector<std::int64_t> prompt = readPrompt(files, tokens);
         const Model loaded = Model::load(files, model, hostProgress(host));
         give(host, loaded.logits(prompt, steeringHook(files, loaded, given)));
-        return "{\"tokens\":" + std::to_string(prompt.size()) + ",\"vocabulary\":" + std::to_string(loaded.config().vocabulary) + "}";
+        return "{\"tokens\":" + std::to_string(prompt.size()) +
+               ",\"vocabulary\":" + std::to_string(loaded.config().vocabulary) + "}";
     });
 }
 
@@ -180,11 +196,13 @@ Outcome continuePrompt(JsHost host, std::string model, std::string prompt, std::
         const std::vector<std::int64_t> tokens = readPrompt(files, prompt);
         const Progress progress = hostProgress(host);
         const Model loaded = Model::load(files, model, progress);
-        return continuationJson(generate(loaded, tokens, steeringHook(files, loaded, given), given.steer.generate, progress));
+        return continuationJson(
+            generate(loaded, tokens, steeringHook(files, loaded, given), given.steer.generate, progress));
     });
 }
 
-Outcome steerModels(JsHost host, std::string source, std::string target, std::string gauge, std::string prompt, std::string options) {
+Outcome steerModels(JsHost host, std::string source, std::string target, std::string gauge, std::string prompt,
+                    std::string options) {
     return answer([&] {
         const HostFiles files(host);
         const SteeringOptions given = steeringOptions(options);

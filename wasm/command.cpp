@@ -1,4 +1,5 @@
-// The command line, in a module of its own: a page has no use for it, and its words and subcommands are a tenth of the bytes.
+// The command line, in a module of its own: a page has no use for it, and its words and subcommands are a tenth of the
+// bytes.
 #include "regauge/command.hpp"
 
 #include <emscripten/bind.h>

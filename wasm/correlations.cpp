@@ -7,10 +7,12 @@
 
 namespace regauge::wasm {
 
-Correlations correlate(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
+Correlations correlate(const Evidence& source, const Evidence& target, const MatchOptions& options,
+                       const Progress& progress) {
     const std::vector<std::string> sites = commonSites(source, target, options.sites);
     if (sites.empty())
-        throw Error(ErrorCode::usage, target.name, "has no site of paired rows in common with " + source.name + ", so there is nothing to correlate");
+        throw Error(ErrorCode::usage, target.name,
+                    "has no site of paired rows in common with " + source.name + ", so there is nothing to correlate");
     MatchOptions plain = options;
     plain.statistic = Statistic::correlation;
     const CorrelationSums sums = sumSite(source, target, sites.front(), plain, Resolution::coarse, progress);

@@ -15,6 +15,7 @@ struct Correlations {
 };
 
 // Sums the first of options.sites, or of the common sites. Throws as match() does.
-Correlations correlate(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress);
+Correlations correlate(const Evidence& source, const Evidence& target, const MatchOptions& options,
+                       const Progress& progress);
 
 }  // namespace regauge::wasm

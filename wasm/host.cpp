@@ -37,7 +37,10 @@ val view(std::span<const std::byte> bytes) {
 
 class HostSource final : public ByteSource {
 public:
-    HostSource(val file, std::string path) : file_(std::move(file)), path_(std::move(path)), size_(static_cast<std::uint64_t>(file_["size"].as<double>())) {}
+    HostSource(val file, std::string path)
+        : file_(std::move(file)),
+          path_(std::move(path)),
+          size_(static_cast<std::uint64_t>(file_["size"].as<double>())) {}
     ~HostSource() override { file_.call<void>("close"); }
     HostSource(const HostSource&) = delete;
     HostSource& operator=(const HostSource&) = delete;
@@ -47,7 +50,8 @@ public:
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
         if (offset > size_ || into.size() > size_ - offset)
             throw Error(ErrorCode::truncated, path_,
-                        "ends at byte " + std::to_string(size_) + ", before byte " + std::to_string(offset + into.size()) + " that is needed");
+                        "ends at byte " + std::to_string(size_) + ", before byte " +
+                            std::to_string(offset + into.size()) + " that is needed");
         if (!into.empty()) checked(file_.call<val>("read", static_cast<double>(offset), view(into)), path_);
     }
 
@@ -69,7 +73,8 @@ private:
 // Gathers small writes: a call into JavaScript costs about a microsecond, a system call more.
 class HostSink final : public ByteSink {
 public:
-    HostSink(val output, std::string member, std::string where) : output_(std::move(output)), member_(std::move(member)), where_(std::move(where)) {}
+    HostSink(val output, std::string member, std::string where)
+        : output_(std::move(output)), member_(std::move(member)), where_(std::move(where)) {}
 
     void write(std::span<const std::byte> bytes) override {
         if (pending_.size() + bytes.size() > capacity) flush();

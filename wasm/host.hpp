@@ -1,4 +1,5 @@
-// The JavaScript object that lends a job its files, its progress and its terminal. node/src/host.ts is its other half and says what each call does.
+// The JavaScript object that lends a job its files, its progress and its terminal. node/src/host.ts is its other half
+// and says what each call does.
 #pragma once
 
 #include <emscripten/val.h>

@@ -33,7 +33,8 @@ Value as(const std::string& key, const Json& value, const char* expected) {
 // JSON converts -1 and 2.5 to unsigned without a word; a count must be a whole number.
 std::uint64_t count(const std::string& key, const Json& value, std::uint64_t least) {
     if (!value.is_number_unsigned() || value.get<std::uint64_t>() < least)
-        refuse("option " + key + " is " + value.dump() + "; expected a whole number of at least " + std::to_string(least));
+        refuse("option " + key + " is " + value.dump() + "; expected a whole number of at least " +
+               std::to_string(least));
     return value.get<std::uint64_t>();
 }
 
@@ -44,10 +45,13 @@ double number(const std::string& key, const Json& value, double least = -std::nu
     return value.get<double>();
 }
 
-unsigned threads(const std::string& key, const Json& value) { return static_cast<unsigned>(std::min<std::uint64_t>(count(key, value, 1), 1024)); }
+unsigned threads(const std::string& key, const Json& value) {
+    return static_cast<unsigned>(std::min<std::uint64_t>(count(key, value, 1), 1024));
+}
 
 template <class Enum>
-Enum oneOf(const std::string& key, const Json& value, std::optional<Enum> (*fromName)(std::string_view), const char* expected) {
+Enum oneOf(const std::string& key, const Json& value, std::optional<Enum> (*fromName)(std::string_view),
+           const char* expected) {
     const auto found = value.is_string() ? fromName(value.get<std::string>()) : std::nullopt;
     if (!found) refuse("option " + key + " is " + value.dump() + "; expected " + expected);
     return *found;
@@ -79,7 +83,8 @@ AlignOptions alignOptions(const std::string& json, unsigned threadsUnlessSaid) {
         else
             refuse("unknown option " + key);
     }
-    if (!options.gains.empty() && options.gains.size() != 2) refuse("option gains needs two files, of the source and of the target");
+    if (!options.gains.empty() && options.gains.size() != 2)
+        refuse("option gains needs two files, of the source and of the target");
     return options;
 }
 
@@ -117,9 +122,12 @@ MergeOptions mergeOptions(const std::string& json) {
         else
             refuse("unknown option " + key);
     }
-    if (!form.empty() && form != "linear" && form != "task-vector") refuse("option form is " + Json(form).dump() + "; expected linear or task-vector");
-    if (form == "task-vector" && options.base.empty()) refuse("a task vector is B less its base; give option base, the checkpoint that A and B come from");
-    if (form == "linear" && !options.base.empty()) refuse("option base makes a task vector; leave it out for the linear form");
+    if (!form.empty() && form != "linear" && form != "task-vector")
+        refuse("option form is " + Json(form).dump() + "; expected linear or task-vector");
+    if (form == "task-vector" && options.base.empty())
+        refuse("a task vector is B less its base; give option base, the checkpoint that A and B come from");
+    if (form == "linear" && !options.base.empty())
+        refuse("option base makes a task vector; leave it out for the linear form");
     if (options.baseGauge && options.base.empty()) refuse("option baseGauge needs option base");
     return options;
 }

@@ -17,13 +17,15 @@ struct AlignOptions {
     MatchOptions match;
     std::vector<std::string> gains;  // two files with more gains, of the source and of the target, or none
 };
-// {"group", "statistic", "sites", "rows", "skipFirst", "threads", "gains"}, each optional. threads: where the options do not say. Throws Error(usage).
+// {"group", "statistic", "sites", "rows", "skipFirst", "threads", "gains"}, each optional. threads: where the options
+// do not say. Throws Error(usage).
 AlignOptions alignOptions(const std::string& json, unsigned threads);
 
 // {"kind", "copyUnknown", "force"}, each optional. Throws Error(usage).
 TransportOptions transportOptions(const std::string& json);
 
-// {"weight", "form" ("linear" or "task-vector"), "base", "baseGauge" (a gauge file's text), "force"}, each optional; a base makes it a task vector.
+// {"weight", "form" ("linear" or "task-vector"), "base", "baseGauge" (a gauge file's text), "force"}, each optional; a
+// base makes it a task vector.
 MergeOptions mergeOptions(const std::string& json);
 
 // {"kind", "k", "gauges", "seed", "d"}, each optional.

@@ -32,13 +32,21 @@ bool leads(const Job& job) { return job.host.team == nullptr || job.host.team->r
 Alignment matchStatistics(const AlignOptions& options, const Job& job) {
     requireFree(job.host.files, options.output);
     const std::shared_ptr<const Statistics> statistics = openStatistics(job.host.files, options.source);
-    if (!statistics) throw Error(ErrorCode::usage, options.source, "TARGET is missing; only statistics ('regauge stats') hold both sides in one file; see 'regauge align --help'");
+    if (!statistics)
+        throw Error(ErrorCode::usage, options.source,
+                    "TARGET is missing; only statistics ('regauge stats') hold both sides in one file; see 'regauge "
+                    "align --help'");
     const MatchFlags& flags = options.match;
     if (flags.rows > 0 || flags.skipFirst > 0 || !options.gains.empty())
-        throw Error(ErrorCode::usage, options.source, "--rows, --skip-first and --gains were settled when these statistics were summed; give them to 'regauge stats'");
+        throw Error(ErrorCode::usage, options.source,
+                    "--rows, --skip-first and --gains were settled when these statistics were summed; give them to "
+                    "'regauge stats'");
     const std::string missing = statistics->missing();
     if (!missing.empty() && !options.partial)
-        throw Error(ErrorCode::usage, options.source, missing + " are not in it; merge the other parts too ('regauge merge-stats'), or align what is there with --partial");
+        throw Error(ErrorCode::usage, options.source,
+                    missing +
+                        " are not in it; merge the other parts too ('regauge merge-stats'), or align what is there "
+                        "with --partial");
     return match(*statistics, flags.options(job.host), job.progress());
 }
 
@@ -49,7 +57,9 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
         const Files& files = job.host.files;
         if (leads(job)) requireFree(files, options.output);
         for (const std::string& path : {options.source, options.target})
-            if (openStatistics(files, path)) throw Error(ErrorCode::usage, path, "holds the sums of both sides; give it alone: regauge align " + path);
+            if (openStatistics(files, path))
+                throw Error(ErrorCode::usage, path,
+                            "holds the sums of both sides; give it alone: regauge align " + path);
         source = openEvidence(files, options.source), target = openEvidence(files, options.target);
         if (!options.gains.empty()) {
             source.gains = openEvidence(files, options.gains[0]).gains;
@@ -71,15 +81,18 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
 }  // namespace
 
 void addMatchFlags(CLI::App& command, MatchFlags& flags) {
-    command.add_option("--group", flags.group, "signed (RMSNorm), permutation (the baseline without signs) or layernorm")
+    command
+        .add_option("--group", flags.group, "signed (RMSNorm), permutation (the baseline without signs) or layernorm")
         ->check(CLI::IsMember({"signed", "permutation", "layernorm"}));
-    command.add_option("--statistic", flags.statistic, "auto, correlation or whitened")->check(CLI::IsMember({"auto", "correlation", "whitened"}));
+    command.add_option("--statistic", flags.statistic, "auto, correlation or whitened")
+        ->check(CLI::IsMember({"auto", "correlation", "whitened"}));
     command.add_option("--site", flags.sites, "use only this site; may be given several times")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     command.add_option("--rows", flags.rows, "use only the first N rows of each site")->check(CLI::PositiveNumber);
     command.add_option("--skip-first", flags.skipFirst, "leave out the first N rows of each sequence (BOS)");
-    command.add_option("--threads", flags.threads, "threads to use; the answer does not depend on it")->check(CLI::Range(1, 1024));
+    command.add_option("--threads", flags.threads, "threads to use; the answer does not depend on it")
+        ->check(CLI::Range(1, 1024));
 }
 
 MatchOptions MatchFlags::options(const Host& host) const {
@@ -96,11 +109,16 @@ MatchOptions MatchFlags::options(const Host& host) const {
 
 RunJob addAlign(CLI::App& command) {
     auto options = std::make_shared<AlignOptions>();
-    command.add_option("SOURCE", options->source, "evidence of the source model: a file or folder; or statistics of both (see 'regauge stats --help')")->required();
+    command
+        .add_option(
+            "SOURCE", options->source,
+            "evidence of the source model: a file or folder; or statistics of both (see 'regauge stats --help')")
+        ->required();
     command.add_option("TARGET", options->target, "evidence of the target model on the same tokens");
     addOutput(command, options->output, false, "the gauge file to write");
     addMatchFlags(command, options->match);
-    command.add_option("--gains", options->gains, "two more files with gains, of the source and of the target")->expected(2);
+    command.add_option("--gains", options->gains, "two more files with gains, of the source and of the target")
+        ->expected(2);
 
     command.add_flag("--partial", options->partial, "with statistics: align even where rows are missing");
 
@@ -130,7 +148,10 @@ RunJob addTrace(CLI::App& command) {
         OutputOptions output;
     };
     auto options = std::make_shared<Options>();
-    command.add_option("CHECKPOINTS", options->checkpoints, "evidence files or checkpoint folders, in the order of training")->required();
+    command
+        .add_option("CHECKPOINTS", options->checkpoints,
+                    "evidence files or checkpoint folders, in the order of training")
+        ->required();
     addOutput(command, options->output, false, "the gauge file to write, from the first checkpoint to the last");
     command.add_option("--locals", options->locals, "a folder to write every local gauge to");
     addMatchFlags(command, options->match);
@@ -138,13 +159,15 @@ RunJob addTrace(CLI::App& command) {
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
         requireFree(job.host.files, {options->locals, options->output.force});
-        const Trace result = trace(job.host.files, options->checkpoints, options->match.options(job.host), job.progress());
+        const Trace result =
+            trace(job.host.files, options->checkpoints, options->match.options(job.host), job.progress());
         const auto nameOf = [&](std::size_t checkpoint) { return options->checkpoints[checkpoint]; };
         if (!options->locals.empty()) {
             const std::unique_ptr<Output> folder = job.host.files.create(options->locals, true, options->output.force);
             for (const Hop& hop : result.tried) {
                 const std::string text = toJson(hop.alignment);
-                folder->file(std::to_string(hop.from) + "-" + std::to_string(hop.to) + ".json").write(std::as_bytes(std::span(text)));
+                folder->file(std::to_string(hop.from) + "-" + std::to_string(hop.to) + ".json")
+                    .write(std::as_bytes(std::span(text)));
             }
             folder->commit();
         }
@@ -153,7 +176,8 @@ RunJob addTrace(CLI::App& command) {
         if (job.json) {
             job.print(traceJson(result));
         } else if (!job.quiet) {
-            std::string text = summaryText(result.alignment) + "\nthe path, and the estimated share of right channels of each hop\n";
+            std::string text =
+                summaryText(result.alignment) + "\nthe path, and the estimated share of right channels of each hop\n";
             for (std::size_t k = 0; k < result.hops.size(); ++k) {
                 const Hop& hop = result.hops[k];
                 text += "  " + nameOf(hop.from) + " -> " + nameOf(hop.to) + "  " + percent(hop.alignment.estimate) +
@@ -161,9 +185,10 @@ RunJob addTrace(CLI::App& command) {
             }
             for (const Hop& hop : result.tried)
                 if (hop.cycle && hop.alignment.verdict != Verdict::unrelated)
-                    text += "cycle: " + nameOf(hop.from) + " -> " + nameOf(hop.to) + " agrees with the path on " + percent(*hop.cycle) + " of the channels\n";
-            text += "directly " + percent(result.direct) + ", through every checkpoint " + percent(result.hopByHop) + ", traced " +
-                    percent(result.alignment.estimate) + "\n";
+                    text += "cycle: " + nameOf(hop.from) + " -> " + nameOf(hop.to) + " agrees with the path on " +
+                            percent(*hop.cycle) + " of the channels\n";
+            text += "directly " + percent(result.direct) + ", through every checkpoint " + percent(result.hopByHop) +
+                    ", traced " + percent(result.alignment.estimate) + "\n";
             job.print(text);
         }
         sayWhere(job, options->output.path);

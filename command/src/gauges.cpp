@@ -30,7 +30,8 @@ RunJob addCompose(CLI::App& command) {
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
         Alignment composed = readGauge(job.host.files, options->paths.front());
-        for (std::size_t k = 1; k < options->paths.size(); ++k) composed = then(composed, readGauge(job.host.files, options->paths[k]));
+        for (std::size_t k = 1; k < options->paths.size(); ++k)
+            composed = then(composed, readGauge(job.host.files, options->paths[k]));
         writeText(job.host.files, options->output, toJson(composed));
         if (job.json)
             job.print(summaryJson(composed));
@@ -68,10 +69,13 @@ RunJob addCompare(CLI::App& command) {
     auto options = std::make_shared<Options>();
     command.add_option("GAUGE", options->gauge, "a gauge file")->required();
     command.add_option("REFERENCE", options->reference, "the gauge file to compare with")->required();
-    command.add_option("--at-least", options->atLeast, "exit 0 when at least this fraction agrees in both permutation and sign (default 1)")
+    command
+        .add_option("--at-least", options->atLeast,
+                    "exit 0 when at least this fraction agrees in both permutation and sign (default 1)")
         ->check(CLI::Range(0.0, 1.0));
     return [options](const Job& job) {
-        const Alignment gauge = readGauge(job.host.files, options->gauge), reference = readGauge(job.host.files, options->reference);
+        const Alignment gauge = readGauge(job.host.files, options->gauge),
+                        reference = readGauge(job.host.files, options->reference);
         const Agreement agreement = compare(gauge.gauge, reference.gauge);
         if (job.json) {
             const nlohmann::ordered_json json{{"d", gauge.gauge.d()},
@@ -82,8 +86,8 @@ RunJob addCompare(CLI::App& command) {
                                               {"reference_fingerprint", reference.gauge.fingerprint()}};
             job.print(json.dump() + "\n");
         } else {
-            job.print("permutation  " + percent(agreement.permutation) + "\nsign         " + percent(agreement.sign) + "\nboth         " +
-                      percent(agreement.both) + "\n");
+            job.print("permutation  " + percent(agreement.permutation) + "\nsign         " + percent(agreement.sign) +
+                      "\nboth         " + percent(agreement.both) + "\n");
         }
         return agreement.both >= options->atLeast ? 0 : 1;
     };

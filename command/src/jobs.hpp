@@ -19,9 +19,13 @@ struct Job {
     bool json = false;   // --json: one JSON object on stdout
     bool quiet = false;  // --quiet: no progress, no messages; only errors
 
-    void say(const std::string& line) const { if (!quiet) host.err(line + "\n"); }   // messages
-    void print(const std::string& text) const { host.out(text); }                    // the answer
-    Progress progress() const { return quiet ? Progress([this](auto&&...) { return !host.cancelled(); }) : progressBar(host); }
+    void say(const std::string& line) const {
+        if (!quiet) host.err(line + "\n");
+    }                                                              // messages
+    void print(const std::string& text) const { host.out(text); }  // the answer
+    Progress progress() const {
+        return quiet ? Progress([this](auto&&...) { return !host.cancelled(); }) : progressBar(host);
+    }
 };
 
 // Runs a subcommand; the exit status.

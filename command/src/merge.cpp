@@ -15,16 +15,29 @@ RunJob addMerge(CLI::App& command) {
         OutputOptions output;
     };
     auto options = std::make_shared<Options>();
-    command.add_option("A", options->a, "a checkpoint (a folder, a file or shards), whose coordinates, names and companion files the result has")->required();
+    command
+        .add_option(
+            "A", options->a,
+            "a checkpoint (a folder, a file or shards), whose coordinates, names and companion files the result has")
+        ->required();
     command.add_option("B", options->b, "a checkpoint with the same tensors, in other coordinates")->required();
-    command.add_option("--gauge", options->gauge, "the gauge file from B's coordinates to A's, as `regauge align B A -o b-to-a.json` writes it")->required();
+    command
+        .add_option("--gauge", options->gauge,
+                    "the gauge file from B's coordinates to A's, as `regauge align B A -o b-to-a.json` writes it")
+        ->required();
     addOutput(command, options->output, true, "the merged checkpoint: a folder where A is one, else a file");
-    CLI::Option* weight = command.add_option("--weight", options->merge.weight, "w in (1 - w) A + w B, or in A + w (B - BASE) (default 0.5)");
+    CLI::Option* weight = command.add_option("--weight", options->merge.weight,
+                                             "w in (1 - w) A + w B, or in A + w (B - BASE) (default 0.5)");
     weight->check(CLI::Number);
-    CLI::Option* base = command.add_option("--base", options->merge.base, "merge the task vector: A + w (B - BASE), with BASE in A's coordinates");
-    command.add_option("--base-gauge", options->baseGauge, "the gauge file from BASE's coordinates to A's, where they differ")->needs(base);
+    CLI::Option* base = command.add_option("--base", options->merge.base,
+                                           "merge the task vector: A + w (B - BASE), with BASE in A's coordinates");
+    command
+        .add_option("--base-gauge", options->baseGauge,
+                    "the gauge file from BASE's coordinates to A's, where they differ")
+        ->needs(base);
     command.footer(command.get_footer() +
-                   "\n\nMeaningful for models of one base: residual coordinates are aligned, attention heads and MLP neurons are averaged by position.\n"
+                   "\n\nMeaningful for models of one base: residual coordinates are aligned, attention heads and MLP "
+                   "neurons are averaged by position.\n"
                    "Tensors keep their dtypes; what is no float, or is in no recipe, must be equal in both.");
 
     return [options](const Job& job) {
@@ -32,12 +45,14 @@ RunJob addMerge(CLI::App& command) {
         const Alignment gauge = readGauge(job.host.files, options->gauge);
         if (!options->baseGauge.empty()) options->merge.baseGauge = readGauge(job.host.files, options->baseGauge);
         options->merge.force = options->output.force;
-        const MergeReport report = merge(job.host.files, options->a, options->b, gauge, options->output.path, options->merge, job.progress());
+        const MergeReport report =
+            merge(job.host.files, options->a, options->b, gauge, options->output.path, options->merge, job.progress());
         if (job.json) {
             job.print(mergeJson(report) + "\n");
         } else {
             job.say(report.kind + ": " + std::to_string(report.averaged) + " tensors averaged" +
-                    (report.equal > 0 ? ", " + std::to_string(report.equal) + " equal in both and kept" : "") + "\nwrote " + options->output.path);
+                    (report.equal > 0 ? ", " + std::to_string(report.equal) + " equal in both and kept" : "") +
+                    "\nwrote " + options->output.path);
         }
         return 0;
     };

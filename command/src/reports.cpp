@@ -13,10 +13,14 @@ Json numberJson(const std::optional<Spread>& spread) {
 }
 template <class Number>
 Json survivalJson(const Survival<Number>& survival) {
-    return {{"overlap", numberJson(survival.overlap)}, {"rank_correlation", numberJson(survival.rank)}, {"sign_agreement", numberJson(survival.sign)}};
+    return {{"overlap", numberJson(survival.overlap)},
+            {"rank_correlation", numberJson(survival.rank)},
+            {"sign_agreement", numberJson(survival.sign)}};
 }
 
-Json continuation(const Continuation& continuation) { return {{"tokens", continuation.tokens}, {"log_probabilities", continuation.logProbabilities}}; }
+Json continuation(const Continuation& continuation) {
+    return {{"tokens", continuation.tokens}, {"log_probabilities", continuation.logProbabilities}};
+}
 
 }  // namespace
 
@@ -32,11 +36,22 @@ std::string verifyJson(const FunctionDifference& difference, double tolerance) {
 }
 
 std::string auditJson(const AuditReport& report) {
-    Json json{{"object", report.object}, {"description", report.description}, {"d", report.d}, {"k", report.k}, {"claims", report.claims}, {"gauges", report.gauges}, {"seed", report.seed},
-              {"not_moved", survivalJson(report.notMoved)}, {"moved", survivalJson(report.moved)}, {"chance", survivalJson(report.chance)}};
+    Json json{{"object", report.object},
+              {"description", report.description},
+              {"d", report.d},
+              {"k", report.k},
+              {"claims", report.claims},
+              {"gauges", report.gauges},
+              {"seed", report.seed},
+              {"not_moved", survivalJson(report.notMoved)},
+              {"moved", survivalJson(report.moved)},
+              {"chance", survivalJson(report.chance)}};
     if (report.gauge)
-        json["gauge"] = {{"fingerprint", report.gauge->fingerprint}, {"source", report.gauge->source}, {"target", report.gauge->target},
-                         {"not_moved", survivalJson(report.gauge->notMoved)}, {"moved", survivalJson(report.gauge->moved)}};
+        json["gauge"] = {{"fingerprint", report.gauge->fingerprint},
+                         {"source", report.gauge->source},
+                         {"target", report.gauge->target},
+                         {"not_moved", survivalJson(report.gauge->notMoved)},
+                         {"moved", survivalJson(report.gauge->moved)}};
     json["survives"] = report.survives;
     json["statement"] = report.statement;
     return json.dump();
@@ -54,19 +69,27 @@ std::string ceilingJson(const std::vector<CeilingPoint>& points, const CeilingOp
     Json json{{"d", options.d}, {"rows", options.rows}, {"noise", options.noise}, {"seed", options.seed}};
     Json& list = json["points"] = Json::array();
     for (const CeilingPoint& point : points)
-        list.push_back({{"positive", point.positive}, {"permutation_only", point.permutationOnly}, {"sign_marginalized", point.signMarginalized}});
+        list.push_back({{"positive", point.positive},
+                        {"permutation_only", point.permutationOnly},
+                        {"sign_marginalized", point.signMarginalized}});
     return json.dump();
 }
 
 std::string continuationJson(const Continuation& found) { return continuation(found).dump(); }
 
 std::string steerJson(const SteerReport& report) {
-    Json json{{"site", "resid." + std::to_string(report.place)}, {"strength", report.strength}, {"positions", report.positions}};
+    Json json{{"site", "resid." + std::to_string(report.place)},
+              {"strength", report.strength},
+              {"positions", report.positions}};
     Json& promoted = json["promoted"] = Json::array();
-    for (const SteerReport::Promoted& one : report.promoted) promoted.push_back({{"token", one.token}, {"rise", one.rise}});
+    for (const SteerReport::Promoted& one : report.promoted)
+        promoted.push_back({{"token", one.token}, {"rise", one.rise}});
     Json& arms = json["arms"] = Json::array();
     for (const SteerReport::Arm& arm : report.arms)
-        arms.push_back({{"name", arm.name}, {"effect", arm.effect}, {"agreement", arm.agreement}, {"continuation", continuation(arm.continuation)}});
+        arms.push_back({{"name", arm.name},
+                        {"effect", arm.effect},
+                        {"agreement", arm.agreement},
+                        {"continuation", continuation(arm.continuation)}});
     return json.dump();
 }
 

@@ -18,7 +18,8 @@ struct Subcommand {
     bool shared = false;  // the processes of a team do it together; everything else the first of them does alone
 };
 constexpr Subcommand subcommands[] = {
-    {"inspect", "Say what is inside files, and how each tensor would move.", "regauge inspect source/sae_resid2", addInspect},
+    {"inspect", "Say what is inside files, and how each tensor would move.", "regauge inspect source/sae_resid2",
+     addInspect},
     {"align", "Find the gauge from SOURCE coordinates to TARGET coordinates.",
      "regauge align source/evidence.safetensors target/evidence.safetensors -o gauge.json", addAlign, true},
     {"stats", "Sum the rows of a pair, or a part of them, into a file that 'align' takes in their place.",
@@ -26,22 +27,31 @@ constexpr Subcommand subcommands[] = {
     {"merge-stats", "Add up the statistics of parts of the rows; any order gives the same file.",
      "regauge merge-stats part-*.stats -o all.stats && regauge align all.stats -o gauge.json", addMergeStats},
     {"show", "Summarise a gauge in words.", "regauge show gauge.json", addShow},
-    {"compose", "Compose gauges, the first one first.", "regauge compose a-to-b.json b-to-c.json -o a-to-c.json", addCompose},
-    {"invert", "Invert a gauge: from the target back to the source.", "regauge invert gauge.json -o back.json", addInvert},
+    {"compose", "Compose gauges, the first one first.", "regauge compose a-to-b.json b-to-c.json -o a-to-c.json",
+     addCompose},
+    {"invert", "Invert a gauge: from the target back to the source.", "regauge invert gauge.json -o back.json",
+     addInvert},
     {"compare", "Say how far two gauges agree.", "regauge compare gauge.json reference.json", addCompare},
     {"trace", "Find the gauge from the first to the last of a series of checkpoints, through those between.",
      "regauge trace step-100 step-200 step-400 -o gauge.json", addTrace},
-    {"transport", "Move an object into the target's coordinates.", "regauge transport steering.npy --gauge gauge.json -o moved.npy",
-     addTransport},
-    {"verify", "Do two checkpoints compute the same function? (small models)", "regauge verify source moved --tokens tokens.npy", addVerify},
-    {"activations", "Sample activation evidence from a small checkpoint.", "regauge activations source --tokens tokens.npy -o evidence.safetensors",
-     addActivations},
-    {"ceiling", "Simulate what matching without signs can reach at most, and what matching with signs does.", "regauge ceiling --d 128 --rows 1024 -o ceiling.svg",
-     addCeiling},
-    {"merge", "Average two checkpoints, B moved into A's coordinates.", "regauge merge A B --gauge b-to-a.json -o merged", addMerge},
-    {"audit", "Say how far a claim about channel numbers survives random gauges.", "regauge audit steering.npy --k 10", addAudit},
-    {"steer", "Show what a steering vector does in the source, and in the target: moved, moved without signs, not moved. (small models)",
-     "regauge steer source target --vector source/steering_resid2.npy --site resid.2 --gauge gauge.json --tokens source/tokens.npy", addSteer},
+    {"transport", "Move an object into the target's coordinates.",
+     "regauge transport steering.npy --gauge gauge.json -o moved.npy", addTransport},
+    {"verify", "Do two checkpoints compute the same function? (small models)",
+     "regauge verify source moved --tokens tokens.npy", addVerify},
+    {"activations", "Sample activation evidence from a small checkpoint.",
+     "regauge activations source --tokens tokens.npy -o evidence.safetensors", addActivations},
+    {"ceiling", "Simulate what matching without signs can reach at most, and what matching with signs does.",
+     "regauge ceiling --d 128 --rows 1024 -o ceiling.svg", addCeiling},
+    {"merge", "Average two checkpoints, B moved into A's coordinates.",
+     "regauge merge A B --gauge b-to-a.json -o merged", addMerge},
+    {"audit", "Say how far a claim about channel numbers survives random gauges.", "regauge audit steering.npy --k 10",
+     addAudit},
+    {"steer",
+     "Show what a steering vector does in the source, and in the target: moved, moved without signs, not moved. (small "
+     "models)",
+     "regauge steer source target --vector source/steering_resid2.npy --site resid.2 --gauge gauge.json --tokens "
+     "source/tokens.npy",
+     addSteer},
 };
 
 int refuse(Host& host, const std::string& sentence) {
@@ -52,12 +62,16 @@ int refuse(Host& host, const std::string& sentence) {
 }  // namespace
 
 int runCommand(const std::vector<std::string>& args, Host& host) {
-    CLI::App app("Moves steering vectors, SAEs, adapters, optimizer state and checkpoints between transformers whose residual-stream "
-                 "coordinates differ by a signed permutation.",
-                 "regauge");
+    CLI::App app(
+        "Moves steering vectors, SAEs, adapters, optimizer state and checkpoints between transformers whose "
+        "residual-stream "
+        "coordinates differ by a signed permutation.",
+        "regauge");
     app.set_version_flag("--version", "regauge " + std::string(version));
     app.require_subcommand(1);
-    app.footer("`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one line says why.");
+    app.footer(
+        "`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one "
+        "line says why.");
 
     Job job{host};
     const bool leads = host.team == nullptr || host.team->rank() == 0;
@@ -101,7 +115,8 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
     } catch (const std::bad_alloc&) {
         return refuse(host, "not enough memory; the inputs were left as they are and nothing was written");
     } catch (const std::exception& error) {
-        return refuse(host, std::string("a defect of regauge: ") + error.what() + "; please report it with the command you ran");
+        return refuse(
+            host, std::string("a defect of regauge: ") + error.what() + "; please report it with the command you ran");
     }
 }
 
@@ -113,7 +128,8 @@ void addOutput(CLI::App& command, OutputOptions& output, bool required, const st
 
 void requireFree(const Files& files, const OutputOptions& output) {
     if (!output.path.empty() && !output.force && files.exists(output.path))
-        throw Error(ErrorCode::outputExists, output.path, "exists already; --force overwrites it, or choose another name with -o");
+        throw Error(ErrorCode::outputExists, output.path,
+                    "exists already; --force overwrites it, or choose another name with -o");
 }
 
 void writeText(Files& files, const OutputOptions& output, const std::string& text) {

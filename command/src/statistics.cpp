@@ -16,7 +16,9 @@ void parseShard(const std::string& text, StatisticsOptions& options) {
     const char* end = text.data() + text.size();
     std::uint64_t part = 0, parts = 0;
     const auto first = std::from_chars(text.data(), end, part);
-    const auto second = first.ec == std::errc() && first.ptr != end && *first.ptr == '/' ? std::from_chars(first.ptr + 1, end, parts) : first;
+    const auto second = first.ec == std::errc() && first.ptr != end && *first.ptr == '/'
+                            ? std::from_chars(first.ptr + 1, end, parts)
+                            : first;
     constexpr std::uint64_t mostParts = 1'000'000;
     if (second.ec != std::errc() || second.ptr != end || part < 1 || part > parts || parts > mostParts)
         throw Error(ErrorCode::usage, "--shard", "expected K/N with K from 1 to N, such as 3/8, found '" + text + "'");
@@ -25,7 +27,8 @@ void parseShard(const std::string& text, StatisticsOptions& options) {
 
 std::string rangesText(const Statistics::SiteHeading& site) {
     std::string text;
-    for (const auto& [begin, end] : site.covered) text += (text.empty() ? "" : ", ") + std::to_string(begin) + " .. " + std::to_string(end - 1);
+    for (const auto& [begin, end] : site.covered)
+        text += (text.empty() ? "" : ", ") + std::to_string(begin) + " .. " + std::to_string(end - 1);
     return text.empty() ? "none" : text;
 }
 
@@ -59,11 +62,15 @@ std::shared_ptr<const Statistics> openStatistics(const Files& files, const std::
 
 std::string statisticsText(const Statistics& statistics) {
     const Statistics::Heading& heading = statistics.heading();
-    std::string text = "sums over paired rows, d = " + std::to_string(heading.d) + (heading.withGram ? "" : ", without Gram matrices") + ", from " +
-                       inputsText(heading.source) + " to " + inputsText(heading.target) + "\n";
+    std::string text = "sums over paired rows, d = " + std::to_string(heading.d) +
+                       (heading.withGram ? "" : ", without Gram matrices") + ", from " + inputsText(heading.source) +
+                       " to " + inputsText(heading.target) + "\n";
     for (const Statistics::SiteHeading& site : heading.sites)
-        text += "  " + site.name + ": rows " + rangesText(site) + ", " + std::to_string(site.rows) + " summed, " + std::to_string(site.setAside) + " massive ones set aside\n";
-    if (!heading.sourceGains.empty()) text += "  gains: " + std::to_string(heading.sourceGains.size()) + " of the source, " + std::to_string(heading.targetGains.size()) + " of the target\n";
+        text += "  " + site.name + ": rows " + rangesText(site) + ", " + std::to_string(site.rows) + " summed, " +
+                std::to_string(site.setAside) + " massive ones set aside\n";
+    if (!heading.sourceGains.empty())
+        text += "  gains: " + std::to_string(heading.sourceGains.size()) + " of the source, " +
+                std::to_string(heading.targetGains.size()) + " of the target\n";
     const std::string missing = statistics.missing();
     return text + (missing.empty() ? "  nothing is missing\n" : "  missing: " + missing + "\n");
 }
@@ -78,7 +85,12 @@ std::string statisticsJson(const Statistics& statistics) {
     };
     Json sites = Json::array();
     for (const Statistics::SiteHeading& site : heading.sites)
-        sites.push_back({{"name", site.name}, {"weights", site.weights}, {"covered", site.covered}, {"known", site.known}, {"rows", site.rows}, {"set_aside", site.setAside}});
+        sites.push_back({{"name", site.name},
+                         {"weights", site.weights},
+                         {"covered", site.covered},
+                         {"known", site.known},
+                         {"rows", site.rows},
+                         {"set_aside", site.setAside}});
     const Json json{{"kind", "statistics"},
                     {"d", heading.d},
                     {"gram", heading.withGram},
@@ -105,11 +117,14 @@ RunJob addStats(CLI::App& command) {
     command.add_option("TARGET", options->target, "evidence of the target model on the same tokens")->required();
     addOutput(command, options->output, true, "the statistics file to write");
     command.add_option("--shard", options->shard, "K/N: sum part K of N even parts of the rows, K from 1 to N");
-    command.add_option("--first-row", options->firstRow, "the number of the first row, where other files hold the rows before it");
-    command.add_flag("--fit", options->fit, "sum nothing: only the scale of the rows, for --like where rows lie in several files");
+    command.add_option("--first-row", options->firstRow,
+                       "the number of the first row, where other files hold the rows before it");
+    command.add_flag("--fit", options->fit,
+                     "sum nothing: only the scale of the rows, for --like where rows lie in several files");
     command.add_option("--like", options->like, "take the scale of the rows from this statistics file");
     addMatchFlags(command, options->match);
-    command.add_option("--gains", options->gains, "two more files with gains, of the source and of the target")->expected(2);
+    command.add_option("--gains", options->gains, "two more files with gains, of the source and of the target")
+        ->expected(2);
 
     return [options](const Job& job) {
         const Files& files = job.host.files;
@@ -122,7 +137,9 @@ RunJob addStats(CLI::App& command) {
         std::shared_ptr<const Statistics> like;
         if (!options->like.empty()) {
             like = openStatistics(files, options->like);
-            if (!like) throw Error(ErrorCode::usage, options->like, "expected a statistics file, as 'regauge stats --fit' writes it");
+            if (!like)
+                throw Error(ErrorCode::usage, options->like,
+                            "expected a statistics file, as 'regauge stats --fit' writes it");
             wanted.like = like.get();
         }
         Evidence source = openEvidence(files, options->source), target = openEvidence(files, options->target);
@@ -130,7 +147,8 @@ RunJob addStats(CLI::App& command) {
             source.gains = openEvidence(files, options->gains[0]).gains;
             target.gains = openEvidence(files, options->gains[1]).gains;
         }
-        return writeAndTell(job, options->output, [&](ByteSink& out) { writeStatistics(source, target, wanted, out, job.progress()); });
+        return writeAndTell(job, options->output,
+                            [&](ByteSink& out) { writeStatistics(source, target, wanted, out, job.progress()); });
     };
 }
 
@@ -147,11 +165,16 @@ RunJob addMergeStats(CLI::App& command) {
         requireFree(job.host.files, options->output);
         std::vector<std::shared_ptr<const Statistics>> parts;
         for (const std::string& path : options->parts) {
-            if (path == options->output.path) throw Error(ErrorCode::usage, path, "is one of the inputs, which are never overwritten; name another output");
+            if (path == options->output.path)
+                throw Error(ErrorCode::usage, path,
+                            "is one of the inputs, which are never overwritten; name another output");
             parts.push_back(openStatistics(job.host.files, path));
-            if (!parts.back()) throw Error(job.host.files.exists(path) ? ErrorCode::malformed : ErrorCode::missingFile, path, "expected a statistics file, as 'regauge stats' writes them");
+            if (!parts.back())
+                throw Error(job.host.files.exists(path) ? ErrorCode::malformed : ErrorCode::missingFile, path,
+                            "expected a statistics file, as 'regauge stats' writes them");
         }
-        return writeAndTell(job, options->output, [&](ByteSink& out) { mergeStatistics(parts, out, job.progress(), job.host.memory()); });
+        return writeAndTell(job, options->output,
+                            [&](ByteSink& out) { mergeStatistics(parts, out, job.progress(), job.host.memory()); });
     };
 }
 

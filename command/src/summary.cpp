@@ -20,12 +20,15 @@ std::string verdictSentence(const Alignment& alignment) {
     const std::size_t d = alignment.gauge.d();
     switch (alignment.verdict) {
         case Verdict::aligned:
-            if (alignment.gauge.isIdentity()) return "aligned: these two already share coordinates (the gauge is the identity).";
-            return "aligned: " + percent(alignment.estimate) + " of the " + std::to_string(d) + " channels are estimated right.";
+            if (alignment.gauge.isIdentity())
+                return "aligned: these two already share coordinates (the gauge is the identity).";
+            return "aligned: " + percent(alignment.estimate) + " of the " + std::to_string(d) +
+                   " channels are estimated right.";
         case Verdict::partial:
             return "partial: about " + percent(alignment.estimate) + " of the " + std::to_string(d) +
                    " channels are estimated right; do not trust the others.";
-        case Verdict::unrelated: return "unrelated: nothing here says that these two share a residual basis; do not use this gauge.";
+        case Verdict::unrelated:
+            return "unrelated: nothing here says that these two share a residual basis; do not use this gauge.";
     }
     return {};
 }
@@ -67,16 +70,18 @@ std::string summaryText(const Alignment& alignment) {
     rows.push_back({"d", std::to_string(alignment.gauge.d())});
     rows.push_back({"group", std::string(name(alignment.group))});
     rows.push_back({"sign flips", std::to_string(alignment.gauge.signFlips())});
-    if (alignment.gauge.undetermined() > 0) rows.push_back({"undetermined", std::to_string(alignment.gauge.undetermined()) + " channels without a sign"});
+    if (alignment.gauge.undetermined() > 0)
+        rows.push_back({"undetermined", std::to_string(alignment.gauge.undetermined()) + " channels without a sign"});
     if (!alignment.score.empty()) rows.push_back({"mean score", fixed(mean(alignment.score), 3)});
     if (!alignment.margin.empty()) rows.push_back({"mean margin", fixed(mean(alignment.margin), 3)});
     rows.push_back({"fingerprint", alignment.gauge.fingerprint()});
     text += table(rows);
     if (!alignment.sites.empty()) {
-        std::vector<std::vector<std::string>> sites{{"site", "statistic", "rows", "mean score", "halves agree", "estimate", "weight"}};
+        std::vector<std::vector<std::string>> sites{
+            {"site", "statistic", "rows", "mean score", "halves agree", "estimate", "weight"}};
         for (const SiteReport& site : alignment.sites)
-            sites.push_back({site.name, site.statistic, std::to_string(site.rows), fixed(site.meanScore, 3), percent(site.agreement),
-                             percent(site.estimate), fixed(site.weight, 2)});
+            sites.push_back({site.name, site.statistic, std::to_string(site.rows), fixed(site.meanScore, 3),
+                             percent(site.agreement), percent(site.estimate), fixed(site.weight, 2)});
         text += "\n" + table(sites);
     }
     return text;
@@ -128,7 +133,9 @@ std::string traceJson(const Trace& trace) {
                         {"estimate", hop.alignment.estimate},
                         {"agreement", hop.alignment.agreement},
                         {"verdict", name(hop.alignment.verdict)},
-                        {"on_path", std::ranges::any_of(trace.hops, [&](const Hop& used) { return used.from == hop.from && used.to == hop.to; })}});
+                        {"on_path", std::ranges::any_of(trace.hops, [&](const Hop& used) {
+                             return used.from == hop.from && used.to == hop.to;
+                         })}});
         if (hop.cycle) hops.back()["cycle"] = *hop.cycle;
     }
     return json.dump() + "\n";
@@ -145,7 +152,8 @@ std::string planText(const Plan& plan) {
             axes += (axes.empty() ? "" : ",") + std::to_string(axis.axis);
             actions += (actions.empty() ? "" : ",") + std::string(name(axis.action));
         }
-        rows.push_back({move.tensor.name, std::string(name(move.tensor.dtype)), toString(move.tensor.shape), axes, actions, move.why});
+        rows.push_back({move.tensor.name, std::string(name(move.tensor.dtype)), toString(move.tensor.shape), axes,
+                        actions, move.why});
     }
     text += table(rows);
     for (const std::string& tensor : plan.unknown) text += "unknown: " + tensor + "\n";
@@ -163,7 +171,11 @@ std::string planJson(const Plan& plan) {
                          {"moves", std::move(axes)},
                          {"why", move.why}});
     }
-    Json json{{"kind", plan.kind}, {"description", plan.description}, {"d", plan.d}, {"tensors", std::move(moves)}, {"unknown", plan.unknown}};
+    Json json{{"kind", plan.kind},
+              {"description", plan.description},
+              {"d", plan.d},
+              {"tensors", std::move(moves)},
+              {"unknown", plan.unknown}};
     if (plan.permutationOnly) json["permutation_only"] = plan.permutationOnlyReason;
     return json.dump() + "\n";
 }

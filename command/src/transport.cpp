@@ -16,7 +16,8 @@ RunJob addTransport(CLI::App& command) {
     };
     auto options = std::make_shared<Options>();
     command.add_option("OBJECT", options->object, "what to move: a file or folder in source coordinates")->required();
-    command.add_option("--gauge", options->gauge, "the gauge file, from the object's coordinates to the target's")->required();
+    command.add_option("--gauge", options->gauge, "the gauge file, from the object's coordinates to the target's")
+        ->required();
     addOutput(command, options->output, false, "the moved file or folder");
     command.add_option("--kind", options->kind, "what OBJECT is, where its content does not tell");
     command.add_option("--unknown", options->unknown, "tensors that no recipe names: refuse, or copy them as they are")
@@ -31,8 +32,10 @@ RunJob addTransport(CLI::App& command) {
         if (!options->kind.empty()) transportOptions.kind = options->kind;
         transportOptions.copyUnknown = options->unknown == "copy";
         transportOptions.force = options->output.force;
-        const Plan plan = options->dryRun ? planTransport(job.host.files, options->object, transportOptions, gauge.gauge.d())
-                                          : transport(job.host.files, options->object, gauge, options->output.path, transportOptions, job.progress());
+        const Plan plan = options->dryRun
+                              ? planTransport(job.host.files, options->object, transportOptions, gauge.gauge.d())
+                              : transport(job.host.files, options->object, gauge, options->output.path,
+                                          transportOptions, job.progress());
         if (job.json)
             job.print(planJson(plan));
         else if (options->dryRun)
@@ -56,14 +59,16 @@ RunJob addInspect(CLI::App& command) {
         if (!options->kind.empty()) transportOptions.kind = options->kind;
         std::string json;
         for (const std::string& path : options->paths) {
-            const std::shared_ptr<const Statistics> statistics = options->kind.empty() ? openStatistics(job.host.files, path) : nullptr;
+            const std::shared_ptr<const Statistics> statistics =
+                options->kind.empty() ? openStatistics(job.host.files, path) : nullptr;
             const Plan plan = statistics ? Plan() : planTransport(job.host.files, path, transportOptions);
             if (job.json) {
                 std::string object = statistics ? statisticsJson(*statistics) : planJson(plan);
                 object.pop_back();  // the newline
                 json += (json.empty() ? "" : ",") + object;
             } else {
-                job.print((options->paths.size() > 1 ? path + ": " : "") + (statistics ? statisticsText(*statistics) : planText(plan)));
+                job.print((options->paths.size() > 1 ? path + ": " : "") +
+                          (statistics ? statisticsText(*statistics) : planText(plan)));
             }
         }
         if (job.json) job.print(options->paths.size() == 1 ? json + "\n" : "{\"files\":[" + json + "]}\n");

@@ -54,7 +54,8 @@ bool same(const Assignment& a, const Assignment& b) {
 
 }  // namespace
 
-TEST_CASE("assign finds the maximum that trying all permutations finds, ties and negative scores included", "[assignment]") {
+TEST_CASE("assign finds the maximum that trying all permutations finds, ties and negative scores included",
+          "[assignment]") {
     Random random(1);
     const std::int64_t ranges[][2] = {{0, 1}, {-3, 3}, {-1000, 1000}, {-regauge::maxScore, regauge::maxScore}};
     for (std::size_t n = 1; n <= 7; ++n) {
@@ -88,10 +89,12 @@ TEST_CASE("every permanent test matrix is solved with a certificate", "[assignme
     }
 }
 
-TEST_CASE("scores of either sign, any offset and every size up to the limit are solved with a certificate", "[assignment]") {
+TEST_CASE("scores of either sign, any offset and every size up to the limit are solved with a certificate",
+          "[assignment]") {
     Random random(2);
     for (const std::size_t n : {40u, 129u, 300u}) {
-        for (const std::int64_t high : {std::int64_t{1}, std::int64_t{50}, std::int64_t{1} << 27, std::int64_t{1} << 28, std::int64_t{regauge::maxScore}}) {
+        for (const std::int64_t high : {std::int64_t{1}, std::int64_t{50}, std::int64_t{1} << 27, std::int64_t{1} << 28,
+                                        std::int64_t{regauge::maxScore}}) {
             CAPTURE(n, high);
             const auto score = randomScores(random, n, -high, high);
             REQUIRE(isOptimal(score, n, assign(score, n)));
@@ -99,7 +102,8 @@ TEST_CASE("scores of either sign, any offset and every size up to the limit are 
             REQUIRE(isOptimal(positive, n, assign(positive, n)));
         }
     }
-    for (const std::string_view name : {"machol-wien", "rank-one", "bos", "low-rank"}) {  // 64-bit prices, and rows that shun what others want
+    for (const std::string_view name :
+         {"machol-wien", "rank-one", "bos", "low-rank"}) {  // 64-bit prices, and rows that shun what others want
         CAPTURE(name);
         const std::size_t n = 300;
         auto score = makeMatrix(name, n, 1 << 29);
@@ -115,7 +119,9 @@ TEST_CASE("planted pairs that stand out are found, and nothing is paid for them"
     const auto partner = random.permutation(n);
     std::vector<std::int32_t> score(n * n);
     for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t j = 0; j < n; ++j) score[i * n + j] = static_cast<std::int32_t>(partner[i] == j ? 1000 + random.between(0, 50) : random.between(0, 900));
+        for (std::size_t j = 0; j < n; ++j)
+            score[i * n + j] =
+                static_cast<std::int32_t>(partner[i] == j ? 1000 + random.between(0, 50) : random.between(0, 900));
     }
     const Assignment a = assign(score, n);
     for (std::size_t i = 0; i < n; ++i) CHECK(a.column[i] == partner[i]);
@@ -142,8 +148,9 @@ TEST_CASE("every instruction set gives the assignment and the prices of the scal
     }
 }
 
-// Native and WebAssembly builds run this file, each with its own instruction sets, compiler and standard library. A change of the algorithm may choose another of
-// several optimal assignments and so change the number; a change between builds is a defect.
+// Native and WebAssembly builds run this file, each with its own instruction sets, compiler and standard library. A
+// change of the algorithm may choose another of several optimal assignments and so change the number; a change between
+// builds is a defect.
 TEST_CASE("every build gives the same assignments and prices", "[assignment]") {
     std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a over all columns and prices
     const auto add = [&hash](auto value) { hash = (hash ^ static_cast<std::uint64_t>(value)) * 0x100000001b3u; };
@@ -187,7 +194,8 @@ TEST_CASE("isOptimal refuses wrong columns, prices and totals", "[assignment]") 
 
 TEST_CASE("a score out of range is refused with its row", "[assignment]") {
     std::vector<std::int32_t> score(100, 5);
-    for (const std::int32_t bad : {regauge::maxScore + 1, -regauge::maxScore - 1, std::numeric_limits<std::int32_t>::min()}) {
+    for (const std::int32_t bad :
+         {regauge::maxScore + 1, -regauge::maxScore - 1, std::numeric_limits<std::int32_t>::min()}) {
         score[37] = bad;
         try {
             assign(score, 10);
@@ -222,7 +230,8 @@ TEST_CASE("an assignment reports how far it is, never backwards, and can be canc
     for (std::size_t stop = 1; stop <= reports.size(); stop += 2) {
         std::size_t count = 0;
         try {
-            assign(score, n, regauge::Progress([&](std::string_view, std::uint64_t, std::uint64_t) { return ++count < stop; }));
+            assign(score, n,
+                   regauge::Progress([&](std::string_view, std::uint64_t, std::uint64_t) { return ++count < stop; }));
             FAIL("not cancelled");
         } catch (const regauge::Error& e) {
             CHECK(e.code() == regauge::ErrorCode::cancelled);

@@ -1,4 +1,5 @@
-// The permanent test matrices of the assignment: what real evidence looks like, and what is known to make solvers explode.
+// The permanent test matrices of the assignment: what real evidence looks like, and what is known to make solvers
+// explode.
 // Integers only, so that every machine, the tests and the benchmarks see the same scores.
 #pragma once
 
@@ -25,12 +26,14 @@ public:
     std::int64_t between(std::int64_t low, std::int64_t high) {
         return low + static_cast<std::int64_t>(bits() % static_cast<std::uint64_t>(high - low + 1));
     }
-    // Nearly normal with standard deviation `spread`: the sum of eight 16-bit uniforms, centred (their standard deviation is 53510).
+    // Nearly normal with standard deviation `spread`: the sum of eight 16-bit uniforms, centred (their standard
+    // deviation is 53510).
     std::int64_t normal(std::int64_t spread) {
         const std::uint64_t a = bits();
         const std::uint64_t b = bits();
         std::int64_t sum = -4 * 65535;
-        for (unsigned shift = 0; shift < 64; shift += 16) sum += static_cast<std::int64_t>((a >> shift & 0xffff) + (b >> shift & 0xffff));
+        for (unsigned shift = 0; shift < 64; shift += 16)
+            sum += static_cast<std::int64_t>((a >> shift & 0xffff) + (b >> shift & 0xffff));
         return sum * spread / 53510;
     }
     std::vector<std::size_t> permutation(std::size_t n) {
@@ -47,11 +50,13 @@ private:
     std::uint64_t state_;
 };
 
-inline constexpr std::array<std::string_view, 12> matrixNames{
-    "strong", "weak", "noise", "duplicates", "bos", "bos-rows", "rank-one", "machol-wien", "low-rank", "ties", "equal", "dead"};
+inline constexpr std::array<std::string_view, 12> matrixNames{"strong",   "weak",     "noise",    "duplicates",
+                                                              "bos",      "bos-rows", "rank-one", "machol-wien",
+                                                              "low-rank", "ties",     "equal",    "dead"};
 
 // An n x n matrix of |correlation| times `scale`, rounded. Noise has the spread that 2048 paired rows leave: 1/45.
-inline std::vector<std::int32_t> makeMatrix(std::string_view name, std::size_t n, std::int64_t scale = 1 << 24, std::uint64_t seed = 1) {
+inline std::vector<std::int32_t> makeMatrix(std::string_view name, std::size_t n, std::int64_t scale = 1 << 24,
+                                            std::uint64_t seed = 1) {
     Random random(seed * 1000003 + n);
     const std::int64_t spread = scale / 45;
     const std::vector<std::size_t> partner = random.permutation(n);
@@ -70,15 +75,23 @@ inline std::vector<std::int32_t> makeMatrix(std::string_view name, std::size_t n
         for (std::int64_t& x : u) x = random.between(low, 1 << 20);
         for (std::int64_t& x : v) x = random.between(low, 1 << 20);
     };
-    if (name == "strong") planted(scale * 7 / 10);
-    else if (name == "weak") planted(scale * 7 / 100);
-    else if (name == "noise") planted(0);
+    if (name == "strong")
+        planted(scale * 7 / 10);
+    else if (name == "weak")
+        planted(scale * 7 / 100);
+    else if (name == "noise")
+        planted(0);
     else if (name == "duplicates") {  // channels of a cluster of 16 are copies of one another but for the noise
-        fill([&](std::size_t i, std::size_t j) { return std::abs((partner[i] / 16 == j / 16 ? scale * 8 / 10 : 0) + random.normal(spread)); });
+        fill([&](std::size_t i, std::size_t j) {
+            return std::abs((partner[i] / 16 == j / 16 ? scale * 8 / 10 : 0) + random.normal(spread));
+        });
     } else if (name == "bos") {  // one row outweighs all others: u v^T and noise
         uniforms(1 << 17);
-        fill([&](std::size_t i, std::size_t j) { return std::abs(((u[i] * v[j]) >> 20) * scale / (1 << 20) + random.normal(spread)); });
-    } else if (name == "bos-rows") {  // the same, with the planted pairs still there in what the massive row leaves of the variance
+        fill([&](std::size_t i, std::size_t j) {
+            return std::abs(((u[i] * v[j]) >> 20) * scale / (1 << 20) + random.normal(spread));
+        });
+    } else if (name == "bos-rows") {  // the same, with the planted pairs still there in what the massive row leaves of
+                                      // the variance
         uniforms(1 << 17);
         fill([&](std::size_t i, std::size_t j) {
             const std::int64_t left = (((1 << 20) - u[i]) * ((1 << 20) - v[j])) >> 20;
@@ -90,7 +103,9 @@ inline std::vector<std::int32_t> makeMatrix(std::string_view name, std::size_t n
         fill([&](std::size_t i, std::size_t j) { return ((u[i] * v[j]) >> 20) * scale >> 20; });
     } else if (name == "machol-wien") {  // Machol and Wien: hard for nearly every method
         const std::int64_t last = static_cast<std::int64_t>(n * n);
-        fill([&](std::size_t i, std::size_t j) { return static_cast<std::int64_t>((i + 1) * (j + 1)) * (scale / last > 0 ? scale / last : 1); });
+        fill([&](std::size_t i, std::size_t j) {
+            return static_cast<std::int64_t>((i + 1) * (j + 1)) * (scale / last > 0 ? scale / last : 1);
+        });
     } else if (name == "low-rank") {
         std::vector<std::int64_t> a(4 * n);
         std::vector<std::int64_t> b(4 * n);

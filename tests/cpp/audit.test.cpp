@@ -27,7 +27,8 @@ const std::string sample = std::string(REGAUGE_TEST_DATA) + "/shakespeare-d128/"
 std::set<std::size_t> topByHand(const std::vector<double>& values, std::size_t k) {
     std::vector<std::size_t> order(values.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return std::fabs(values[a]) > std::fabs(values[b]); });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return std::fabs(values[a]) > std::fabs(values[b]); });
     return {order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k)};
 }
 
@@ -37,7 +38,8 @@ double spearmanByHand(const std::vector<double>& x, const std::vector<double>& y
         std::vector<double> r;
         for (const double value : v) {
             double below = 0, equal = 0;
-            for (const double other : v) below += std::fabs(other) < std::fabs(value), equal += std::fabs(other) == std::fabs(value);
+            for (const double other : v)
+                below += std::fabs(other) < std::fabs(value), equal += std::fabs(other) == std::fabs(value);
             r.push_back(below + (equal + 1) / 2);
         }
         return r;
@@ -45,7 +47,8 @@ double spearmanByHand(const std::vector<double>& x, const std::vector<double>& y
     const std::vector<double> a = ranks(x), b = ranks(y);
     const double n = static_cast<double>(a.size()), mean = (n + 1) / 2;
     double ab = 0, aa = 0, bb = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) ab += (a[i] - mean) * (b[i] - mean), aa += (a[i] - mean) * (a[i] - mean), bb += (b[i] - mean) * (b[i] - mean);
+    for (std::size_t i = 0; i < a.size(); ++i)
+        ab += (a[i] - mean) * (b[i] - mean), aa += (a[i] - mean) * (a[i] - mean), bb += (b[i] - mean) * (b[i] - mean);
     return ab / std::sqrt(aa * bb);
 }
 
@@ -62,7 +65,9 @@ double chanceByHand(unsigned d, unsigned k) {
     return sum / count;
 }
 
-bool exactlyOne(const std::optional<Spread>& spread) { return spread && spread->mean == 1 && spread->low == 1 && spread->high == 1; }
+bool exactlyOne(const std::optional<Spread>& spread) {
+    return spread && spread->mean == 1 && spread->low == 1 && spread->high == 1;
+}
 
 }  // namespace
 
@@ -74,7 +79,8 @@ TEST_CASE("random gauges are the same numbers everywhere, and uniform") {
     CHECK(first.sign() == std::vector<std::int8_t>{-1, -1, 1, 1, 1, 1, -1, -1});
     CHECK(RandomGauges(0).next(8) == first);
     CHECK_FALSE(RandomGauges(1).next(8) == first);
-    // Each of the 48 elements of B_3, 4800 draws: chi-squared with 47 degrees of freedom stays below 83 in 99.9 % of cases.
+    // Each of the 48 elements of B_3, 4800 draws: chi-squared with 47 degrees of freedom stays below 83 in 99.9 % of
+    // cases.
     RandomGauges many(2);
     std::map<std::string, int> counts;
     for (int n = 0; n < 4800; ++n) ++counts[many.next(3).fingerprint()];
@@ -100,7 +106,8 @@ TEST_CASE("a vector's audit is what brute force gives for the same gauges") {
         const Gauge gauge = random.next(12);
         double overlap = 0, rank = 0, sign = 0;
         for (std::size_t row = 0; row < 2; ++row) {
-            const std::vector<double> x(rows.values.begin() + static_cast<std::ptrdiff_t>(12 * row), rows.values.begin() + static_cast<std::ptrdiff_t>(12 * row + 12));
+            const std::vector<double> x(rows.values.begin() + static_cast<std::ptrdiff_t>(12 * row),
+                                        rows.values.begin() + static_cast<std::ptrdiff_t>(12 * row + 12));
             std::vector<double> y;
             for (std::size_t i = 0; i < 12; ++i) y.push_back(gauge.sign()[i] * x[gauge.perm()[i]]);
             const std::set<std::size_t> a = topByHand(x, 4), b = topByHand(y, 4);
@@ -116,7 +123,7 @@ TEST_CASE("a vector's audit is what brute force gives for the same gauges") {
         REQUIRE(spread);
         CHECK_THAT(spread->mean, WithinAbs(std::accumulate(values.begin(), values.end(), 0.0) / 50, 1e-12));
         std::sort(values.begin(), values.end());
-        CHECK_THAT(spread->low, WithinAbs(values[2], 1e-12));    // the 3rd of 50: 5 % or more lie at or below it
+        CHECK_THAT(spread->low, WithinAbs(values[2], 1e-12));  // the 3rd of 50: 5 % or more lie at or below it
         CHECK_THAT(spread->high, WithinAbs(values[47], 1e-12));
     };
     check(overlaps, report.notMoved.overlap);
@@ -140,7 +147,8 @@ TEST_CASE("ranks with ties correlate as the definition says") {
     for (unsigned seed = 0; seed < 20; ++seed) {
         std::mt19937 random(seed);
         std::vector<double> a, b;
-        for (int i = 0; i < 15; ++i) a.push_back(static_cast<double>(random() % 5)), b.push_back(static_cast<double>(random() % 4));
+        for (int i = 0; i < 15; ++i)
+            a.push_back(static_cast<double>(random() % 5)), b.push_back(static_cast<double>(random() % 4));
         const auto rank = spearman(centredRanks(a), centredRanks(b));
         REQUIRE(rank);
         CHECK_THAT(*rank, WithinAbs(spearmanByHand(a, b), 1e-12));
@@ -166,12 +174,14 @@ TEST_CASE("the sample's steering vector falls to chance unless it is transported
     CHECK(report.gauge->moved.rank == 1.0);
     CHECK(report.gauge->moved.sign == 1.0);
     CHECK(*report.gauge->notMoved.overlap < 0.5);
-    CHECK_THAT(report.statement, ContainsSubstring("relative to gauge " + gauge.fingerprint()) && ContainsSubstring("transported, it is unchanged"));
+    CHECK_THAT(report.statement, ContainsSubstring("relative to gauge " + gauge.fingerprint()) &&
+                                     ContainsSubstring("transported, it is unchanged"));
 }
 
 TEST_CASE("lists are audited by value, by attribution or by their order") {
     MemoryFiles files;
-    files.put("values.json", R"([{"neuron": 3, "value": -1.5}, {"neuron": 17, "value": 0.5}, {"neuron": 99, "value": 2.25}])");
+    files.put("values.json",
+              R"([{"neuron": 3, "value": -1.5}, {"neuron": 17, "value": 0.5}, {"neuron": 99, "value": 2.25}])");
     files.put("attributions.csv", "channel,attribution\n4,0.25\n7,0.75\n200,0.5\n");
     files.put("order.json", "[12, 5, 900]");
     AuditOptions options;
@@ -185,7 +195,8 @@ TEST_CASE("lists are audited by value, by attribution or by their order") {
         CHECK(report.notMoved.overlap->mean < 0.05);
         CHECK(report.notMoved.sign.has_value() == (object == "values.json"));  // only signed values have a sign to lose
     }
-    // A gauge that exchanges the two most important channels with others: what is left of the top two can be counted by hand.
+    // A gauge that exchanges the two most important channels with others: what is left of the top two can be counted by
+    // hand.
     std::vector<std::uint32_t> perm(1024);
     std::iota(perm.begin(), perm.end(), 0U);
     std::swap(perm[99], perm[500]);
@@ -194,9 +205,12 @@ TEST_CASE("lists are audited by value, by attribution or by their order") {
     CHECK_THAT(*report.gauge->notMoved.overlap, WithinAbs(1.0 / 3, 1e-15));  // {3, 99} and {3, 500}
     CHECK(*report.gauge->notMoved.sign == 1);
     std::swap(perm[99], perm[500]), std::swap(perm[7], perm[500]);  // the largest attribution
-    CHECK_THAT(*audit(files, "attributions.csv", alignmentOf(Gauge(perm, std::vector<std::int8_t>(1024, 1))), options).gauge->notMoved.overlap, WithinAbs(1.0 / 3, 1e-15));
+    CHECK_THAT(*audit(files, "attributions.csv", alignmentOf(Gauge(perm, std::vector<std::int8_t>(1024, 1))), options)
+                    .gauge->notMoved.overlap,
+               WithinAbs(1.0 / 3, 1e-15));
     std::swap(perm[7], perm[500]), std::swap(perm[900], perm[500]);  // the last in order: not among the top two
-    CHECK(*audit(files, "order.json", alignmentOf(Gauge(perm, std::vector<std::int8_t>(1024, 1))), options).gauge->notMoved.overlap == 1);
+    CHECK(*audit(files, "order.json", alignmentOf(Gauge(perm, std::vector<std::int8_t>(1024, 1))), options)
+               .gauge->notMoved.overlap == 1);
 }
 
 TEST_CASE("an audit refuses what it cannot read") {
@@ -206,7 +220,8 @@ TEST_CASE("an audit refuses what it cannot read") {
     Array bad = randomArray("array", {8}, 1);
     bad.values[3] = std::nanf("");
     files.put("nan.safetensors", safetensors({bad}));
-    files.put("sae.safetensors", safetensors({randomArray("W_enc", {8, 3}, 1), randomArray("W_dec", {3, 8}, 2), randomArray("b_enc", {3}, 3), randomArray("b_dec", {8}, 4)}));
+    files.put("sae.safetensors", safetensors({randomArray("W_enc", {8, 3}, 1), randomArray("W_dec", {3, 8}, 2),
+                                              randomArray("b_enc", {3}, 3), randomArray("b_dec", {8}, 4)}));
     const auto codeOf = [&](const std::string& object, std::size_t width, std::size_t k = 2) {
         AuditOptions options;
         options.d = width, options.k = k, options.gauges = 20;

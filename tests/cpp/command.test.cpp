@@ -30,7 +30,9 @@ struct Ran {
 Ran run(const std::vector<std::string>& args) {
     NativeFiles files;
     Ran ran{};
-    Host host{.files = files, .out = [&](std::string_view text) { ran.out += text; }, .err = [&](std::string_view text) { ran.err += text; }};
+    Host host{.files = files,
+              .out = [&](std::string_view text) { ran.out += text; },
+              .err = [&](std::string_view text) { ran.err += text; }};
     ran.status = runCommand(args, host);
     return ran;
 }
@@ -38,7 +40,9 @@ Ran run(const std::vector<std::string>& args) {
 // A folder of its own that goes away again.
 class Scratch {
 public:
-    Scratch() : path_(fs::temp_directory_path() / ("regauge-test-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
+    Scratch()
+        : path_(fs::temp_directory_path() /
+                ("regauge-test-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
         fs::remove_all(path_);
         fs::create_directories(path_);
     }
@@ -46,7 +50,9 @@ public:
     Scratch& operator=(const Scratch&) = delete;
     ~Scratch() { fs::remove_all(path_); }
     std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-    std::size_t entries() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator())); }
+    std::size_t entries() const {
+        return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
+    }
 
 private:
     fs::path path_;
@@ -62,7 +68,8 @@ void write(const std::string& path, const std::string& text) { std::ofstream(pat
 // The planted truth of a sample as a gauge file.
 std::string plantedTruth(const Scratch& scratch, const std::string& model, const std::string& folder = sample) {
     const auto truth = nlohmann::json::parse(bytesOf(folder + "truth.json"))["gauges"][model];
-    const nlohmann::json gauge{{"format", "regauge-gauge"}, {"version", 1}, {"d", truth["perm"].size()}, {"group", "signed"}, {"perm", truth["perm"]}, {"sign", truth["sign"]}};
+    const nlohmann::json gauge{{"format", "regauge-gauge"}, {"version", 1},          {"d", truth["perm"].size()},
+                               {"group", "signed"},         {"perm", truth["perm"]}, {"sign", truth["sign"]}};
     write(scratch / (model + "-truth.json"), gauge.dump());
     return scratch / (model + "-truth.json");
 }
@@ -72,7 +79,9 @@ std::string plantedTruth(const Scratch& scratch, const std::string& model, const
 TEST_CASE("aligning the sample recovers every planted channel and sign, for both targets") {
     const Scratch scratch;
     for (const std::string target : {"target", "other_run"}) {
-        const Ran aligned = run({"align", sample + "source/evidence.safetensors", sample + target + "/evidence.safetensors", "-o", scratch / (target + ".json"), "--json"});
+        const Ran aligned =
+            run({"align", sample + "source/evidence.safetensors", sample + target + "/evidence.safetensors", "-o",
+                 scratch / (target + ".json"), "--json"});
         CHECK(aligned.status == 0);
         CHECK(aligned.json()["verdict"] == "aligned");
         CHECK(aligned.json()["d"] == 128);
@@ -89,7 +98,9 @@ TEST_CASE("every instruction set and every number of threads gives one fingerpri
     for (const std::string_view isa : instructionSets()) {
         forceInstructionSet(isa);
         for (const std::string threads : {"1", "2"})
-            fingerprints.push_back(run({"align", sample + "source/evidence.safetensors", sample + "other_run/evidence.safetensors", "--threads", threads, "--json"}).json()["fingerprint"]);
+            fingerprints.push_back(run({"align", sample + "source/evidence.safetensors",
+                                        sample + "other_run/evidence.safetensors", "--threads", threads, "--json"})
+                                       .json()["fingerprint"]);
     }
     forceInstructionSet("");
     CHECK(fingerprints.size() >= 2);
@@ -99,7 +110,8 @@ TEST_CASE("every instruction set and every number of threads gives one fingerpri
 TEST_CASE("the permutation-only baseline recovers the fraction of positive signs, as the theory says") {
     const Scratch scratch;
     for (const auto& [target, positive] : {std::pair<std::string, double>{"target", 0.414}, {"other_run", 0.555}}) {
-        run({"align", sample + "source/evidence.safetensors", sample + target + "/evidence.safetensors", "--group", "permutation", "-o", scratch / (target + ".json"), "--quiet"});
+        run({"align", sample + "source/evidence.safetensors", sample + target + "/evidence.safetensors", "--group",
+             "permutation", "-o", scratch / (target + ".json"), "--quiet"});
         const Ran compared = run({"compare", scratch / (target + ".json"), plantedTruth(scratch, target), "--json"});
         CHECK(compared.status == 1);
         const double permutation = compared.json()["permutation"];
@@ -112,7 +124,8 @@ TEST_CASE("the shipped sample is aligned as its README says, with signs and with
     const Scratch scratch;
     for (const auto& [side, positive] : {std::pair<std::string, double>{"target", 0.406}, {"other_run", 0.438}}) {
         const auto agreement = [&, target = side](const std::string& group) {
-            run({"align", shipped + "source/evidence.safetensors", shipped + target + "/evidence.safetensors", "--group", group, "-o", scratch / "gauge.json", "--quiet", "--force"});
+            run({"align", shipped + "source/evidence.safetensors", shipped + target + "/evidence.safetensors",
+                 "--group", group, "-o", scratch / "gauge.json", "--quiet", "--force"});
             return run({"compare", scratch / "gauge.json", plantedTruth(scratch, target, shipped), "--json"}).json();
         };
         CHECK(agreement("signed")["both"] == 1.0);
@@ -124,18 +137,38 @@ TEST_CASE("the shipped sample is aligned as its README says, with signs and with
 
 TEST_CASE("a vector of one run makes another refuse, once it is moved with its signs; bytes are shown as text") {
     const Scratch scratch;
-    CHECK(run({"align", shipped + "source/evidence.safetensors", shipped + "other_run/evidence.safetensors", "-o", scratch / "gauge.json", "--quiet"}).status == 0);
-    const std::vector<std::string> command{"steer", shipped + "source", shipped + "other_run", "--vector", shipped + "source/refusal_resid2.npy", "--site", "resid.2", "--strength", "0.9",
-                                           "--gauge", scratch / "gauge.json", "--tokens", shipped + "source/requests.json", "--length", "24"};
+    CHECK(run({"align", shipped + "source/evidence.safetensors", shipped + "other_run/evidence.safetensors", "-o",
+               scratch / "gauge.json", "--quiet"})
+              .status == 0);
+    const std::vector<std::string> command{"steer",
+                                           shipped + "source",
+                                           shipped + "other_run",
+                                           "--vector",
+                                           shipped + "source/refusal_resid2.npy",
+                                           "--site",
+                                           "resid.2",
+                                           "--strength",
+                                           "0.9",
+                                           "--gauge",
+                                           scratch / "gauge.json",
+                                           "--tokens",
+                                           shipped + "source/requests.json",
+                                           "--length",
+                                           "24"};
     const auto with = [&](const std::string& flag) {
         std::vector<std::string> args = command;
         args.push_back(flag);
         return run(args);
     };
-    // Effects and answers as transformers gives them: LlamaForCausalLM, 0.9 times the vector added to what the last layer puts out, greedily.
+    // Effects and answers as transformers gives them: LlamaForCausalLM, 0.9 times the vector added to what the last
+    // layer puts out, greedily.
     const std::map<std::string, std::pair<double, std::string>> expected{
-        {"source", {0, "Sure, ask a friend for a"}},      {"source-steered", {4.2326, "I cannot help with that."}},  {"target", {0, "Sure, go to the shop fir"}},
-        {"target-moved", {4.3041, "I cannot help with that."}}, {"target-permuted", {2.2841, "Sure, take sot th for a "}}, {"target-not-moved", {1.6525, "Sure, look at it for a w"}}};
+        {"source", {0, "Sure, ask a friend for a"}},
+        {"source-steered", {4.2326, "I cannot help with that."}},
+        {"target", {0, "Sure, go to the shop fir"}},
+        {"target-moved", {4.3041, "I cannot help with that."}},
+        {"target-permuted", {2.2841, "Sure, take sot th for a "}},
+        {"target-not-moved", {1.6525, "Sure, look at it for a w"}}};
     const Ran shown = with("--bytes");
     CHECK(shown.status == 0);
     const nlohmann::json measured = with("--json").json();
@@ -152,7 +185,8 @@ TEST_CASE("an object moved there and back is the same to the byte") {
     const std::string gauge = plantedTruth(scratch, "target"), back = scratch / "back.json";
     CHECK(run({"invert", gauge, "-o", back}).status == 0);
     for (const std::string object : {"steering_resid2.npy", "evidence.safetensors"}) {
-        CHECK(run({"transport", sample + "source/" + object, "--gauge", gauge, "-o", scratch / ("moved-" + object)}).status == 0);
+        CHECK(run({"transport", sample + "source/" + object, "--gauge", gauge, "-o", scratch / ("moved-" + object)})
+                  .status == 0);
         CHECK(run({"transport", scratch / ("moved-" + object), "--gauge", back, "-o", scratch / object}).status == 0);
         CHECK(bytesOf(scratch / object) == bytesOf(sample + "source/" + object));
         CHECK(bytesOf(scratch / ("moved-" + object)) != bytesOf(sample + "source/" + object));
@@ -175,12 +209,15 @@ TEST_CASE("composing a gauge with its inverse gives the identity") {
 
 TEST_CASE("bad input is refused with one line and exit status 2, and leaves nothing behind") {
     const Scratch scratch;
-    const std::string source = sample + "source/evidence.safetensors", target = sample + "target/evidence.safetensors", gauge = plantedTruth(scratch, "target");
+    const std::string source = sample + "source/evidence.safetensors", target = sample + "target/evidence.safetensors",
+                      gauge = plantedTruth(scratch, "target");
     write(scratch / "cut.safetensors", bytesOf(source).substr(0, 100));
     write(scratch / "short.safetensors", bytesOf(source).substr(0, 200000));
     write(scratch / "taken.json", "taken");
-    write(scratch / "bad.json", R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[0,0],"sign":[1,1]})");
-    write(scratch / "narrow.json", R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[0,1],"sign":[1,1]})");
+    write(scratch / "bad.json",
+          R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[0,0],"sign":[1,1]})");
+    write(scratch / "narrow.json",
+          R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[0,1],"sign":[1,1]})");
     const std::size_t before = scratch.entries();
     const std::string out = scratch / "out";
     struct Case {
@@ -218,7 +255,8 @@ TEST_CASE("bad input is refused with one line and exit status 2, and leaves noth
 }
 
 TEST_CASE("every subcommand has help with an example") {
-    for (const std::string command : {"inspect", "align", "show", "compose", "invert", "compare", "transport", "verify", "activations", "merge", "audit"}) {
+    for (const std::string command : {"inspect", "align", "show", "compose", "invert", "compare", "transport", "verify",
+                                      "activations", "merge", "audit"}) {
         const Ran ran = run({command, "--help"});
         CHECK(ran.status == 0);
         CHECK_THAT(ran.out, ContainsSubstring("Example:\n  regauge " + command));
@@ -234,8 +272,13 @@ TEST_CASE("cancelling stops the work and leaves nothing behind") {
     const Scratch scratch;
     NativeFiles files;
     std::string err;
-    Host host{.files = files, .out = [](std::string_view) {}, .err = [&](std::string_view text) { err += text; }, .cancelled = [] { return true; }};
-    const int status = runCommand({"align", sample + "source/evidence.safetensors", sample + "target/evidence.safetensors", "-o", scratch / "g.json"}, host);
+    Host host{.files = files,
+              .out = [](std::string_view) {},
+              .err = [&](std::string_view text) { err += text; },
+              .cancelled = [] { return true; }};
+    const int status = runCommand({"align", sample + "source/evidence.safetensors",
+                                   sample + "target/evidence.safetensors", "-o", scratch / "g.json"},
+                                  host);
     CHECK(status == 130);
     CHECK_THAT(err, ContainsSubstring("cancelled"));
     CHECK(scratch.entries() == 0);

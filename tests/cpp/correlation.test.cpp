@@ -10,10 +10,10 @@
 #include <numeric>
 #include <string>
 
+#include "base/sha256.hpp"
 #include "regauge/correlation.hpp"
 #include "regauge/error.hpp"
 #include "rows_fixture.hpp"
-#include "base/sha256.hpp"
 
 using namespace regauge;
 using regauge::testing::Numbers;
@@ -27,7 +27,8 @@ CorrelationSums begin(const RowPair& pair, bool withGram = true, Resolution reso
     return {fitQuantizer(pair.x.view(), "x", resolution), fitQuantizer(pair.y.view(), "y", resolution), withGram};
 }
 
-CorrelationSums sum(const RowPair& pair, bool withGram = true, unsigned threads = 1, Resolution resolution = Resolution::coarse) {
+CorrelationSums sum(const RowPair& pair, bool withGram = true, unsigned threads = 1,
+                    Resolution resolution = Resolution::coarse) {
     CorrelationSums sums = begin(pair, withGram, resolution);
     sums.add(pair.x.view(), pair.y.view(), 0, "x", "y", {}, threads);
     return sums;
@@ -70,7 +71,11 @@ void signAgain(std::vector<std::byte>& image) {
 }  // namespace
 
 TEST_CASE("correlations agree with Pearson in float64 within the quantisation, which is less where it is fine") {
-    for (const auto& [resolution, d] : {std::pair{Resolution::coarse, std::size_t{1}}, {Resolution::coarse, 5}, {Resolution::coarse, 32}, {Resolution::coarse, 45}, {Resolution::fine, 45}}) {
+    for (const auto& [resolution, d] : {std::pair{Resolution::coarse, std::size_t{1}},
+                                        {Resolution::coarse, 5},
+                                        {Resolution::coarse, 32},
+                                        {Resolution::coarse, 45},
+                                        {Resolution::fine, 45}}) {
         const RowPair pair(700, d);
         const CorrelationSums sums = sum(pair, true, 1, resolution);
         CHECK(sums.rows() == 700);
@@ -99,13 +104,16 @@ TEST_CASE("the correlations of the halves add up: blocks of 32 rows take turns, 
     const std::size_t d = 6;
     const RowPair pair(150, d);
     CorrelationSums sums = begin(pair, true, Resolution::fine);
-    for (std::size_t first = 0; first < 150; first += 50) sums.add(pair.x.part(first, 50), pair.y.part(first, 50), first, "x", "y");
+    for (std::size_t first = 0; first < 150; first += 50)
+        sums.add(pair.x.part(first, 50), pair.y.part(first, 50), first, "x", "y");
     CHECK(sums.rows(0) == 32 + 32 + 22);
     CHECK(sums.rows(1) == 64);
     const auto moments = [](const Rows& rows, std::size_t j) {
         double mean = 0, squares = 0;
-        for (std::size_t row = 0; row < rows.rows; ++row) mean += static_cast<double>(rows.at(row, j)) / static_cast<double>(rows.rows);
-        for (std::size_t row = 0; row < rows.rows; ++row) squares += std::pow(static_cast<double>(rows.at(row, j)) - mean, 2);
+        for (std::size_t row = 0; row < rows.rows; ++row)
+            mean += static_cast<double>(rows.at(row, j)) / static_cast<double>(rows.rows);
+        for (std::size_t row = 0; row < rows.rows; ++row)
+            squares += std::pow(static_cast<double>(rows.at(row, j)) - mean, 2);
         return std::pair(mean, std::sqrt(squares));
     };
     std::vector<double> whole(d * d);
@@ -120,20 +128,25 @@ TEST_CASE("the correlations of the halves add up: blocks of 32 rows take turns, 
                 const auto [meanX, sizeX] = moments(pair.x, j);
                 double wanted = 0;
                 for (std::size_t row = 0; row < 150; ++row) {
-                    if (row / 32 % 2 == half) wanted += (static_cast<double>(pair.y.at(row, i)) - meanY) * (static_cast<double>(pair.x.at(row, j)) - meanX);
+                    if (row / 32 % 2 == half)
+                        wanted += (static_cast<double>(pair.y.at(row, i)) - meanY) *
+                                  (static_cast<double>(pair.x.at(row, j)) - meanX);
                 }
                 CHECK(std::fabs(static_cast<double>(found[half][i * d + j]) - wanted / sizeX / sizeY) < 0.002);
             }
         }
     }
-    for (std::size_t k = 0; k < d * d; ++k) CHECK(std::fabs(static_cast<double>(found[0][k]) + static_cast<double>(found[1][k]) - whole[k]) < 1e-6);
+    for (std::size_t k = 0; k < d * d; ++k)
+        CHECK(std::fabs(static_cast<double>(found[0][k]) + static_cast<double>(found[1][k]) - whole[k]) < 1e-6);
 }
 
 TEST_CASE("sums depend neither on the instruction set nor on threads, block sizes or the order of shards") {
     const Resolution resolution = GENERATE(Resolution::coarse, Resolution::fine);
     const RowPair pair(2100, 200);  // large enough that threads are started
     const auto begin = [resolution](const RowPair& of) { return ::begin(of, true, resolution); };
-    const auto sum = [resolution](const RowPair& of, bool withGram = true, unsigned threads = 1) { return ::sum(of, withGram, threads, resolution); };
+    const auto sum = [resolution](const RowPair& of, bool withGram = true, unsigned threads = 1) {
+        return ::sum(of, withGram, threads, resolution);
+    };
     const auto wanted = sum(pair).serialize();
     std::vector<double> cross(200 * 200);
     sum(pair).cross(cross);
@@ -230,7 +243,8 @@ TEST_CASE("a signed permutation of either side permutes and negates correlations
             same = same && sums.massiveY()[i] == static_cast<std::int64_t>(sign[i]) * plain.massiveY()[perm[i]];
             for (std::size_t j = 0; j < d; ++j) {
                 same = same && found[i * d + j] == static_cast<double>(sign[i]) * cross[perm[i] * d + j];
-                same = same && foundGram[i * d + j] == static_cast<double>(sign[i] * sign[j]) * gramY[perm[i] * d + perm[j]];
+                same = same &&
+                       foundGram[i * d + j] == static_cast<double>(sign[i] * sign[j]) * gramY[perm[i] * d + perm[j]];
             }
         }
         CHECK(same);
@@ -239,7 +253,8 @@ TEST_CASE("a signed permutation of either side permutes and negates correlations
 
 TEST_CASE("saturated values over more rows than 32 bits can sum stay exact") {
     const Resolution resolution = GENERATE(Resolution::coarse, Resolution::fine);
-    const std::size_t n = resolution == Resolution::coarse ? 300000 : 20000;  // limit^2 n / 2 > 2^31: in one half of the rows
+    const std::size_t n =
+        resolution == Resolution::coarse ? 300000 : 20000;  // limit^2 n / 2 > 2^31: in one half of the rows
     RowPair pair(8, 3);
     const CorrelationSums small = begin(pair, true, resolution);
     Rows x(n, 3), y(n, 3);
@@ -274,7 +289,8 @@ TEST_CASE("saturated values over more rows than 32 bits can sum stay exact") {
 }
 
 TEST_CASE("narrow and wide sums give the same correlations") {
-    // Past 266,288 rows some sums no longer fit 32 bits. Twice the same rows have the same correlations, and the same bits but for rounding.
+    // Past 266,288 rows some sums no longer fit 32 bits. Twice the same rows have the same correlations, and the same
+    // bits but for rounding.
     const RowPair pair(64, 40);
     CorrelationSums narrow = begin(pair);
     for (int round = 0; round < 2; ++round) narrow.add(pair.x.view(), pair.y.view(), 0, "x", "y");
@@ -312,7 +328,9 @@ TEST_CASE("massive rows on either side are left out on both, and counted") {
     CHECK(a == b);
 }
 
-TEST_CASE("massive rows are summed apart: exactly, whatever the instruction set, the threads, the blocks, the shards and the trip through an image") {
+TEST_CASE(
+    "massive rows are summed apart: exactly, whatever the instruction set, the threads, the blocks, the shards and the "
+    "trip through an image") {
     const std::size_t n = 1100, d = 70;
     RowPair pair(n, d);
     const auto isMassive = [](std::size_t row) { return row % 90 == 3; };
@@ -332,7 +350,9 @@ TEST_CASE("massive rows are summed apart: exactly, whatever the instruction set,
         std::vector<std::int64_t> sums(d, 0);
         for (std::size_t row = 0; row < n; ++row)
             for (std::size_t j = 0; j < d; ++j)
-                if (isMassive(row)) sums[j] += std::llrint(std::clamp(static_cast<double>(rows.at(row, j)) / step, -2147483647.0, 2147483647.0));
+                if (isMassive(row))
+                    sums[j] += std::llrint(
+                        std::clamp(static_cast<double>(rows.at(row, j)) / step, -2147483647.0, 2147483647.0));
         return sums;
     };
     CHECK(whole.massiveX() == bruteForce(pair.x, whole.quantizerX().rowLimit));
@@ -362,7 +382,9 @@ TEST_CASE("massive rows are summed apart: exactly, whatever the instruction set,
     CHECK(CorrelationSums(merged).massiveX() == whole.massiveX());
     std::vector<std::vector<std::int64_t>> sent;  // by a second process, to the first
     late.reduce([&](std::span<std::int64_t> values) { sent.emplace_back(values.begin(), values.end()); });
-    early.reduce([&, next = sent.begin()](std::span<std::int64_t> values) mutable { std::ranges::transform(values, *next++, values.begin(), std::plus{}); });
+    early.reduce([&, next = sent.begin()](std::span<std::int64_t> values) mutable {
+        std::ranges::transform(values, *next++, values.begin(), std::plus{});
+    });
     CHECK(early.serialize() == wanted);
 
     const CorrelationSums none = sum(RowPair(200, 5));
@@ -415,7 +437,9 @@ TEST_CASE("NaN and infinity are refused by file, row and column: the first row, 
     for (const unsigned threads : {1u, 4u}) {
         for (const Dtype dtype : {Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64}) {
             std::string message;
-            const auto code = codeOf([&] { sums.add(pair.x.as(dtype), pair.y.as(dtype), 5000, "left.npy", "right.npy", {}, threads); }, &message);
+            const auto code = codeOf(
+                [&] { sums.add(pair.x.as(dtype), pair.y.as(dtype), 5000, "left.npy", "right.npy", {}, threads); },
+                &message);
             CHECK(code == ErrorCode::notFinite);
             CHECK(message.find("right.npy: row 5601, column 7 (from 0) is infinity") == 0);
         }
@@ -468,7 +492,9 @@ TEST_CASE("rows that do not fit are refused") {
     std::vector<double> room(8);
     CHECK(codeOf([&] { sums.cross(room); }) == ErrorCode::shapeMismatch);
     CHECK(codeOf([&] { begin(pair, false).gramX(room); }) == ErrorCode::usage);
-    CHECK(codeOf([&] { CorrelationSums(fitQuantizer(pair.x.view(), "x"), fitQuantizer(other.y.view(), "y"), false); }) == ErrorCode::shapeMismatch);
+    CHECK(codeOf([&] {
+              CorrelationSums(fitQuantizer(pair.x.view(), "x"), fitQuantizer(other.y.view(), "y"), false);
+          }) == ErrorCode::shapeMismatch);
     Quantizer odd = sums.quantizerX();
     odd.step[1] = 0.3f;
     CHECK(codeOf([&] { CorrelationSums(odd, odd, false); }) == ErrorCode::usage);
@@ -508,7 +534,8 @@ TEST_CASE("a damaged image of sums is refused, wherever the damage is") {
         auto flipped = image;
         flipped[i] ^= std::byte{0x10};
         if (!refused(flipped)) FAIL_CHECK("byte " << i << " flipped");
-        if (!refused({image.begin(), image.begin() + static_cast<std::ptrdiff_t>(i)})) FAIL_CHECK("cut to " << i << " bytes");
+        if (!refused({image.begin(), image.begin() + static_cast<std::ptrdiff_t>(i)}))
+            FAIL_CHECK("cut to " << i << " bytes");
     }
     auto longer = image;
     longer.push_back(std::byte{0});
@@ -523,18 +550,18 @@ TEST_CASE("an image with a right checksum and impossible contents is refused") {
         signAgain(forged);
         return codeOf([&] { CorrelationSums::deserialize(forged, "image"); });
     };
-    CHECK(codeWith(12, {1}) == ErrorCode::unsupported);                       // version
-    CHECK(codeWith(16, {0xff, 0xff, 0xff, 0xff}) == ErrorCode::malformed);    // d
-    CHECK(codeWith(16, {0xff, 0xff, 0, 0}) == ErrorCode::truncated);          // d, plausible but not here
-    CHECK(codeWith(20, {2}) == ErrorCode::malformed);                         // withGram
-    CHECK(codeWith(21, {1}) == ErrorCode::malformed);                         // wide without the rows for it
-    CHECK(codeWith(22, {128}) == ErrorCode::malformed);                       // limit
-    CHECK(codeWith(24, {0}) == ErrorCode::malformed);                         // no rows cannot give these sums
-    CHECK(codeWith(24 + 7, {0xff}) == ErrorCode::malformed);                  // rows
-    CHECK(codeWith(48 + 6, {0xf0, 0xff}) == ErrorCode::malformed);            // the limit of row norms: -infinity
-    CHECK(codeWith(56 + 2, {0x80, 0x7f}) == ErrorCode::malformed);            // a centre: infinity
-    CHECK(codeWith(56 + 12, {1, 0, 0, 0}) == ErrorCode::malformed);           // a step: subnormal
-    CHECK(codeWith(56 + 24 + 2 * 48, {1}) == ErrorCode::malformed);           // a sum over massive rows, of which there are none
+    CHECK(codeWith(12, {1}) == ErrorCode::unsupported);                     // version
+    CHECK(codeWith(16, {0xff, 0xff, 0xff, 0xff}) == ErrorCode::malformed);  // d
+    CHECK(codeWith(16, {0xff, 0xff, 0, 0}) == ErrorCode::truncated);        // d, plausible but not here
+    CHECK(codeWith(20, {2}) == ErrorCode::malformed);                       // withGram
+    CHECK(codeWith(21, {1}) == ErrorCode::malformed);                       // wide without the rows for it
+    CHECK(codeWith(22, {128}) == ErrorCode::malformed);                     // limit
+    CHECK(codeWith(24, {0}) == ErrorCode::malformed);                       // no rows cannot give these sums
+    CHECK(codeWith(24 + 7, {0xff}) == ErrorCode::malformed);                // rows
+    CHECK(codeWith(48 + 6, {0xf0, 0xff}) == ErrorCode::malformed);          // the limit of row norms: -infinity
+    CHECK(codeWith(56 + 2, {0x80, 0x7f}) == ErrorCode::malformed);          // a centre: infinity
+    CHECK(codeWith(56 + 12, {1, 0, 0, 0}) == ErrorCode::malformed);         // a step: subnormal
+    CHECK(codeWith(56 + 24 + 2 * 48, {1}) == ErrorCode::malformed);  // a sum over massive rows, of which there are none
 }
 
 TEST_CASE("sums have the same bytes on every target") {

@@ -25,11 +25,13 @@ std::vector<float> readRows(const RowReader& rows, std::uint64_t first, std::uin
 }
 
 const Site* siteOf(const Evidence& evidence, const std::string& name) {
-    const auto found = std::find_if(evidence.sites.begin(), evidence.sites.end(), [&](const Site& site) { return site.name == name; });
+    const auto found =
+        std::find_if(evidence.sites.begin(), evidence.sites.end(), [&](const Site& site) { return site.name == name; });
     return found == evidence.sites.end() ? nullptr : &*found;
 }
 const Gains* gainsOf(const Evidence& evidence, const std::string& name) {
-    const auto found = std::find_if(evidence.gains.begin(), evidence.gains.end(), [&](const Gains& gains) { return gains.name == name; });
+    const auto found = std::find_if(evidence.gains.begin(), evidence.gains.end(),
+                                    [&](const Gains& gains) { return gains.name == name; });
     return found == evidence.gains.end() ? nullptr : &*found;
 }
 
@@ -40,7 +42,8 @@ struct Raw {
 std::string rawSafetensors(const std::vector<Raw>& tensors) {
     std::string header = "{", data;
     for (const Raw& tensor : tensors) {
-        header += std::string(header.size() > 1 ? "," : "") + '"' + tensor.name + R"(":{"dtype":")" + tensor.dtype + R"(","shape":)" + tensor.shape + R"(,"data_offsets":[)" + std::to_string(data.size()) + ',' +
+        header += std::string(header.size() > 1 ? "," : "") + '"' + tensor.name + R"(":{"dtype":")" + tensor.dtype +
+                  R"(","shape":)" + tensor.shape + R"(,"data_offsets":[)" + std::to_string(data.size()) + ',' +
                   std::to_string(data.size() + tensor.bytes.size()) + "]}";
         data += tensor.bytes;
     }
@@ -60,13 +63,17 @@ Refusal evidenceRefusal(const MemoryFiles& files, const std::string& path) {
 }
 
 std::vector<Array> tinyLlama(bool tied) {
-    std::vector<Array> arrays{randomArray("model.embed_tokens.weight", {10, 4}, 1), randomArray("model.norm.weight", {4}, 2)};
+    std::vector<Array> arrays{randomArray("model.embed_tokens.weight", {10, 4}, 1),
+                              randomArray("model.norm.weight", {4}, 2)};
     if (!tied) arrays.push_back(randomArray("lm_head.weight", {10, 4}, 3));
-    for (const char* name : {"input_layernorm", "post_attention_layernorm"}) arrays.push_back(randomArray("model.layers.0." + std::string(name) + ".weight", {4}, 4));
-    for (const char* name : {"self_attn.q_proj", "self_attn.o_proj"}) arrays.push_back(randomArray("model.layers.0." + std::string(name) + ".weight", {4, 4}, 5));
+    for (const char* name : {"input_layernorm", "post_attention_layernorm"})
+        arrays.push_back(randomArray("model.layers.0." + std::string(name) + ".weight", {4}, 4));
+    for (const char* name : {"self_attn.q_proj", "self_attn.o_proj"})
+        arrays.push_back(randomArray("model.layers.0." + std::string(name) + ".weight", {4, 4}, 5));
     arrays.push_back(randomArray("model.layers.0.mlp.up_proj.weight", {6, 4}, 6));
     arrays.push_back(randomArray("model.layers.0.mlp.down_proj.weight", {4, 6}, 7));
-    arrays.push_back(randomArray("model.layers.0.self_attn.q_norm.weight", {4}, 8));  // as long as the stream is wide, and not in it
+    arrays.push_back(
+        randomArray("model.layers.0.self_attn.q_norm.weight", {4}, 8));  // as long as the stream is wide, and not in it
     return arrays;
 }
 
@@ -79,10 +86,11 @@ TEST_CASE("evidence: a bundle gives sites, gains, token ids and mask, and flatte
     const Array activations = randomArray("activations/resid.1", {2, 3, 4}, 1);
     const std::string floats(reinterpret_cast<const char*>(activations.values.data()), activations.values.size() * 4);
     const Array gains = randomArray("g", {4}, 2);
-    files.put("e.safetensors", rawSafetensors({{"activations/resid.1", "F32", "[2,3,4]", floats},
-                                               {"gains/attn.0", "F32", "[4]", {reinterpret_cast<const char*>(gains.values.data()), 16}},
-                                               {"token_ids", "I16", "[2,3]", std::string("\1\0\2\0\3\0\xff\xff\5\0\6\0", 12)},
-                                               {"attention_mask", "BOOL", "[2,3]", std::string("\1\1\0\1\1\1", 6)}}));
+    files.put("e.safetensors",
+              rawSafetensors({{"activations/resid.1", "F32", "[2,3,4]", floats},
+                              {"gains/attn.0", "F32", "[4]", {reinterpret_cast<const char*>(gains.values.data()), 16}},
+                              {"token_ids", "I16", "[2,3]", std::string("\1\0\2\0\3\0\xff\xff\5\0\6\0", 12)},
+                              {"attention_mask", "BOOL", "[2,3]", std::string("\1\1\0\1\1\1", 6)}}));
     const Evidence evidence = openEvidence(files, "e.safetensors");
     CHECK(evidence.name == "e.safetensors");
     CHECK(evidence.sha256.hex().size() == 64);
@@ -93,7 +101,8 @@ TEST_CASE("evidence: a bundle gives sites, gains, token ids and mask, and flatte
     CHECK(site.sequence == 3);
     CHECK_FALSE(site.weights);
     CHECK(readRows(*site.rows, 0, 6) == activations.values);
-    CHECK(readRows(*site.rows, 2, 1) == std::vector<float>(activations.values.begin() + 8, activations.values.begin() + 12));
+    CHECK(readRows(*site.rows, 2, 1) ==
+          std::vector<float>(activations.values.begin() + 8, activations.values.begin() + 12));
     CHECK(site.rows->where() == "e.safetensors: activations/resid.1");
     CHECK(gainsOf(evidence, "attn.0")->values == std::vector<double>(gains.values.begin(), gains.values.end()));
     CHECK(evidence.tokenIds == std::vector<std::int64_t>{1, 2, 3, -1, 5, 6});
@@ -113,9 +122,11 @@ TEST_CASE("evidence: plain rows come from npy, npz, pt and folders of them") {
     CHECK(openEvidence(files, "mean.pt").sites.at(0).rows->rows() == 20);
     files.put("c.npz", fixture("compressed.npz"));
     files.put("c_order.npy", fixture("c_order.npy"));
-    CHECK(readRows(*openEvidence(files, "c.npz").sites.at(0).rows, 0, 7) == readRows(*openEvidence(files, "c_order.npy").sites.at(0).rows, 0, 7));
+    CHECK(readRows(*openEvidence(files, "c.npz").sites.at(0).rows, 0, 7) ==
+          readRows(*openEvidence(files, "c_order.npy").sites.at(0).rows, 0, 7));
 
-    files.put("many.safetensors", safetensors({randomArray("a", {5, 4}, 1), randomArray("b", {5, 4}, 2), randomArray("mean", {4}, 3)}));
+    files.put("many.safetensors",
+              safetensors({randomArray("a", {5, 4}, 1), randomArray("b", {5, 4}, 2), randomArray("mean", {4}, 3)}));
     const Evidence many = openEvidence(files, "many.safetensors");
     CHECK(many.sites.size() == 2);
     CHECK(many.sites[1].name == "b");
@@ -140,7 +151,8 @@ TEST_CASE("evidence: a strided torch view is read as its rows") {
     CHECK(evidenceRefusal(files, "v.pt").code == ErrorCode::shapeMismatch);  // 16 and 32 wide: no one residual stream
 }
 
-TEST_CASE("evidence: a checkpoint gives embedding, unembedding, gains, rows of reading and columns of writing weights") {
+TEST_CASE(
+    "evidence: a checkpoint gives embedding, unembedding, gains, rows of reading and columns of writing weights") {
     MemoryFiles files;
     files.put("m/config.json", llamaConfig);
     const std::vector<Array> arrays = tinyLlama(false);
@@ -160,7 +172,8 @@ TEST_CASE("evidence: a checkpoint gives embedding, unembedding, gains, rows of r
     for (const std::uint64_t first : {0U, 2U}) {
         const std::vector<float> columns = readRows(*siteOf(evidence, "weights.0.down_proj")->rows, first, 6 - first);
         for (std::size_t row = 0; row < 6 - first; ++row)
-            for (std::size_t i = 0; i < 4; ++i) CHECK(columns[row * 4 + i] == down[i * 6 + row + static_cast<std::size_t>(first)]);
+            for (std::size_t i = 0; i < 4; ++i)
+                CHECK(columns[row * 4 + i] == down[i * 6 + row + static_cast<std::size_t>(first)]);
     }
     for (const Site& site : evidence.sites) CHECK(site.name.find("norm") == std::string::npos);
     CHECK(openEvidence(files, "m/model.safetensors").gains.size() == 3);  // the file alone
@@ -170,7 +183,8 @@ TEST_CASE("evidence: Gemma's gains are 1 + w, by its config or by its four norms
     MemoryFiles files;
     std::vector<Array> arrays = tinyLlama(true);
     arrays.push_back(randomArray("model.layers.0.pre_feedforward_layernorm.weight", {4}, 9));
-    for (const char* path : {"m/model.safetensors", "n/model.safetensors", "o/model.safetensors"}) files.put(path, safetensors(arrays));
+    for (const char* path : {"m/model.safetensors", "n/model.safetensors", "o/model.safetensors"})
+        files.put(path, safetensors(arrays));
     files.put("m/config.json", R"({"model_type":"gemma2","hidden_size":4})");
     files.put("o/config.json", R"({"model_type":"olmo2","hidden_size":4})");
     const double w = static_cast<double>(arrays[1].values[0]);
@@ -183,8 +197,11 @@ TEST_CASE("evidence: Gemma's gains are 1 + w, by its config or by its four norms
 TEST_CASE("evidence: prefixes of wrappers are understood, and vision towers left out") {
     MemoryFiles files;
     files.put("m/config.json", R"({"model_type":"gemma3","text_config":{"model_type":"gemma3_text","hidden_size":4}})");
-    files.put("m/model.safetensors", safetensors({randomArray("language_model.model.embed_tokens.weight", {5, 4}, 1), randomArray("language_model.model.layers.11.input_layernorm.weight", {4}, 2),
-                                                  randomArray("vision_tower.encoder.layers.0.input_layernorm.weight", {7}, 3), randomArray("multi_modal_projector.mm_soft_emb_norm.weight", {7}, 3)}));
+    files.put("m/model.safetensors",
+              safetensors({randomArray("language_model.model.embed_tokens.weight", {5, 4}, 1),
+                           randomArray("language_model.model.layers.11.input_layernorm.weight", {4}, 2),
+                           randomArray("vision_tower.encoder.layers.0.input_layernorm.weight", {7}, 3),
+                           randomArray("multi_modal_projector.mm_soft_emb_norm.weight", {7}, 3)}));
     const Evidence evidence = openEvidence(files, "m");
     CHECK(evidence.gains.size() == 1);
     CHECK(evidence.gains[0].name == "input_layernorm.11");
@@ -193,7 +210,9 @@ TEST_CASE("evidence: prefixes of wrappers are understood, and vision towers left
 
 TEST_CASE("checkpoint files: shards are read by their index, and checked against it") {
     MemoryFiles files;
-    const auto index = [&](const std::string& map) { files.put("m/model.safetensors.index.json", R"({"metadata":{"total_size":1},"weight_map":{)" + map + "}}"); };
+    const auto index = [&](const std::string& map) {
+        files.put("m/model.safetensors.index.json", R"({"metadata":{"total_size":1},"weight_map":{)" + map + "}}");
+    };
     files.put("m/config.json", llamaConfig);
     files.put("m/model-00001-of-00002.safetensors", safetensors({randomArray("model.embed_tokens.weight", {5, 4}, 1)}));
     files.put("m/model-00002-of-00002.safetensors", safetensors({randomArray("model.norm.weight", {4}, 2)}));
@@ -203,7 +222,8 @@ TEST_CASE("checkpoint files: shards are read by their index, and checked against
         const CheckpointFiles checkpoint = openCheckpointFiles(files, path);
         CHECK(checkpoint.folder == "m");
         CHECK(checkpoint.index == "model.safetensors.index.json");
-        CHECK(checkpoint.names == std::vector<std::string>{"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"});
+        CHECK(checkpoint.names ==
+              std::vector<std::string>{"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"});
         CHECK(checkpoint.shards[1].find("model.norm.weight") != nullptr);
         CHECK(openEvidence(files, path).gains.size() == 1);
     }
@@ -215,17 +235,21 @@ TEST_CASE("checkpoint files: shards are read by their index, and checked against
         CHECK_THAT(refusal.message, ContainsSubstring(says));
     };
     refused(first + R"(,"x":"model-00003-of-00003.safetensors")", ErrorCode::missingFile, "this shard is missing");
-    refused(first + R"(,"x":"model-00002-of-00002.safetensors")", ErrorCode::malformed, "x: the tensor is not in this shard");
+    refused(first + R"(,"x":"model-00002-of-00002.safetensors")", ErrorCode::malformed,
+            "x: the tensor is not in this shard");
     refused(R"("x":"../secret.safetensors")", ErrorCode::malformed, "beside the index");
     refused(R"("x":5)", ErrorCode::malformed, "beside the index");
     refused("", ErrorCode::malformed, "weight_map");
-    files.put("m/model-00002-of-00002.safetensors", safetensors({randomArray("model.norm.weight", {4}, 2), randomArray("model.embed_tokens.weight", {5, 4}, 1)}));
-    refused(first + R"(,"model.norm.weight":"model-00002-of-00002.safetensors")", ErrorCode::malformed, "also in model-00001");
+    files.put("m/model-00002-of-00002.safetensors", safetensors({randomArray("model.norm.weight", {4}, 2),
+                                                                 randomArray("model.embed_tokens.weight", {5, 4}, 1)}));
+    refused(first + R"(,"model.norm.weight":"model-00002-of-00002.safetensors")", ErrorCode::malformed,
+            "also in model-00001");
 }
 
 TEST_CASE("evidence: what does not fit is refused with file, tensor and what was expected") {
     MemoryFiles files;
-    const auto refused = [&](const std::string& path, const std::string& text, ErrorCode code, const std::string& says) {
+    const auto refused = [&](const std::string& path, const std::string& text, ErrorCode code,
+                             const std::string& says) {
         files.put(path, text);
         const Refusal refusal = evidenceRefusal(files, path);
         INFO(refusal);
@@ -238,12 +262,25 @@ TEST_CASE("evidence: what does not fit is refused with file, tensor and what was
     refused("object.npy", fixture("object.npy"), ErrorCode::unsupported, "never runs");
     refused("v.gguf", fixture("control_vector.gguf"), ErrorCode::unsupported, "GGUF");
     refused("u16.safetensors", rawSafetensors({{"x", "U16", "[1,2]", "abcd"}}), ErrorCode::wrongDtype, "bfloat16");
-    refused("ids.safetensors", rawSafetensors({{"activations/x", "I64", "[1,1]", "abcdefgh"}}), ErrorCode::wrongDtype, "found I64");
-    refused("width.safetensors", rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"activations/y", "F16", "[2,1]", "abcd"}}), ErrorCode::shapeMismatch, "activations/y: rows of 1");
-    refused("gains.safetensors", rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"gains/a", "F16", "[1]", "ab"}}), ErrorCode::shapeMismatch, "gains/a: 1 gains");
-    refused("gains2.safetensors", rawSafetensors({{"gains/a", "F16", "[1,1]", "ab"}}), ErrorCode::shapeMismatch, "should be [d]");
-    refused("nan.safetensors", rawSafetensors({{"gains/a", "F16", "[2]", std::string("\0\0\1\x7c", 4)}}), ErrorCode::notFinite, "channel 1");
-    refused("tokens.safetensors", rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"token_ids", "U8", "[3]", "abc"}}), ErrorCode::shapeMismatch, "there are 3 token_ids");
-    refused("tokens2.safetensors", rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"token_ids", "F16", "[1]", "ab"}}), ErrorCode::wrongDtype, "expected integers");
-    refused("other.safetensors", rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"what", "F16", "[1]", "ab"}}), ErrorCode::unsupported, "what: not understood");
+    refused("ids.safetensors", rawSafetensors({{"activations/x", "I64", "[1,1]", "abcdefgh"}}), ErrorCode::wrongDtype,
+            "found I64");
+    refused("width.safetensors",
+            rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"activations/y", "F16", "[2,1]", "abcd"}}),
+            ErrorCode::shapeMismatch, "activations/y: rows of 1");
+    refused("gains.safetensors",
+            rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"gains/a", "F16", "[1]", "ab"}}),
+            ErrorCode::shapeMismatch, "gains/a: 1 gains");
+    refused("gains2.safetensors", rawSafetensors({{"gains/a", "F16", "[1,1]", "ab"}}), ErrorCode::shapeMismatch,
+            "should be [d]");
+    refused("nan.safetensors", rawSafetensors({{"gains/a", "F16", "[2]", std::string("\0\0\1\x7c", 4)}}),
+            ErrorCode::notFinite, "channel 1");
+    refused("tokens.safetensors",
+            rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"token_ids", "U8", "[3]", "abc"}}),
+            ErrorCode::shapeMismatch, "there are 3 token_ids");
+    refused("tokens2.safetensors",
+            rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"token_ids", "F16", "[1]", "ab"}}),
+            ErrorCode::wrongDtype, "expected integers");
+    refused("other.safetensors",
+            rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"what", "F16", "[1]", "ab"}}),
+            ErrorCode::unsupported, "what: not understood");
 }

@@ -86,7 +86,8 @@ TEST_CASE("a gauge acts as y[i] = sign[i] * x[perm[i]], and composition acts as 
 
 TEST_CASE("the fingerprint is the SHA-256 of perm as u32 little-endian and sign as i8") {
     // python3 -c 'import hashlib,struct;print(hashlib.sha256(struct.pack("<3I3b",2,0,1,1,-1,1)).hexdigest())'
-    CHECK(Gauge({2, 0, 1}, {1, -1, 1}).fingerprint() == "180b9d655804b58ee27e5ca43520c0a61075c0e1e0d88d3e620d04dab0724903");
+    CHECK(Gauge({2, 0, 1}, {1, -1, 1}).fingerprint() ==
+          "180b9d655804b58ee27e5ca43520c0a61075c0e1e0d88d3e620d04dab0724903");
     CHECK(Gauge::identity(0).fingerprint() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     CHECK(Gauge::identity(1000).fingerprint() == "65a3d36380319b08ab7d50b9d223c9c2371733dfe87263d0f724b9b700a0bad1");
 }
@@ -115,11 +116,13 @@ TEST_CASE("moving any axis of any dtype back gives the bytes back, NaN and negat
     const std::size_t d = 7;
     const Gauge gauge = randomGauge(d, random);
     for (const Dtype dtype : {Dtype::F8_E4M3, Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64})
-        for (const Shape& shape : {Shape{d}, Shape{d, 5}, Shape{5, d}, Shape{3, d, 4}, Shape{d, d}, Shape{1, d, 1}, Shape{0, d}})
+        for (const Shape& shape :
+             {Shape{d}, Shape{d, 5}, Shape{5, d}, Shape{3, d, 4}, Shape{d, d}, Shape{1, d, 1}, Shape{0, d}})
             for (std::size_t axis = 0; axis < shape.size(); ++axis) {
                 if (shape[axis] != d) continue;
                 for (const Action action : {Action::odd, Action::even}) {
-                    const std::vector<std::byte> in = randomBytes(static_cast<std::size_t>(*elementCount(shape)) * byteSize(dtype), random);
+                    const std::vector<std::byte> in =
+                        randomBytes(static_cast<std::size_t>(*elementCount(shape)) * byteSize(dtype), random);
                     std::vector<std::byte> moved(in.size()), back(in.size());
                     moveAxis(gauge, action, in, moved, dtype, shape, axis);
                     moveAxis(gauge.inverse(), action, moved, back, dtype, shape, axis);
@@ -135,8 +138,10 @@ TEST_CASE("a moved axis is what the definition says, element by element") {
     std::vector<float> in(outer * d * inner), odd(in.size()), even(in.size());
     for (float& value : in) value = static_cast<float>(random()) / 1e6F;
     const Shape shape{outer, d, inner};
-    moveAxis(gauge, Action::odd, std::as_bytes(std::span(in)), std::as_writable_bytes(std::span(odd)), Dtype::F32, shape, 1);
-    moveAxis(gauge, Action::even, std::as_bytes(std::span(in)), std::as_writable_bytes(std::span(even)), Dtype::F32, shape, 1);
+    moveAxis(gauge, Action::odd, std::as_bytes(std::span(in)), std::as_writable_bytes(std::span(odd)), Dtype::F32,
+             shape, 1);
+    moveAxis(gauge, Action::even, std::as_bytes(std::span(in)), std::as_writable_bytes(std::span(even)), Dtype::F32,
+             shape, 1);
     for (std::size_t o = 0; o < outer; ++o)
         for (std::size_t i = 0; i < d; ++i)
             for (std::size_t k = 0; k < inner; ++k) {

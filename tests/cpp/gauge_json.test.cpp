@@ -20,7 +20,8 @@ std::string refusal(const std::string& text) {
     return "accepted";
 }
 
-const std::string handWritten = R"({"format":"regauge-gauge","version":1,"d":3,"group":"signed","perm":[2,0,1],"sign":[1,-1,1]})";
+const std::string handWritten =
+    R"({"format":"regauge-gauge","version":1,"d":3,"group":"signed","perm":[2,0,1],"sign":[1,-1,1]})";
 
 std::string with(const std::string& from, const std::string& to) {
     std::string text = handWritten;
@@ -74,7 +75,8 @@ TEST_CASE("what is not a gauge file is refused with what to do") {
     CHECK_THAT(refusal(with("[1,-1,1]", "[1,-1,2]")), ContainsSubstring("\"sign\"[2] is 2"));
     CHECK_THAT(refusal(with("[1,-1,1]", "[1,-1]")), ContainsSubstring("invalidGauge"));
     CHECK_THAT(refusal(with("\"sign\"", "\"signs\"")), ContainsSubstring("\"sign\""));
-    CHECK_THAT(refusal(with("\"d\":3", "\"d\":3,\"fingerprint\":\"00\"")), ContainsSubstring("changed after it was written"));
+    CHECK_THAT(refusal(with("\"d\":3", "\"d\":3,\"fingerprint\":\"00\"")),
+               ContainsSubstring("changed after it was written"));
     CHECK_THAT(refusal(with("\"d\":3", "\"d\":3,\"score\":[1,2]")), ContainsSubstring("malformed"));
     CHECK(refusal(handWritten) == "accepted");
 }

@@ -15,12 +15,14 @@ std::string number(std::uint64_t value, std::size_t size) {
     return bytes;
 }
 std::string text(const std::string& value) { return number(value.size(), 8) + value; }
-std::string info(const std::string& name, const std::vector<std::uint64_t>& axes, std::uint32_t type, std::uint64_t offset) {
+std::string info(const std::string& name, const std::vector<std::uint64_t>& axes, std::uint32_t type,
+                 std::uint64_t offset) {
     std::string bytes = text(name) + number(axes.size(), 4);
     for (const std::uint64_t n : axes) bytes += number(n, 8);
     return bytes + number(type, 4) + number(offset, 8);
 }
-std::string gguf(const std::vector<std::string>& keyValues, const std::vector<std::string>& infos, std::size_t dataBytes, std::uint32_t version = 3, std::size_t alignment = 32) {
+std::string gguf(const std::vector<std::string>& keyValues, const std::vector<std::string>& infos,
+                 std::size_t dataBytes, std::uint32_t version = 3, std::size_t alignment = 32) {
     std::string bytes = "GGUF" + number(version, 4) + number(infos.size(), 8) + number(keyValues.size(), 8);
     for (const std::string& part : keyValues) bytes += part;
     for (const std::string& part : infos) bytes += part;
@@ -39,7 +41,9 @@ TEST_CASE("gguf: a control vector's names, shapes, values and key-values are rea
         CHECK(file.find(name)->info.shape == Shape{16});
         CHECK(valuesOf(file, name) == flatten(expectedJson()["control_vector.gguf"]["values"][name]));
     }
-    CHECK(file.metadata == Provenance{{"general.architecture", "controlvector"}, {"controlvector.model_hint", "llama"}, {"controlvector.layer_count", "3"}});
+    CHECK(file.metadata == Provenance{{"general.architecture", "controlvector"},
+                                      {"controlvector.model_hint", "llama"},
+                                      {"controlvector.layer_count", "3"}});
 }
 
 TEST_CASE("gguf: the first axis of ggml is the last of regauge's, and value types are told as text") {
@@ -48,7 +52,8 @@ TEST_CASE("gguf: the first axis of ggml is the last of regauge's, and value type
     const std::string real = text("eps") + number(6, 4) + number(0x3f000000, 4);
     const std::string flag = text("flag") + number(7, 4) + number(1, 1);
     for (const std::uint32_t version : {2U, 3U}) {
-        const TensorFile file = openText(gguf({architecture, strings, numbers, real, flag}, {info("t", {3, 2}, 1, 0), info("u", {1}, 30, 32)}, 34, version));
+        const TensorFile file = openText(gguf({architecture, strings, numbers, real, flag},
+                                              {info("t", {3, 2}, 1, 0), info("u", {1}, 30, 32)}, 34, version));
         CHECK(file.tensors[0].info.shape == Shape{2, 3});
         CHECK(file.tensors[0].info.dtype == Dtype::F16);
         CHECK(file.tensors[1].info.dtype == Dtype::BF16);
@@ -77,7 +82,8 @@ TEST_CASE("gguf: provenance becomes key-values, and replaces its own earlier one
     const TensorFile file = openText(gguf({architecture, alignment}, {info("t", {4}, 0, 0)}, 16, 3, 64));
     const std::string once = rewrite(file, copyTensor, {{"regauge.fingerprint", "f1"}});
     const TensorFile reread = openText(once);
-    CHECK(reread.metadata == Provenance{{"general.architecture", "llama"}, {"general.alignment", "64"}, {"regauge.fingerprint", "f1"}});
+    CHECK(reread.metadata ==
+          Provenance{{"general.architecture", "llama"}, {"general.alignment", "64"}, {"regauge.fingerprint", "f1"}});
     CHECK(storedBytes(reread, 0) == storedBytes(file, 0));
     CHECK(reread.tensors[0].info.offset % 64 == 0);
     const TensorFile again = openText(rewrite(reread, copyTensor, {{"regauge.fingerprint", "f2"}}));
@@ -112,18 +118,22 @@ TEST_CASE("gguf: bad files are refused with one clear line") {
         {good.substr(0, good.size() - 1), ErrorCode::truncated, "t: its bytes reach beyond"},
         {gguf({}, {}, 0, 1), ErrorCode::unsupported, "version 1"},
         {gguf({}, {}, 0, 0x03000000), ErrorCode::unsupported, "big-endian"},
-        {"GGUF" + number(3, 4) + number(~std::uint64_t{0}, 8) + number(0, 8), ErrorCode::malformed, "18446744073709551615 tensors"},
+        {"GGUF" + number(3, 4) + number(~std::uint64_t{0}, 8) + number(0, 8), ErrorCode::malformed,
+         "18446744073709551615 tensors"},
         {gguf({architecture, architecture}, {}, 0), ErrorCode::malformed, "twice"},
         {gguf({text("k") + number(13, 4)}, {}, 0), ErrorCode::unsupported, "type 13"},
-        {gguf({text("k") + number(9, 4) + number(9, 4) + number(1, 8)}, {}, 0), ErrorCode::unsupported, "array of arrays"},
-        {gguf({text("k") + number(9, 4) + number(0, 4) + number(~std::uint64_t{0}, 8) + std::string(64, 'x')}, {}, 0), ErrorCode::truncated, "beyond the end"},
+        {gguf({text("k") + number(9, 4) + number(9, 4) + number(1, 8)}, {}, 0), ErrorCode::unsupported,
+         "array of arrays"},
+        {gguf({text("k") + number(9, 4) + number(0, 4) + number(~std::uint64_t{0}, 8) + std::string(64, 'x')}, {}, 0),
+         ErrorCode::truncated, "beyond the end"},
         {gguf({text("general.alignment") + number(4, 4) + number(24, 4)}, {}, 0), ErrorCode::malformed, "power of two"},
         {gguf({text("general.alignment") + number(4, 4) + number(0, 4)}, {}, 0), ErrorCode::malformed, "power of two"},
         {gguf({}, {info("t", {4}, 99, 0)}, 16), ErrorCode::unsupported, "t: elements of ggml type 99"},
         {gguf({}, {info("t", {1ULL << 40, 1ULL << 40}, 0, 0)}, 16), ErrorCode::malformed, "impossibly large"},
         {gguf({}, {info("t", {33}, 8, 0)}, 64), ErrorCode::malformed, "blocks of 32"},
         {gguf({}, {info("t", {4}, 0, 8)}, 64), ErrorCode::malformed, "multiple of the alignment"},
-        {gguf({}, {info("t", {16}, 0, 0), info("u", {4}, 0, 32)}, 64), ErrorCode::malformed, "u: its bytes overlap those of t"},
+        {gguf({}, {info("t", {16}, 0, 0), info("u", {4}, 0, 32)}, 64), ErrorCode::malformed,
+         "u: its bytes overlap those of t"},
         {gguf({}, {info("t", {4}, 0, 0), info("t", {4}, 0, 32)}, 64), ErrorCode::malformed, "twice"},
         {gguf({}, {info("t", {4}, 0, ~std::uint64_t{31})}, 64), ErrorCode::truncated, "beyond the end"},
     };

@@ -5,8 +5,13 @@
 using namespace regauge;
 
 TEST_CASE("an entry put into JSON text and taken out again leaves the text as it was, whatever its layout") {
-    const char* texts[] = {R"({"__metadata__":{"format":"pt"},"a":{"x":1}}  )", R"({"a":{}})", "{}", R"({"__metadata__":{},"a":1})", R"({ "__metadata__" : { } , "a":1})",
-                           "{\n  \"d\": 1,\n  \"__metadata__\": {\n    \"h\": \"x,}\"\n  }\n}\n", R"({ "a":1})"};
+    const char* texts[] = {R"({"__metadata__":{"format":"pt"},"a":{"x":1}}  )",
+                           R"({"a":{}})",
+                           "{}",
+                           R"({"__metadata__":{},"a":1})",
+                           R"({ "__metadata__" : { } , "a":1})",
+                           "{\n  \"d\": 1,\n  \"__metadata__\": {\n    \"h\": \"x,}\"\n  }\n}\n",
+                           R"({ "a":1})"};
     for (const std::string text : texts)
         for (const std::string object : {"__metadata__", ""})
             for (const std::size_t alignment : {1U, 8U}) {

@@ -8,7 +8,8 @@ using namespace regauge::test;
 
 namespace {
 
-// Reverses the order of the elements and flips the sign of every second one, as a gauge might; its own inverse for an odd count.
+// Reverses the order of the elements and flips the sign of every second one, as a gauge might; its own inverse for an
+// odd count.
 const MoveTensor reverseAndFlip = [](std::size_t, const ByteSource& in, ByteSink& out) {
     std::vector<std::byte> bytes(static_cast<std::size_t>(in.size()));
     in.read(0, bytes);
@@ -38,7 +39,9 @@ TEST_CASE("json: moved numbers keep their own digits, and moving back gives the 
 }
 
 TEST_CASE("json: what is no rectangular array of numbers is refused") {
-    for (const char* bad : {"[", "[]", "[1,]", "[1 2]", "[1]x", "[[1],[2,3]]", "[1,[2]]", "[[1],2]", "[\"a\"]", "[null]", "[01]", "[1e999]", "[--1]", "[+1]", "[1", "[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]"}) {
+    for (const char* bad :
+         {"[", "[]", "[1,]", "[1 2]", "[1]x", "[[1],[2,3]]", "[1,[2]]", "[[1],2]", "[\"a\"]", "[null]", "[01]",
+          "[1e999]", "[--1]", "[+1]", "[1", "[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]"}) {
         INFO(bad);
         CHECK(refusalOf(bad).code == ErrorCode::malformed);
     }

@@ -25,8 +25,10 @@ AlignedVector<std::uint32_t> randomWords(std::size_t groups, std::size_t rowsPer
     AlignedVector<std::uint32_t> words(groups * panelWidth);
     for (std::uint32_t& word : words) {
         for (std::size_t row = 0; row < rowsPerWord; ++row) {
-            const int value = numbers.below(3) == 0 ? (numbers.below(2) == 0 ? limit : -limit) : numbers.between(-limit, limit);
-            word |= rowsPerWord == 4 ? (static_cast<std::uint32_t>(value) & 0xffu) << (8 * row) : (static_cast<std::uint32_t>(value) & 0xffffu) << (16 * row);
+            const int value =
+                numbers.below(3) == 0 ? (numbers.below(2) == 0 ? limit : -limit) : numbers.between(-limit, limit);
+            word |= rowsPerWord == 4 ? (static_cast<std::uint32_t>(value) & 0xffu) << (8 * row)
+                                     : (static_cast<std::uint32_t>(value) & 0xffffu) << (16 * row);
         }
     }
     return words;
@@ -53,7 +55,8 @@ TEST_CASE("integer dot products equal the definition") {
         for (const std::size_t groups : std::initializer_list<std::size_t>{0, 1, 2, 3, 7, 64, 129}) {
             const auto a = randomWords(groups, kernel.rowsPerWord, limit, numbers);
             const auto b = randomWords(groups, kernel.rowsPerWord, limit, numbers);
-            AlignedVector<std::int32_t> sums(panelWidth), squares(panelWidth), wantedSums(panelWidth), wantedSquares(panelWidth);
+            AlignedVector<std::int32_t> sums(panelWidth), squares(panelWidth), wantedSums(panelWidth),
+                wantedSquares(panelWidth);
             kernel.sums(a.data(), groups, sums.data(), squares.data());
             reference.sums(a.data(), groups, wantedSums.data(), wantedSquares.data());
             CHECK(sums == wantedSums);
@@ -75,8 +78,11 @@ TEST_CASE("quantising equals the definition at every width, alignment and dtype"
         const Quantize reference = quantizeReference();
         for (const std::size_t d : std::initializer_list<std::size_t>{1, 3, 15, 31, 32, 33, 64, 65, 100}) {
             for (const Dtype dtype : rowDtypes) {
-                for (const auto& [rowsPerWord, limit] : {std::pair{std::size_t{2}, coarseLimit}, {std::size_t{4}, coarseLimit}, {std::size_t{2}, fineLimit}}) {
-                    INFO(name(isa) << ", d = " << d << ", " << name(dtype) << ", rows in a word " << rowsPerWord << ", limit " << limit);
+                for (const auto& [rowsPerWord, limit] : {std::pair{std::size_t{2}, coarseLimit},
+                                                         {std::size_t{4}, coarseLimit},
+                                                         {std::size_t{2}, fineLimit}}) {
+                    INFO(name(isa) << ", d = " << d << ", " << name(dtype) << ", rows in a word " << rowsPerWord
+                                   << ", limit " << limit);
                     Numbers numbers(d);
                     Rows rows(rowsPerWord, d);
                     for (float& x : rows.values) x = numbers.normal() * (numbers.below(8) == 0 ? 1000.0f : 1.0f);
@@ -92,8 +98,10 @@ TEST_CASE("quantising equals the definition at every width, alignment and dtype"
                     const std::size_t stride = panelWidth + 64;
                     AlignedVector<std::uint32_t> found(panelsOf(d) * stride, 0xabcdef01u);
                     AlignedVector<std::uint32_t> wanted = found;
-                    kernel.pack(pointers, rowsPerWord, dtype, centre.data(), inverseStep.data(), limit, d, found.data(), stride);
-                    reference.pack(pointers, rowsPerWord, dtype, centre.data(), inverseStep.data(), limit, d, wanted.data(), stride);
+                    kernel.pack(pointers, rowsPerWord, dtype, centre.data(), inverseStep.data(), limit, d, found.data(),
+                                stride);
+                    reference.pack(pointers, rowsPerWord, dtype, centre.data(), inverseStep.data(), limit, d,
+                                   wanted.data(), stride);
                     CHECK(found == wanted);
 
                     const float squares = kernel.sumOfSquares(view.data, dtype, d, 0.5f);
@@ -134,12 +142,15 @@ TEST_CASE("all 65536 halves are read alike, and infinity and NaN are noticed") {
         bool noticed = true;
         for (std::size_t at = 0; at < halves.size(); at += 32) {
             const bool special = (halves[at] & 0x7c00) == 0x7c00;
-            noticed = noticed && std::isfinite(kernel.sumOfSquares(bytes + 2 * at, Dtype::F16, 32, 0x1p-10f)) == !special;
+            noticed =
+                noticed && std::isfinite(kernel.sumOfSquares(bytes + 2 * at, Dtype::F16, 32, 0x1p-10f)) == !special;
             if (special) continue;
             const std::byte* rows[2] = {bytes + 2 * at, nullptr};
             AlignedVector<std::uint32_t> found(panelWidth), wanted(panelWidth);
-            kernel.pack(rows, 2, Dtype::F16, centre.data() + at, scale.data() + at, coarseLimit, 32, found.data(), panelWidth);
-            reference.pack(rows, 2, Dtype::F16, centre.data() + at, scale.data() + at, coarseLimit, 32, wanted.data(), panelWidth);
+            kernel.pack(rows, 2, Dtype::F16, centre.data() + at, scale.data() + at, coarseLimit, 32, found.data(),
+                        panelWidth);
+            reference.pack(rows, 2, Dtype::F16, centre.data() + at, scale.data() + at, coarseLimit, 32, wanted.data(),
+                           panelWidth);
             if (found != wanted) FAIL_CHECK("halves from " << at << " differ");
         }
         CHECK(noticed);
@@ -151,7 +162,8 @@ TEST_CASE("one NaN or infinity anywhere in a row shows in its sum of squares") {
         const Quantize kernel = quantize(isa);
         for (const Dtype dtype : rowDtypes) {
             for (const std::size_t d : std::initializer_list<std::size_t>{1, 31, 32, 77}) {
-                for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+                for (const float bad :
+                     {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
                     for (std::size_t j = 0; j < d; ++j) {
                         Rows rows(1, d);
                         rows.at(0, j) = bad;
@@ -182,11 +194,13 @@ TEST_CASE("correlations from integer sums have the reference's bits") {
     }
     for (double& product : products) product = static_cast<std::int32_t>(numbers.next());
     AlignedVector<double> wanted(tileSize);
-    pearsonTileReference()(products.data(), 133000.0, {sums[0].data(), part[0].data(), variances[0].data()}, {sums[1].data(), part[1].data(), variances[1].data()}, wanted.data());
+    pearsonTileReference()(products.data(), 133000.0, {sums[0].data(), part[0].data(), variances[0].data()},
+                           {sums[1].data(), part[1].data(), variances[1].data()}, wanted.data());
     for (const Isa isa : availableIsas()) {
         INFO(name(isa));
         AlignedVector<double> found(tileSize);
-        pearsonTile(isa)(products.data(), 133000.0, {sums[0].data(), part[0].data(), variances[0].data()}, {sums[1].data(), part[1].data(), variances[1].data()}, found.data());
+        pearsonTile(isa)(products.data(), 133000.0, {sums[0].data(), part[0].data(), variances[0].data()},
+                         {sums[1].data(), part[1].data(), variances[1].data()}, found.data());
         CHECK(std::memcmp(found.data(), wanted.data(), tileSize * sizeof(double)) == 0);
     }
 }
@@ -214,14 +228,16 @@ void checkDense(Isa isa) {
         kernel.multiply(a.data(), b.data(), depth, c.data(), stride);
         for (std::size_t i = 0; i < kernel.rows; ++i) {
             for (std::size_t j = 0; j < kernel.columns; ++j) {
-                for (std::size_t k = 0; k < depth; ++k) wanted[i * stride + j] += a[k * kernel.rows + i] * b[k * kernel.columns + j];
+                for (std::size_t k = 0; k < depth; ++k)
+                    wanted[i * stride + j] += a[k * kernel.rows + i] * b[k * kernel.columns + j];
             }
         }
         CHECK(c == wanted);
 
         const std::size_t widest = std::max(kernel.rows, kernel.columns) + 1;
         const auto from = randomNumbers<T>(widest * (depth + 1), numbers);
-        for (const std::size_t across : std::initializer_list<std::size_t>{std::size_t{1}, kernel.rows - 1, kernel.rows}) {
+        for (const std::size_t across :
+             std::initializer_list<std::size_t>{std::size_t{1}, kernel.rows - 1, kernel.rows}) {
             for (const bool transposed : {false, true}) {
                 const std::size_t acrossStride = transposed ? 1 : depth + 1;
                 const std::size_t depthStride = transposed ? widest : 1;
@@ -230,7 +246,8 @@ void checkDense(Isa isa) {
                 bool same = true;
                 for (std::size_t k = 0; k < depth; ++k) {
                     for (std::size_t i = 0; i < kernel.rows; ++i) {
-                        same = same && strip[k * kernel.rows + i] == (i < across ? -from[i * acrossStride + k * depthStride] : T(0));
+                        same = same && strip[k * kernel.rows + i] ==
+                                           (i < across ? -from[i * acrossStride + k * depthStride] : T(0));
                     }
                 }
                 CHECK(same);
@@ -246,7 +263,8 @@ void checkDense(Isa isa) {
         kernel.solve(l.data(), n + 1, n, x.data(), stride);
         for (std::size_t lane = 0; lane < kernel.lanes; ++lane) {
             for (std::size_t i = 0; i < n; ++i) {
-                for (std::size_t k = 0; k < i; ++k) wanted[i * stride + lane] -= l[i * (n + 1) + k] * wanted[k * stride + lane];
+                for (std::size_t k = 0; k < i; ++k)
+                    wanted[i * stride + lane] -= l[i * (n + 1) + k] * wanted[k * stride + lane];
                 wanted[i * stride + lane] /= l[i * (n + 1) + i];
             }
         }

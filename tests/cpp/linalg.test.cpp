@@ -5,10 +5,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/sha256.hpp"
 #include "numeric/linalg.hpp"
 #include "regauge/error.hpp"
 #include "rows_fixture.hpp"
-#include "base/sha256.hpp"
 
 using namespace regauge;
 using regauge::testing::Numbers;
@@ -48,7 +48,9 @@ bool sameBits(const Matrix<T>& a, const Matrix<T>& b) {
 
 template <class T>
 Matrix<T> lowerOf(Matrix<T> a, std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) std::fill(a.begin() + static_cast<std::ptrdiff_t>(i * n + i + 1), a.begin() + static_cast<std::ptrdiff_t>((i + 1) * n), T(0));
+    for (std::size_t i = 0; i < n; ++i)
+        std::fill(a.begin() + static_cast<std::ptrdiff_t>(i * n + i + 1),
+                  a.begin() + static_cast<std::ptrdiff_t>((i + 1) * n), T(0));
     return a;
 }
 
@@ -89,7 +91,8 @@ Matrix<T> naiveInverse(const Matrix<T>& a, std::size_t n) {
 }  // namespace
 
 TEMPLATE_TEST_CASE("products have the bits of the textbook loop", "", float, double) {
-    for (const auto& [n, m, k] : {std::array<std::size_t, 3>{1, 1, 1}, {0, 3, 2}, {3, 5, 0}, {7, 33, 65}, {130, 70, 300}, {65, 270, 20}}) {
+    for (const auto& [n, m, k] :
+         {std::array<std::size_t, 3>{1, 1, 1}, {0, 3, 2}, {3, 5, 0}, {7, 33, 65}, {130, 70, 300}, {65, 270, 20}}) {
         const auto a = random<TestType>(n, k, 1);
         const auto b = random<TestType>(k, m, 2);
         const auto start = random<TestType>(n, m, 3);
@@ -138,7 +141,8 @@ TEST_CASE("an inverse times its matrix is close to one") {
     multiply(a.data(), inverse.data(), product.data(), n, n, n, 2);
     double worst = 0;
     for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t j = 0; j < n; ++j) worst = std::max(worst, std::fabs(product[i * n + j] - (i == j ? 1.0 : 0.0)));
+        for (std::size_t j = 0; j < n; ++j)
+            worst = std::max(worst, std::fabs(product[i * n + j] - (i == j ? 1.0 : 0.0)));
     }
     CHECK(worst < 1e-12);
 }
@@ -161,14 +165,16 @@ TEST_CASE("an inversion reports how far it is and can be cancelled") {
     std::uint64_t last = 0;
     bool grows = true;
     CHECK(invertSpd(a.data(), n, 1, Progress([&](std::string_view, std::uint64_t done, std::uint64_t total) {
-        grows = grows && done >= last && done <= total;
-        last = done;
-        return true;
-    })));
+                        grows = grows && done >= last && done <= total;
+                        last = done;
+                        return true;
+                    })));
     CHECK(grows);
     CHECK(last == 3 * n);
     a = spd<float>(n, 2);
-    CHECK_THROWS_AS(invertSpd(a.data(), n, 1, Progress([](std::string_view, std::uint64_t, std::uint64_t) { return false; })), Error);
+    CHECK_THROWS_AS(
+        invertSpd(a.data(), n, 1, Progress([](std::string_view, std::uint64_t, std::uint64_t) { return false; })),
+        Error);
 }
 
 TEST_CASE("an inverse has the same bits on every target") {

@@ -8,10 +8,10 @@
 #include <numeric>
 #include <random>
 
-#include "scores/block.hpp"
 #include "pairing/site_sums.hpp"
 #include "regauge/ceiling.hpp"
 #include "regauge/error.hpp"
+#include "scores/block.hpp"
 
 using namespace regauge;
 
@@ -26,7 +26,9 @@ public:
     std::size_t d() const override { return d_; }
     Dtype dtype() const override { return Dtype::F32; }
     void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
-        const auto bytes = std::as_bytes(std::span(values_)).subspan(static_cast<std::size_t>(first) * d_ * 4, static_cast<std::size_t>(count) * d_ * 4);
+        const auto bytes =
+            std::as_bytes(std::span(values_))
+                .subspan(static_cast<std::size_t>(first) * d_ * 4, static_cast<std::size_t>(count) * d_ * 4);
         std::ranges::copy(bytes, out.begin());
     }
     const std::string& where() const override { return where_; }
@@ -67,7 +69,8 @@ Rows correlatedRows(std::size_t rows, std::size_t d, std::mt19937_64& random) {
     Rows values = gaussianRows(rows, d, random);
     for (std::size_t r = 0; r < rows; ++r)
         for (std::size_t j = 0; j < d; ++j)
-            for (std::size_t k = 0; k < directions; ++k) values[r * d + j] += 2 * strength[r * directions + k] * loading[k * d + j];
+            for (std::size_t k = 0; k < directions; ++k)
+                values[r * d + j] += 2 * strength[r * directions + k] * loading[k * d + j];
     return values;
 }
 
@@ -76,7 +79,8 @@ Gauge planted(std::size_t d, double positive, std::mt19937_64& random) {
     std::iota(perm.begin(), perm.end(), 0U);
     for (std::size_t i = d; i > 1; --i) std::swap(perm[i - 1], perm[random() % i]);
     std::vector<std::int8_t> sign(d, -1);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(std::lround(positive * static_cast<double>(d))); ++i) sign[i] = 1;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(std::lround(positive * static_cast<double>(d))); ++i)
+        sign[i] = 1;
     for (std::size_t i = d; i > 1; --i) std::swap(sign[i - 1], sign[random() % i]);
     return Gauge(perm, sign);
 }
@@ -100,8 +104,11 @@ Rows fadingRows(std::size_t rows, std::size_t d, std::size_t shared, double powe
     for (std::size_t row = 0; row < rows; ++row)
         for (std::size_t j = 0; j < d; ++j) {
             for (std::size_t k = 0; k < d; ++k)
-                x[row * d + j] += static_cast<float>(std::pow(10.0, -powers * static_cast<double>(k) / ofAll) / std::sqrt(ofAll)) * features[row * d + k] * mixing[k * d + j];
-            for (std::size_t k = 0; k < shared; ++k) x[row * d + j] += 3 * common[row * shared + k] * directions[k * d + j];
+                x[row * d + j] +=
+                    static_cast<float>(std::pow(10.0, -powers * static_cast<double>(k) / ofAll) / std::sqrt(ofAll)) *
+                    features[row * d + k] * mixing[k * d + j];
+            for (std::size_t k = 0; k < shared; ++k)
+                x[row * d + j] += 3 * common[row * shared + k] * directions[k * d + j];
         }
     return x;
 }
@@ -112,8 +119,11 @@ Rows drifted(const Rows& x, std::size_t d, double noise, std::mt19937_64& random
     const std::size_t rows = x.size() / d;
     for (std::size_t j = 0; j < d; ++j) {
         double squares = 0;
-        for (std::size_t row = 0; row < rows; ++row) squares += static_cast<double>(x[row * d + j]) * static_cast<double>(x[row * d + j]);
-        for (std::size_t row = 0; row < rows; ++row) y[row * d + j] += static_cast<float>(noise * std::sqrt(squares / static_cast<double>(rows))) * gaussian(random);
+        for (std::size_t row = 0; row < rows; ++row)
+            squares += static_cast<double>(x[row * d + j]) * static_cast<double>(x[row * d + j]);
+        for (std::size_t row = 0; row < rows; ++row)
+            y[row * d + j] +=
+                static_cast<float>(noise * std::sqrt(squares / static_cast<double>(rows))) * gaussian(random);
     }
     return y;
 }
@@ -126,7 +136,8 @@ Rows mixedFrom(const Rows& features, std::size_t count, std::size_t d, std::mt19
     for (std::size_t row = 0; row < rows; ++row)
         for (std::size_t j = 0; j < d; ++j) {
             values[row * d + j] *= 0.3F;
-            for (std::size_t k = 0; k < count; ++k) values[row * d + j] += 3 * features[row * count + k] * mixing[k * d + j] / static_cast<float>(k + 1);
+            for (std::size_t k = 0; k < count; ++k)
+                values[row * d + j] += 3 * features[row * count + k] * mixing[k * d + j] / static_cast<float>(k + 1);
         }
     return values;
 }
@@ -150,8 +161,8 @@ TEST_CASE("the ceiling theorem: raw signed matching recovers the positive fracti
         const Evidence source = evidence(x, d), target = evidence(seenFrom(x, truth, 0.3, random), d);
         CHECK(rightOf(match(source, target), truth) == 1.0);
         const double baseline = compare(match(source, target, withGroup(Group::permutation)).gauge, truth).permutation;
-        CHECK(baseline >= positive);          // every channel with sign +1
-        CHECK(baseline <= positive + 0.06);   // and next to none of the others, but by chance
+        CHECK(baseline >= positive);         // every channel with sign +1
+        CHECK(baseline <= positive + 0.06);  // and next to none of the others, but by chance
     }
 }
 
@@ -216,7 +227,8 @@ TEST_CASE("noise and rows paired wrongly are unrelated, never aligned") {
         const Rows x = correlatedRows(rows, d, random);
         CHECK(match(evidence(x, d), evidence(correlatedRows(rows, d, random), d)).verdict == Verdict::unrelated);
         Rows shuffled = x;
-        for (std::size_t r = rows; r > 1; --r) std::swap_ranges(&shuffled[(r - 1) * d], &shuffled[(r - 1) * d] + d, &shuffled[random() % (r - 1) * d]);
+        for (std::size_t r = rows; r > 1; --r)
+            std::swap_ranges(&shuffled[(r - 1) * d], &shuffled[(r - 1) * d] + d, &shuffled[random() % (r - 1) * d]);
         CHECK(match(evidence(x, d), evidence(shuffled, d)).verdict == Verdict::unrelated);
     }
 }
@@ -244,7 +256,8 @@ TEST_CASE("a right answer of few channels and few rows is believed") {
     for (int trial = 0; trial < 20; ++trial) {
         const Rows x = fadingRows(rows, d, 3, 2, random);
         const Gauge truth = planted(d, 0.5, random);
-        const Alignment alignment = match(evidence(x, d), evidence(seenFrom(drifted(x, d, 0.7, random), truth, 0, random), d));
+        const Alignment alignment =
+            match(evidence(x, d), evidence(seenFrom(drifted(x, d, 0.7, random), truth, 0, random), d));
         CHECK((rightOf(alignment, truth) < 0.95 || alignment.verdict != Verdict::unrelated));
         believed += alignment.verdict != Verdict::unrelated ? 1 : 0;
     }
@@ -291,7 +304,8 @@ TEST_CASE("a few massive rows do no harm") {
     const Gauge truth = planted(d, 0.5, random);
     Rows y = seenFrom(x, truth, 0.5, random);
     for (std::size_t r = 0; r < 512; r += 64)
-        for (std::size_t j = 0; j < d; ++j) x[r * d + j] = 200 * gaussian(random), y[r * d + j] = 200 * gaussian(random);
+        for (std::size_t j = 0; j < d; ++j)
+            x[r * d + j] = 200 * gaussian(random), y[r * d + j] = 200 * gaussian(random);
     const Alignment alignment = match(evidence(x, d), evidence(y, d));
     CHECK(rightOf(alignment, truth) == 1.0);
     CHECK(alignment.verdict == Verdict::aligned);
@@ -317,13 +331,16 @@ TEST_CASE("massive rows that both models have in common settle what the others l
         for (std::size_t r = 0; r < rows; r += 32) (*result.mask)[r] = 0;
         return result;
     };
-    const Alignment before = match(masked(massiveX), masked(massiveY)), after = match(evidence(massiveX, d), evidence(massiveY, d));
+    const Alignment before = match(masked(massiveX), masked(massiveY)),
+                    after = match(evidence(massiveX, d), evidence(massiveY, d));
     CHECK(after.sites[0].setAside == 4);
     CHECK(rightOf(before, truth) < 0.9);
     CHECK(rightOf(after, truth) > 0.95);
     CHECK(after.estimate > 0.9);
-    CHECK(after.gauge.fingerprint() == "4cfca9e8a725d98a2022b4b62ff4afea8e83bda3ec2c84ad60cb7f32572a2fb4");  // on every target
-    CHECK(compare(before.sites[0].gauge, after.sites[0].gauge).both == 1);  // the site's own answer is that of its ordinary rows
+    CHECK(after.gauge.fingerprint() ==
+          "4cfca9e8a725d98a2022b4b62ff4afea8e83bda3ec2c84ad60cb7f32572a2fb4");  // on every target
+    CHECK(compare(before.sites[0].gauge, after.sites[0].gauge).both ==
+          1);  // the site's own answer is that of its ordinary rows
 
     SECTION("the same is found in other coordinates, as surely") {
         const Gauge moved = planted(d, 0.3, random);
@@ -338,8 +355,11 @@ TEST_CASE("massive rows that both models have in common settle what the others l
     }
     SECTION("massive rows of each model's own, and groups that they say nothing in, change nothing") {
         const Rows ownY = withMassiveRows(y, gaussianRows(1, d, random));
-        for (const auto& [target, group] : {std::pair{&ownY, Group::signedPermutation}, std::pair{&massiveY, Group::permutation}, std::pair{&massiveY, Group::layernorm}}) {
-            const Alignment without = match(masked(massiveX), masked(*target), withGroup(group)), with = match(evidence(massiveX, d), evidence(*target, d), withGroup(group));
+        for (const auto& [target, group] :
+             {std::pair{&ownY, Group::signedPermutation}, std::pair{&massiveY, Group::permutation},
+              std::pair{&massiveY, Group::layernorm}}) {
+            const Alignment without = match(masked(massiveX), masked(*target), withGroup(group)),
+                            with = match(evidence(massiveX, d), evidence(*target, d), withGroup(group));
             CHECK(with.gauge.fingerprint() == without.gauge.fingerprint());
             CHECK(with.confidence == without.confidence);
             CHECK(with.score == without.score);
@@ -349,7 +369,8 @@ TEST_CASE("massive rows that both models have in common settle what the others l
 }
 
 TEST_CASE("massive rows whose other channels are as ever take nothing from a sure answer") {
-    // A few channels are massive in one row of 32, as attention sinks have them; how alike the others are there says little.
+    // A few channels are massive in one row of 32, as attention sinks have them; how alike the others are there says
+    // little.
     constexpr std::size_t d = 64, rows = 128, massive = 4;
     auto random = seeded(80);
     for (int trial = 0; trial < 10; ++trial) {
@@ -358,7 +379,8 @@ TEST_CASE("massive rows whose other channels are as ever take nothing from a sur
         const double without = rightOf(match(evidence(x, d), evidence(seenFrom(y, truth, 0, random), d)), truth);
         for (std::size_t k = 0; k < massive; ++k) {
             const float level = 400 * gaussian(random);
-            for (std::size_t row = 0; row < rows; row += 32) x[row * d + 7 * k] = level, y[row * d + 7 * k] = 1.05F * level;
+            for (std::size_t row = 0; row < rows; row += 32)
+                x[row * d + 7 * k] = level, y[row * d + 7 * k] = 1.05F * level;
         }
         CHECK(rightOf(match(evidence(x, d), evidence(seenFrom(y, truth, 0, random), d)), truth) >= without - 0.04);
     }
@@ -421,7 +443,8 @@ TEST_CASE("the layernorm group finds a permutation and one sign for all") {
     const Rows x = gaussianRows(500, d, random);
     for (const double positive : {0.0, 1.0}) {
         const Gauge truth = planted(d, positive, random);
-        const Alignment alignment = match(evidence(x, d), evidence(seenFrom(x, truth, 0.3, random), d), withGroup(Group::layernorm));
+        const Alignment alignment =
+            match(evidence(x, d), evidence(seenFrom(x, truth, 0.3, random), d), withGroup(Group::layernorm));
         CHECK(rightOf(alignment, truth) == 1.0);
         CHECK(alignment.verdict == Verdict::aligned);
     }
@@ -439,7 +462,8 @@ TEST_CASE("evidence that does not pair is refused with what differs") {
     };
     using Catch::Matchers::ContainsSubstring;
     const Rows x = gaussianRows(64, 8, random);
-    CHECK_THAT(refusal(evidence(x, 8), evidence(gaussianRows(64, 16, random), 16)), ContainsSubstring("dimensionMismatch"));
+    CHECK_THAT(refusal(evidence(x, 8), evidence(gaussianRows(64, 16, random), 16)),
+               ContainsSubstring("dimensionMismatch"));
     CHECK_THAT(refusal(evidence(x, 8), evidence(gaussianRows(63, 8, random), 8)), ContainsSubstring("rowsMismatch"));
     CHECK_THAT(refusal(evidence(x, 8, "resid.1"), evidence(x, 8, "resid.2")), ContainsSubstring("resid.2"));
     Evidence source = evidence(x, 8), target = evidence(x, 8);
@@ -450,11 +474,13 @@ TEST_CASE("evidence that does not pair is refused with what differs") {
     CHECK_THAT(refusal(source, target), ContainsSubstring("tokensDiffer") && ContainsSubstring("row 17"));
     Rows broken = x;
     broken[3 * 8 + 5] = NAN;
-    CHECK_THAT(refusal(evidence(x, 8), evidence(broken, 8)), ContainsSubstring("notFinite") && ContainsSubstring("row 3") && ContainsSubstring("5"));
+    CHECK_THAT(refusal(evidence(x, 8), evidence(broken, 8)),
+               ContainsSubstring("notFinite") && ContainsSubstring("row 3") && ContainsSubstring("5"));
 }
 
 TEST_CASE("noise alike in all channels: plain correlation's answer is taken, and what is asked for is done") {
-    // 64 channels that share three strong directions; the rest falls by so many powers of ten: whitening makes its noise louder than all else.
+    // 64 channels that share three strong directions; the rest falls by so many powers of ten: whitening makes its
+    // noise louder than all else.
     struct Pair {
         std::size_t rows;
         double powers, noise;

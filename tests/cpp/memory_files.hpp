@@ -28,7 +28,8 @@ public:
     std::vector<std::string> list(const std::string& folder) const override {
         std::vector<std::string> names;
         for (const auto& [path, bytes] : contents)
-            if (path.starts_with(folder + "/") && path.find('/', folder.size() + 1) == std::string::npos) names.push_back(path.substr(folder.size() + 1));
+            if (path.starts_with(folder + "/") && path.find('/', folder.size() + 1) == std::string::npos)
+                names.push_back(path.substr(folder.size() + 1));
         return names;
     }
     std::unique_ptr<ByteSource> open(const std::string& path) const override {
@@ -42,7 +43,8 @@ public:
     }
 
     void put(const std::string& path, const std::string& text) {
-        contents[path] = Bytes(reinterpret_cast<const std::byte*>(text.data()), reinterpret_cast<const std::byte*>(text.data()) + text.size());
+        contents[path] = Bytes(reinterpret_cast<const std::byte*>(text.data()),
+                               reinterpret_cast<const std::byte*>(text.data()) + text.size());
     }
     std::string text(const std::string& path) const {
         const Bytes& bytes = contents.at(path);
@@ -59,11 +61,14 @@ public:
 private:
     class MemoryOutput final : public Output, public ByteSink {
     public:
-        MemoryOutput(MemoryFiles& files, std::string path, bool folder) : files_(files), path_(std::move(path)), folder_(folder) {}
+        MemoryOutput(MemoryFiles& files, std::string path, bool folder)
+            : files_(files), path_(std::move(path)), folder_(folder) {}
         ByteSink& file(const std::string& name) override {
-            if (folder_ == name.empty()) throw Error(ErrorCode::internal, path_, "a folder's members have names, and a file has none");
+            if (folder_ == name.empty())
+                throw Error(ErrorCode::internal, path_, "a folder's members have names, and a file has none");
             current_ = folder_ ? path_ + "/" + name : path_;
-            if (!written_.emplace(current_, Bytes()).second) throw Error(ErrorCode::internal, current_, "was opened twice");
+            if (!written_.emplace(current_, Bytes()).second)
+                throw Error(ErrorCode::internal, current_, "was opened twice");
             return *this;
         }
         void write(std::span<const std::byte> bytes) override {

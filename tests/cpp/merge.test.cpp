@@ -27,13 +27,18 @@ constexpr std::size_t d = 6;
 // A one-layer Llama whose numbers are drawn from `seed`.
 std::vector<Array> llama(unsigned seed) {
     std::vector<Array> arrays;
-    const auto add = [&](const std::string& name, const Shape& shape) { arrays.push_back(randomArray(name, shape, seed * 100 + static_cast<unsigned>(arrays.size()))); };
+    const auto add = [&](const std::string& name, const Shape& shape) {
+        arrays.push_back(randomArray(name, shape, seed * 100 + static_cast<unsigned>(arrays.size())));
+    };
     add("model.embed_tokens.weight", {7, d});
-    for (const char* projection : {"q", "k", "v"}) add("model.layers.0.self_attn." + std::string(projection) + "_proj.weight", {4, d});
+    for (const char* projection : {"q", "k", "v"})
+        add("model.layers.0.self_attn." + std::string(projection) + "_proj.weight", {4, d});
     add("model.layers.0.self_attn.o_proj.weight", {d, 4});
-    for (const char* projection : {"gate", "up"}) add("model.layers.0.mlp." + std::string(projection) + "_proj.weight", {5, d});
+    for (const char* projection : {"gate", "up"})
+        add("model.layers.0.mlp." + std::string(projection) + "_proj.weight", {5, d});
     add("model.layers.0.mlp.down_proj.weight", {d, 5});
-    for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) add("model.layers.0." + std::string(norm) + ".weight", {d});
+    for (const char* norm : {"input_layernorm", "post_attention_layernorm"})
+        add("model.layers.0." + std::string(norm) + ".weight", {d});
     add("model.norm.weight", {d});
     return arrays;
 }
@@ -74,10 +79,13 @@ TEST_CASE("a linear merge is the weighted average of A and moved B, element by e
         const Array merged = arrayIn(files, "out/model.safetensors", a[k].name), moved = movedByHand(b[k], gauge);
         INFO(a[k].name);
         for (std::size_t i = 0; i < merged.values.size(); ++i)
-            CHECK(merged.values[i] == static_cast<float>((1 - 0.3) * static_cast<double>(a[k].values[i]) + 0.3 * static_cast<double>(moved.values[i])));
+            CHECK(merged.values[i] == static_cast<float>((1 - 0.3) * static_cast<double>(a[k].values[i]) +
+                                                         0.3 * static_cast<double>(moved.values[i])));
     }
     CHECK(files.text("out/config.json") == files.text("a/config.json"));
-    CHECK_THAT(files.text("out/model.safetensors"), ContainsSubstring("regauge.merge") && ContainsSubstring(gauge.fingerprint()) && ContainsSubstring("linear"));
+    CHECK_THAT(files.text("out/model.safetensors"), ContainsSubstring("regauge.merge") &&
+                                                        ContainsSubstring(gauge.fingerprint()) &&
+                                                        ContainsSubstring("linear"));
 }
 
 TEST_CASE("a task-vector merge adds what B has more than its base, each moved by its own gauge") {
@@ -93,10 +101,13 @@ TEST_CASE("a task-vector merge adds what B has more than its base, each moved by
         const std::string out = moveBase ? "moved" : "plain";
         CHECK(merge(files, "a", "b", alignmentOf(gauge), out, options).taskVector);
         for (std::size_t k = 0; k < a.size(); ++k) {
-            const Array merged = arrayIn(files, out + "/model.safetensors", a[k].name), moved = movedByHand(b[k], gauge);
+            const Array merged = arrayIn(files, out + "/model.safetensors", a[k].name),
+                        moved = movedByHand(b[k], gauge);
             const Array from = moveBase ? movedByHand(base[k], baseGauge) : base[k];
             for (std::size_t i = 0; i < merged.values.size(); ++i)
-                CHECK(merged.values[i] == static_cast<float>(static_cast<double>(a[k].values[i]) + 0.7 * (static_cast<double>(moved.values[i]) - static_cast<double>(from.values[i]))));
+                CHECK(merged.values[i] == static_cast<float>(static_cast<double>(a[k].values[i]) +
+                                                             0.7 * (static_cast<double>(moved.values[i]) -
+                                                                    static_cast<double>(from.values[i]))));
         }
         CHECK_THAT(files.text(out + "/model.safetensors"), ContainsSubstring("task-vector"));
     }
@@ -112,21 +123,26 @@ TEST_CASE("a weight of 0 gives A byte for byte, and a weight of 1 moved B") {
     CHECK(files.below("zero") == files.below("a"));
     options.weight = 1;
     merge(files, "a", "b", alignmentOf(gauge), "one", options);
-    for (const Array& array : llama(2)) CHECK(arrayIn(files, "one/model.safetensors", array.name).values == movedByHand(array, gauge).values);
+    for (const Array& array : llama(2))
+        CHECK(arrayIn(files, "one/model.safetensors", array.name).values == movedByHand(array, gauge).values);
 }
 
 TEST_CASE("a model merged with its own moved copy is the model, and computes the same function") {
     NativeFiles files;
-    const fs::path folder = fs::temp_directory_path() / ("regauge-merge-" + std::to_string(reinterpret_cast<std::uintptr_t>(&files)));
+    const fs::path folder =
+        fs::temp_directory_path() / ("regauge-merge-" + std::to_string(reinterpret_cast<std::uintptr_t>(&files)));
     fs::remove_all(folder);
     fs::create_directories(folder);
-    const std::string moved = (folder / "moved").string(), merged = (folder / "merged").string(), unmoved = (folder / "unmoved").string();
+    const std::string moved = (folder / "moved").string(), merged = (folder / "merged").string(),
+                      unmoved = (folder / "unmoved").string();
     const Gauge gauge = randomGauge(128, 7);
     transport(files, sample + "source", alignmentOf(gauge), moved);
     merge(files, sample + "source", moved, alignmentOf(gauge.inverse()), merged);
-    merge(files, sample + "source", moved, alignmentOf(Gauge::identity(128)), unmoved);  // the wrong way: coordinates mixed
+    merge(files, sample + "source", moved, alignmentOf(Gauge::identity(128)),
+          unmoved);  // the wrong way: coordinates mixed
     {
-        const TensorFile before = openTensorFile(files.open(sample + "source/model.safetensors")), after = openTensorFile(files.open(merged + "/model.safetensors"));
+        const TensorFile before = openTensorFile(files.open(sample + "source/model.safetensors")),
+                         after = openTensorFile(files.open(merged + "/model.safetensors"));
         REQUIRE(before.tensors.size() == after.tensors.size());
         for (std::size_t i = 0; i < before.tensors.size(); ++i) {
             std::vector<std::byte> x(before.tensors[i].info.bytes), y(after.tensors[i].info.bytes);
@@ -191,7 +207,9 @@ TEST_CASE("a gauge whose names say that it goes from A to B is refused with what
         options.force = true;  // it is about the output, not about this
         return codeOf([&] { merge(files, "models/a", "models/b", gauge, "out", options); });
     };
-    for (const auto& [a, b] : {std::pair<std::string, std::string>{"models/a", "models/b"}, {"./models/a/", "models/b/"}, {"/home/me/models/a", "/home/me/models/b"},
+    for (const auto& [a, b] : {std::pair<std::string, std::string>{"models/a", "models/b"},
+                               {"./models/a/", "models/b/"},
+                               {"/home/me/models/a", "/home/me/models/b"},
                                {"models/a/evidence.safetensors", "models/b/evidence.safetensors"}}) {
         INFO(a);
         CHECK(attempt(a, b) == ErrorCode::usage);
@@ -200,11 +218,13 @@ TEST_CASE("a gauge whose names say that it goes from A to B is refused with what
     CHECK(attempt("somewhere", "else") == ErrorCode::internal);
     CHECK(attempt("", "") == ErrorCode::internal);
     CHECK(attempt("models/a", "") == ErrorCode::usage);
-    CHECK_THROWS_WITH((gauge.source.name = "models/a", merge(files, "models/a", "models/b", gauge, "x")), ContainsSubstring("regauge invert"));
+    CHECK_THROWS_WITH((gauge.source.name = "models/a", merge(files, "models/a", "models/b", gauge, "x")),
+                      ContainsSubstring("regauge invert"));
 }
 
 TEST_CASE("doubles are rounded once to half precision and bfloat16, ties to even") {
-    // Every finite F16 comes back as itself; a midpoint of neighbours goes to the even one, and a hair beside it to the nearer one.
+    // Every finite F16 comes back as itself; a midpoint of neighbours goes to the even one, and a hair beside it to the
+    // nearer one.
     const auto half = [](double value, Dtype dtype) {
         std::uint16_t word = 0;
         storeDoubles(std::span(&value, 1), dtype, std::as_writable_bytes(std::span(&word, 1)));
@@ -220,11 +240,15 @@ TEST_CASE("doubles are rounded once to half precision and bfloat16, ties to even
         const std::uint16_t infinity = dtype == Dtype::F16 ? 0x7C00 : 0x7F80;
         for (std::uint16_t word = 0; word < infinity; ++word) {
             const double low = back(word, dtype);
-            const double high = word + 1 == infinity ? 2 * low - back(static_cast<std::uint16_t>(word - 1), dtype) : back(static_cast<std::uint16_t>(word + 1), dtype);
+            const double high = word + 1 == infinity ? 2 * low - back(static_cast<std::uint16_t>(word - 1), dtype)
+                                                     : back(static_cast<std::uint16_t>(word + 1), dtype);
             const double middle = (low + high) / 2;
-            const auto even = static_cast<std::uint16_t>(word % 2 == 0 ? word : word + 1), next = static_cast<std::uint16_t>(word + 1);
-            const bool right = half(low, dtype) == word && half(-low, dtype) == (word | 0x8000) && half(middle, dtype) == even && half(-middle, dtype) == (even | 0x8000) &&
-                               half(std::nextafter(middle, 0.0), dtype) == word && half(std::nextafter(middle, 1e300), dtype) == next;
+            const auto even = static_cast<std::uint16_t>(word % 2 == 0 ? word : word + 1),
+                       next = static_cast<std::uint16_t>(word + 1);
+            const bool right = half(low, dtype) == word && half(-low, dtype) == (word | 0x8000) &&
+                               half(middle, dtype) == even && half(-middle, dtype) == (even | 0x8000) &&
+                               half(std::nextafter(middle, 0.0), dtype) == word &&
+                               half(std::nextafter(middle, 1e300), dtype) == next;
             wrong += right ? 0U : 1U;
         }
         CHECK(half(1e300, dtype) == infinity);
@@ -238,7 +262,8 @@ TEST_CASE("moved bytes read by range are the moved tensor's, whatever the range"
     // A slab beyond 1 MB is read row by row, a smaller one whole.
     constexpr std::size_t width = 64, inner = 5000;
     const Gauge gauge = randomGauge(width, 11);
-    for (const Array& array : {randomArray("t", {3, width}, 1), randomArray("t", {2, width, 3}, 2), randomArray("t", {2, width, inner}, 3)}) {
+    for (const Array& array : {randomArray("t", {3, width}, 1), randomArray("t", {2, width, 3}, 2),
+                               randomArray("t", {2, width, inner}, 3)}) {
         MemoryFiles files;
         files.put("f", safetensors({array}));
         const TensorFile file = openTensorFile(files.open("f"));
@@ -249,7 +274,8 @@ TEST_CASE("moved bytes read by range are the moved tensor's, whatever the range"
         REQUIRE(source->size() == bytes.size());
         std::mt19937 random(4);
         for (int trial = 0; trial < 50; ++trial) {
-            const std::size_t from = random() % bytes.size(), count = 1 + random() % std::min<std::size_t>(bytes.size() - from, 100000);
+            const std::size_t from = random() % bytes.size(),
+                              count = 1 + random() % std::min<std::size_t>(bytes.size() - from, 100000);
             std::vector<std::byte> read(count);
             source->read(from, read);
             CHECK(std::memcmp(read.data(), bytes.data() + from, count) == 0);

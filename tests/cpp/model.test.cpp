@@ -31,7 +31,8 @@ TEST_CASE("the reference pass gives the logits that PyTorch gave on the sample")
     const Model model = Model::load(files, sample + "source");
     const auto sequences = readTokens(files, sample + "source/tokens.npy");
     REQUIRE(sequences.size() == 16);
-    const std::vector<float> expected = readFloats(files, sample + "source/logits_first_sequence.npy");  // [64, 512], written by PyTorch
+    const std::vector<float> expected =
+        readFloats(files, sample + "source/logits_first_sequence.npy");  // [64, 512], written by PyTorch
     const std::vector<float> logits = model.logits(sequences[0]);
     REQUIRE(logits.size() == expected.size());
     float worst = 0;
@@ -79,8 +80,11 @@ TEST_CASE("a token beyond the vocabulary is refused") {
 }
 
 TEST_CASE("a config tells what sets a family apart") {
-    const std::string common = R"("hidden_size":64,"num_hidden_layers":4,"num_attention_heads":4,"num_key_value_heads":2,"intermediate_size":128,"vocab_size":100)";
-    const ModelConfig gemma2 = parse(R"({"model_type":"gemma2","head_dim":16,"sliding_window":8,"attn_logit_softcapping":50.0,"final_logit_softcapping":30.0,)" + common + "}");
+    const std::string common =
+        R"("hidden_size":64,"num_hidden_layers":4,"num_attention_heads":4,"num_key_value_heads":2,"intermediate_size":128,"vocab_size":100)";
+    const ModelConfig gemma2 = parse(
+        R"({"model_type":"gemma2","head_dim":16,"sliding_window":8,"attn_logit_softcapping":50.0,"final_logit_softcapping":30.0,)" +
+        common + "}");
     CHECK(gemma2.gainOffset);
     CHECK(gemma2.embeddingScale == 8);
     CHECK(gemma2.window == std::vector<std::size_t>{8, 0, 8, 0});
@@ -88,7 +92,9 @@ TEST_CASE("a config tells what sets a family apart") {
     const ModelConfig olmo2 = parse(R"({"model_type":"olmo2",)" + common + "}");
     CHECK_FALSE(olmo2.preNorms);
     CHECK(olmo2.projectionNorms);
-    const ModelConfig llama3 = parse(R"({"model_type":"llama","rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192},)" + common + "}");
+    const ModelConfig llama3 = parse(
+        R"({"model_type":"llama","rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192},)" +
+        common + "}");
     CHECK(llama3.rotary[0].inverseFrequency[0] == 1);
     CHECK(llama3.headDim == 16);
 }
@@ -102,7 +108,8 @@ TEST_CASE("what the reference pass does not compute is refused by name") {
         }
         return std::string_view("accepted");
     };
-    const std::string common = R"("hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":128,"vocab_size":100})";
+    const std::string common =
+        R"("hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":128,"vocab_size":100})";
     CHECK(code(R"({"model_type":"gpt2",)" + common) == "unsupported");
     CHECK(code(R"({"model_type":"llama","quantization_config":{"bits":4},)" + common) == "unsupported");
     CHECK(code(R"({"model_type":"llama","rope_scaling":{"type":"yarn","factor":4.0},)" + common) == "unsupported");

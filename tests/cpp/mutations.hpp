@@ -14,22 +14,31 @@ struct Seed {
 
 inline std::vector<Seed> mutationSeeds() {
     std::vector<Seed> seeds;
-    for (const char* name : {"c_order.npy", "fortran_order.npy", "compressed.npz", "gemma_scope/params.npz", "control_vector.gguf", "ae.pt", "nested_checkpoint.pt", "views_share_storage.pt", "mean_diffs_bf16.pt",
-                             "optimizer.pt"})
+    for (const char* name :
+         {"c_order.npy", "fortran_order.npy", "compressed.npz", "gemma_scope/params.npz", "control_vector.gguf",
+          "ae.pt", "nested_checkpoint.pt", "views_share_storage.pt", "mean_diffs_bf16.pt", "optimizer.pt"})
         seeds.push_back({name, fixture(name)});
     seeds.push_back({"a.safetensors", safetensors({randomArray("weight", {3, 16}, 1), randomArray("bias", {3}, 2)})});
     seeds.push_back({"vector.json", "[[0.5, -1e-3, 2], [3, 4.25, -0]]"});
-    seeds.push_back({"neurons.json", R"({"layer": 3, "neurons": [1, 15, 7], "values": [0.5, -2, 1e-3], "rank": [1, 2, 3]})"});
+    seeds.push_back(
+        {"neurons.json", R"({"layer": 3, "neurons": [1, 15, 7], "values": [0.5, -2, 1e-3], "rank": [1, 2, 3]})"});
     seeds.push_back({"neurons.csv", "neuron,polarity,label\n1,+,\"a,b\"\n15,-,c\n"});
-    seeds.push_back({"model.gguf", gguf({randomArray("token_embd.weight", {5, 16}, 1), randomArray("blk.0.attn_output.weight", {16, 3}, 2), randomArray("output_norm.weight", {16}, 3)}, {{"general.architecture", "llama"}})});
-    seeds.push_back({"lora.gguf", gguf({randomArray("blk.0.attn_q.weight.lora_a", {2, 16}, 1), randomArray("blk.0.attn_q.weight.lora_b", {3, 2}, 2)},
-                                       {{"general.type", "adapter"}, {"general.architecture", "llama"}, {"adapter.type", "lora"}})});
+    seeds.push_back({"model.gguf", gguf({randomArray("token_embd.weight", {5, 16}, 1),
+                                         randomArray("blk.0.attn_output.weight", {16, 3}, 2),
+                                         randomArray("output_norm.weight", {16}, 3)},
+                                        {{"general.architecture", "llama"}})});
+    seeds.push_back({"lora.gguf",
+                     gguf({randomArray("blk.0.attn_q.weight.lora_a", {2, 16}, 1),
+                           randomArray("blk.0.attn_q.weight.lora_b", {3, 2}, 2)},
+                          {{"general.type", "adapter"}, {"general.architecture", "llama"}, {"adapter.type", "lora"}})});
     // Views that share a storage: all rows, one row of them, and all rows transposed.
-    seeds.push_back({"views.pt", torchFile({randomArray("", {3, 16}, 1).values}, {{"layer_0", 0, 0, {3, 16}, {16, 1}}, {"layer_1", 0, 16, {16}, {1}}})});
+    seeds.push_back({"views.pt", torchFile({randomArray("", {3, 16}, 1).values},
+                                           {{"layer_0", 0, 0, {3, 16}, {16, 1}}, {"layer_1", 0, 16, {16}, {1}}})});
     return seeds;
 }
 
-// Moves a file by a gauge. Either it is moved, or an Error says why not and nothing is left behind; anything else escapes.
+// Moves a file by a gauge. Either it is moved, or an Error says why not and nothing is left behind; anything else
+// escapes.
 inline bool movesOrIsRefused(const std::string& text) {
     static const Alignment gauge = alignmentOf(randomGauge(16, 1));
     MemoryFiles files;

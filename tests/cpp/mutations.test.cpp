@@ -1,4 +1,5 @@
-// Damaged and hostile files of every format: refused with an Error, or read. tests/fuzz/mutate.cpp does the same ten thousand times over.
+// Damaged and hostile files of every format: refused with an Error, or read. tests/fuzz/mutate.cpp does the same ten
+// thousand times over.
 #include "mutations.hpp"
 
 using namespace regauge::test;
@@ -6,7 +7,8 @@ using namespace regauge::test;
 TEST_CASE("mutations: a few hundred damaged files of every format are refused or read, and nothing else happens") {
     for (const Seed& seed : mutationSeeds()) {
         INFO(seed.name);
-        CHECK(movesOrIsRefused(seed.text) == (seed.name != "vector.json" && seed.name != "optimizer.pt"));  // another width; its model is not there
+        CHECK(movesOrIsRefused(seed.text) ==
+              (seed.name != "vector.json" && seed.name != "optimizer.pt"));  // another width; its model is not there
         std::mt19937 random(11);
         for (int i = 0; i < 300; ++i) {
             CAPTURE(i);

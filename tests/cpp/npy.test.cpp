@@ -20,7 +20,9 @@ std::string npy(const std::string& dict, const std::string& data, char major = 1
     return text + dict + data;
 }
 
-std::string f4(const std::string& shape, const std::string& data) { return npy("{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }\n", data); }
+std::string f4(const std::string& shape, const std::string& data) {
+    return npy("{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }\n", data);
+}
 
 // All rows, as the matcher reads them.
 std::vector<double> rowsOfFixture(const std::string& name, std::uint64_t block) {
@@ -52,14 +54,16 @@ TEST_CASE("npy: both orders, both endiannesses and every float width give NumPy'
             const std::vector<double> values = rowsOfFixture(name, block);
             REQUIRE(values.size() == expected.size());
             const double tolerance = std::string(name) == "f16.npy" ? 1e-3 : 1e-7;
-            for (std::size_t i = 0; i < values.size(); ++i) CHECK(std::abs(values[i] - expected[i]) <= tolerance * std::max(1.0, std::abs(expected[i])));
+            for (std::size_t i = 0; i < values.size(); ++i)
+                CHECK(std::abs(values[i] - expected[i]) <= tolerance * std::max(1.0, std::abs(expected[i])));
         }
     }
 }
 
 TEST_CASE("npy: headers of versions 1 to 3, spaced and quoted freely, say dtype, shape and order") {
     for (const char major : {'\1', '\2', '\3'}) {
-        const TensorFile file = openText(npy("{ \"shape\":(2,),'descr':'>f8',\t'fortran_order':False}", std::string(16, 'x'), major));
+        const TensorFile file =
+            openText(npy("{ \"shape\":(2,),'descr':'>f8',\t'fortran_order':False}", std::string(16, 'x'), major));
         CHECK(file.tensors[0].info.dtype == Dtype::F64);
         CHECK(file.tensors[0].bigEndian);
         CHECK(file.tensors[0].info.name == "array");
@@ -73,7 +77,8 @@ TEST_CASE("npy: headers of versions 1 to 3, spaced and quoted freely, say dtype,
 }
 
 TEST_CASE("npy: rewriting keeps the header and moves only the data") {
-    for (const char* name : {"c_order.npy", "fortran_order.npy", "big_endian.npy", "f64.npy", "f16.npy", "i8.npy", "three_d.npy", "with_nan.npy", "empty.npy"}) {
+    for (const char* name : {"c_order.npy", "fortran_order.npy", "big_endian.npy", "f64.npy", "f16.npy", "i8.npy",
+                             "three_d.npy", "with_nan.npy", "empty.npy"}) {
         INFO(name);
         const std::string text = fixture(name);
         CHECK(rewrite(openText(text), copyTensor, {{"ignored", "here"}}) == text);
@@ -88,7 +93,9 @@ TEST_CASE("npy: bad files are refused with what to do") {
         std::string says;
     };
     const std::string good = f4("(2,)", "abcdefgh");
-    const auto descr = [](const std::string& type) { return npy("{'descr': " + type + ", 'fortran_order': False, 'shape': (1,), }", std::string(16, 'x')); };
+    const auto descr = [](const std::string& type) {
+        return npy("{'descr': " + type + ", 'fortran_order': False, 'shape': (1,), }", std::string(16, 'x'));
+    };
     const Case cases[] = {
         {fixture("object.npy"), ErrorCode::unsupported, "never runs"},
         {good.substr(0, good.size() - 1), ErrorCode::truncated, "needs 8 bytes, but only 7"},
@@ -97,12 +104,14 @@ TEST_CASE("npy: bad files are refused with what to do") {
         {good.substr(0, 40), ErrorCode::truncated, "header"},
         {npy("{}", ""), ErrorCode::malformed, "damaged"},
         {npy("{'descr': '<f4', 'shape': (1,), }", "abcd"), ErrorCode::malformed, "damaged"},
-        {npy("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", "abcd"), ErrorCode::malformed, "damaged"},
+        {npy("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", "abcd"), ErrorCode::malformed,
+         "damaged"},
         {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), } x", "abcd"), ErrorCode::malformed, "damaged"},
         {f4("(-1,)", "abcd"), ErrorCode::malformed, "damaged"},
         {f4("(4294967296, 4294967296)", ""), ErrorCode::malformed, "impossibly large"},
         {f4("(99999999999999999999999,)", ""), ErrorCode::malformed, "damaged"},
-        {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", "abcd", 4), ErrorCode::unsupported, "version 4"},
+        {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", "abcd", 4), ErrorCode::unsupported,
+         "version 4"},
         {descr("'|V2'"), ErrorCode::unsupported, "bfloat16"},
         {descr("'<U3'"), ErrorCode::unsupported, "'<U3'"},
         {descr("'<c16'"), ErrorCode::unsupported, "not understood"},

@@ -31,7 +31,9 @@ TEST_CASE("npz: deflated members are deflated again as zlib does, so that moving
     CHECK(rewrite(openText(text)) == text);
     checkComplementRoundTrip(text);
     // Another length after compression: what follows has moved, and everything still points to where it is.
-    const MoveTensor flatten = [](std::size_t, const ByteSource& in, ByteSink& out) { out.write(Bytes(static_cast<std::size_t>(in.size()))); };
+    const MoveTensor flatten = [](std::size_t, const ByteSource& in, ByteSink& out) {
+        out.write(Bytes(static_cast<std::size_t>(in.size())));
+    };
     const std::string shorter = rewrite(openText(text), flatten);
     CHECK(shorter.size() < text.size());
     CHECK(storedBytes(openText(shorter), 0) == std::string(7 * 16 * 4, '\0'));
@@ -47,7 +49,7 @@ TEST_CASE("npz: damage is noticed") {
     };
     CHECK_THROWS_AS(storedBytes(openText(damaged(stored, 1000)), 0), Error);  // data under a checksum
     CHECK_FALSE(survives(damaged(deflated, 300)));
-    CHECK(refusalOf(damaged(stored, 30)).code == ErrorCode::malformed);       // a local name that is not the directory's
+    CHECK(refusalOf(damaged(stored, 30)).code == ErrorCode::malformed);  // a local name that is not the directory's
     CHECK(refusalOf(stored.substr(0, stored.size() - 1)).code == ErrorCode::truncated);
     CHECK(refusalOf(stored.substr(0, 200)).code == ErrorCode::truncated);
     CHECK(refusalOf("PK\5\6" + std::string(18, '\0')).code == ErrorCode::unsupported);  // empty

@@ -1,4 +1,5 @@
-// The one parallel loop. (In the wasm build without threads it is a plain loop, and everything but the thread count holds.)
+// The one parallel loop. (In the wasm build without threads it is a plain loop, and everything but the thread count
+// holds.)
 #include "base/parallel.hpp"
 
 #include <atomic>
@@ -8,8 +9,8 @@
 #include <vector>
 #ifndef __EMSCRIPTEN__
 #include <chrono>
-#include <set>
 #include <mutex>
+#include <set>
 #include <thread>
 #endif
 
@@ -33,9 +34,11 @@ TEST_CASE("a loop within a loop runs") {
 
 TEST_CASE("what a body throws reaches the caller, and the next loop runs") {
     for (const unsigned threads : {1U, 4U}) {
-        REQUIRE_THROWS_AS(parallelFor(threads, 100, [](std::size_t i) {
-            if (i == 37) throw std::out_of_range("37");
-        }), std::out_of_range);
+        REQUIRE_THROWS_AS(parallelFor(threads, 100,
+                                      [](std::size_t i) {
+                                          if (i == 37) throw std::out_of_range("37");
+                                      }),
+                          std::out_of_range);
         std::atomic<std::size_t> sum{0};
         parallelFor(threads, 100, [&](std::size_t i) { sum += i; });
         REQUIRE(sum == 4950);

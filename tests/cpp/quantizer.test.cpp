@@ -6,9 +6,9 @@
 #include <limits>
 #include <numeric>
 
+#include "correlation/float_rows.hpp"
 #include "regauge/correlation.hpp"
 #include "regauge/error.hpp"
-#include "correlation/float_rows.hpp"
 #include "rows_fixture.hpp"
 
 using namespace regauge;
@@ -27,7 +27,8 @@ std::vector<std::size_t> shuffled(std::size_t d, Numbers& numbers) {
 
 double deviation(const Rows& rows, std::size_t column) {
     double mean = 0, square = 0;
-    for (std::size_t row = 0; row < rows.rows; ++row) mean += static_cast<double>(rows.at(row, column)) / static_cast<double>(rows.rows);
+    for (std::size_t row = 0; row < rows.rows; ++row)
+        mean += static_cast<double>(rows.at(row, column)) / static_cast<double>(rows.rows);
     for (std::size_t row = 0; row < rows.rows; ++row) {
         const double distance = static_cast<double>(rows.at(row, column)) - mean;
         square += distance * distance;
@@ -128,7 +129,8 @@ TEST_CASE("a table whose rows are mostly unused and nearly constant keeps its us
     Numbers numbers(4);
     for (std::size_t row = 0; row < rows.rows; ++row) {
         const bool used = row % 10 < 4;
-        for (std::size_t j = 0; j < rows.d; ++j) rows.at(row, j) = used ? numbers.normal() : 0.01f + 1e-4f * numbers.normal();
+        for (std::size_t j = 0; j < rows.d; ++j)
+            rows.at(row, j) = used ? numbers.normal() : 0.01f + 1e-4f * numbers.normal();
     }
     const Quantizer fit = fitQuantizer(rows.view(), "embedding");
     std::vector<float> row(rows.d);
@@ -136,7 +138,8 @@ TEST_CASE("a table whose rows are mostly unused and nearly constant keeps its us
         loadRow(rows.view(), i, row);
         CHECK(rowNorm(row) <= fit.rowLimit);
     }
-    for (std::size_t j = 0; j < rows.d; ++j) CHECK(127 * fit.step[j] >= 2);  // used rows have standard deviation 1: never clamped at a few of the others'
+    for (std::size_t j = 0; j < rows.d; ++j)
+        CHECK(127 * fit.step[j] >= 2);  // used rows have standard deviation 1: never clamped at a few of the others'
 }
 
 TEST_CASE("heavy tails (Student t with 3 degrees of freedom) are kept") {

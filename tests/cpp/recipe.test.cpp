@@ -41,18 +41,23 @@ TEST_CASE("every compiled-in recipe can be read, has a rule with a reason, and n
     CHECK(sharedRules().modelFiles.size() == 4);
 }
 
-// The family's own table as a tiny checkpoint: every rule's tensor, with d on the residual axes and something else elsewhere.
+// The family's own table as a tiny checkpoint: every rule's tensor, with d on the residual axes and something else
+// elsewhere.
 static std::vector<Array> checkpointOf(const Recipe& family, std::size_t d) {
     std::vector<Array> arrays;
     unsigned seed = 1;
     for (const TensorRule& rule : family.tensors) {
         Shape shape;
         for (const std::string& word : rule.shape)
-            if (word == "odd" || word == "even" || word == "d") shape.push_back(d);
-            else if (word == "1") shape.push_back(1);
-            else if (word != "...") shape.push_back(word == "vocabulary" ? 11 : 5);
+            if (word == "odd" || word == "even" || word == "d")
+                shape.push_back(d);
+            else if (word == "1")
+                shape.push_back(1);
+            else if (word != "...")
+                shape.push_back(word == "vocabulary" ? 11 : 5);
         std::string name = rule.name;
-        for (std::size_t at; (at = name.find('{')) != std::string::npos;) name.replace(at, name.find('}') - at + 1, "1");
+        for (std::size_t at; (at = name.find('{')) != std::string::npos;)
+            name.replace(at, name.find('}') - at + 1, "1");
         arrays.push_back(randomArray("model." + name, shape, seed++));
     }
     return arrays;
@@ -64,7 +69,9 @@ TEST_CASE("every model family moves exactly the axes of its table, recognised by
         if (!family.model || !family.refuse.empty()) continue;
         INFO(family.kind);
         MemoryFiles files;
-        const Gauge gauge = family.alwaysPermutationOnly.empty() ? randomGauge(d, 3) : Gauge(randomGauge(d, 3).perm(), std::vector<std::int8_t>(d, 1));
+        const Gauge gauge = family.alwaysPermutationOnly.empty()
+                                ? randomGauge(d, 3)
+                                : Gauge(randomGauge(d, 3).perm(), std::vector<std::int8_t>(d, 1));
         const std::vector<Array> arrays = checkpointOf(family, d);
         files.put("m/model.safetensors", safetensors(arrays, R"("__metadata__":{"format":"pt"})"));
         files.put("m/config.json", R"({"hidden_size": 8, "model_type": ")" + family.when.front().is.front() + "\"}");
@@ -76,7 +83,8 @@ TEST_CASE("every model family moves exactly the axes of its table, recognised by
         for (std::size_t i = 0; i < arrays.size(); ++i) {
             Array expected = arrays[i];
             for (std::size_t axis = 0; axis < expected.shape.size(); ++axis) {
-                const std::string& word = family.tensors[i].shape.size() == expected.shape.size() ? family.tensors[i].shape[axis] : "*";
+                const std::string& word =
+                    family.tensors[i].shape.size() == expected.shape.size() ? family.tensors[i].shape[axis] : "*";
                 if (word == "odd" || word == "even") expected = movedAxis(expected, gauge, axis, word == "odd");
             }
             INFO(arrays[i].name);
@@ -152,25 +160,35 @@ TEST_CASE("an SAE computes the same function after the move, by its own arithmet
         bool encoderTransposed, decoderTransposed;
         const char *encoder, *decoder, *encoderBias, *decoderBias;
     };
-    const Layout layout = GENERATE(Layout{"saelens", false, false, "W_enc", "W_dec", "b_enc", "b_dec"}, Layout{"qwen3-transcoder", true, false, "W_enc", "W_dec", "b_enc", "b_dec"},
-                                   Layout{"circuit-tracer", true, true, "W_enc", "W_dec", "b_enc", "b_dec"}, Layout{"dictionary-learning", true, true, "encoder.weight", "decoder.weight", "encoder.bias", "bias"},
-                                   Layout{"sparsify", true, false, "encoder.weight", "W_dec", "encoder.bias", "b_dec"},
-                                   Layout{"goodfire", true, true, "encoder_linear.weight", "decoder_linear.weight", "encoder_linear.bias", "decoder_linear.bias"},
-                                   Layout{"gemma-scope-2", false, false, "w_enc", "w_dec", "b_enc", "b_dec"});
+    const Layout layout =
+        GENERATE(Layout{"saelens", false, false, "W_enc", "W_dec", "b_enc", "b_dec"},
+                 Layout{"qwen3-transcoder", true, false, "W_enc", "W_dec", "b_enc", "b_dec"},
+                 Layout{"circuit-tracer", true, true, "W_enc", "W_dec", "b_enc", "b_dec"},
+                 Layout{"dictionary-learning", true, true, "encoder.weight", "decoder.weight", "encoder.bias", "bias"},
+                 Layout{"sparsify", true, false, "encoder.weight", "W_dec", "encoder.bias", "b_dec"},
+                 Layout{"goodfire", true, true, "encoder_linear.weight", "decoder_linear.weight", "encoder_linear.bias",
+                        "decoder_linear.bias"},
+                 Layout{"gemma-scope-2", false, false, "w_enc", "w_dec", "b_enc", "b_dec"});
     INFO(layout.kind);
     constexpr std::size_t d = 8, F = 20;
     MemoryFiles files;
-    files.put("sae.safetensors", safetensors({randomArray(layout.encoder, layout.encoderTransposed ? Shape{F, d} : Shape{d, F}, 1),
-                                              randomArray(layout.decoder, layout.decoderTransposed ? Shape{d, F} : Shape{F, d}, 2), randomArray(layout.encoderBias, {F}, 3),
-                                              randomArray(layout.decoderBias, {d}, 4)}));
+    files.put("sae.safetensors",
+              safetensors({randomArray(layout.encoder, layout.encoderTransposed ? Shape{F, d} : Shape{d, F}, 1),
+                           randomArray(layout.decoder, layout.decoderTransposed ? Shape{d, F} : Shape{F, d}, 2),
+                           randomArray(layout.encoderBias, {F}, 3), randomArray(layout.decoderBias, {d}, 4)}));
     const auto run = [&](const std::string& path, const std::vector<float>& x) {
         const Array encoder = arrayIn(files, path, layout.encoder), decoder = arrayIn(files, path, layout.decoder);
-        const Array encoderBias = arrayIn(files, path, layout.encoderBias), decoderBias = arrayIn(files, path, layout.decoderBias);
+        const Array encoderBias = arrayIn(files, path, layout.encoderBias),
+                    decoderBias = arrayIn(files, path, layout.decoderBias);
         std::vector<double> out(decoderBias.values.begin(), decoderBias.values.end());
         for (std::size_t f = 0; f < F; ++f) {
             double latent = static_cast<double>(encoderBias.values[f]);
-            for (std::size_t i = 0; i < d; ++i) latent += static_cast<double>(x[i]) * static_cast<double>(encoder.values[layout.encoderTransposed ? f * d + i : i * F + f]);
-            for (std::size_t i = 0; latent > 0 && i < d; ++i) out[i] += latent * static_cast<double>(decoder.values[layout.decoderTransposed ? i * F + f : f * d + i]);
+            for (std::size_t i = 0; i < d; ++i)
+                latent += static_cast<double>(x[i]) *
+                          static_cast<double>(encoder.values[layout.encoderTransposed ? f * d + i : i * F + f]);
+            for (std::size_t i = 0; latent > 0 && i < d; ++i)
+                out[i] +=
+                    latent * static_cast<double>(decoder.values[layout.decoderTransposed ? i * F + f : f * d + i]);
         }
         return out;
     };
@@ -179,7 +197,8 @@ TEST_CASE("an SAE computes the same function after the move, by its own arithmet
     options.kind = layout.kind;
     transport(files, "sae.safetensors", alignmentOf(gauge), "moved", options);
     const std::vector<float> x = randomArray("x", {d}, 6).values;
-    const std::vector<double> expected = run("sae.safetensors", x), found = run("moved", regauge::apply(gauge, x)), wrong = run("sae.safetensors", regauge::apply(gauge, x));
+    const std::vector<double> expected = run("sae.safetensors", x), found = run("moved", regauge::apply(gauge, x)),
+                              wrong = run("sae.safetensors", regauge::apply(gauge, x));
     double difference = 0, visible = 0;
     for (std::size_t i = 0; i < d; ++i) {
         const double moved = gauge.sign()[i] * expected[gauge.perm()[i]];
@@ -193,7 +212,8 @@ TEST_CASE("an SAE computes the same function after the move, by its own arithmet
 TEST_CASE("when latents and width are equal, names must decide and not lengths") {
     MemoryFiles files;
     const std::size_t d = 8;
-    const std::vector<Array> arrays{randomArray("W_enc", {d, d}, 1), randomArray("W_dec", {d, d}, 2), randomArray("b_enc", {d}, 3), randomArray("b_dec", {d}, 4)};
+    const std::vector<Array> arrays{randomArray("W_enc", {d, d}, 1), randomArray("W_dec", {d, d}, 2),
+                                    randomArray("b_enc", {d}, 3), randomArray("b_dec", {d}, 4)};
     files.put("square.safetensors", safetensors(arrays));
     const auto code = [&](const std::string& object) {
         try {
@@ -207,8 +227,10 @@ TEST_CASE("when latents and width are equal, names must decide and not lengths")
     files.put("s/sae_weights.safetensors", safetensors(arrays));
     files.put("s/cfg.json", R"({"d_in": 8, "d_sae": 8, "architecture": "standard"})");
     CHECK(planTransport(files, "s").kind == "saelens");
-    files.put("part.safetensors", safetensors({randomArray("W_enc", {d, 20}, 1), randomArray("W_dec", {20, d}, 2), randomArray("b_dec", {d}, 4)}));
-    CHECK(code("part.safetensors") == ErrorCode::unsupported);  // SAELens's layout, but where it reads is in the cfg.json that is not there
+    files.put("part.safetensors", safetensors({randomArray("W_enc", {d, 20}, 1), randomArray("W_dec", {20, d}, 2),
+                                               randomArray("b_dec", {d}, 4)}));
+    CHECK(code("part.safetensors") ==
+          ErrorCode::unsupported);  // SAELens's layout, but where it reads is in the cfg.json that is not there
 }
 
 TEST_CASE("a LoRA adapter moves as the weights that it adapts") {
@@ -217,14 +239,19 @@ TEST_CASE("a LoRA adapter moves as the weights that it adapts") {
     const Gauge gauge = randomGauge(d, 5);
     const std::string at = "base_model.model.model.layers.0.";
     const std::vector<Array> arrays{
-        randomArray(at + "self_attn.q_proj.lora_A.weight", {r, d}, 1), randomArray(at + "self_attn.q_proj.lora_B.weight", {d, r}, 2),  // square: only the name tells
-        randomArray(at + "self_attn.q_proj.lora_magnitude_vector", {d}, 3), randomArray(at + "self_attn.o_proj.lora_A.weight", {r, d}, 4),
-        randomArray(at + "self_attn.o_proj.lora_B.weight", {d, r}, 5), randomArray(at + "self_attn.o_proj.lora_magnitude_vector", {d}, 6)};
+        randomArray(at + "self_attn.q_proj.lora_A.weight", {r, d}, 1),
+        randomArray(at + "self_attn.q_proj.lora_B.weight", {d, r}, 2),  // square: only the name tells
+        randomArray(at + "self_attn.q_proj.lora_magnitude_vector", {d}, 3),
+        randomArray(at + "self_attn.o_proj.lora_A.weight", {r, d}, 4),
+        randomArray(at + "self_attn.o_proj.lora_B.weight", {d, r}, 5),
+        randomArray(at + "self_attn.o_proj.lora_magnitude_vector", {d}, 6)};
     files.put("a/adapter_model.safetensors", safetensors(arrays, R"("__metadata__":{"format":"pt"})"));
     files.put("a/adapter_config.json", R"({"peft_type": "LORA", "r": 3})");
     const Plan plan = transport(files, "a", alignmentOf(gauge), "b");
     CHECK(plan.kind == "peft-lora");
-    const auto moved = [&](std::size_t i) { return arrayIn(files, "b/adapter_model.safetensors", arrays[i].name).values; };
+    const auto moved = [&](std::size_t i) {
+        return arrayIn(files, "b/adapter_model.safetensors", arrays[i].name).values;
+    };
     CHECK(moved(0) == movedAxis(arrays[0], gauge, 1).values);
     CHECK(moved(1) == arrays[1].values);
     CHECK(moved(2) == arrays[2].values);

@@ -27,11 +27,13 @@ TEST_CASE("independent channels are explained by what they correlate with, and n
     const Gauge right({2, 0, 1}, {-1, 1, 1}), wrongPlace({0, 2, 1}, {1, 1, 1});
     CHECK_THAT(unexplained(cross, gram, gram, &right, 1), WithinAbs(std::log2(1 - 0.64 + 1e-4), 1e-6));
     CHECK_THAT(unexplained(cross, gram, gram, nullptr, 1), WithinAbs(std::log2(1 + 1e-4), 1e-12));
-    CHECK_THAT(unexplained(cross, gram, gram, &wrongPlace, 1), WithinAbs((2 * std::log2(1 + 1e-4) + std::log2(1 - 0.64 + 1e-4)) / 3, 1e-6));
+    CHECK_THAT(unexplained(cross, gram, gram, &wrongPlace, 1),
+               WithinAbs((2 * std::log2(1 + 1e-4) + std::log2(1 - 0.64 + 1e-4)) / 3, 1e-6));
 }
 
 TEST_CASE("correlated channels: the rest of the target is the rest of its covariance") {
-    // y = x + e with Var x = [[1, .5], [.5, 1]] and Var e = I, as correlations: Gy = [[1, .25], [.25, 1]], C = Gx / sqrt(2).
+    // y = x + e with Var x = [[1, .5], [.5, 1]] and Var e = I, as correlations: Gy = [[1, .25], [.25, 1]], C = Gx /
+    // sqrt(2).
     // With slopes 1 / sqrt(2) the rest is Gy - Gx / 2 = I / 2.
     Symmetric gramX = identityMatrix(2), gramY = identityMatrix(2);
     gramX.lower(1)[0] = 0.5F, gramY.lower(1)[0] = 0.25F;

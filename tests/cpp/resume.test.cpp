@@ -1,4 +1,5 @@
-// AdamW resumed in other coordinates: parameters and optimizer state moved by the gauge continue the same trajectory; state moved in any other way does not.
+// AdamW resumed in other coordinates: parameters and optimizer state moved by the gauge continue the same trajectory;
+// state moved in any other way does not.
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
 #include <functional>
@@ -25,13 +26,16 @@ struct Kind {
     std::size_t axis;  // the residual one
     Action action;
 };
-const std::map<std::string, Kind> kinds{{"E", {{vocabulary, d}, 1, Action::odd}}, {"W1", {{hidden, d}, 1, Action::odd}},     {"W2", {{d, hidden}, 0, Action::odd}},
-                                        {"U", {{vocabulary, d}, 1, Action::odd}}, {"g1", {{d}, 0, Action::even}}, {"g2", {{d}, 0, Action::even}}};
+const std::map<std::string, Kind> kinds{
+    {"E", {{vocabulary, d}, 1, Action::odd}}, {"W1", {{hidden, d}, 1, Action::odd}},
+    {"W2", {{d, hidden}, 0, Action::odd}},    {"U", {{vocabulary, d}, 1, Action::odd}},
+    {"g1", {{d}, 0, Action::even}},           {"g2", {{d}, 0, Action::even}}};
 
 Numbers moved(const Gauge& gauge, const std::string& name, const Numbers& values, std::optional<Action> action = {}) {
     const Kind& kind = kinds.at(name);
     Numbers out(values.size());
-    moveAxis(gauge, action.value_or(kind.action), std::as_bytes(std::span(values)), std::as_writable_bytes(std::span(out)), Dtype::F64, kind.shape, kind.axis);
+    moveAxis(gauge, action.value_or(kind.action), std::as_bytes(std::span(values)),
+             std::as_writable_bytes(std::span(out)), Dtype::F64, kind.shape, kind.axis);
     return out;
 }
 Tensors moved(const Gauge& gauge, const Tensors& tensors, std::optional<Action> action = {}) {
@@ -72,7 +76,8 @@ double loss(const Tensors& p, const std::vector<std::pair<std::size_t, std::size
     double total = 0;
     const double share = 1.0 / static_cast<double>(pairs.size());
     for (const auto& [token, next] : pairs) {
-        const Numbers h0(p.at("E").begin() + static_cast<std::ptrdiff_t>(token * d), p.at("E").begin() + static_cast<std::ptrdiff_t>(token * d + d));
+        const Numbers h0(p.at("E").begin() + static_cast<std::ptrdiff_t>(token * d),
+                         p.at("E").begin() + static_cast<std::ptrdiff_t>(token * d + d));
         const double r0 = norm(h0);
         Numbers a(hidden), h1 = h0, logits(vocabulary);
         for (std::size_t k = 0; k < hidden; ++k) {
@@ -148,7 +153,8 @@ struct Training {
                     values[i] -= rate * decay * values[i];
                     m = beta1 * m + (1 - beta1) * g;
                     v = beta2 * v + (1 - beta2) * g * g;
-                    values[i] -= rate * (m / (1 - std::pow(beta1, step))) / (std::sqrt(v / (1 - std::pow(beta2, step))) + eps);
+                    values[i] -=
+                        rate * (m / (1 - std::pow(beta1, step))) / (std::sqrt(v / (1 - std::pow(beta2, step))) + eps);
                 }
         }
         return last;
@@ -177,12 +183,15 @@ TEST_CASE("the test network's gradient is that of finite differences") {
         for (std::size_t i = 0; i < values.size(); i += 7) {
             Tensors up = p, down = p;
             up[name][i] += 1e-6, down[name][i] -= 1e-6;
-            worst = std::max(worst, std::fabs((loss(up, pairs, ignored) - loss(down, pairs, ignored)) / 2e-6 - gradient[name][i]));
+            worst = std::max(
+                worst, std::fabs((loss(up, pairs, ignored) - loss(down, pairs, ignored)) / 2e-6 - gradient[name][i]));
         }
     CHECK(worst < 1e-8);
 }
 
-TEST_CASE("AdamW state moved by the gauge continues the trajectory up to summation order; moved in any other way it does not") {
+TEST_CASE(
+    "AdamW state moved by the gauge continues the trajectory up to summation order; moved in any other way it does "
+    "not") {
     constexpr int before = 30, after = 50;
     Training source;
     const double early = source.run(before);
@@ -200,15 +209,25 @@ TEST_CASE("AdamW state moved by the gauge continues the trajectory up to summati
         const Tensors expected = moved(gauge, through.parameters);
 
         // exp_avg as its parameter, exp_avg_sq the same without signs.
-        const Training right = resumed([&](Training& t) { t.first = moved(gauge, source.first), t.second = moved(gauge, source.second, Action::even); });
+        const Training right = resumed([&](Training& t) {
+            t.first = moved(gauge, source.first), t.second = moved(gauge, source.second, Action::even);
+        });
         CHECK(difference(right.parameters, expected) <= 1e-12);
         CHECK(difference(right.first, moved(gauge, through.first)) <= 1e-12);
         CHECK(difference(right.second, moved(gauge, through.second, Action::even)) <= 1e-12);
 
-        const auto wrong = [&](const std::function<void(Training&)>& moveState) { return difference(resumed(moveState).parameters, expected); };
-        CHECK(wrong([&](Training& t) { t.first = moved(gauge, source.first, Action::even), t.second = moved(gauge, source.second, Action::even); }) > 1e-3);  // the permutation alone
-        CHECK(wrong([&](Training& t) { t.first = moved(gauge, source.first); }) > 1e-3);                                                                 // exp_avg_sq where it was
-        CHECK(wrong([&](Training& t) { t.second = moved(gauge, source.second, Action::even); }) > 1e-3);                                                 // exp_avg where it was
-        CHECK_FALSE(wrong([&](Training& t) { t.first = moved(gauge, source.first), t.second = moved(gauge, source.second, Action::odd); }) <= 1e-3);     // variances with signs: roots of negatives
+        const auto wrong = [&](const std::function<void(Training&)>& moveState) {
+            return difference(resumed(moveState).parameters, expected);
+        };
+        CHECK(wrong([&](Training& t) {
+                  t.first = moved(gauge, source.first, Action::even),
+                  t.second = moved(gauge, source.second, Action::even);
+              }) > 1e-3);                                                                 // the permutation alone
+        CHECK(wrong([&](Training& t) { t.first = moved(gauge, source.first); }) > 1e-3);  // exp_avg_sq where it was
+        CHECK(wrong([&](Training& t) { t.second = moved(gauge, source.second, Action::even); }) >
+              1e-3);  // exp_avg where it was
+        CHECK_FALSE(wrong([&](Training& t) {
+                        t.first = moved(gauge, source.first), t.second = moved(gauge, source.second, Action::odd);
+                    }) <= 1e-3);  // variances with signs: roots of negatives
     }
 }

@@ -26,7 +26,8 @@ Factors factors(std::size_t d) {
     for (std::size_t k = 0; k < d; ++k)
         for (std::size_t j = 0; j < d; ++j) result.a[k * d + j] = j == 1 ? 0 : numbers.normal() * (j == 0 ? 1000 : 1);
     for (std::size_t i = 0; i < d; ++i)
-        for (std::size_t j = 0; j <= i; ++j) result.b.lower(i)[j] = i == j ? 100 + numbers.normal() : numbers.normal() / 64;
+        for (std::size_t j = 0; j <= i; ++j)
+            result.b.lower(i)[j] = i == j ? 100 + numbers.normal() : numbers.normal() / 64;
     return result;
 }
 
@@ -59,7 +60,8 @@ TEST_CASE("products in bytes are within their rounding of the same sums in doubl
             for (std::size_t k = 0; k < d; ++k) {
                 const double a = given.a[k * d + i], b = entry(given.b, k, j);
                 exact += a * b;
-                allowed += k == j ? 1e-6 * std::fabs(a * b) : std::fabs(a) * halfStepB + std::fabs(b) * halfStepA + halfStepA * halfStepB;
+                allowed += k == j ? 1e-6 * std::fabs(a * b)
+                                  : std::fabs(a) * halfStepB + std::fabs(b) * halfStepA + halfStepA * halfStepB;
             }
             worst = std::max(worst, std::fabs(static_cast<double>(found[i * d + j]) - exact) / (1.001 * allowed));
         }

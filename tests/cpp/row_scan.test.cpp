@@ -44,7 +44,9 @@ void comparePriced(kernels::Isa isa, std::size_t n, std::size_t offset, Random& 
     }
 
     std::vector<Price> distances(n + offset);
-    for (auto& d : distances) d = random.between(0, 2) == 0 ? std::numeric_limits<Price>::max() : static_cast<Price>(random.between(0, 20)) * unit;
+    for (auto& d : distances)
+        d = random.between(0, 2) == 0 ? std::numeric_limits<Price>::max()
+                                      : static_cast<Price>(random.between(0, 20)) * unit;
     for (const Price limit : {std::numeric_limits<Price>::max(), static_cast<Price>(9 * unit)}) {
         std::vector<Price> a = distances;
         std::vector<Price> b = distances;
@@ -72,7 +74,8 @@ TEST_CASE("row scans agree with their reference at awkward lengths and alignment
     }
 }
 
-TEST_CASE("extremes, the first of the largest, sums and dot products of a row agree with their reference to the bit", "[kernels][isa]") {
+TEST_CASE("extremes, the first of the largest, sums and dot products of a row agree with their reference to the bit",
+          "[kernels][isa]") {
     Random random(6);
     const kernels::RowScan& reference = kernels::rowScan(kernels::Isa::scalar);
     for (const kernels::Isa isa : kernels::availableIsas()) {
@@ -92,7 +95,8 @@ TEST_CASE("extremes, the first of the largest, sums and dot products of a row ag
                 scan.extremes(score, n, &largest[1], &smallest[1]);
                 REQUIRE(largest[1] == largest[0]);
                 REQUIRE(smallest[1] == smallest[0]);
-                for (const std::int32_t threshold : {largest[0], std::int32_t{0}, std::numeric_limits<std::int32_t>::max()}) {
+                for (const std::int32_t threshold :
+                     {largest[0], std::int32_t{0}, std::numeric_limits<std::int32_t>::max()}) {
                     REQUIRE(scan.findFirst(score, n, threshold) == reference.findFirst(score, n, threshold));
                 }
                 std::vector<std::int64_t> a(n, std::int64_t{1} << 40);
@@ -100,7 +104,8 @@ TEST_CASE("extremes, the first of the largest, sums and dot products of a row ag
                 reference.addRow(score, n, a.data());
                 scan.addRow(score, n, b.data());
                 REQUIRE(a == b);
-                REQUIRE(scan.dotRow(score, weights.data() + offset, n) == reference.dotRow(score, weights.data() + offset, n));
+                REQUIRE(scan.dotRow(score, weights.data() + offset, n) ==
+                        reference.dotRow(score, weights.data() + offset, n));
             }
         }
     }

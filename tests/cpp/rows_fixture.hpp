@@ -55,14 +55,17 @@ struct Rows {
                 const double wide = static_cast<double>(values[i]);
                 std::memcpy(to, &wide, 8);
             } else {
-                const std::uint16_t half = dtype == Dtype::BF16 ? static_cast<std::uint16_t>(bits >> 16) : toHalf(values[i]);
+                const std::uint16_t half =
+                    dtype == Dtype::BF16 ? static_cast<std::uint16_t>(bits >> 16) : toHalf(values[i]);
                 std::memcpy(to, &half, 2);
             }
         }
         return {bytes.data() + shift, dtype, rows, d};
     }
     RowsView view() const { return {reinterpret_cast<const std::byte*>(values.data()), Dtype::F32, rows, d}; }
-    RowsView part(std::size_t first, std::size_t count) const { return {reinterpret_cast<const std::byte*>(values.data() + first * d), Dtype::F32, count, d}; }
+    RowsView part(std::size_t first, std::size_t count) const {
+        return {reinterpret_cast<const std::byte*>(values.data() + first * d), Dtype::F32, count, d};
+    }
 
     std::size_t rows;
     std::size_t d;
@@ -79,14 +82,17 @@ private:
     }
 };
 
-// n paired rows: y is x through a hidden mixing with noise. Channels have different means and scales, some are negative.
+// n paired rows: y is x through a hidden mixing with noise. Channels have different means and scales, some are
+// negative.
 struct RowPair {
     RowPair(std::size_t n, std::size_t d, std::uint64_t seed = 1) : x(n, d), y(n, d) {
         Numbers numbers(seed);
         for (std::size_t row = 0; row < n; ++row) {
             for (std::size_t j = 0; j < d; ++j) {
                 const float scale = std::ldexp(1.0f, static_cast<int>(j % 7) - 3);
-                const float signal = numbers.normal() + (j > 0 ? 0.5f * x.at(row, j - 1) / std::ldexp(1.0f, static_cast<int>((j - 1) % 7) - 3) : 0);
+                const float signal =
+                    numbers.normal() +
+                    (j > 0 ? 0.5f * x.at(row, j - 1) / std::ldexp(1.0f, static_cast<int>((j - 1) % 7) - 3) : 0);
                 x.at(row, j) = scale * signal + static_cast<float>(j % 3) - 1;
                 y.at(row, j) = (j % 2 == 0 ? signal : -signal) + 0.75f * numbers.normal();
             }

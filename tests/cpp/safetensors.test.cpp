@@ -21,7 +21,8 @@ std::string file(const std::string& header, std::size_t dataBytes) {
     return lengthPrefix(header.size()) + header + data;
 }
 
-const std::string plain = R"({"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]},"a":{"dtype":"BF16","shape":[1,2],"data_offsets":[0,4]}})";
+const std::string plain =
+    R"({"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]},"a":{"dtype":"BF16","shape":[1,2],"data_offsets":[0,4]}})";
 
 }  // namespace
 
@@ -38,21 +39,31 @@ TEST_CASE("safetensors: tensors come in header order with their dtypes, shapes a
 }
 
 TEST_CASE("safetensors: every dtype of the table is read under its own name") {
-#define CHECK_DTYPE(name, bytes, isFloat) \
-    CHECK(openText(file(R"({"t":{"dtype":")" #name R"(","shape":[3],"data_offsets":[0,)" + std::to_string(3 * bytes) + "]}}", 3 * bytes)).tensors[0].info.dtype == Dtype::name);
+#define CHECK_DTYPE(name, bytes, isFloat)                                                                              \
+    CHECK(openText(file(R"({"t":{"dtype":")" #name R"(","shape":[3],"data_offsets":[0,)" + std::to_string(3 * bytes) + \
+                            "]}}",                                                                                     \
+                        3 * bytes))                                                                                    \
+              .tensors[0]                                                                                              \
+              .info.dtype == Dtype::name);
     REGAUGE_DTYPES(CHECK_DTYPE)
 #undef CHECK_DTYPE
 }
 
 TEST_CASE("safetensors: rewriting without provenance changes nothing but the tensors' bytes") {
-    for (const std::string& header : {plain, plain + "     ", std::string(R"({ "a" : {"shape":[ ] ,"dtype":"F32", "data_offsets":[0, 4]}, "\u0062":{"dtype":"U8","shape":[0,9],"data_offsets":[4,4]} })"), std::string("{}")}) {
+    for (
+        const std::string& header :
+        {plain, plain + "     ",
+         std::string(
+             R"({ "a" : {"shape":[ ] ,"dtype":"F32", "data_offsets":[0, 4]}, "\u0062":{"dtype":"U8","shape":[0,9],"data_offsets":[4,4]} })"),
+         std::string("{}")}) {
         const std::string text = file(header, header == "{}" ? 0 : header[1] == ' ' ? 4 : 12);
         CHECK(rewrite(openText(text)) == text);
         if (header != "{}") checkComplementRoundTrip(text);
     }
 }
 
-TEST_CASE("safetensors: provenance is added to the metadata, replaces its own earlier entries and keeps every other byte") {
+TEST_CASE(
+    "safetensors: provenance is added to the metadata, replaces its own earlier entries and keeps every other byte") {
     const TensorFile opened = openText(file(plain, 12));
     const std::string once = rewrite(opened, copyTensor, {{"regauge.gauge", "abc\"\n"}});
     const TensorFile reread = openText(once);
@@ -67,12 +78,16 @@ TEST_CASE("safetensors: provenance is added to the metadata, replaces its own ea
     const std::string bare = R"({"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
     CHECK(openText(rewrite(openText(file(bare, 1)), copyTensor, {{"k", "v"}})).metadata == Provenance{{"k", "v"}});
     CHECK(openText(rewrite(openText(file("{}", 0)), copyTensor, {{"k", "v"}})).metadata == Provenance{{"k", "v"}});
-    const std::string escaped = R"({"\u005f_metadata__":{"a":"}\"{","k":"old"},"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
-    CHECK(openText(rewrite(openText(file(escaped, 1)), copyTensor, {{"k", "v"}})).metadata == Provenance{{"a", "}\"{"}, {"k", "v"}});
+    const std::string escaped =
+        R"({"\u005f_metadata__":{"a":"}\"{","k":"old"},"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+    CHECK(openText(rewrite(openText(file(escaped, 1)), copyTensor, {{"k", "v"}})).metadata ==
+          Provenance{{"a", "}\"{"}, {"k", "v"}});
 }
 
 TEST_CASE("safetensors: bad files are refused with one clear line") {
-    const auto tensor = [](const std::string& dtype, const std::string& shape, const std::string& offsets) { return "{\"t\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}"; };
+    const auto tensor = [](const std::string& dtype, const std::string& shape, const std::string& offsets) {
+        return "{\"t\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}";
+    };
     struct Case {
         std::string text;
         ErrorCode code;
@@ -100,10 +115,20 @@ TEST_CASE("safetensors: bad files are refused with one clear line") {
         {file(tensor("F64", "[4611686018427387904]", "[0,0]"), 0), ErrorCode::malformed, "impossibly large"},
         {file(tensor("F32", "\"x\"", "[0,4]"), 4), ErrorCode::malformed, "its shape holds the text"},
         {file(R"({"t":{"dtype":"F32","shape":[1]}})", 4), ErrorCode::malformed, "lacks"},
-        {file(R"({"t":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4), ErrorCode::malformed, "twice"},
-        {file(R"({"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"t":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2), ErrorCode::malformed, "names \"t\" twice"},
-        {file(R"({"t":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"u":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", 3), ErrorCode::malformed, "u: its bytes overlap those of t"},
-        {file(R"({"t":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"u":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", 2), ErrorCode::malformed, "overlap"},
+        {file(R"({"t":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4), ErrorCode::malformed,
+         "twice"},
+        {file(
+             R"({"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"t":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+             2),
+         ErrorCode::malformed, "names \"t\" twice"},
+        {file(
+             R"({"t":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"u":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+             3),
+         ErrorCode::malformed, "u: its bytes overlap those of t"},
+        {file(
+             R"({"t":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"u":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
+             2),
+         ErrorCode::malformed, "overlap"},
         {file(R"({"__metadata__":{"a":1}})", 0), ErrorCode::malformed, "may hold only text"},
         {file(R"({"__metadata__":{"a":"1","a":"2"}})", 0), ErrorCode::malformed, "twice"},
         {file(R"({"t":5})", 0), ErrorCode::malformed, "the number 5"},

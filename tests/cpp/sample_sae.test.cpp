@@ -1,4 +1,5 @@
-// SAEs of trained models on another model, as a user would judge them: normalised mean squared error of the reconstruction.
+// SAEs of trained models on another model, as a user would judge them: normalised mean squared error of the
+// reconstruction.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
@@ -30,8 +31,8 @@ std::vector<float> tensor(const Files& files, const std::string& path, const std
 // sum |x - SAE(x)|^2 / sum |x - mean|^2 of a SAELens top-k SAE with apply_b_dec_to_input.
 double nmse(const Files& files, const std::string& sae, const std::vector<float>& x) {
     const std::string path = sae + "/sae_weights.safetensors";
-    const std::vector<float> encoder = tensor(files, path, "W_enc"), decoder = tensor(files, path, "W_dec"), bias = tensor(files, path, "b_enc"),
-                             centre = tensor(files, path, "b_dec");
+    const std::vector<float> encoder = tensor(files, path, "W_enc"), decoder = tensor(files, path, "W_dec"),
+                             bias = tensor(files, path, "b_enc"), centre = tensor(files, path, "b_dec");
     const std::size_t d = centre.size(), latents = bias.size(), rows = x.size() / d;
     std::vector<double> mean(d, 0);
     for (std::size_t k = 0; k < x.size(); ++k) mean[k % d] += x[k] / static_cast<double>(rows);
@@ -39,13 +40,16 @@ double nmse(const Files& files, const std::string& sae, const std::vector<float>
     for (std::size_t r = 0; r < rows; ++r) {
         std::vector<double> latent(bias.begin(), bias.end());
         for (std::size_t j = 0; j < d; ++j)
-            for (std::size_t f = 0; f < latents; ++f) latent[f] += (static_cast<double>(x[r * d + j]) - centre[j]) * encoder[j * latents + f];
+            for (std::size_t f = 0; f < latents; ++f)
+                latent[f] += (static_cast<double>(x[r * d + j]) - centre[j]) * encoder[j * latents + f];
         std::vector<std::size_t> order(latents);
         std::iota(order.begin(), order.end(), std::size_t{0});
-        std::ranges::partial_sort(order, order.begin() + kept, [&](std::size_t a, std::size_t b) { return latent[a] > latent[b]; });
+        std::ranges::partial_sort(order, order.begin() + kept,
+                                  [&](std::size_t a, std::size_t b) { return latent[a] > latent[b]; });
         std::vector<double> output(centre.begin(), centre.end());
         for (std::size_t k = 0; k < kept; ++k)
-            for (std::size_t j = 0; j < d; ++j) output[j] += std::max(latent[order[k]], 0.0) * decoder[order[k] * d + j];
+            for (std::size_t j = 0; j < d; ++j)
+                output[j] += std::max(latent[order[k]], 0.0) * decoder[order[k] * d + j];
         for (std::size_t j = 0; j < d; ++j) {
             const double value = x[r * d + j];
             error += (value - output[j]) * (value - output[j]);
@@ -63,14 +67,16 @@ TEST_CASE("an SAE moved with signs works on the target; moved by the baseline, o
         std::string sample, target, sae, site;
         double withSigns, withoutSigns, baselineAbove;
     };
-    for (const Case& one : {Case{"shakespeare-d128", "target", "sae_resid2", "resid.2", 0.136, 1.778, 0.85}, Case{"../examples/tales-d64", "other_run", "sae_resid1", "resid.1", 0.0969, 1.3021, 0.6}}) {
+    for (const Case& one : {Case{"shakespeare-d128", "target", "sae_resid2", "resid.2", 0.136, 1.778, 0.85},
+                            Case{"../examples/tales-d64", "other_run", "sae_resid1", "resid.1", 0.0969, 1.3021, 0.6}}) {
         NativeFiles files;
         const std::string sample = std::string(REGAUGE_TEST_DATA) + "/" + one.sample + "/";
         const auto folder = std::filesystem::temp_directory_path() / "regauge-test-sae";
         std::filesystem::remove_all(folder);
         std::filesystem::create_directories(folder);
         const std::string evidence = sample + one.target + "/evidence.safetensors";
-        const Evidence source = openEvidence(files, sample + "source/evidence.safetensors"), target = openEvidence(files, evidence);
+        const Evidence source = openEvidence(files, sample + "source/evidence.safetensors"),
+                       target = openEvidence(files, evidence);
         const Alignment aligned = match(source, target);
         MatchOptions permutationOnly;
         permutationOnly.group = Group::permutation;

@@ -12,7 +12,8 @@
 namespace regauge {
 namespace {
 
-// python3 -c 'import hashlib; b = bytes((7*k + k//256) % 256 for k in range(100000)); [print(n, hashlib.sha256(b[:n]).hexdigest()) for n in (0, 1, 55, ...)]'
+// python3 -c 'import hashlib; b = bytes((7*k + k//256) % 256 for k in range(100000)); [print(n,
+// hashlib.sha256(b[:n]).hexdigest()) for n in (0, 1, 55, ...)]'
 const std::vector<std::pair<std::size_t, std::string>> expected{
     {0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
     {1, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"},
@@ -31,9 +32,11 @@ TEST_CASE("SHA-256 is hashlib's, however the bytes come") {
     std::vector<std::byte> bytes(100000);
     for (std::size_t k = 0; k < bytes.size(); ++k) bytes[k] = static_cast<std::byte>(7 * k + k / 256);
     for (const auto& [size, digest] : expected)
-        for (const std::size_t piece : {std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{200}, std::size_t{100000}}) {
+        for (const std::size_t piece :
+             {std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{200}, std::size_t{100000}}) {
             Sha256 hash;
-            for (std::size_t at = 0; at < size; at += piece) hash.update(std::span<const std::byte>(bytes).subspan(at, std::min(piece, size - at)));
+            for (std::size_t at = 0; at < size; at += piece)
+                hash.update(std::span<const std::byte>(bytes).subspan(at, std::min(piece, size - at)));
             CHECK(hash.hex() == digest);
         }
 }

@@ -8,13 +8,13 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/sha256.hpp"
 #include "io/bytes.hpp"
-#include "pairing/memory.hpp"
 #include "memory_files.hpp"
+#include "pairing/memory.hpp"
 #include "regauge/command.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "rows_fixture.hpp"
-#include "base/sha256.hpp"
 #include "transport_objects.hpp"
 
 #ifndef __EMSCRIPTEN__
@@ -32,13 +32,15 @@ namespace {
 // Rows [first, first + count) of an array.
 class ArrayRows final : public RowReader {
 public:
-    ArrayRows(std::shared_ptr<const std::vector<float>> values, std::size_t d, std::uint64_t first, std::uint64_t count, std::string where)
+    ArrayRows(std::shared_ptr<const std::vector<float>> values, std::size_t d, std::uint64_t first, std::uint64_t count,
+              std::string where)
         : values_(std::move(values)), d_(d), first_(first), count_(count), where_(std::move(where)) {}
     std::uint64_t rows() const override { return count_; }
     std::size_t d() const override { return d_; }
     Dtype dtype() const override { return Dtype::F32; }
     void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
-        const auto begin = static_cast<std::size_t>(first_ + first) * d_ * 4, size = static_cast<std::size_t>(count) * d_ * 4;
+        const auto begin = static_cast<std::size_t>(first_ + first) * d_ * 4,
+                   size = static_cast<std::size_t>(count) * d_ * 4;
         std::ranges::copy(std::as_bytes(std::span(*values_)).subspan(begin, size), out.begin());
     }
     const std::string& where() const override { return where_; }
@@ -51,7 +53,8 @@ private:
 };
 
 constexpr std::size_t d = 24;
-constexpr std::uint64_t rows = 4700, sequence = 47;  // more than the quantizer is fitted to, and no multiple of a stripe
+constexpr std::uint64_t rows = 4700,
+                        sequence = 47;  // more than the quantizer is fitted to, and no multiple of a stripe
 
 // Two sites with padding, token ids, gains and a site of weights; y[i] = sign[i] * x[perm[i]] and noise.
 struct Pair {
@@ -61,21 +64,26 @@ struct Pair {
             Evidence& evidence = side == std::string("source") ? source : target;
             evidence.name = side, evidence.sha256 = FileHash(std::string(64, side[0])), evidence.d = d;
             evidence.tokenIds.emplace(rows), evidence.mask.emplace(rows);
-            for (std::size_t row = 0; row < rows; ++row) (*evidence.tokenIds)[row] = static_cast<std::int64_t>(row * row % 1009), (*evidence.mask)[row] = row % 11 != 3;
+            for (std::size_t row = 0; row < rows; ++row)
+                (*evidence.tokenIds)[row] = static_cast<std::int64_t>(row * row % 1009),
+                (*evidence.mask)[row] = row % 11 != 3;
         }
         for (const char* site : {"resid.0", "resid.1", "weights.0.q_proj"}) {
             auto x = std::make_shared<std::vector<float>>(rows * d), y = std::make_shared<std::vector<float>>(rows * d);
             for (std::size_t row = 0; row < rows; ++row) {
                 const float common = numbers.normal(), massive = row % 500 == 0 ? 1000.0f : 1.0f;
-                for (std::size_t j = 0; j < d; ++j) (*x)[row * d + j] = massive * (numbers.normal() + common * static_cast<float>(j % 3));
-                for (std::size_t i = 0; i < d; ++i) (*y)[row * d + i] = truth.sign()[i] * (*x)[row * d + truth.perm()[i]] + noise * numbers.normal();
+                for (std::size_t j = 0; j < d; ++j)
+                    (*x)[row * d + j] = massive * (numbers.normal() + common * static_cast<float>(j % 3));
+                for (std::size_t i = 0; i < d; ++i)
+                    (*y)[row * d + i] = truth.sign()[i] * (*x)[row * d + truth.perm()[i]] + noise * numbers.normal();
             }
             add(source, site, x), add(target, site, y);
         }
         for (const char* name : {"attn.0", "final"}) {
             Gains x{name, std::vector<double>(d)}, y = x;
             for (double& value : x.values) value = 1 + static_cast<double>(numbers.normal()) / 8;
-            for (std::size_t i = 0; i < d; ++i) y.values[i] = x.values[truth.perm()[i]] + static_cast<double>(numbers.normal()) / 64;
+            for (std::size_t i = 0; i < d; ++i)
+                y.values[i] = x.values[truth.perm()[i]] + static_cast<double>(numbers.normal()) / 64;
             source.gains.push_back(x), target.gains.push_back(y);
         }
     }
@@ -84,12 +92,16 @@ struct Pair {
     static Evidence cut(const Evidence& whole, std::uint64_t first, std::uint64_t count) {
         Evidence part = whole;
         part.name += "-" + std::to_string(first);
-        const auto slice = [&](auto& list) { list = {list.begin() + static_cast<std::ptrdiff_t>(first), list.begin() + static_cast<std::ptrdiff_t>(first + count)}; };
+        const auto slice = [&](auto& list) {
+            list = {list.begin() + static_cast<std::ptrdiff_t>(first),
+                    list.begin() + static_cast<std::ptrdiff_t>(first + count)};
+        };
         slice(*part.tokenIds), slice(*part.mask);
         for (std::size_t k = 0; k < part.sites.size(); ++k) {
             std::vector<float> values(count * d);
             whole.sites[k].rows->read(first, count, std::as_writable_bytes(std::span(values)));
-            part.sites[k].rows = std::make_shared<ArrayRows>(std::make_shared<std::vector<float>>(std::move(values)), d, 0, count, part.name);
+            part.sites[k].rows = std::make_shared<ArrayRows>(std::make_shared<std::vector<float>>(std::move(values)), d,
+                                                             0, count, part.name);
         }
         return part;
     }
@@ -99,7 +111,8 @@ struct Pair {
 
 private:
     static void add(Evidence& evidence, const std::string& site, std::shared_ptr<const std::vector<float>> values) {
-        evidence.sites.push_back({site, std::make_shared<ArrayRows>(std::move(values), d, 0, rows, evidence.name), sequence, site.starts_with("weights")});
+        evidence.sites.push_back({site, std::make_shared<ArrayRows>(std::move(values), d, 0, rows, evidence.name),
+                                  sequence, site.starts_with("weights")});
     }
 };
 
@@ -115,7 +128,8 @@ std::vector<std::byte> bytesFor(const Evidence& source, const Evidence& target, 
     return sink.take();
 }
 
-File summed(const Evidence& source, const Evidence& target, const StatisticsOptions& options, const std::string& name = "stats") {
+File summed(const Evidence& source, const Evidence& target, const StatisticsOptions& options,
+            const std::string& name = "stats") {
     return fileOf(bytesFor(source, target, options), name);
 }
 
@@ -184,7 +198,8 @@ TEST_CASE("statistics: rows in files of their own, numbered and with one scale, 
     const auto cut = [&](std::size_t k, StatisticsOptions one) {
         one.match = options;
         one.firstRow = ends[k];
-        return summed(Pair::cut(pair.source, ends[k], ends[k + 1] - ends[k]), Pair::cut(pair.target, ends[k], ends[k + 1] - ends[k]), one, "part-" + std::to_string(k));
+        return summed(Pair::cut(pair.source, ends[k], ends[k + 1] - ends[k]),
+                      Pair::cut(pair.target, ends[k], ends[k + 1] - ends[k]), one, "part-" + std::to_string(k));
     };
     StatisticsOptions fitOnly, like;
     fitOnly.fitOnly = true;
@@ -199,7 +214,8 @@ TEST_CASE("statistics: rows in files of their own, numbered and with one scale, 
     const Alignment alignment = match(*all, options);
     StatisticsOptions together;
     together.match = options, together.like = fit.get();
-    CHECK(withoutSides(alignment) == withoutSides(match(*summed(pair.source, pair.target, together), options)));  // the rows in one file, with that scale
+    CHECK(withoutSides(alignment) == withoutSides(match(*summed(pair.source, pair.target, together),
+                                                        options)));  // the rows in one file, with that scale
     CHECK(alignment.gauge.fingerprint() == match(pair.source, pair.target, options).gauge.fingerprint());
     CHECK(alignment.source.name == "source-0 and 3 more");
     CHECK(alignment.gauge.perm() == pair.truth.perm());
@@ -208,8 +224,15 @@ TEST_CASE("statistics: rows in files of their own, numbered and with one scale, 
     files.erase(files.begin() + 1);  // rows 4317 to 4499
     CHECK(fileOf(merged(files), "gap")->missing() == "rows 4317 to 4499 of site 'resid.0'");
     // Its own scale, or its rows taken for others: told, not added.
-    CHECK_THAT(refusal([&] { merged({files.back(), cut(2, {})}); }), ContainsSubstring("usage part-2: site 'resid.0' was quantized otherwise than in part-0") && ContainsSubstring("--like fit.stats"));
-    CHECK_THAT(refusal([&] { merged({cut(3, like), cut(3, like)}); }), ContainsSubstring("rows 4500 to 4699 of site 'resid.0' are in another of these files too"));
+    CHECK_THAT(refusal([&] {
+                   merged({files.back(), cut(2, {})});
+               }),
+               ContainsSubstring("usage part-2: site 'resid.0' was quantized otherwise than in part-0") &&
+                   ContainsSubstring("--like fit.stats"));
+    CHECK_THAT(refusal([&] {
+                   merged({cut(3, like), cut(3, like)});
+               }),
+               ContainsSubstring("rows 4500 to 4699 of site 'resid.0' are in another of these files too"));
 }
 
 TEST_CASE("statistics: weights are summed too and looked at only where align would") {
@@ -217,7 +240,8 @@ TEST_CASE("statistics: weights are summed too and looked at only where align wou
         const Pair pair(noise);
         const Alignment wanted = match(pair.source, pair.target), found = match(*summed(pair.source, pair.target, {}));
         CHECK(toJson(found) == toJson(wanted));
-        const bool asked = std::ranges::any_of(found.sites, [](const SiteReport& site) { return site.name == "weights.0.q_proj"; });
+        const bool asked =
+            std::ranges::any_of(found.sites, [](const SiteReport& site) { return site.name == "weights.0.q_proj"; });
         CHECK(asked == (noise > 1));
     }
 }
@@ -236,20 +260,24 @@ TEST_CASE("statistics: files that do not belong together are refused") {
     changed = otherHalf, changed.match.skipFirst = 1;
     CHECK_THAT(refused(pair, changed), ContainsSubstring("the same --skip-first"));
     changed = otherHalf, changed.match.sites = {"resid.1"};
-    CHECK_THAT(refused(pair, changed), ContainsSubstring("its sites are resid.1, and those of first are resid.0, resid.1, weights.0.q_proj"));
+    CHECK_THAT(refused(pair, changed),
+               ContainsSubstring("its sites are resid.1, and those of first are resid.0, resid.1, weights.0.q_proj"));
     Pair gains = pair;
     gains.source.gains[1].values[3] += 1;
     CHECK_THAT(refused(gains, otherHalf), ContainsSubstring("its gains are not those of first"));
     gains.source.gains.clear(), gains.target.gains.clear();
     CHECK(refused(gains, otherHalf) == "nothing was refused");
-    CHECK_THAT(refused(Pair(1.5f, 2), otherHalf), ContainsSubstring("quantized otherwise") || ContainsSubstring("gains"));
+    CHECK_THAT(refused(Pair(1.5f, 2), otherHalf),
+               ContainsSubstring("quantized otherwise") || ContainsSubstring("gains"));
 
     MatchOptions unknownSite, baseline;
     unknownSite.sites = {"resid.9"}, baseline.group = Group::permutation;
     changed = half, changed.match.statistic = Statistic::correlation;
     const File plain = summed(pair.source, pair.target, changed, "plain");
-    CHECK_THAT(refusal([&] { match(*plain); }), ContainsSubstring("usage plain: these statistics have no Gram matrices"));
-    CHECK_THAT(refusal([&] { match(*first, baseline); }), ContainsSubstring("usage first: these statistics have Gram matrices"));
+    CHECK_THAT(refusal([&] { match(*plain); }),
+               ContainsSubstring("usage plain: these statistics have no Gram matrices"));
+    CHECK_THAT(refusal([&] { match(*first, baseline); }),
+               ContainsSubstring("usage first: these statistics have Gram matrices"));
     CHECK_THAT(refusal([&] { match(*first, unknownSite); }), ContainsSubstring("there is no site 'resid.9'"));
     Pair tokens = pair;
     (*tokens.target.tokenIds)[40] = -1;
@@ -261,7 +289,8 @@ TEST_CASE("statistics: gains alone are kept too") {
     pair.source.sites.clear(), pair.target.sites.clear();
     CHECK(toJson(match(*summed(pair.source, pair.target, {}))) == toJson(match(pair.source, pair.target)));
     pair.target.gains.clear();
-    CHECK_THAT(refusal([&] { summed(pair.source, pair.target, {}); }), ContainsSubstring("no site and no gains in common"));
+    CHECK_THAT(refusal([&] { summed(pair.source, pair.target, {}); }),
+               ContainsSubstring("no site and no gains in common"));
 }
 
 TEST_CASE("statistics: damaged and hostile files are refused, or read") {
@@ -269,7 +298,8 @@ TEST_CASE("statistics: damaged and hostile files are refused, or read") {
     StatisticsOptions few;
     few.match.rows = 70, few.match.sites = {"resid.0"};
     const std::vector<std::byte> whole = bytesFor(pair.source, pair.target, few);
-    const std::size_t jsonBytes = loadLittle<std::uint32_t>(&whole[16]), digest = 20 + jsonBytes + 4 * d * sizeof(double);
+    const std::size_t jsonBytes = loadLittle<std::uint32_t>(&whole[16]),
+                      digest = 20 + jsonBytes + 4 * d * sizeof(double);
     const auto outcome = [](std::vector<std::byte> bytes) {
         return refusal([&] {
             const File file = fileOf(std::move(bytes), "file");
@@ -281,9 +311,12 @@ TEST_CASE("statistics: damaged and hostile files are refused, or read") {
     for (std::size_t i = 0; i < whole.size(); i += i < 2000 ? 7 : 131) {
         auto flipped = whole;
         flipped[i] ^= std::byte{0x20};
-        const std::string damaged = outcome(flipped), cut = outcome({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(i)});
-        if (damaged == "nothing was refused" || damaged.starts_with("internal")) FAIL_CHECK("byte " << i << " flipped: " << damaged);
-        if (cut == "nothing was refused" || cut.starts_with("internal")) FAIL_CHECK("cut to " << i << " bytes: " << cut);
+        const std::string damaged = outcome(flipped),
+                          cut = outcome({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(i)});
+        if (damaged == "nothing was refused" || damaged.starts_with("internal"))
+            FAIL_CHECK("byte " << i << " flipped: " << damaged);
+        if (cut == "nothing was refused" || cut.starts_with("internal"))
+            FAIL_CHECK("cut to " << i << " bytes: " << cut);
     }
     // Headings with a right checksum and anything in them.
     const std::string json(asText(std::span(whole).subspan(20, jsonBytes)));
@@ -291,12 +324,16 @@ TEST_CASE("statistics: damaged and hostile files are refused, or read") {
     for (int k = 0; k < 400; ++k) {
         std::string text = json;
         for (std::size_t changes = 1 + random() % 2; changes > 0; --changes) {
-            static constexpr std::string_view pieces[] = {"-1", "99999999999999999999", "1e300", "[]", "{}", "null", "\"", "0", "65536", "17592186044416", ",", "\xff", "true"};
+            static constexpr std::string_view pieces[] = {
+                "-1",    "99999999999999999999", "1e300", "[]",   "{}",  "null", "\"", "0",
+                "65536", "17592186044416",       ",",     "\xff", "true"};
             text.replace(random() % text.size(), random() % 4, pieces[random() % std::size(pieces)]);
         }
         std::vector<std::byte> forged(whole.begin(), whole.begin() + 20);
         storeLittle(static_cast<std::uint32_t>(text.size()), &forged[16]);
-        const auto append = [&](std::span<const std::byte> more) { forged.insert(forged.end(), more.begin(), more.end()); };
+        const auto append = [&](std::span<const std::byte> more) {
+            forged.insert(forged.end(), more.begin(), more.end());
+        };
         append(asBytes(text));
         append(std::span(whole).subspan(20 + jsonBytes, digest - 20 - jsonBytes));
         Sha256 hash;
@@ -308,7 +345,8 @@ TEST_CASE("statistics: damaged and hostile files are refused, or read") {
     }
     auto version = whole;
     version[14] = std::byte{3};
-    CHECK_THAT(outcome(version), ContainsSubstring("unsupported file: expected version 2 of statistics files, found 3"));
+    CHECK_THAT(outcome(version),
+               ContainsSubstring("unsupported file: expected version 2 of statistics files, found 3"));
 }
 
 namespace {
@@ -320,7 +358,10 @@ struct Ran {
 
 Ran run(MemoryFiles& files, const std::vector<std::string>& args, Team* team = nullptr) {
     Ran ran{};
-    Host host{.files = files, .out = [&](std::string_view text) { ran.out += text; }, .err = [&](std::string_view text) { ran.err += text; }, .team = team};
+    Host host{.files = files,
+              .out = [&](std::string_view text) { ran.out += text; },
+              .err = [&](std::string_view text) { ran.err += text; },
+              .team = team};
     ran.status = runCommand(args, host);
     return ran;
 }
@@ -339,12 +380,15 @@ MemoryFiles bundles(const Pair& pair) {
     };
     for (const Evidence* side : {&pair.source, &pair.target}) {
         put(side->name, *side, 0, rows);
-        put(side->name + ".0", *side, 0, 4200), put(side->name + ".1", *side, 4200, 400), put(side->name + ".2", *side, 4600, 100);
+        put(side->name + ".0", *side, 0, 4200), put(side->name + ".1", *side, 4200, 400),
+            put(side->name + ".2", *side, 4600, 100);
     }
     return files;
 }
 
-std::string fingerprint(const MemoryFiles& files, const std::string& path) { return nlohmann::json::parse(files.text(path))["fingerprint"]; }
+std::string fingerprint(const MemoryFiles& files, const std::string& path) {
+    return nlohmann::json::parse(files.text(path))["fingerprint"];
+}
 
 }  // namespace
 
@@ -355,7 +399,10 @@ TEST_CASE("the command: stats, merge-stats and align give the fingerprint of ali
     const std::string wanted = fingerprint(files, "gauge.json");
     CHECK(wanted == pair.truth.fingerprint());
 
-    for (const char* k : {"1", "2", "3"}) CHECK(run(files, {"stats", "source", "target", "--shard", std::string(k) + "/3", "-o", std::string("shard-") + k}).status == 0);
+    for (const char* k : {"1", "2", "3"})
+        CHECK(
+            run(files, {"stats", "source", "target", "--shard", std::string(k) + "/3", "-o", std::string("shard-") + k})
+                .status == 0);
     CHECK(run(files, {"merge-stats", "shard-3", "shard-1", "shard-2", "-o", "all.stats"}).status == 0);
     CHECK(run(files, {"align", "all.stats", "-o", "from-stats.json"}).status == 0);
     CHECK(files.text("from-stats.json") == files.text("gauge.json"));
@@ -363,7 +410,9 @@ TEST_CASE("the command: stats, merge-stats and align give the fingerprint of ali
     CHECK(run(files, {"stats", "source.0", "target.0", "--fit", "-o", "fit.stats"}).status == 0);
     CHECK(files.text("fit.stats").size() < 12000);
     for (const auto& [k, row] : {std::pair("0", "0"), std::pair("1", "4200"), std::pair("2", "4600")})
-        CHECK(run(files, {"stats", std::string("source.") + k, std::string("target.") + k, "--first-row", row, "--like", "fit.stats", "-o", std::string("own-") + k}).status == 0);
+        CHECK(run(files, {"stats", std::string("source.") + k, std::string("target.") + k, "--first-row", row, "--like",
+                          "fit.stats", "-o", std::string("own-") + k})
+                  .status == 0);
     CHECK(run(files, {"merge-stats", "own-1", "own-0", "own-2", "-o", "own.stats"}).status == 0);
     CHECK(run(files, {"align", "own.stats", "-o", "own.json"}).status == 0);
     CHECK(fingerprint(files, "own.json") == wanted);
@@ -374,7 +423,8 @@ TEST_CASE("the command: stats, merge-stats and align give the fingerprint of ali
     CHECK(json["sites"][1]["name"] == "resid.1");
     CHECK(json["sites"][1]["covered"] == nlohmann::json::parse("[[0,4700]]"));
     CHECK(json["missing"] == "");
-    CHECK_THAT(run(files, {"inspect", "shard-1"}).out, ContainsSubstring("missing: rows 1536 to 4699 of site 'resid.0'"));
+    CHECK_THAT(run(files, {"inspect", "shard-1"}).out,
+               ContainsSubstring("missing: rows 1536 to 4699 of site 'resid.0'"));
 }
 
 TEST_CASE("the command: statistics are refused with a sentence, and leave nothing behind") {
@@ -389,14 +439,16 @@ TEST_CASE("the command: statistics are refused with a sentence, and leave nothin
         CHECK_THAT(ran.err, ContainsSubstring(sentence));
         CHECK(files.contents.size() == before);
     };
-    for (const char* shard : {"0/2", "3/2", "2", "1/0", "a/b", "1/2/3", "-1/2"}) refused({"stats", "source", "target", "--shard", shard, "-o", "x"}, "expected K/N with K from 1 to N");
+    for (const char* shard : {"0/2", "3/2", "2", "1/0", "a/b", "1/2/3", "-1/2"})
+        refused({"stats", "source", "target", "--shard", shard, "-o", "x"}, "expected K/N with K from 1 to N");
     refused({"align", "half", "-o", "x"}, "rows 2304 to 4699 of site 'resid.0' are not in it");
     CHECK(run(files, {"align", "half", "--partial", "-o", "partial.json"}).status == 0);
     refused({"align", "half", "target", "-o", "x"}, "holds the sums of both sides; give it alone");
     refused({"align", "source", "-o", "x"}, "TARGET is missing");
     refused({"align", "half", "--partial", "--rows", "5", "-o", "x"}, "settled when these statistics were summed");
     refused({"merge-stats", "half", "source", "-o", "x"}, "source: expected a statistics file");
-    refused({"merge-stats", "half", "half", "-o", "x"}, "rows 0 to 2303 of site 'resid.0' are in another of these files too");
+    refused({"merge-stats", "half", "half", "-o", "x"},
+            "rows 0 to 2303 of site 'resid.0' are in another of these files too");
     refused({"merge-stats", "half", "-o", "half", "--force"}, "is one of the inputs");
     refused({"merge-stats", "half", "nothing", "-o", "x"}, "nothing: expected a statistics file");
     refused({"stats", "source", "target", "--like", "source", "-o", "x"}, "expected a statistics file");
@@ -410,27 +462,38 @@ TEST_CASE("what cannot fit into memory is refused before it is allocated, with w
     MemoryFiles files = bundles(pair);
     const auto refused = [&](const std::vector<std::string>& args, std::uint64_t memory) {
         std::string said;
-        Host host{.files = files, .out = [](std::string_view) {}, .err = [&](std::string_view text) { said += text; }, .memory = [=] { return memory; }};
+        Host host{.files = files,
+                  .out = [](std::string_view) {},
+                  .err = [&](std::string_view text) { said += text; },
+                  .memory = [=] { return memory; }};
         const int status = runCommand(args, host);
         CHECK(status == (said.empty() ? 0 : 2));
         return said;
     };
     const std::uint64_t little = std::uint64_t{48} << 20, enough = std::uint64_t{49} << 20;
-    CHECK_THAT(refused({"align", "source", "target", "--quiet"}, little), ContainsSubstring("target: d = 24 with whitening needs 0.0 GiB of memory, and 0.0 GiB is free here; --statistic correlation needs 0.0 GiB; one --site needs 0.0 GiB; otherwise use a machine with more memory"));
-    CHECK_THAT(refused({"stats", "source", "target", "-o", "x", "--quiet"}, little), ContainsSubstring("target: d = 24 with whitening needs"));
+    CHECK_THAT(refused({"align", "source", "target", "--quiet"}, little),
+               ContainsSubstring(
+                   "target: d = 24 with whitening needs 0.0 GiB of memory, and 0.0 GiB is free here; --statistic "
+                   "correlation needs 0.0 GiB; one --site needs 0.0 GiB; otherwise use a machine with more memory"));
+    CHECK_THAT(refused({"stats", "source", "target", "-o", "x", "--quiet"}, little),
+               ContainsSubstring("target: d = 24 with whitening needs"));
     CHECK_FALSE(files.exists("x"));
     CHECK(refused({"stats", "source", "target", "-o", "x", "--quiet"}, enough).empty());
-    CHECK_THAT(refused({"merge-stats", "x", "-o", "y", "--quiet"}, little), ContainsSubstring("x: d = 24 with whitening needs"));
+    CHECK_THAT(refused({"merge-stats", "x", "-o", "y", "--quiet"}, little),
+               ContainsSubstring("x: d = 24 with whitening needs"));
     CHECK_THAT(refused({"align", "x", "--quiet"}, little), ContainsSubstring("x: d = 24 with whitening needs"));
     CHECK(refused({"align", "source", "target", "--quiet"}, enough).empty());
     CHECK(refused({"align", "source", "target", "--quiet"}, 0).empty());
 
     constexpr double gib = 1 << 30;
-    const auto needed = [](std::size_t width, bool whitened) { return static_cast<double>(memoryNeeded({.d = width, .rows = 4096, .withGram = whitened})) / gib; };
+    const auto needed = [](std::size_t width, bool whitened) {
+        return static_cast<double>(memoryNeeded({.d = width, .rows = 4096, .withGram = whitened})) / gib;
+    };
     CHECK(needed(8192, true) < 2.5);
     CHECK(needed(8192, true) > 1.7);
     CHECK(needed(8192, false) < 1.2);
-    CHECK(memoryNeeded({.d = 8192, .rows = 100000, .withGram = true}) > memoryNeeded({.d = 8192, .rows = 4096, .withGram = true}));
+    CHECK(memoryNeeded({.d = 8192, .rows = 100000, .withGram = true}) >
+          memoryNeeded({.d = 8192, .rows = 4096, .withGram = true}));
 }
 
 #ifndef __EMSCRIPTEN__  // teams are native
@@ -499,7 +562,8 @@ TEST_CASE("a team of processes gives the gauge of one") {
     REQUIRE(run(alone, {"align", "source", "target", "--skip-first", "3", "-o", "gauge.json"}).status == 0);
     for (const std::size_t size : {1U, 2U, 3U, 4U}) {
         std::vector<MemoryFiles> files(size, bundles(pair));
-        const std::vector<Ran> ran = runTogether(files, {"align", "source", "target", "--skip-first", "3", "-o", "gauge.json"});
+        const std::vector<Ran> ran =
+            runTogether(files, {"align", "source", "target", "--skip-first", "3", "-o", "gauge.json"});
         CHECK(ran[0].status == 0);
         CHECK(files[0].text("gauge.json") == alone.text("gauge.json"));
         for (std::size_t rank = 1; rank < size; ++rank) {
@@ -525,17 +589,21 @@ TEST_CASE("a member of a team that fails is heard of, and nothing is written") {
         CHECK_FALSE(files[0].exists("gauge.json"));
         return ran[0].err;
     };
-    CHECK_THAT(failure([](auto& files) { files[2].contents.erase("target"); }), ContainsSubstring("process 2 of 3: target: "));
-    CHECK_THAT(failure([&](auto& files) { files[1] = bundles(Pair(1.5f, 2)); }), ContainsSubstring("process 1 of 3: target: this process sees other rows of site 'resid.0'"));
+    CHECK_THAT(failure([](auto& files) { files[2].contents.erase("target"); }),
+               ContainsSubstring("process 2 of 3: target: "));
+    CHECK_THAT(failure([&](auto& files) { files[1] = bundles(Pair(1.5f, 2)); }),
+               ContainsSubstring("process 1 of 3: target: this process sees other rows of site 'resid.0'"));
     CHECK_THAT(failure([](auto& files) {
                    const float nan = std::numeric_limits<float>::quiet_NaN();
                    Bytes& bytes = files[2].contents.at("source");
                    std::memcpy(&bytes[bytes.size() - 4 * d], &nan, 4);
                }),
                ContainsSubstring("row 4699"));
-    CHECK_THAT(failure([](auto& files) { files[0].put("gauge.json.lock", ""), files[0].contents.erase("source"); }), ContainsSubstring("regauge: source: "));
+    CHECK_THAT(failure([](auto& files) { files[0].put("gauge.json.lock", ""), files[0].contents.erase("source"); }),
+               ContainsSubstring("regauge: source: "));
     std::vector<MemoryFiles> files(2, bundles(pair));
     files[0].put("gauge.json", "there");
-    CHECK_THAT(runTogether(files, {"align", "source", "target", "-o", "gauge.json"})[0].err, ContainsSubstring("exists already"));
+    CHECK_THAT(runTogether(files, {"align", "source", "target", "-o", "gauge.json"})[0].err,
+               ContainsSubstring("exists already"));
 }
 #endif

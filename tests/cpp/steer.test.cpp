@@ -38,7 +38,8 @@ const SteerReport::Arm& arm(const SteerReport& report, const std::string& name) 
 
 }  // namespace
 
-// The expected numbers are PyTorch's: transformers' LlamaForCausalLM with a forward pre-hook on layer 2, log-softmax in float64.
+// The expected numbers are PyTorch's: transformers' LlamaForCausalLM with a forward pre-hook on layer 2, log-softmax in
+// float64.
 
 TEST_CASE("a moved vector does in the target what it does in the source; without signs, or not moved, it does not") {
     const Sample s;
@@ -48,8 +49,9 @@ TEST_CASE("a moved vector does in the target what it does in the source; without
     const SteerReport report = steer(s.source, s.target, s.vector, planted(), s.prompt, options);
     CHECK(report.place == 2);
     CHECK(report.positions == 64);
-    const std::vector<std::pair<std::int64_t, double>> promoted{{459, 2.9814}, {438, 2.9199}, {437, 2.9142}, {471, 2.8961}, {441, 2.7475},
-                                                                {461, 2.4748}, {445, 2.4179}, {452, 2.3601}, {442, 2.294}, {447, 2.2535}};
+    const std::vector<std::pair<std::int64_t, double>> promoted{
+        {459, 2.9814}, {438, 2.9199}, {437, 2.9142}, {471, 2.8961}, {441, 2.7475},
+        {461, 2.4748}, {445, 2.4179}, {452, 2.3601}, {442, 2.294},  {447, 2.2535}};
     REQUIRE(report.promoted.size() == promoted.size());
     for (std::size_t k = 0; k < promoted.size(); ++k) {
         CHECK(report.promoted[k].token == promoted[k].first);
@@ -67,10 +69,14 @@ TEST_CASE("a moved vector does in the target what it does in the source; without
         CHECK_THAT(arm(report, name).agreement, WithinAbs(numbers.agreement, 1e-3));
     }
     using Tokens = std::vector<std::int64_t>;
-    CHECK(arm(report, "source").continuation.tokens == Tokens{276, 281, 1, 410, 293, 261, 416, 309, 386, 432, 269, 261});
-    CHECK(arm(report, "source-steered").continuation.tokens == Tokens{276, 467, 1, 410, 448, 415, 414, 372, 438, 459, 437, 467});
-    CHECK(arm(report, "target").continuation.tokens == Tokens{276, 1, 410, 447, 264, 262, 415, 388, 422, 432, 410, 417});
-    CHECK(arm(report, "target-moved").continuation.tokens == Tokens{276, 467, 1, 410, 447, 264, 432, 410, 463, 414, 418, 432});
+    CHECK(arm(report, "source").continuation.tokens ==
+          Tokens{276, 281, 1, 410, 293, 261, 416, 309, 386, 432, 269, 261});
+    CHECK(arm(report, "source-steered").continuation.tokens ==
+          Tokens{276, 467, 1, 410, 448, 415, 414, 372, 438, 459, 437, 467});
+    CHECK(arm(report, "target").continuation.tokens ==
+          Tokens{276, 1, 410, 447, 264, 262, 415, 388, 422, 432, 410, 417});
+    CHECK(arm(report, "target-moved").continuation.tokens ==
+          Tokens{276, 467, 1, 410, 447, 264, 432, 410, 463, 414, 418, 432});
     CHECK_THAT(arm(report, "source-steered").continuation.logProbabilities[1], WithinAbs(-1.60117, 1e-3));
 }
 

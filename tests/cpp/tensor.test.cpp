@@ -17,7 +17,8 @@ float convert(std::uint64_t bits, Dtype dtype) {
     return value;
 }
 
-// IEEE-like floats by their definition: sign, exponent, mantissa. `finite`: no infinity, and only all ones is NaN (float8_e4m3fn).
+// IEEE-like floats by their definition: sign, exponent, mantissa. `finite`: no infinity, and only all ones is NaN
+// (float8_e4m3fn).
 float byDefinition(unsigned bits, int exponentBits, int mantissaBits, bool finite) {
     const int exponent = static_cast<int>(bits >> mantissaBits) & ((1 << exponentBits) - 1);
     const int mantissa = static_cast<int>(bits) & ((1 << mantissaBits) - 1);
@@ -30,19 +31,25 @@ float byDefinition(unsigned bits, int exponentBits, int mantissaBits, bool finit
     return sign * std::ldexp(1.0F + std::ldexp(static_cast<float>(mantissa), -mantissaBits), exponent - bias);
 }
 
-bool same(float a, float b) { return (std::isnan(a) && std::isnan(b)) || std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b); }
+bool same(float a, float b) {
+    return (std::isnan(a) && std::isnan(b)) || std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+}
 
 }  // namespace
 
 TEST_CASE("dtypes: every bit pattern of the small floats converts as its definition says") {
     bool all = true;
-    for (unsigned bits = 0; bits < 65536; ++bits) all = all && same(convert(bits, Dtype::F16), byDefinition(bits, 5, 10, false));
+    for (unsigned bits = 0; bits < 65536; ++bits)
+        all = all && same(convert(bits, Dtype::F16), byDefinition(bits, 5, 10, false));
     CHECK(all);
     all = true;
-    for (unsigned bits = 0; bits < 65536; ++bits) all = all && same(convert(bits, Dtype::BF16), byDefinition(bits, 8, 7, false));
+    for (unsigned bits = 0; bits < 65536; ++bits)
+        all = all && same(convert(bits, Dtype::BF16), byDefinition(bits, 8, 7, false));
     CHECK(all);
     all = true;
-    for (unsigned bits = 0; bits < 256; ++bits) all = all && same(convert(bits, Dtype::F8_E4M3), byDefinition(bits, 4, 3, true)) && same(convert(bits, Dtype::F8_E5M2), byDefinition(bits, 5, 2, false));
+    for (unsigned bits = 0; bits < 256; ++bits)
+        all = all && same(convert(bits, Dtype::F8_E4M3), byDefinition(bits, 4, 3, true)) &&
+              same(convert(bits, Dtype::F8_E5M2), byDefinition(bits, 5, 2, false));
     CHECK(all);
     CHECK(convert(std::bit_cast<std::uint64_t>(-1.5), Dtype::F64) == -1.5F);
     CHECK(convert(0x7E, Dtype::F8_E4M3) == 448.0F);  // the largest float8_e4m3fn
@@ -50,10 +57,10 @@ TEST_CASE("dtypes: every bit pattern of the small floats converts as its definit
 }
 
 TEST_CASE("dtypes: names and sizes come from the one table") {
-#define CHECK_ROW(dtype, bytes, isAFloat)              \
-    CHECK(name(Dtype::dtype) == #dtype);               \
-    CHECK(dtypeFromName(#dtype) == Dtype::dtype);      \
-    CHECK(byteSize(Dtype::dtype) == bytes);            \
+#define CHECK_ROW(dtype, bytes, isAFloat)         \
+    CHECK(name(Dtype::dtype) == #dtype);          \
+    CHECK(dtypeFromName(#dtype) == Dtype::dtype); \
+    CHECK(byteSize(Dtype::dtype) == bytes);       \
     CHECK(isFloat(Dtype::dtype) == isAFloat);
     REGAUGE_DTYPES(CHECK_ROW)
 #undef CHECK_ROW

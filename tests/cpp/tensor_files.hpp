@@ -19,7 +19,8 @@
 namespace regauge::test {
 
 inline Bytes bytesOf(const std::string& text) {
-    return {reinterpret_cast<const std::byte*>(text.data()), reinterpret_cast<const std::byte*>(text.data()) + text.size()};
+    return {reinterpret_cast<const std::byte*>(text.data()),
+            reinterpret_cast<const std::byte*>(text.data()) + text.size()};
 }
 
 inline std::string fixture(const std::string& name) {
@@ -49,7 +50,8 @@ inline std::vector<double> flatten(const nlohmann::json& json) {
 // A source that owns its bytes, so that a TensorFile may outlive the test's variables.
 class TextSource final : public ByteSource {
 public:
-    TextSource(std::string name, std::string text) : text_(std::move(text)), view_(std::move(name), std::as_bytes(std::span(text_))) {}
+    TextSource(std::string name, std::string text)
+        : text_(std::move(text)), view_(std::move(name), std::as_bytes(std::span(text_))) {}
     std::uint64_t size() const override { return view_.size(); }
     void read(std::uint64_t offset, std::span<std::byte> into) const override { view_.read(offset, into); }
     const std::string& name() const override { return view_.name(); }
@@ -59,12 +61,16 @@ private:
     MemorySource view_;
 };
 
-inline TensorFile openText(const std::string& text, const std::string& name = "file") { return openTensorFile(std::make_shared<TextSource>(name, text)); }
+inline TensorFile openText(const std::string& text, const std::string& name = "file") {
+    return openTensorFile(std::make_shared<TextSource>(name, text));
+}
 
 class TextSink final : public ByteSink {
 public:
     std::string text;
-    void write(std::span<const std::byte> bytes) override { text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); }
+    void write(std::span<const std::byte> bytes) override {
+        text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    }
 };
 
 inline std::string storedBytes(const TensorFile& file, std::size_t index) {
@@ -104,7 +110,8 @@ inline const MoveTensor copyTensor = [](std::size_t, const ByteSource& in, ByteS
     out.write(bytes);
 };
 
-inline std::string rewrite(const TensorFile& file, const MoveTensor& move = copyTensor, const Provenance& provenance = {}) {
+inline std::string rewrite(const TensorFile& file, const MoveTensor& move = copyTensor,
+                           const Provenance& provenance = {}) {
     TextSink sink;
     rewriteTensorFile(file, provenance, move, sink);
     return sink.text;
@@ -138,7 +145,9 @@ struct Refusal {
     ErrorCode code = ErrorCode::internal;
     std::string message;
 };
-inline std::ostream& operator<<(std::ostream& out, const Refusal& refusal) { return out << name(refusal.code) << " " << refusal.message; }
+inline std::ostream& operator<<(std::ostream& out, const Refusal& refusal) {
+    return out << name(refusal.code) << " " << refusal.message;
+}
 
 inline Refusal refusalOf(const std::string& text, const std::string& name = "file") {
     try {
@@ -161,7 +170,18 @@ inline std::string mutate(std::string text, std::mt19937& random) {
             case 3: text.insert(at, text.substr(below(text.size()), below(32))); break;
             case 4: text.erase(at, below(16) + 1); break;
             case 5: {  // a number field of extreme value
-                static constexpr std::uint64_t extremes[] = {0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0x8000000000000000, 0xFFFFFFFFFFFFFFFF};
+                static constexpr std::uint64_t extremes[] = {0,
+                                                             1,
+                                                             0x7F,
+                                                             0x80,
+                                                             0xFF,
+                                                             0xFFFF,
+                                                             0x7FFFFFFF,
+                                                             0x80000000,
+                                                             0xFFFFFFFF,
+                                                             0x7FFFFFFFFFFFFFFF,
+                                                             0x8000000000000000,
+                                                             0xFFFFFFFFFFFFFFFF};
                 const std::uint64_t value = extremes[below(std::size(extremes))];
                 std::memcpy(text.data() + at, &value, std::min(text.size() - at, std::size_t{1} << below(4)));
                 break;

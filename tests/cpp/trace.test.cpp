@@ -1,4 +1,5 @@
-// Traces through drifting checkpoints with planted gauges: where the ends alone say nothing, where a checkpoint between is broken, and where all is noise.
+// Traces through drifting checkpoints with planted gauges: where the ends alone say nothing, where a checkpoint between
+// is broken, and where all is noise.
 #include "regauge/trace.hpp"
 
 #include <algorithm>
@@ -27,7 +28,8 @@ float gaussian(std::mt19937_64& random) {
 }
 
 Bytes npy(const std::vector<float>& values) {
-    std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " + std::to_string(d) + "), }";
+    std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " +
+                         std::to_string(d) + "), }";
     header.resize(128 - 10 - 1, ' ');
     header += '\n';
     std::string text = std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(118) + '\0' + header;
@@ -37,7 +39,8 @@ Bytes npy(const std::vector<float>& values) {
     return bytes;
 }
 
-// Checkpoints c0.npy, c1.npy, ... in gauges of their own: each keeps `kept` of the one before (in correlation) and is new for the rest.
+// Checkpoints c0.npy, c1.npy, ... in gauges of their own: each keeps `kept` of the one before (in correlation) and is
+// new for the rest.
 struct Series {
     Series(std::size_t count, double kept, std::uint64_t seed) {
         std::mt19937_64 random(seed);
@@ -46,11 +49,14 @@ struct Series {
         for (float& value : plain) value = gaussian(random);
         for (std::size_t k = 0; k < count; ++k) {
             if (k > 0)
-                for (float& value : plain) value = static_cast<float>(kept) * value + static_cast<float>(std::sqrt(1 - kept * kept)) * gaussian(random);
+                for (float& value : plain)
+                    value = static_cast<float>(kept) * value +
+                            static_cast<float>(std::sqrt(1 - kept * kept)) * gaussian(random);
             const Gauge gauge = gauges.next(d);
             std::vector<float> moved(plain.size());
             for (std::size_t row = 0; row < rows; ++row)
-                for (std::size_t i = 0; i < d; ++i) moved[row * d + i] = static_cast<float>(gauge.sign()[i]) * plain[row * d + gauge.perm()[i]];
+                for (std::size_t i = 0; i < d; ++i)
+                    moved[row * d + i] = static_cast<float>(gauge.sign()[i]) * plain[row * d + gauge.perm()[i]];
             names.push_back("c" + std::to_string(k) + ".npy");
             files.contents[names.back()] = npy(moved);
             all.push_back(gauge);
@@ -62,7 +68,9 @@ struct Series {
         for (float& value : noise) value = gaussian(random);
         files.contents[names[checkpoint]] = npy(noise);
     }
-    double right(const Gauge& found, std::size_t from, std::size_t to) const { return compare(found, all[from].inverse().then(all[to])).both; }
+    double right(const Gauge& found, std::size_t from, std::size_t to) const {
+        return compare(found, all[from].inverse().then(all[to])).both;
+    }
 
     MemoryFiles files;
     std::vector<std::string> names;
@@ -109,7 +117,8 @@ TEST_CASE("pairs that skip over the path close cycles with it") {
     const Trace found = trace(series.files, series.names);
     std::size_t closed = 0;
     for (const Hop& hop : found.tried) {
-        const bool onPath = std::ranges::any_of(found.hops, [&](const Hop& used) { return used.from == hop.from && used.to == hop.to; });
+        const bool onPath = std::ranges::any_of(
+            found.hops, [&](const Hop& used) { return used.from == hop.from && used.to == hop.to; });
         if (onPath) CHECK(!hop.cycle);
         if (!hop.cycle) continue;
         ++closed;

@@ -20,7 +20,8 @@ void load(MemoryFiles& files, const std::string& path, const std::string& as) {
     files.put(as, std::string(std::istreambuf_iterator<char>(in), {}));
 }
 
-ErrorCode codeOf(MemoryFiles& files, const std::string& object, const Alignment& gauge, const TransportOptions& options = {}) {
+ErrorCode codeOf(MemoryFiles& files, const std::string& object, const Alignment& gauge,
+                 const TransportOptions& options = {}) {
     try {
         transport(files, object, gauge, "refused", options);
     } catch (const Error& error) {
@@ -33,18 +34,21 @@ ErrorCode codeOf(MemoryFiles& files, const std::string& object, const Alignment&
 }
 
 // Moves there and back; the input must come back byte for byte, and the way there must not be the identity.
-void checkRoundTrip(MemoryFiles& files, const std::string& object, const Gauge& gauge, const TransportOptions& options = {}) {
+void checkRoundTrip(MemoryFiles& files, const std::string& object, const Gauge& gauge,
+                    const TransportOptions& options = {}) {
     transport(files, object, alignmentOf(gauge), "there", options);
     transport(files, "there", alignmentOf(gauge.inverse()), "back", options);
     CHECK(files.below(object) == files.below("back"));
     CHECK(files.below(object) != files.below("there"));
-    std::erase_if(files.contents, [](const auto& file) { return file.first.starts_with("there") || file.first.starts_with("back"); });
+    std::erase_if(files.contents,
+                  [](const auto& file) { return file.first.starts_with("there") || file.first.starts_with("back"); });
 }
 
 constexpr std::size_t d = 8, F = 20;
 
 std::vector<Array> saelensArrays(const std::string& architecture) {
-    std::vector<Array> arrays{randomArray("W_enc", {d, F}, 1), randomArray("W_dec", {F, d}, 2), randomArray("b_dec", {d}, 3)};
+    std::vector<Array> arrays{randomArray("W_enc", {d, F}, 1), randomArray("W_dec", {F, d}, 2),
+                              randomArray("b_dec", {d}, 3)};
     if (architecture == "gated")
         for (const char* name : {"b_gate", "b_mag", "r_mag"}) arrays.push_back(randomArray(name, {F}, 4));
     else
@@ -54,9 +58,11 @@ std::vector<Array> saelensArrays(const std::string& architecture) {
     return arrays;
 }
 
-void putSae(MemoryFiles& files, const std::string& folder, const std::string& architecture, const std::string& more = "") {
+void putSae(MemoryFiles& files, const std::string& folder, const std::string& architecture,
+            const std::string& more = "") {
     files.put(folder + "/sae_weights.safetensors", safetensors(saelensArrays(architecture)));
-    files.put(folder + "/cfg.json", "{\n \"architecture\": \"" + architecture + "\",\n \"d_in\": 8, \"d_sae\": 20, \"k\": 4" + more + "\n}\n");
+    files.put(folder + "/cfg.json", "{\n \"architecture\": \"" + architecture +
+                                        "\",\n \"d_in\": 8, \"d_sae\": 20, \"k\": 4" + more + "\n}\n");
 }
 
 }  // namespace
@@ -76,7 +82,8 @@ TEST_CASE("a vector moves as y[i] = sign[i] * x[perm[i]], and comes back byte fo
 }
 
 TEST_CASE("every .npy comes back byte for byte, whatever its dtype, order and endianness") {
-    const auto name = GENERATE("c_order.npy", "fortran_order.npy", "f16.npy", "f64.npy", "big_endian.npy", "three_d.npy");
+    const auto name =
+        GENERATE("c_order.npy", "fortran_order.npy", "f16.npy", "f64.npy", "big_endian.npy", "three_d.npy");
     MemoryFiles files;
     load(files, std::string("fixtures/") + name, name);
     checkRoundTrip(files, name, randomGauge(16, 4));
@@ -108,7 +115,8 @@ TEST_CASE("an .npy in either order and endianness holds the same numbers after t
 TEST_CASE("activations are odd, gains even, tokens stay") {
     MemoryFiles files;
     const Gauge gauge = randomGauge(d, 6);
-    const Array rows = randomArray("activations/resid.0", {3, 2, d}, 1), gains = randomArray("gains/final", {d}, 2), tokens = randomArray("token_ids", {6}, 3);
+    const Array rows = randomArray("activations/resid.0", {3, 2, d}, 1), gains = randomArray("gains/final", {d}, 2),
+                tokens = randomArray("token_ids", {6}, 3);
     files.put("e.safetensors", safetensors({rows, gains, tokens}, "\"__metadata__\":{\"rows\":\"6\"}"));
     const Plan plan = transport(files, "e.safetensors", alignmentOf(gauge), "moved");
     CHECK(plan.kind == "activations");
@@ -120,7 +128,8 @@ TEST_CASE("activations are odd, gains even, tokens stay") {
 }
 
 TEST_CASE("every SAELens architecture moves by its table and comes back, configuration and all") {
-    const auto architecture = GENERATE(as<std::string>(), "standard", "topk", "jumprelu", "gated", "batchtopk", "transcoder", "skip_transcoder");
+    const auto architecture = GENERATE(as<std::string>(), "standard", "topk", "jumprelu", "gated", "batchtopk",
+                                       "transcoder", "skip_transcoder");
     MemoryFiles files;
     const Gauge gauge = randomGauge(d, 7);
     putSae(files, "sae", architecture, ", \"metadata\": {\"hook_name\": \"blocks.1.hook_resid_post\"}");
@@ -135,7 +144,9 @@ TEST_CASE("every SAELens architecture moves by its table and comes back, configu
         CHECK(arrayIn(files, "moved/sae_weights.safetensors", array.name).values == expected.values);
     }
     CHECK(files.text("moved/notes.txt") == "by hand");
-    CHECK_THAT(files.text("moved/cfg.json"), ContainsSubstring("\"hook_name\": \"blocks.1.hook_resid_post\",\"regauge_gauges\":\"" + gauge.fingerprint() + "\"}"));
+    CHECK_THAT(files.text("moved/cfg.json"),
+               ContainsSubstring("\"hook_name\": \"blocks.1.hook_resid_post\",\"regauge_gauges\":\"" +
+                                 gauge.fingerprint() + "\"}"));
     CHECK_THAT(files.text("moved/sae_weights.safetensors"), ContainsSubstring(gauge.fingerprint()));
     checkRoundTrip(files, "sae", gauge);
 }
@@ -163,17 +174,21 @@ TEST_CASE("tensors larger than a block move as small ones do") {
     files.put("rows", safetensors({rows}));
     transport(files, "rows", alignmentOf(gauge), "moved");
     CHECK(arrayIn(files, "moved", rows.name).values == movedAxis(rows, gauge, 1).values);
-    files.put("sae/sae_weights.safetensors", safetensors({randomArray("W_enc", {width, 30000}, 2), randomArray("W_dec", {30000, width}, 3)}));
+    files.put("sae/sae_weights.safetensors",
+              safetensors({randomArray("W_enc", {width, 30000}, 2), randomArray("W_dec", {30000, width}, 3)}));
     files.put("sae/cfg.json", R"({"d_in": 64, "d_sae": 30000})");
     transport(files, "sae", alignmentOf(gauge), "sae2");
-    CHECK(arrayIn(files, "sae2/sae_weights.safetensors", "W_enc").values == movedAxis(randomArray("W_enc", {width, 30000}, 2), gauge, 0).values);
+    CHECK(arrayIn(files, "sae2/sae_weights.safetensors", "W_enc").values ==
+          movedAxis(randomArray("W_enc", {width, 30000}, 2), gauge, 0).values);
     checkRoundTrip(files, "sae", gauge);
 }
 
 TEST_CASE("what cannot be moved is refused by its own code, and nothing is left behind") {
     MemoryFiles files;
     const Alignment gauge = alignmentOf(randomGauge(d, 11));
-    const auto refused = [&](const std::string& object, const TransportOptions& options = {}) { return codeOf(files, object, gauge, options); };
+    const auto refused = [&](const std::string& object, const TransportOptions& options = {}) {
+        return codeOf(files, object, gauge, options);
+    };
 
     CHECK(refused("nowhere") == ErrorCode::missingFile);
     files.put("wide.safetensors", safetensors({randomArray("v", {d + 1}, 1)}));
@@ -223,14 +238,17 @@ TEST_CASE("what cannot be moved is refused by its own code, and nothing is left 
     signs[3] = 0;
     CHECK(codeOf(files, "sae", alignmentOf(Gauge(gauge.gauge.perm(), signs))) == ErrorCode::undeterminedSign);
     files.put("gains", safetensors({randomArray("gains/final", {d}, 1)}));
-    CHECK_NOTHROW(transport(files, "gains", alignmentOf(Gauge(gauge.gauge.perm(), signs)), "gains2"));  // gains need no sign
+    CHECK_NOTHROW(
+        transport(files, "gains", alignmentOf(Gauge(gauge.gauge.perm(), signs)), "gains2"));  // gains need no sign
 }
 
 TEST_CASE("where a mean is subtracted, a permutation and the one global sign still move") {
     MemoryFiles files;
     putSae(files, "norm", "topk", ", \"normalize_activations\": \"layer_norm\"");
     const Gauge gauge = randomGauge(d, 12);
-    const auto uniform = [&](std::int8_t sign) { return alignmentOf(Gauge(gauge.perm(), std::vector<std::int8_t>(d, sign))); };
+    const auto uniform = [&](std::int8_t sign) {
+        return alignmentOf(Gauge(gauge.perm(), std::vector<std::int8_t>(d, sign)));
+    };
     CHECK(transport(files, "norm", uniform(1), "plus").permutationOnly);
     CHECK_NOTHROW(transport(files, "norm", uniform(-1), "minus"));
     CHECK_THROWS_AS(transport(files, "norm", uniform(0), "none"), Error);
@@ -246,12 +264,14 @@ TEST_CASE("the sample's SAE and vector move into the target's coordinates and ba
     CHECK(plan.kind == "saelens");
     CHECK(plan.d == 128);
     CHECK_THAT(plan.description, ContainsSubstring("topk, 512 latents, hook blocks.1.hook_resid_post"));
-    for (const char* object : {"sae", "steering.npy", "evidence.safetensors"}) checkRoundTrip(files, object, randomGauge(128, 13));
+    for (const char* object : {"sae", "steering.npy", "evidence.safetensors"})
+        checkRoundTrip(files, object, randomGauge(128, 13));
 }
 
 TEST_CASE("every tensor fixture moves by its recipe and comes back byte for byte") {
-    const auto name = GENERATE(as<std::string>(), "steering_bare.pt", "steering_by_layer.pt", "mean_diffs_bf16.pt", "ae.pt", "nested_checkpoint.pt", "optimizer_model.pt",
-                               "gemma_scope/params.npz", "control_vector.gguf");
+    const auto name =
+        GENERATE(as<std::string>(), "steering_bare.pt", "steering_by_layer.pt", "mean_diffs_bf16.pt", "ae.pt",
+                 "nested_checkpoint.pt", "optimizer_model.pt", "gemma_scope/params.npz", "control_vector.gguf");
     INFO(name);
     MemoryFiles files;
     load(files, "fixtures/" + name, name);
@@ -265,7 +285,9 @@ TEST_CASE("optimizer state that numbers its parameters is named by the model bes
     CHECK(codeOf(files, "o/optimizer.pt", alignmentOf(gauge)) == ErrorCode::unsupported);
     load(files, "fixtures/optimizer_model.pt", "o/pytorch_model.bin");
     transport(files, "o/optimizer.pt", alignmentOf(gauge), "moved");
-    const auto both = [&](const std::string& tensor) { return std::pair(arrayIn(files, "o/optimizer.pt", tensor), arrayIn(files, "moved", tensor)); };
+    const auto both = [&](const std::string& tensor) {
+        return std::pair(arrayIn(files, "o/optimizer.pt", tensor), arrayIn(files, "moved", tensor));
+    };
     const auto [first, firstMoved] = both("state.0.exp_avg");  // embed_tokens [20, 16]
     CHECK(firstMoved.values == movedAxis(first, gauge, 1).values);
     const auto [second, secondMoved] = both("state.0.exp_avg_sq");
@@ -307,8 +329,10 @@ TEST_CASE("lists of channels move by j -> perm^-1[j], and values turn with their
         return result;
     };
     CHECK(moved("[0, 2]") == "[3, 1]");
-    CHECK(moved(R"({"layer": 7, "neurons": [3, 0], "values": [1.5, -2e1], "rank": [1, 2]})") == R"({"layer": 7, "neurons": [2, 3], "values": [1.5, 2e1], "rank": [1, 2]})");
-    CHECK(moved(R"([{"neuron": 1, "polarity": "+"}, {"neuron": 2, "polarity": "-", "attribution": -3}])") == R"([{"neuron": 0, "polarity": "-"}, {"neuron": 1, "polarity": "-", "attribution": -3}])");
+    CHECK(moved(R"({"layer": 7, "neurons": [3, 0], "values": [1.5, -2e1], "rank": [1, 2]})") ==
+          R"({"layer": 7, "neurons": [2, 3], "values": [1.5, 2e1], "rank": [1, 2]})");
+    CHECK(moved(R"([{"neuron": 1, "polarity": "+"}, {"neuron": 2, "polarity": "-", "attribution": -3}])") ==
+          R"([{"neuron": 0, "polarity": "-"}, {"neuron": 1, "polarity": "-", "attribution": -3}])");
     CHECK(moved(R"({"5": [0], "6": [1, 2]})") == R"({"5": [3], "6": [0, 1]})");
     CHECK(moved("neuron,value,label\n1,0.5,\"a,b\"\r\n2,-1,c\n") == "neuron,value,label\n0,-0.5,\"a,b\"\r\n1,-1,c\n");
     CHECK(moved("layer\tchannel\n3\t0\n") == "layer\tchannel\n3\t3\n");

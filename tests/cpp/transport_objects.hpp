@@ -1,4 +1,5 @@
-// Objects for the transport tests: safetensors and npy files made of floats, gauges, and what NumPy would compute, written as the definition.
+// Objects for the transport tests: safetensors and npy files made of floats, gauges, and what NumPy would compute,
+// written as the definition.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +24,8 @@ struct Array {
 };
 
 inline std::size_t count(const Shape& shape) {
-    return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, [](std::size_t a, std::uint64_t b) { return a * static_cast<std::size_t>(b); });
+    return std::accumulate(shape.begin(), shape.end(), std::size_t{1},
+                           [](std::size_t a, std::uint64_t b) { return a * static_cast<std::size_t>(b); });
 }
 
 inline Array randomArray(const std::string& name, const Shape& shape, unsigned seed) {
@@ -58,7 +60,8 @@ inline std::string safetensors(const std::vector<Array>& arrays, const std::stri
         if (header.size() > 1) header += ",";
         header += "\"" + array.name + "\":{\"dtype\":\"F32\",\"shape\":[";
         for (std::size_t k = 0; k < array.shape.size(); ++k) header += (k ? "," : "") + std::to_string(array.shape[k]);
-        header += "],\"data_offsets\":[" + std::to_string(data.size()) + "," + std::to_string(data.size() + bytes) + "]}";
+        header +=
+            "],\"data_offsets\":[" + std::to_string(data.size()) + "," + std::to_string(data.size() + bytes) + "]}";
         data.append(reinterpret_cast<const char*>(array.values.data()), bytes);
     }
     header += "}";

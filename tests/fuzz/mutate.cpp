@@ -1,5 +1,6 @@
-// Mutated files of every format, read, rewritten and moved:   regauge_fuzz [mutations per seed, 10000 [only seeds whose name contains this]]
-// Meant for the asan preset (cmake/Tests.cmake). Prints how many were still readable and movable. Anything but success or an Error ends the program, with the mutation in mutate.crash.
+// Mutated files of every format, read, rewritten and moved:   regauge_fuzz [mutations per seed, 10000 [only seeds whose
+// name contains this]] Meant for the asan preset (cmake/Tests.cmake). Prints how many were still readable and movable.
+// Anything but success or an Error ends the program, with the mutation in mutate.crash.
 #include <catch2/catch_session.hpp>
 #include <cstdio>
 #include <cstdlib>

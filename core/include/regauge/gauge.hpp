@@ -13,7 +13,8 @@ namespace regauge {
 
 // How one axis of length d, or a list of channels, moves (paper section 3):
 enum class Action {
-    odd,    // out[.. i ..] = sign[i] * in[.. perm[i] ..]   weights and activations: what reads or writes the residual stream
+    odd,    // out[.. i ..] = sign[i] * in[.. perm[i] ..]   weights and activations: what reads or writes the residual
+            // stream
     even,   // out[.. i ..] = in[.. perm[i] ..]             RMSNorm gains, second moments
     index,  // j -> perm^-1[j]                              lists of channel numbers
     copy,   // untouched
@@ -56,10 +57,12 @@ private:
     std::vector<std::int8_t> sign_;
 };
 
-// Moves one axis of a row-major tensor, out of place: bytes are copied and, on an odd axis with sign -1, the sign bit is flipped,
-// so every dtype is exact and the inverse gauge gives the input back byte for byte (-0.0 and NaN payloads included).
+// Moves one axis of a row-major tensor, out of place: bytes are copied and, on an odd axis with sign -1, the sign bit
+// is flipped, so every dtype is exact and the inverse gauge gives the input back byte for byte (-0.0 and NaN payloads
+// included).
 // in, out: prod(shape) elements each, not overlapping. shape[axis] must be gauge.d().
-// Throws Error: dimensionMismatch; wrongDtype (odd on a dtype without a sign bit); undeterminedSign (odd with a sign of 0).
+// Throws Error: dimensionMismatch; wrongDtype (odd on a dtype without a sign bit); undeterminedSign (odd with a sign of
+// 0).
 // O(elements); no allocation beyond O(d).
 void moveAxis(const Gauge& gauge, Action action, std::span<const std::byte> in, std::span<std::byte> out, Dtype dtype,
               const Shape& shape, std::size_t axis);

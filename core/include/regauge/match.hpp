@@ -21,7 +21,8 @@ enum class Group {
 };
 enum class Statistic { automatic, correlation, whitened };
 enum class Verdict { aligned, partial, unrelated };
-// "signed", "permutation", "layernorm"; "auto", "correlation", "whitened"; "aligned", "partial", "unrelated": the words of flags and files.
+// "signed", "permutation", "layernorm"; "auto", "correlation", "whitened"; "aligned", "partial", "unrelated": the words
+// of flags and files.
 std::string_view name(Group);
 std::string_view name(Statistic);
 std::string_view name(Verdict);
@@ -32,24 +33,26 @@ std::optional<Verdict> verdictFromName(std::string_view);
 struct MatchOptions {
     Group group = Group::signedPermutation;
     Statistic statistic = Statistic::automatic;
-    std::vector<std::string> sites;      // empty: all sites that both sides have
-    std::optional<std::uint64_t> rows;   // use only the first N rows of each site
-    std::uint64_t skipFirst = 0;         // leave out the first N rows of each sequence (BOS)
-    unsigned threads = 1;                // the answer does not depend on it
-    std::uint64_t memory = 0;            // bytes that may be taken; 0: nobody knows. What cannot fit is refused before it is allocated
-    Team* team = nullptr;                // processes that sum the rows together, this one the first of them; the answer does not depend on it
+    std::vector<std::string> sites;     // empty: all sites that both sides have
+    std::optional<std::uint64_t> rows;  // use only the first N rows of each site
+    std::uint64_t skipFirst = 0;        // leave out the first N rows of each sequence (BOS)
+    unsigned threads = 1;               // the answer does not depend on it
+    std::uint64_t memory =
+        0;  // bytes that may be taken; 0: nobody knows. What cannot fit is refused before it is allocated
+    Team* team =
+        nullptr;  // processes that sum the rows together, this one the first of them; the answer does not depend on it
 };
 
 // What one site said on its own.
 struct SiteReport {
-    std::string name;             // a site, or "gains"
-    std::string statistic;        // of its own answer: "correlation", "ridge", "soft", "medium", "whitened" or "gains"
-    std::uint64_t rows = 0;       // rows summed
-    std::uint64_t setAside = 0;   // massive rows: not in the scores, and asked where the rest leave doubts
-    double meanScore = 0;         // of its own answer
-    double agreement = 0;         // of the answers of two halves of its rows
-    double estimate = 0;          // estimated share of right channels if it were used alone
-    double weight = 0;            // in the fused score; 0: left out
+    std::string name;            // a site, or "gains"
+    std::string statistic;       // of its own answer: "correlation", "ridge", "soft", "medium", "whitened" or "gains"
+    std::uint64_t rows = 0;      // rows summed
+    std::uint64_t setAside = 0;  // massive rows: not in the scores, and asked where the rest leave doubts
+    double meanScore = 0;        // of its own answer
+    double agreement = 0;        // of the answers of two halves of its rows
+    double estimate = 0;         // estimated share of right channels if it were used alone
+    double weight = 0;           // in the fused score; 0: left out
     Gauge gauge = Gauge::identity(0);  // its own answer
 };
 
@@ -58,14 +61,14 @@ struct Alignment {
     Gauge gauge = Gauge::identity(0);
     Group group = Group::signedPermutation;
     Verdict verdict = Verdict::aligned;
-    double estimate = 1;                // estimated share of right channels
-    double agreement = 1;               // of the answers of two halves of the rows
-    std::vector<double> score;          // similarity of the matched pair, 0 .. 1
-    std::vector<double> margin;         // how far it stands above the best alternative
-    std::vector<double> confidence;     // probability that the channel is matched right
+    double estimate = 1;             // estimated share of right channels
+    double agreement = 1;            // of the answers of two halves of the rows
+    std::vector<double> score;       // similarity of the matched pair, 0 .. 1
+    std::vector<double> margin;      // how far it stands above the best alternative
+    std::vector<double> confidence;  // probability that the channel is matched right
     std::uint64_t rows = 0;
     std::string statistic = "none";
-    double lambda = 0;                  // of the whitening; 0 where there is none
+    double lambda = 0;  // of the whitening; 0 where there is none
     std::vector<SiteReport> sites;
     struct Side {
         std::string name;
@@ -73,18 +76,20 @@ struct Alignment {
     } source, target;
 };
 
-// The same alignment read backwards, and two alignments one after the other. Per-channel scores and margins follow their channels; a
-// composition is as sure as its weaker part. Throws Error(dimensionMismatch).
+// The same alignment read backwards, and two alignments one after the other. Per-channel scores and margins follow
+// their channels; a composition is as sure as its weaker part. Throws Error(dimensionMismatch).
 Alignment inverse(const Alignment& alignment);
 Alignment then(const Alignment& first, const Alignment& next);
 
-// Aligns source with target: y[i] = sign[i] * x[perm[i]]. Rows are paired by position; where both sides carry token_ids they must agree.
+// Aligns source with target: y[i] = sign[i] * x[perm[i]]. Rows are paired by position; where both sides carry token_ids
+// they must agree.
 // Throws Error: dimensionMismatch, rowsMismatch, tokensDiffer, notFinite, usage (no common site), tooLarge, cancelled.
 // Time O(rows d^2 + d^3), memory O(d^2).
-Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options = {}, const Progress& progress = {});
+Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options = {},
+                const Progress& progress = {});
 
-// What the other members of options.team do while the first one calls match() on the same evidence: they sum their rows. Returns when it has its answer,
-// or has failed; their own failures reach it as its own.
+// What the other members of options.team do while the first one calls match() on the same evidence: they sum their
+// rows. Returns when it has its answer, or has failed; their own failures reach it as its own.
 void helpMatch(const Evidence& source, const Evidence& target, const MatchOptions& options);
 
 }  // namespace regauge

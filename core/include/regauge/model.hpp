@@ -1,4 +1,5 @@
-// A small reference forward pass, to show that a moved checkpoint computes the same function, and to sample activations without Python.
+// A small reference forward pass, to show that a moved checkpoint computes the same function, and to sample activations
+// without Python.
 // For small models: weights are held in float32 in memory, and attention is the plain O(T^2) one.
 #pragma once
 
@@ -17,30 +18,30 @@ namespace regauge {
 
 // What the forward pass needs of a Hugging Face config.json (text_config where the model is multimodal).
 struct ModelConfig {
-    std::string modelType;          // llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3_text, olmo2, phi3
+    std::string modelType;  // llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3_text, olmo2, phi3
     std::size_t d = 0, layers = 0, heads = 0, kvHeads = 0, headDim = 0, hidden = 0, vocabulary = 0;
     double normEps = 1e-6;
     bool tiedEmbeddings = false;
 
     // What sets the families apart.
-    bool gainOffset = false;        // gain = 1 + w (Gemma)
-    double embeddingScale = 1;      // sqrt(d) in Gemma
-    bool preNorms = true;           // input_layernorm and the norm before the MLP (OLMo 2: none)
-    bool postNorms = false;         // a norm after attention and after the MLP (OLMo 2, Gemma 2 and 3)
-    bool headNorms = false;         // q_norm, k_norm of length headDim (Qwen3, Gemma 3)
-    bool projectionNorms = false;   // q_norm, k_norm over the whole projection (OLMo 2)
-    bool fused = false;             // qkv_proj and gate_up_proj (Phi-3)
+    bool gainOffset = false;       // gain = 1 + w (Gemma)
+    double embeddingScale = 1;     // sqrt(d) in Gemma
+    bool preNorms = true;          // input_layernorm and the norm before the MLP (OLMo 2: none)
+    bool postNorms = false;        // a norm after attention and after the MLP (OLMo 2, Gemma 2 and 3)
+    bool headNorms = false;        // q_norm, k_norm of length headDim (Qwen3, Gemma 3)
+    bool projectionNorms = false;  // q_norm, k_norm over the whole projection (OLMo 2)
+    bool fused = false;            // qkv_proj and gate_up_proj (Phi-3)
     enum class Activation { silu, geluTanh, gelu } activation = Activation::silu;
     double attentionSoftcap = 0, logitSoftcap = 0;  // 0: none
-    double queryScale = 0;          // multiplies q k^T
+    double queryScale = 0;                          // multiplies q k^T
 
     // Rotary embedding of one layer: inverse frequencies, half-split rows; and its attention window (0: all before).
     struct Rotary {
         std::vector<double> inverseFrequency;
         double scale = 1;  // on cos and sin
     };
-    std::vector<Rotary> rotary;           // [layers]
-    std::vector<std::size_t> window;      // [layers]
+    std::vector<Rotary> rotary;       // [layers]
+    std::vector<std::size_t> window;  // [layers]
 };
 
 // Throws Error: malformed, unsupported (the family, or an option of it that the pass does not compute).
@@ -49,7 +50,8 @@ ModelConfig parseModelConfig(std::string_view json, const std::string& where);
 // A checkpoint in memory, ready to run.
 class Model {
 public:
-    // A folder with config.json and model.safetensors (or shards). Throws also Error(tooLarge) where the weights would not fit.
+    // A folder with config.json and model.safetensors (or shards). Throws also Error(tooLarge) where the weights would
+    // not fit.
     static Model load(const Files& files, const std::string& folder, const Progress& progress = {});
     ~Model();
     Model(Model&&) noexcept;
@@ -57,14 +59,15 @@ public:
 
     const ModelConfig& config() const;
 
-    // Called for every place where the residual stream can be read: "resid.0" is the embedding, "resid.l" what layer l-1 put out. [tokens, d],
-    // which it may change (steering).
+    // Called for every place where the residual stream can be read: "resid.0" is the embedding, "resid.l" what layer
+    // l-1 put out. [tokens, d], which it may change (steering).
     using ResidualHook = std::function<void(std::size_t place, std::span<float> residual)>;
 
     // Logits [tokens, vocabulary] of one sequence. Throws Error(usage) for a token beyond the vocabulary.
     std::vector<float> logits(std::span<const std::int64_t> tokens, const ResidualHook& hook = {}) const;
 
-    // Keys and values of the tokens that were read, by layer [tokens, kvHeads, headDim], so that those that follow cost one pass over themselves alone.
+    // Keys and values of the tokens that were read, by layer [tokens, kvHeads, headDim], so that those that follow cost
+    // one pass over themselves alone.
     struct Past {
         std::vector<std::vector<float>> keys, values;
         std::size_t tokens = 0;
@@ -72,7 +75,8 @@ public:
     // The same for tokens that follow `past`, which grows by them. The hook sees only these tokens.
     std::vector<float> logits(std::span<const std::int64_t> tokens, Past& past, const ResidualHook& hook = {}) const;
 
-    // The RMSNorm gains on the residual stream, as multiplied with (Gemma: 1 + w): "attn.0", "mlp.0", ..., "final". Empty where a family has none.
+    // The RMSNorm gains on the residual stream, as multiplied with (Gemma: 1 + w): "attn.0", "mlp.0", ..., "final".
+    // Empty where a family has none.
     void forEachGain(const std::function<void(const std::string& name, const std::vector<float>& gain)>& visit) const;
 
 private:
@@ -86,16 +90,20 @@ struct FunctionDifference {
     double maxLogitDifference = 0;  // max |a - b|
     double maxKl = 0;               // max over positions of KL(a || b), in nats
     double meanKl = 0;
-    double topAgreement = 0;        // share of positions with the same most likely token
+    double topAgreement = 0;  // share of positions with the same most likely token
     std::uint64_t positions = 0;
 };
-FunctionDifference verify(const Model& a, const Model& b, const std::vector<std::vector<std::int64_t>>& sequences, const Progress& progress = {});
+FunctionDifference verify(const Model& a, const Model& b, const std::vector<std::vector<std::int64_t>>& sequences,
+                          const Progress& progress = {});
 
-// Activation evidence of a model over sequences: activations/resid.<place> [tokens, d] F32 for every place, gains/<norm>.<layer> and gains/final [d],
-// and token_ids [tokens]; what `align` reads. Throws Error(tooLarge) where it would not fit in memory.
-void writeActivations(const Model& model, const std::vector<std::vector<std::int64_t>>& sequences, ByteSink& out, const Progress& progress = {});
+// Activation evidence of a model over sequences: activations/resid.<place> [tokens, d] F32 for every place,
+// gains/<norm>.<layer> and gains/final [d], and token_ids [tokens]; what `align` reads. Throws Error(tooLarge) where it
+// would not fit in memory.
+void writeActivations(const Model& model, const std::vector<std::vector<std::int64_t>>& sequences, ByteSink& out,
+                      const Progress& progress = {});
 
-// Token ids from a file: .npy or .safetensors (token_ids) integers [tokens] or [sequences, tokens], or a JSON array of either.
+// Token ids from a file: .npy or .safetensors (token_ids) integers [tokens] or [sequences, tokens], or a JSON array of
+// either.
 std::vector<std::vector<std::int64_t>> readTokens(const Files& files, const std::string& path);
 
 }  // namespace regauge

@@ -16,7 +16,8 @@ public:
     Progress() = default;
     explicit Progress(Callback callback);
 
-    // Reports; throws Error(cancelled) when the face asked to stop. Cheap enough for every block of rows, not for every row.
+    // Reports; throws Error(cancelled) when the face asked to stop. Cheap enough for every block of rows, not for every
+    // row.
     // Called from the thread that runs the job only.
     void report(std::string_view stage, std::uint64_t done, std::uint64_t total) const;
 

@@ -8,7 +8,8 @@
 
 namespace regauge {
 
-// A stream of gauges from a seed: splitmix64 (Steele, Lea and Flood 2014), bounded without bias, Fisher and Yates' shuffle, one bit a sign.
+// A stream of gauges from a seed: splitmix64 (Steele, Lea and Flood 2014), bounded without bias, Fisher and Yates'
+// shuffle, one bit a sign.
 // The standard library's generators agree everywhere, its distributions and shuffle do not.
 class RandomGauges {
 public:

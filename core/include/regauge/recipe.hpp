@@ -1,4 +1,5 @@
-// Recipes: which axis of which tensor is odd, even or untouched. Model families and object kinds are data (core/recipes/*.json, compiled in).
+// Recipes: which axis of which tensor is odd, even or untouched. Model families and object kinds are data
+// (core/recipes/*.json, compiled in).
 #pragma once
 
 #include <cstddef>
@@ -26,8 +27,8 @@ struct TensorMove {
 
 // Every tensor of an object, and the kind that it was recognised as.
 struct Plan {
-    std::string kind;        // "saelens", "vector", "activations", "llama", ...
-    std::string description; // "SAELens SAE, topk, 512 latents, hook blocks.1.hook_resid_post"
+    std::string kind;         // "saelens", "vector", "activations", "llama", ...
+    std::string description;  // "SAELens SAE, topk, 512 latents, hook blocks.1.hook_resid_post"
     std::size_t d = 0;
     std::vector<TensorMove> moves;
     std::vector<std::string> unknown;  // tensors that no rule names: transport refuses them

@@ -1,5 +1,6 @@
-// Statistics files: all that match() needs of the rows of a pair, or of a part of them, as exact integer sums. Files of parts add up to the file of the
-// whole in any order, on any machine, and the whole gives the gauge that the rows themselves give, bit for bit. (docs/scale.md: the layout.)
+// Statistics files: all that match() needs of the rows of a pair, or of a part of them, as exact integer sums. Files of
+// parts add up to the file of the whole in any order, on any machine, and the whole gives the gauge that the rows
+// themselves give, bit for bit. (docs/scale.md: the layout.)
 #pragma once
 
 #include <cstdint>
@@ -24,14 +25,15 @@ public:
         std::string name;
         bool weights = false;
         std::uint64_t known = 0;  // rows 0 .. known - 1 are known to exist
-        std::vector<std::pair<std::uint64_t, std::uint64_t>> covered;  // rows [first, second) went in: in order, apart from each other
+        std::vector<std::pair<std::uint64_t, std::uint64_t>>
+            covered;                 // rows [first, second) went in: in order, apart from each other
         std::uint64_t rows = 0;      // summed: without padding, massive rows and --skip-first
         std::uint64_t setAside = 0;  // massive rows
     };
     struct Heading {
         std::size_t d = 0;
-        bool withGram = false;    // whitening is possible
-        bool chosen = false;      // the sites were asked for by name
+        bool withGram = false;  // whitening is possible
+        bool chosen = false;    // the sites were asked for by name
         std::uint64_t skipFirst = 0;
         std::vector<Input> source, target;  // sorted
         std::vector<Gains> sourceGains, targetGains;
@@ -45,10 +47,12 @@ public:
 
     const Heading& heading() const { return heading_; }
     const std::string& name() const { return file_->name(); }
-    // The sums of a site; only its quantizers. Coarse ones are always there, fine ones with Gram matrices. Throws Error: malformed, truncated, unsupported.
+    // The sums of a site; only its quantizers. Coarse ones are always there, fine ones with Gram matrices. Throws
+    // Error: malformed, truncated, unsupported.
     CorrelationSums sums(std::size_t site, Resolution resolution) const;
     QuantizerPair quantizers(std::size_t site, Resolution resolution) const;
-    // The first rows that are known to exist and are not in: "rows 4096 to 8191 of site 'rows'"; empty where all are in.
+    // The first rows that are known to exist and are not in: "rows 4096 to 8191 of site 'rows'"; empty where all are
+    // in.
     std::string missing() const;
 
 private:
@@ -62,22 +66,28 @@ private:
 
 // What goes into a statistics file.
 struct StatisticsOptions {
-    MatchOptions match;               // sites, rows, skipFirst, threads; Gram matrices unless group or statistic do without
+    MatchOptions match;  // sites, rows, skipFirst, threads; Gram matrices unless group or statistic do without
     std::uint64_t part = 0, parts = 1;  // of the rows of these files, this one of so many even parts
-    std::uint64_t firstRow = 0;       // the number of the first row of these files, where others hold the rows before it
-    bool fitOnly = false;             // quantizers and no rows: for `like` elsewhere
-    const Statistics* like = nullptr;  // take its quantizers; otherwise they are fitted to the rows of these files, as match() does
+    std::uint64_t firstRow = 0;  // the number of the first row of these files, where others hold the rows before it
+    bool fitOnly = false;        // quantizers and no rows: for `like` elsewhere
+    const Statistics* like =
+        nullptr;  // take its quantizers; otherwise they are fitted to the rows of these files, as match() does
 };
 
-// Sums a part of the paired rows of all sites that take part, weights too (match() skips those only once a site is sure, which no part can know), one site in
-// memory at a time. Throws Error as match() does, and usage where `like` does not have a site.
-void writeStatistics(const Evidence& source, const Evidence& target, const StatisticsOptions& options, ByteSink& out, const Progress& progress = {});
+// Sums a part of the paired rows of all sites that take part, weights too (match() skips those only once a site is
+// sure, which no part can know), one site in memory at a time. Throws Error as match() does, and usage where `like`
+// does not have a site.
+void writeStatistics(const Evidence& source, const Evidence& target, const StatisticsOptions& options, ByteSink& out,
+                     const Progress& progress = {});
 
-// Adds up files; any order gives the same bytes. Throws Error(usage) where two of them hold the same rows, or do not belong together: other quantizers, sites,
-// widths, gains or options; tooLarge where `memory` bytes (0: nobody knows) cannot hold two of the sums.
-void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out, const Progress& progress = {}, std::uint64_t memory = 0);
+// Adds up files; any order gives the same bytes. Throws Error(usage) where two of them hold the same rows, or do not
+// belong together: other quantizers, sites, widths, gains or options; tooLarge where `memory` bytes (0: nobody knows)
+// cannot hold two of the sums.
+void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out,
+                     const Progress& progress = {}, std::uint64_t memory = 0);
 
-// match() of the rows that went in. options.sites chooses among the sites; rows and skipFirst were settled when the rows were summed. Throws Error(usage)
+// match() of the rows that went in. options.sites chooses among the sites; rows and skipFirst were settled when the
+// rows were summed. Throws Error(usage)
 // where group and statistic need other sums: with Gram matrices the rows are quantized finer than without.
 Alignment match(const Statistics& statistics, const MatchOptions& options = {}, const Progress& progress = {});
 

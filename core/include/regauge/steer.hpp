@@ -1,4 +1,5 @@
-// Steering: a vector added to the residual stream of a small model, what it does there, and what is left of that in another model's coordinates.
+// Steering: a vector added to the residual stream of a small model, what it does there, and what is left of that in
+// another model's coordinates.
 #pragma once
 
 #include <cstddef>
@@ -27,14 +28,16 @@ Model::ResidualHook hookOf(const Steering& steering, const ModelConfig& config);
 std::size_t placeOf(std::string_view site, const ModelConfig& config);
 
 // One vector of an object, in any container that transport knows. row: which, in the file's own order.
-// Throws Error: usage (there are several, and no row says which; there is no such row), dimensionMismatch, and those of audit.
+// Throws Error: usage (there are several, and no row says which; there is no such row), dimensionMismatch, and those of
+// audit.
 inline constexpr std::size_t onlyRow = ~std::size_t{0};
-std::vector<float> readSteeringVector(const Files& files, const std::string& object, std::size_t d, std::size_t row = onlyRow);
+std::vector<float> readSteeringVector(const Files& files, const std::string& object, std::size_t d,
+                                      std::size_t row = onlyRow);
 
 struct GenerateOptions {
-    std::size_t length = 40;     // tokens to add
-    double temperature = 0;      // 0: the most likely token each time (the first of equals)
-    std::uint64_t seed = 0;      // of the sampling; one random number a token, so that two models are asked alike
+    std::size_t length = 40;  // tokens to add
+    double temperature = 0;   // 0: the most likely token each time (the first of equals)
+    std::uint64_t seed = 0;   // of the sampling; one random number a token, so that two models are asked alike
 };
 
 struct Continuation {
@@ -42,13 +45,13 @@ struct Continuation {
     std::vector<double> logProbabilities;  // of each, in nats, at temperature 1
 };
 
-// Continues the prompt; every token, those of the prompt too, passes the hook. Throws Error: usage (an empty prompt, a token beyond the vocabulary, a
-// temperature that is negative or not finite), cancelled.
-Continuation generate(const Model& model, std::span<const std::int64_t> prompt, const Model::ResidualHook& hook = {}, const GenerateOptions& options = {},
-                      const Progress& progress = {});
+// Continues the prompt; every token, those of the prompt too, passes the hook. Throws Error: usage (an empty prompt, a
+// token beyond the vocabulary, a temperature that is negative or not finite), cancelled.
+Continuation generate(const Model& model, std::span<const std::int64_t> prompt, const Model::ResidualHook& hook = {},
+                      const GenerateOptions& options = {}, const Progress& progress = {});
 
 struct SteerOptions {
-    std::string site;           // "resid.2"
+    std::string site;  // "resid.2"
     double strength = 1;
     std::size_t promoted = 10;  // how many tokens stand for what the vector promotes
     GenerateOptions generate;
@@ -66,18 +69,22 @@ struct SteerReport {
     };
     std::vector<Promoted> promoted;
     struct Arm {
-        std::string name;       // source, source-steered, target, target-moved, target-permuted, target-not-moved
-        double effect = 0;      // mean rise of the promoted tokens' log-probability over the same model without the vector, in nats
-        double agreement = 0;   // Pearson's correlation, over the vocabulary, of the rises with those in the source; 0 where nothing rises
+        std::string name;  // source, source-steered, target, target-moved, target-permuted, target-not-moved
+        double effect =
+            0;  // mean rise of the promoted tokens' log-probability over the same model without the vector, in nats
+        double agreement = 0;  // Pearson's correlation, over the vocabulary, of the rises with those in the source; 0
+                               // where nothing rises
         Continuation continuation;
     };
-    std::vector<Arm> arms;      // in that order
+    std::vector<Arm> arms;  // in that order
 };
 
-// Adds strength * vector at the site of the source, and of the target: moved by the gauge, y[i] = sign[i] * x[perm[i]]; moved by the permutation alone,
-// y[i] = x[perm[i]]; and not moved, y = x. Effects are means over all positions of the prompt.
+// Adds strength * vector at the site of the source, and of the target: moved by the gauge, y[i] = sign[i] * x[perm[i]];
+// moved by the permutation alone, y[i] = x[perm[i]]; and not moved, y = x. Effects are means over all positions of the
+// prompt.
 // Throws Error: dimensionMismatch (vector, gauge, models, vocabularies), undeterminedSign, and those of generate.
-SteerReport steer(const Model& source, const Model& target, std::span<const float> vector, const Gauge& gauge, std::span<const std::int64_t> prompt,
-                  const SteerOptions& options = {}, const Progress& progress = {});
+SteerReport steer(const Model& source, const Model& target, std::span<const float> vector, const Gauge& gauge,
+                  std::span<const std::int64_t> prompt, const SteerOptions& options = {},
+                  const Progress& progress = {});
 
 }  // namespace regauge

@@ -8,7 +8,8 @@
 
 namespace regauge {
 
-// Rank 0 leads: it decides, answers, writes and speaks; the others sum their rows. Every member makes the same calls in the same order.
+// Rank 0 leads: it decides, answers, writes and speaks; the others sum their rows. Every member makes the same calls in
+// the same order.
 class Team {
 public:
     virtual ~Team() = default;
@@ -22,8 +23,8 @@ public:
     virtual void sumAtFirst(std::span<std::int64_t> values) = 0;
 };
 
-// Does a piece of work on every member. Where it fails on one of them, all of them throw that member's error (the lowest rank's), so that nobody waits for
-// one who has given up.
+// Does a piece of work on every member. Where it fails on one of them, all of them throw that member's error (the
+// lowest rank's), so that nobody waits for one who has given up.
 void together(Team& team, const std::function<void()>& work);
 
 }  // namespace regauge

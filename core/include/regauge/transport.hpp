@@ -12,18 +12,21 @@
 namespace regauge {
 
 struct TransportOptions {
-    std::optional<std::string> kind;   // overrides recognition by content
-    bool copyUnknown = false;          // --unknown copy
-    bool force = false;                // overwrite the output; use a gauge whose verdict is unrelated
+    std::optional<std::string> kind;  // overrides recognition by content
+    bool copyUnknown = false;         // --unknown copy
+    bool force = false;               // overwrite the output; use a gauge whose verdict is unrelated
 };
 
 // What an object is and how each of its tensors would move. d: the gauge's width, where one is at hand (0: unknown).
 // Throws Error: missingFile, truncated, malformed, unsupported, ambiguous.
-Plan planTransport(const Files& files, const std::string& object, const TransportOptions& options = {}, std::size_t d = 0);
+Plan planTransport(const Files& files, const std::string& object, const TransportOptions& options = {},
+                   std::size_t d = 0);
 
-// Moves OBJECT by the gauge and writes OUT, whole or not at all. Names, order, dtypes, metadata and headers stay as they were;
+// Moves OBJECT by the gauge and writes OUT, whole or not at all. Names, order, dtypes, metadata and headers stay as
+// they were;
 // the gauge's fingerprint goes where the format has room. Transport by the inverse gives the tensors' bytes back.
-// Throws Error: dimensionMismatch, unknownTensor (with the list), undeterminedSign, unrelated, outputExists, writeFailed, cancelled, and those of planTransport.
+// Throws Error: dimensionMismatch, unknownTensor (with the list), undeterminedSign, unrelated, outputExists,
+// writeFailed, cancelled, and those of planTransport.
 // Streams: memory O(d^2) at most, whatever the file's size.
 Plan transport(Files& files, const std::string& object, const Alignment& gauge, const std::string& out,
                const TransportOptions& options = {}, const Progress& progress = {});

@@ -10,8 +10,10 @@ namespace regauge::assignment {
 
 using Rows = std::vector<std::uint32_t>;
 
-// Augmenting row reduction: exact bids, each outbid row answering at once; at most `budget` bids. Every holder stays content.
-// Returns the rows that are still free: those that could only trade ties back and forth, and those for which the budget was too small.
+// Augmenting row reduction: exact bids, each outbid row answering at once; at most `budget` bids. Every holder stays
+// content.
+// Returns the rows that are still free: those that could only trade ties back and forth, and those for which the budget
+// was too small.
 template <class Price>
 Rows reduceRows(Market<Price>& market, const Rows& freeRows, std::uint64_t budget) {
     Rows left;
@@ -43,9 +45,10 @@ Rows reduceRows(Market<Price>& market, const Rows& freeRows, std::uint64_t budge
     return left;
 }
 
-// An auction (Bertsekas 1988): free rows bid `epsilon` more than they need to, in rounds, until all rows hold a column or `budget` work is done; then
-// every row that is not content gives its column up. freeRows: which are free before and after. Returns whether all held a column. Large steps move the prices of many contested columns
-// together, where exact bids would creep: it is what tames scores of rank one.
+// An auction (Bertsekas 1988): free rows bid `epsilon` more than they need to, in rounds, until all rows hold a column
+// or `budget` work is done; then every row that is not content gives its column up. freeRows: which are free before and
+// after. Returns whether all held a column. Large steps move the prices of many contested columns together, where exact
+// bids would creep: it is what tames scores of rank one.
 template <class Price>
 bool auction(Market<Price>& market, Rows& freeRows, Price epsilon, std::uint64_t budget) {
     Rows outbidRows;

@@ -28,7 +28,8 @@ inline constexpr std::uint32_t nobody = std::numeric_limits<std::uint32_t>::max(
 template <class Price>
 class Market {
 public:
-    // Scores and prices stay within +-limit, so values within 2 limit, path lengths plus two values within 5 limit: nothing overflows.
+    // Scores and prices stay within +-limit, so values within 2 limit, path lengths plus two values within 5 limit:
+    // nothing overflows.
     static constexpr Price limit = std::numeric_limits<Price>::max() / 8;
     static constexpr Price lowest = -4 * limit;  // below every value
 
@@ -45,8 +46,18 @@ public:
     };
 
     Market(std::span<const std::int32_t> score, std::size_t n, const Progress& progress)
-        : n_(n), scores_(score.data()), scan_(kernels::rowScan(kernels::activeIsa()).priced<Price>()), capacity_(std::min(n, listCapacity)),
-          lists_(std::make_unique_for_overwrite<Candidate[]>(n * capacity_)), counts_(n, 0), bounds_(n, 0), prices_(n, 0), holder_(n, nobody), column_(n, nobody), held_(n, 0), progress_(progress) {}
+        : n_(n),
+          scores_(score.data()),
+          scan_(kernels::rowScan(kernels::activeIsa()).priced<Price>()),
+          capacity_(std::min(n, listCapacity)),
+          lists_(std::make_unique_for_overwrite<Candidate[]>(n * capacity_)),
+          counts_(n, 0),
+          bounds_(n, 0),
+          prices_(n, 0),
+          holder_(n, nobody),
+          column_(n, nobody),
+          held_(n, 0),
+          progress_(progress) {}
 
     std::size_t size() const { return n_; }
     const std::int32_t* row(std::size_t i) const { return scores_ + i * n_; }
@@ -109,17 +120,20 @@ public:
         std::size_t count = scan_.collect(score, prices_.data(), n_, threshold, found, capacity_);
         while (count > capacity_ && wanted > 1) {  // values tie, or crowd in few stripes: ask for fewer
             wanted /= 4;
-            threshold = wanted > 1 ? reachedBy(stripes, wanted) : *std::max_element(std::begin(stripes), std::end(stripes));
+            threshold =
+                wanted > 1 ? reachedBy(stripes, wanted) : *std::max_element(std::begin(stripes), std::end(stripes));
             count = scan_.collect(score, prices_.data(), n_, threshold, found, capacity_);
         }
-        // Where even the best value is shared by more columns than a list holds, the first of them must do, and the bound says so.
+        // Where even the best value is shared by more columns than a list holds, the first of them must do, and the
+        // bound says so.
         bounds_[i] = count > capacity_ ? threshold : threshold - 1;
         count = std::min(count, capacity_);
         for (std::size_t k = 0; k < count; ++k) list[k] = {found[k], score[found[k]]};
         counts_[i] = static_cast<std::uint32_t>(count);
     }
 
-    // Work done so far, for budgets: a count, so that it is the same on every machine. Its unit is looking over one list (about 40 ns).
+    // Work done so far, for budgets: a count, so that it is the same on every machine. Its unit is looking over one
+    // list (about 40 ns).
     std::uint64_t work() const { return work_; }
     void addWork(std::uint64_t units) { work_ += units; }
     // The work of making all lists anew.
@@ -136,13 +150,15 @@ private:
     static constexpr std::ptrdiff_t listTarget = 16;
     static constexpr std::size_t listCapacity = 32;
 
-    // A threshold that at least `wanted` of the stripes reach, and few more unless they tie. Bisection: it has no branches to mispredict.
+    // A threshold that at least `wanted` of the stripes reach, and few more unless they tie. Bisection: it has no
+    // branches to mispredict.
     static Price reachedBy(const Price (&stripes)[kernels::scanStripes], std::ptrdiff_t wanted) {
         Price low = std::max(lowest, *std::min_element(std::begin(stripes), std::end(stripes)));
         Price high = *std::max_element(std::begin(stripes), std::end(stripes)) + 1;  // reached by none
         while (high - low > 1) {
             const Price middle = low + (high - low) / 2;
-            const auto reached = std::count_if(std::begin(stripes), std::end(stripes), [middle](Price x) { return x >= middle; });
+            const auto reached =
+                std::count_if(std::begin(stripes), std::end(stripes), [middle](Price x) { return x >= middle; });
             if (reached < wanted) {
                 high = middle;
             } else {
@@ -155,13 +171,16 @@ private:
 
     std::uint64_t refreshWork() const { return n_ / 64 + 4; }
 
-    // Kept out of line: a phase calls it many times, and V8 optimises a WebAssembly function only from its next call on.
+    // Kept out of line: a phase calls it many times, and V8 optimises a WebAssembly function only from its next call
+    // on.
     [[gnu::noinline]] Offer look(std::size_t i) const {
         Offer o{0, 0, lowest, lowest};
         for (const Candidate& c : list(i)) {
             const Price v = c.score - prices_[c.column];
-            if (v > o.best) o = {c.column, c.score, v, o.best};
-            else if (v > o.second) o.second = v;
+            if (v > o.best)
+                o = {c.column, c.score, v, o.best};
+            else if (v > o.second)
+                o.second = v;
         }
         return o;
     }
@@ -173,10 +192,10 @@ private:
     std::unique_ptr<Candidate[]> lists_;  // capacity_ per row; not even touched for rows that never ask
     std::vector<std::uint32_t> counts_;   // of them in use
     std::vector<Price> bounds_;
-    std::vector<Price> prices_;           // per column
-    std::vector<std::uint32_t> holder_;   // per column: a row, or nobody
-    std::vector<std::uint32_t> column_;   // per row: a column, or nobody
-    std::vector<std::int32_t> held_;      // per row: the score of its column
+    std::vector<Price> prices_;          // per column
+    std::vector<std::uint32_t> holder_;  // per column: a row, or nobody
+    std::vector<std::uint32_t> column_;  // per row: a column, or nobody
+    std::vector<std::int32_t> held_;     // per row: the score of its column
     const Progress& progress_;
     std::uint64_t work_ = 0;
     std::uint64_t ticks_ = 0;

@@ -12,17 +12,22 @@
 
 namespace regauge::assignment {
 
-// Dijkstra from one free row at a time (Jonker and Volgenant 1987, over lists). A reached row offers the columns of its list; those that the list leaves out
-// can matter only from distance + value(row) - bound(row) on. That distance is queued like a column's: when its turn comes, first the list
-// is made anew, and where that is not enough the whole row is searched. So the paths are the shortest ones over all columns.
+// Dijkstra from one free row at a time (Jonker and Volgenant 1987, over lists). A reached row offers the columns of its
+// list; those that the list leaves out can matter only from distance + value(row) - bound(row) on. That distance is
+// queued like a column's: when its turn comes, first the list is made anew, and where that is not enough the whole row
+// is searched. So the paths are the shortest ones over all columns.
 template <class Price>
 class PathSearch {
 public:
     explicit PathSearch(Market<Price>& market)
-        : market_(market), distance_(market.size(), infinite), parent_(market.size(), nobody), rowDistance_(market.size(), 0), improved_(market.size()) {}
+        : market_(market),
+          distance_(market.size(), infinite),
+          parent_(market.size(), nobody),
+          rowDistance_(market.size(), 0),
+          improved_(market.size()) {}
 
-    // Gives each free row a column by shifting holders along a shortest path; every holder stays content. Stops between two rows once `budget` work
-    // is done; returns the rows that are still free.
+    // Gives each free row a column by shifting holders along a shortest path; every holder stays content. Stops between
+    // two rows once `budget` work is done; returns the rows that are still free.
     std::vector<std::uint32_t> augment(const std::vector<std::uint32_t>& freeRows, std::uint64_t budget) {
         const std::uint64_t before = market_.work();
         std::size_t k = 0;
@@ -42,7 +47,9 @@ private:
         std::uint32_t index;
         Kind kind;
         // A total order, so that every standard library pops the same event.
-        bool operator>(const Event& other) const { return std::tie(distance, index, kind) > std::tie(other.distance, other.index, other.kind); }
+        bool operator>(const Event& other) const {
+            return std::tie(distance, index, kind) > std::tie(other.distance, other.index, other.kind);
+        }
     };
 
     void augment(std::uint32_t start) {
@@ -85,9 +92,7 @@ private:
                 relaxList(e.index);
                 queue({rowDistance_[e.index] + valueOf(e.index) - market_.bound(e.index), e.index, Kind::freshRow});
                 break;
-            case Kind::freshRow:
-                relaxRow(e.index);
-                break;
+            case Kind::freshRow: relaxRow(e.index); break;
         }
     }
 
@@ -95,8 +100,11 @@ private:
 
     void queue(Event e) {
         if (e.distance >= endDistance_) return;
-        if (heap_.size() >= 4 * market_.size()) {  // longer ways that were bettered since: without them there are at most 2 n events
-            std::erase_if(heap_, [this](const Event& old) { return old.kind == Kind::column && old.distance > distance_[old.index]; });
+        if (heap_.size() >=
+            4 * market_.size()) {  // longer ways that were bettered since: without them there are at most 2 n events
+            std::erase_if(heap_, [this](const Event& old) {
+                return old.kind == Kind::column && old.distance > distance_[old.index];
+            });
             std::make_heap(heap_.begin(), heap_.end(), std::greater<>());
         }
         heap_.push_back(e);
@@ -127,8 +135,9 @@ private:
 
     void relaxRow(std::uint32_t i) {
         market_.addWork(market_.size() / 64);
-        const std::size_t count = market_.scan().relax(market_.row(i), market_.prices().data(), market_.size(), rowDistance_[i] + valueOf(i), endDistance_,
-                                                       distance_.data(), improved_.data());
+        const std::size_t count =
+            market_.scan().relax(market_.row(i), market_.prices().data(), market_.size(), rowDistance_[i] + valueOf(i),
+                                 endDistance_, distance_.data(), improved_.data());
         // Free columns first: they shorten what is worth queueing, down to nothing where many columns tie.
         for (std::size_t k = 0; k < count; ++k) {
             const std::uint32_t j = improved_[k];
@@ -153,16 +162,16 @@ private:
     }
 
     Market<Price>& market_;
-    std::vector<Price> distance_;         // per column, of the shortest way known
-    std::vector<std::uint32_t> parent_;   // per column: the row it was reached from
-    std::vector<Price> rowDistance_;      // per reached row
-    std::vector<std::uint32_t> improved_; // what the last dense search reached
-    std::vector<std::uint32_t> touched_;  // columns whose distance_ must be reset
-    std::vector<std::uint32_t> settled_;  // columns whose distance is final
+    std::vector<Price> distance_;          // per column, of the shortest way known
+    std::vector<std::uint32_t> parent_;    // per column: the row it was reached from
+    std::vector<Price> rowDistance_;       // per reached row
+    std::vector<std::uint32_t> improved_;  // what the last dense search reached
+    std::vector<std::uint32_t> touched_;   // columns whose distance_ must be reset
+    std::vector<std::uint32_t> settled_;   // columns whose distance is final
     std::vector<Event> heap_;
     std::uint32_t start_ = nobody;
     Price startValue_ = 0;
-    std::uint32_t end_ = nobody;          // the free column at the end of the shortest path so far
+    std::uint32_t end_ = nobody;  // the free column at the end of the shortest path so far
     Price endDistance_ = infinite;
     std::size_t matched_ = 0;
 };

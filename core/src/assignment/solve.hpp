@@ -8,21 +8,21 @@
 #include <string>
 #include <vector>
 
-#include "kernels/row_scan.hpp"
 #include "assignment/bidding.hpp"
 #include "assignment/market.hpp"
 #include "assignment/paths.hpp"
+#include "assignment/warm_start.hpp"
+#include "kernels/row_scan.hpp"
 #include "regauge/assignment.hpp"
 #include "regauge/error.hpp"
-#include "assignment/warm_start.hpp"
 
 namespace regauge::assignment {
 
 // Each row's own favourite, all prices being zero.
 struct Opening {
-    std::vector<std::int32_t> best;         // per row
-    std::vector<std::uint32_t> favourite;   // per row: the first column with that score
-    std::size_t distinct = 0;               // columns that are some row's favourite
+    std::vector<std::int32_t> best;        // per row
+    std::vector<std::uint32_t> favourite;  // per row: the first column with that score
+    std::size_t distinct = 0;              // columns that are some row's favourite
     std::int32_t highest = -maxScore;
     std::int32_t lowest = maxScore;
 };
@@ -41,14 +41,17 @@ void matchAll(Market<Price>& market, const Opening& opening) {
     } else {
         freeRows.clear();
         for (std::uint32_t i = 0; i < n; ++i) {
-            if (market.holder(opening.favourite[i]) == nobody) market.take(i, opening.favourite[i], opening.best[i]);
-            else freeRows.push_back(i);
+            if (market.holder(opening.favourite[i]) == nobody)
+                market.take(i, opening.favourite[i], opening.best[i]);
+            else
+                freeRows.push_back(i);
         }
     }
     freeRows = reduceRows(market, freeRows, 20 * n);
 
-    // Paths end every assignment, but they are long while prices are far off. So while many rows are free paths go on only as long as they get on well, and
-    // otherwise an auction mends the prices: first in steps large enough for it to end within its budget, then in smaller and smaller ones.
+    // Paths end every assignment, but they are long while prices are far off. So while many rows are free paths go on
+    // only as long as they get on well, and otherwise an auction mends the prices: first in steps large enough for it
+    // to end within its budget, then in smaller and smaller ones.
     PathSearch<Price> paths(market);
     for (bool coarseEnough = false; freeRows.size() > n / 64;) {
         for (std::size_t before = 2 * n; before - freeRows.size() > freeRows.size() / 8 && freeRows.size() > n / 64;) {
@@ -86,7 +89,9 @@ Assignment solve(Market<Price>& market, const Opening& opening, const Progress& 
         const Price best = *std::max_element(std::begin(stripes), std::end(stripes));
         const std::uint32_t j = market.column(i);
         if (j == nobody || market.holder(j) != i || market.row(i)[j] - market.prices()[j] != best) {
-            throw Error(ErrorCode::internal, "", "the assignment is not optimal at row " + std::to_string(i) + "; please report this, with the evidence");
+            throw Error(ErrorCode::internal, "",
+                        "the assignment is not optimal at row " + std::to_string(i) +
+                            "; please report this, with the evidence");
         }
         result.rowPrice[i] = best;
         result.total += market.row(i)[j];
@@ -95,7 +100,9 @@ Assignment solve(Market<Price>& market, const Opening& opening, const Progress& 
     return result;
 }
 
-// With 64-bit prices, for scores or prices that outgrow 32: compiled on its own, for size, because no evidence has needed it yet.
-Assignment solveWide(std::span<const std::int32_t> score, std::size_t n, const Opening& opening, const Progress& progress);
+// With 64-bit prices, for scores or prices that outgrow 32: compiled on its own, for size, because no evidence has
+// needed it yet.
+Assignment solveWide(std::span<const std::int32_t> score, std::size_t n, const Opening& opening,
+                     const Progress& progress);
 
 }  // namespace regauge::assignment

@@ -20,7 +20,9 @@ public:
     void add(const std::optional<double>& value) {
         if (value) sum_ += *value, ++count_;
     }
-    std::optional<double> value() const { return count_ == 0 ? std::nullopt : std::optional(sum_ / static_cast<double>(count_)); }
+    std::optional<double> value() const {
+        return count_ == 0 ? std::nullopt : std::optional(sum_ / static_cast<double>(count_));
+    }
 
 private:
     double sum_ = 0;
@@ -39,7 +41,9 @@ std::optional<Spread> spreadOf(std::vector<double> values) {
     for (const double value : values) spread.mean += value;
     spread.mean /= static_cast<double>(values.size());
     std::sort(values.begin(), values.end());
-    const auto percentile = [&](std::size_t percent) { return values[std::max<std::size_t>((percent * values.size() + 99) / 100, 1) - 1]; };
+    const auto percentile = [&](std::size_t percent) {
+        return values[std::max<std::size_t>((percent * values.size() + 99) / 100, 1) - 1];
+    };
     spread.low = percentile(5);
     spread.high = percentile(95);
     return spread;
@@ -48,7 +52,9 @@ std::optional<Spread> spreadOf(std::vector<double> values) {
 // Of all gauges' numbers.
 Survival<Spread> spread(const std::vector<Survival<double>>& drawn) {
     std::vector<double> overlap, rank, sign;
-    const auto keep = [](std::vector<double>& to, const std::optional<double>& value) { if (value) to.push_back(*value); };
+    const auto keep = [](std::vector<double>& to, const std::optional<double>& value) {
+        if (value) to.push_back(*value);
+    };
     for (const Survival<double>& one : drawn) keep(overlap, one.overlap), keep(rank, one.rank), keep(sign, one.sign);
     return {spreadOf(std::move(overlap)), spreadOf(std::move(rank)), spreadOf(std::move(sign))};
 }
@@ -64,31 +70,47 @@ std::string fixed(double value) {
 }
 
 std::string statementOf(const AuditReport& report) {
-    const std::string top = "top-" + std::to_string(report.k), thing = report.claims > 1 ? "these " + std::to_string(report.claims) + " vectors" : "this claim";
+    const std::string top = "top-" + std::to_string(report.k),
+                      thing = report.claims > 1 ? "these " + std::to_string(report.claims) + " vectors" : "this claim";
     std::string text = "The channels of " + fileNameOf(report.object) + " are stated relative to gauge ";
-    text += report.gauge ? report.gauge->fingerprint + (report.gauge->source.empty() ? "" : " (from " + report.gauge->source + " to " + report.gauge->target + ")")
-                         : Gauge::identity(report.d).fingerprint() + " (the identity: its checkpoint's own coordinates, d = " + std::to_string(report.d) + ")";
-    text += "; under " + std::to_string(report.gauges) + " random signed permutations of the residual basis (seed " + std::to_string(report.seed) + "), ";
+    text += report.gauge
+                ? report.gauge->fingerprint + (report.gauge->source.empty() ? ""
+                                                                            : " (from " + report.gauge->source +
+                                                                                  " to " + report.gauge->target + ")")
+                : Gauge::identity(report.d).fingerprint() +
+                      " (the identity: its checkpoint's own coordinates, d = " + std::to_string(report.d) + ")";
+    text += "; under " + std::to_string(report.gauges) + " random signed permutations of the residual basis (seed " +
+            std::to_string(report.seed) + "), ";
     if (report.notMoved.overlap) {
-        text += "the " + top + " overlap (Jaccard) of " + thing + ", read without transport, falls to " + fixed(report.notMoved.overlap->mean) + " (5th to 95th percentile " +
-                fixed(report.notMoved.overlap->low) + " to " + fixed(report.notMoved.overlap->high) + "; " + fixed(*report.chance.overlap) + " by chance)";
+        text += "the " + top + " overlap (Jaccard) of " + thing + ", read without transport, falls to " +
+                fixed(report.notMoved.overlap->mean) + " (5th to 95th percentile " +
+                fixed(report.notMoved.overlap->low) + " to " + fixed(report.notMoved.overlap->high) + "; " +
+                fixed(*report.chance.overlap) + " by chance)";
         if (report.notMoved.rank) text += ", its rank correlation to " + fixed(report.notMoved.rank->mean);
         if (report.notMoved.sign) text += ", its sign agreement to " + fixed(report.notMoved.sign->mean);
     } else {
         text += "nothing of " + thing + " can be compared, as all its values are 0";
     }
-    return text + (report.survives ? "; transported, it is unchanged." : "; TRANSPORTED, IT IS NOT WHAT IT SHOULD BE: please report this defect of regauge.");
+    return text + (report.survives
+                       ? "; transported, it is unchanged."
+                       : "; TRANSPORTED, IT IS NOT WHAT IT SHOULD BE: please report this defect of regauge.");
 }
 
 }  // namespace
 
-AuditReport audit(const Files& files, const std::string& object, const std::optional<Alignment>& gauge, const AuditOptions& options, const Progress& progress) {
-    if (options.k == 0 || options.gauges == 0) throw Error(ErrorCode::usage, object, "an audit needs a top-k of at least one channel, and at least one gauge");
+AuditReport audit(const Files& files, const std::string& object, const std::optional<Alignment>& gauge,
+                  const AuditOptions& options, const Progress& progress) {
+    if (options.k == 0 || options.gauges == 0)
+        throw Error(ErrorCode::usage, object, "an audit needs a top-k of at least one channel, and at least one gauge");
     if (gauge && options.d != 0 && options.d != gauge->gauge.d())
-        throw Error(ErrorCode::dimensionMismatch, object, "should have d = " + std::to_string(options.d) + ", and the gauge has d = " + std::to_string(gauge->gauge.d()));
+        throw Error(ErrorCode::dimensionMismatch, object,
+                    "should have d = " + std::to_string(options.d) +
+                        ", and the gauge has d = " + std::to_string(gauge->gauge.d()));
     const std::unique_ptr<Claims> claims = openClaims(files, object, options, gauge ? gauge->gauge.d() : options.d);
     if (gauge && gauge->gauge.d() != claims->d())
-        throw Error(ErrorCode::dimensionMismatch, object, "has d = " + std::to_string(claims->d()) + ", and the gauge has d = " + std::to_string(gauge->gauge.d()));
+        throw Error(
+            ErrorCode::dimensionMismatch, object,
+            "has d = " + std::to_string(claims->d()) + ", and the gauge has d = " + std::to_string(gauge->gauge.d()));
 
     AuditReport report;
     report.object = object;
@@ -120,7 +142,8 @@ AuditReport audit(const Files& files, const std::string& object, const std::opti
     };
     if (gauge) {
         const auto [notMoved, moved] = compareUnder(gauge->gauge);
-        report.gauge = AuditReport::OneGauge{gauge->gauge.fingerprint(), gauge->source.name, gauge->target.name, notMoved, moved};
+        report.gauge =
+            AuditReport::OneGauge{gauge->gauge.fingerprint(), gauge->source.name, gauge->target.name, notMoved, moved};
     }
     RandomGauges random(options.seed);
     std::vector<Survival<double>> moved;

@@ -7,9 +7,9 @@
 #include <string>
 #include <utility>
 
+#include "base/splitmix64.hpp"
 #include "regauge/error.hpp"
 #include "regauge/match.hpp"
-#include "base/splitmix64.hpp"
 
 namespace regauge {
 namespace {
@@ -53,7 +53,9 @@ public:
     Dtype dtype() const override { return Dtype::F32; }
     void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
         const auto bytes = std::as_bytes(std::span(values_));
-        std::ranges::copy(bytes.subspan(static_cast<std::size_t>(first) * d_ * sizeof(float), static_cast<std::size_t>(count) * d_ * sizeof(float)), out.begin());
+        std::ranges::copy(bytes.subspan(static_cast<std::size_t>(first) * d_ * sizeof(float),
+                                        static_cast<std::size_t>(count) * d_ * sizeof(float)),
+                          out.begin());
     }
     const std::string& where() const override { return where_; }
 
@@ -79,7 +81,8 @@ Evidence evidence(std::vector<float> values, std::size_t d) {
 std::vector<CeilingPoint> ceiling(const CeilingOptions& options, const Progress& progress) {
     const std::size_t d = options.d;
     if (d < 2 || options.rows < 4 || options.steps < 1 || !(options.noise >= 0))
-        throw Error(ErrorCode::usage, "", "the ceiling needs d >= 2, at least 4 rows, at least 1 step and a noise of 0 or more");
+        throw Error(ErrorCode::usage, "",
+                    "the ceiling needs d >= 2, at least 4 rows, at least 1 step and a noise of 0 or more");
     if (options.rows > (std::size_t{1} << 28) / d)
         throw Error(ErrorCode::tooLarge, "", "rows x d must be at most 2^28; the ceiling is the same at smaller sizes");
     Random random(options.seed);
@@ -96,7 +99,8 @@ std::vector<CeilingPoint> ceiling(const CeilingOptions& options, const Progress&
         std::vector<float> y(x.size());
         for (std::size_t k = 0; k < y.size(); ++k) {
             const std::size_t row = k / d, i = k % d;
-            y[k] = truth.sign()[i] * x[row * d + truth.perm()[i]] + static_cast<float>(options.noise * random.gaussian());
+            y[k] =
+                truth.sign()[i] * x[row * d + truth.perm()[i]] + static_cast<float>(options.noise * random.gaussian());
         }
         const Evidence target = evidence(std::move(y), d);
         MatchOptions matching;

@@ -24,8 +24,11 @@ std::int8_t signOf(double value) { return value > 0 ? std::int8_t{1} : value < 0
 // Rows of vectors, held as they are stored.
 class VectorClaims final : public Claims {
 public:
-    VectorClaims(PlannedObject planned, const std::string& object) : description_(planned.plan.description), d_(planned.plan.d) {
-        if (!planned.plan.unknown.empty()) throw Error(ErrorCode::unknownTensor, object, "has tensors that no recipe names (" + planned.plan.unknown.front() + "); give --kind");
+    VectorClaims(PlannedObject planned, const std::string& object)
+        : description_(planned.plan.description), d_(planned.plan.d) {
+        if (!planned.plan.unknown.empty())
+            throw Error(ErrorCode::unknownTensor, object,
+                        "has tensors that no recipe names (" + planned.plan.unknown.front() + "); give --kind");
         std::size_t move = 0;
         std::uint64_t values = 0;
         for (const Member& member : planned.files.members)
@@ -33,14 +36,27 @@ public:
                 const StoredTensor& stored = member.file.tensors[t];
                 const std::vector<AxisMove>& moves = planned.plan.moves[move].moves;
                 const std::string where = placeOf(member.file.source->name(), stored.info.name);
-                if (std::none_of(moves.begin(), moves.end(), [](const AxisMove& axis) { return axis.action == Action::odd; })) continue;
+                if (std::none_of(moves.begin(), moves.end(),
+                                 [](const AxisMove& axis) { return axis.action == Action::odd; }))
+                    continue;
                 if (moves.size() != 1 || moves[0].axis + 1 != stored.info.shape.size())
-                    throw Error(ErrorCode::unsupported, where, "is a " + planned.plan.description + "; audit takes vectors, rows of vectors and lists of channels");
-                if (!isArithmetic(stored.info.dtype)) throw Error(ErrorCode::wrongDtype, where, "holds " + std::string(name(stored.info.dtype)) + "; audit reads F16, BF16, F32 and F64");
-                if (stored.fortranOrder || stored.bigEndian) throw Error(ErrorCode::unsupported, where, "is stored column-major or big-endian; save it row-major and little-endian first");
+                    throw Error(ErrorCode::unsupported, where,
+                                "is a " + planned.plan.description +
+                                    "; audit takes vectors, rows of vectors and lists of channels");
+                if (!isArithmetic(stored.info.dtype))
+                    throw Error(
+                        ErrorCode::wrongDtype, where,
+                        "holds " + std::string(name(stored.info.dtype)) + "; audit reads F16, BF16, F32 and F64");
+                if (stored.fortranOrder || stored.bigEndian)
+                    throw Error(ErrorCode::unsupported, where,
+                                "is stored column-major or big-endian; save it row-major and little-endian first");
                 values += stored.info.bytes / byteSize(stored.info.dtype);
-                if (values > mostValues) throw Error(ErrorCode::tooLarge, object, "holds more than " + std::to_string(mostValues) + " values; audit a part of it, a claim is a few vectors");
-                tensors_.push_back({stored, moves, readBytes(*tensorBytes(member.file, t), 0, stored.info.bytes), where});
+                if (values > mostValues)
+                    throw Error(ErrorCode::tooLarge, object,
+                                "holds more than " + std::to_string(mostValues) +
+                                    " values; audit a part of it, a claim is a few vectors");
+                tensors_.push_back(
+                    {stored, moves, readBytes(*tensorBytes(member.file, t), 0, stored.info.bytes), where});
             }
         if (values == 0) throw Error(ErrorCode::unsupported, object, "has no vector in residual coordinates");
     }
@@ -57,7 +73,8 @@ public:
         MoveBuffers buffers;
         for (const Tensor& tensor : tensors_) {
             MemorySink sink;
-            moveTensor(gauge, tensor.stored, tensor.moves, MemorySource(tensor.where, tensor.bytes), sink, buffers, [](std::uint64_t) {});
+            moveTensor(gauge, tensor.stored, tensor.moves, MemorySource(tensor.where, tensor.bytes), sink, buffers,
+                       [](std::uint64_t) {});
             add(tensor, sink.bytes(), claims);
         }
         return claims;
@@ -78,7 +95,10 @@ private:
             Claim claim{std::vector<double>(d_), std::vector<std::int8_t>(d_)};
             for (std::size_t i = 0; i < d_; ++i) {
                 const double value = values[at + i];
-                if (!std::isfinite(value)) throw Error(ErrorCode::notFinite, tensor.where, "has " + std::string(std::isnan(value) ? "NaN" : "infinity") + " in row " + std::to_string(at / d_) + ", channel " + std::to_string(i));
+                if (!std::isfinite(value))
+                    throw Error(ErrorCode::notFinite, tensor.where,
+                                "has " + std::string(std::isnan(value) ? "NaN" : "infinity") + " in row " +
+                                    std::to_string(at / d_) + ", channel " + std::to_string(i));
                 claim.magnitude[i] = std::fabs(value);
                 claim.sign[i] = signOf(value);
             }
@@ -93,34 +113,41 @@ private:
 
 // A number, or a word of polarity; nothing of anything else.
 std::optional<double> valueIn(std::string_view text, bool& isWord) {
-    static constexpr std::array<std::pair<std::string_view, double>, 6> words{{{"+", 1}, {"-", -1}, {"positive", 1}, {"negative", -1}, {"pos", 1}, {"neg", -1}}};
+    static constexpr std::array<std::pair<std::string_view, double>, 6> words{
+        {{"+", 1}, {"-", -1}, {"positive", 1}, {"negative", -1}, {"pos", 1}, {"neg", -1}}};
     for (const auto& [word, value] : words)
         if (text == word) return isWord = true, value;
     const std::string number(text);  // not from_chars: libc++ has none for doubles yet
     char* end = nullptr;
     const double value = std::strtod(number.c_str(), &end);
-    return !number.empty() && end == number.c_str() + number.size() && std::isfinite(value) ? std::optional(value) : std::nullopt;
+    return !number.empty() && end == number.c_str() + number.size() && std::isfinite(value) ? std::optional(value)
+                                                                                            : std::nullopt;
 }
 
 // Values that say how important a channel is; a rank, a count or a variance does not.
 bool ranksBy(std::string_view key) {
     std::string lower(key);
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    return lower.starts_with("attribution") || lower.starts_with("abs") || lower.starts_with("magnitude") || lower.starts_with("importance");
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    return lower.starts_with("attribution") || lower.starts_with("abs") || lower.starts_with("magnitude") ||
+           lower.starts_with("importance");
 }
 
 Claim claimOf(const ChannelList& list, std::size_t d, const std::string& where) {
     struct Said {
         std::optional<double> amount;  // a signed value, or an attribution
         std::int8_t sign = 0;
-        std::size_t place = 0;         // in the list, from 0
+        std::size_t place = 0;  // in the list, from 0
     };
     std::map<std::size_t, Said> said;  // entry -> what is said of it
-    const auto textOf = [&](std::size_t begin, std::size_t end) { return std::string_view(list.text).substr(begin, end - begin); };
+    const auto textOf = [&](std::size_t begin, std::size_t end) {
+        return std::string_view(list.text).substr(begin, end - begin);
+    };
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < list.entries.size(); ++i)
         if (list.entries[i].isIndex) order.push_back(i);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return list.entries[a].begin < list.entries[b].begin; });
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return list.entries[a].begin < list.entries[b].begin; });
     for (std::size_t place = 0; place < order.size(); ++place) said[order[place]].place = place;
 
     bool haveAmounts = false;
@@ -145,8 +172,13 @@ Claim claimOf(const ChannelList& list, std::size_t d, const std::string& where) 
         const std::string_view written = textOf(list.entries[entry].begin, list.entries[entry].end);
         std::uint64_t channel = 0;
         const auto [end, error] = std::from_chars(written.data(), written.data() + written.size(), channel);
-        if (error != std::errc() || end != written.data() + written.size()) throw Error(ErrorCode::malformed, where, "has '" + std::string(written) + "' where a channel number is expected");
-        if (channel >= d) throw Error(ErrorCode::dimensionMismatch, where, "names channel " + std::to_string(channel) + ", and d = " + std::to_string(d) + " (counted from 0)");
+        if (error != std::errc() || end != written.data() + written.size())
+            throw Error(ErrorCode::malformed, where,
+                        "has '" + std::string(written) + "' where a channel number is expected");
+        if (channel >= d)
+            throw Error(
+                ErrorCode::dimensionMismatch, where,
+                "names channel " + std::to_string(channel) + ", and d = " + std::to_string(d) + " (counted from 0)");
         // Without amounts the list's own order says what is important.
         const double amount = haveAmounts ? one.amount.value_or(0) : static_cast<double>(order.size() - one.place);
         const auto at = static_cast<std::size_t>(channel);
@@ -160,10 +192,17 @@ Claim claimOf(const ChannelList& list, std::size_t d, const std::string& where) 
 // A list of channels, moved as text.
 class ListClaims final : public Claims {
 public:
-    ListClaims(ChannelList list, std::size_t d, const std::string& object) : list_(std::move(list)), d_(d), object_(object) {
-        if (d == 0) throw Error(ErrorCode::usage, object, "is a list of channels, which does not say how wide the residual stream is; give --d N, or a gauge");
+    ListClaims(ChannelList list, std::size_t d, const std::string& object)
+        : list_(std::move(list)), d_(d), object_(object) {
+        if (d == 0)
+            throw Error(
+                ErrorCode::usage, object,
+                "is a list of channels, which does not say how wide the residual stream is; give --d N, or a gauge");
         if (!list_.plan.unknown.empty())
-            throw Error(ErrorCode::unknownTensor, object, "has values called '" + list_.plan.unknown.front() + "', and whether they change sign with their channel is not known; rename or leave them out");
+            throw Error(
+                ErrorCode::unknownTensor, object,
+                "has values called '" + list_.plan.unknown.front() +
+                    "', and whether they change sign with their channel is not known; rename or leave them out");
     }
     std::size_t d() const override { return d_; }
     std::string description() const override { return list_.plan.description; }
@@ -195,15 +234,18 @@ Claim truth(const Claim& claim, const Gauge& gauge) {
     return moved;
 }
 
-std::unique_ptr<Claims> openClaims(const Files& files, const std::string& object, const AuditOptions& options, std::size_t d) {
+std::unique_ptr<Claims> openClaims(const Files& files, const std::string& object, const AuditOptions& options,
+                                   std::size_t d) {
     const ObjectPath path(files, object);
     TransportOptions transportOptions;
     transportOptions.kind = options.kind;
-    if (auto list = openChannelList(path, transportOptions, d)) return std::make_unique<ListClaims>(std::move(*list), d, object);
+    if (auto list = openChannelList(path, transportOptions, d))
+        return std::make_unique<ListClaims>(std::move(*list), d, object);
     return openVectors(files, object, options, d);
 }
 
-std::unique_ptr<Claims> openVectors(const Files& files, const std::string& object, const AuditOptions& options, std::size_t d) {
+std::unique_ptr<Claims> openVectors(const Files& files, const std::string& object, const AuditOptions& options,
+                                    std::size_t d) {
     TransportOptions transportOptions;
     transportOptions.kind = options.kind;
     return std::make_unique<VectorClaims>(planObject(ObjectPath(files, object), transportOptions, d), object);

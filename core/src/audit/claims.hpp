@@ -14,8 +14,8 @@ namespace regauge {
 
 // What is said of every channel: how much, and with which sign (0: none is stated).
 struct Claim {
-    std::vector<double> magnitude;   // [d], >= 0
-    std::vector<std::int8_t> sign;   // [d]
+    std::vector<double> magnitude;  // [d], >= 0
+    std::vector<std::int8_t> sign;  // [d]
     bool operator==(const Claim&) const = default;
 };
 
@@ -33,8 +33,10 @@ public:
 };
 
 // Throws Error as audit does. d: 0 where it is not known.
-std::unique_ptr<Claims> openClaims(const Files& files, const std::string& object, const AuditOptions& options, std::size_t d);
+std::unique_ptr<Claims> openClaims(const Files& files, const std::string& object, const AuditOptions& options,
+                                   std::size_t d);
 // The same of vectors alone: a few numbers are no list of channels.
-std::unique_ptr<Claims> openVectors(const Files& files, const std::string& object, const AuditOptions& options, std::size_t d);
+std::unique_ptr<Claims> openVectors(const Files& files, const std::string& object, const AuditOptions& options,
+                                    std::size_t d);
 
 }  // namespace regauge

@@ -26,9 +26,10 @@ std::vector<std::size_t> topChannels(const std::vector<double>& magnitude, std::
     for (std::size_t i = 0; i < magnitude.size(); ++i)
         if (magnitude[i] > 0) channels.push_back(i);
     if (channels.size() > k) {
-        std::nth_element(channels.begin(), channels.begin() + static_cast<std::ptrdiff_t>(k), channels.end(), [&](std::size_t a, std::size_t b) {
-            return magnitude[a] != magnitude[b] ? magnitude[a] > magnitude[b] : a < b;
-        });
+        std::nth_element(channels.begin(), channels.begin() + static_cast<std::ptrdiff_t>(k), channels.end(),
+                         [&](std::size_t a, std::size_t b) {
+                             return magnitude[a] != magnitude[b] ? magnitude[a] > magnitude[b] : a < b;
+                         });
         channels.resize(k);
         std::sort(channels.begin(), channels.end());
     }
@@ -39,9 +40,12 @@ std::optional<double> jaccard(const std::vector<std::size_t>& a, const std::vect
     if (a.empty() && b.empty()) return std::nullopt;
     std::size_t common = 0;
     for (auto x = a.begin(), y = b.begin(); x != a.end() && y != b.end();) {
-        if (*x == *y) ++common, ++x, ++y;
-        else if (*x < *y) ++x;
-        else ++y;
+        if (*x == *y)
+            ++common, ++x, ++y;
+        else if (*x < *y)
+            ++x;
+        else
+            ++y;
     }
     return static_cast<double>(common) / static_cast<double>(a.size() + b.size() - common);
 }
@@ -55,7 +59,8 @@ std::vector<std::int64_t> centredRanks(const std::vector<double>& values) {
     for (std::size_t from = 0; from < d;) {
         std::size_t to = from + 1;
         while (to < d && values[order[to]] == values[order[from]]) ++to;
-        const auto doubled = static_cast<std::int64_t>(from + to - 1) - static_cast<std::int64_t>(d - 1);  // twice the mean of from .. to - 1, less its mean
+        const auto doubled = static_cast<std::int64_t>(from + to - 1) -
+                             static_cast<std::int64_t>(d - 1);  // twice the mean of from .. to - 1, less its mean
         for (std::size_t k = from; k < to; ++k) ranks[order[k]] = doubled;
         from = to;
     }
@@ -66,7 +71,9 @@ std::optional<double> spearman(const std::vector<std::int64_t>& a, const std::ve
     std::int64_t ab = 0, aa = 0, bb = 0;
     for (std::size_t i = 0; i < a.size(); ++i) ab += a[i] * b[i], aa += a[i] * a[i], bb += b[i] * b[i];
     if (aa == 0 || bb == 0) return std::nullopt;
-    if (aa == bb) return static_cast<double>(ab) / static_cast<double>(aa);  // the same magnitudes in another order: no root to round
+    if (aa == bb)
+        return static_cast<double>(ab) /
+               static_cast<double>(aa);  // the same magnitudes in another order: no root to round
     return static_cast<double>(ab) / (std::sqrt(static_cast<double>(aa)) * std::sqrt(static_cast<double>(bb)));
 }
 
@@ -92,7 +99,10 @@ double chanceOverlap(std::size_t d, std::size_t k) {
 }
 
 Comparison::Comparison(Claim claim, std::size_t k)
-    : claim_(std::move(claim)), k_(k), top_(topChannels(claim_.magnitude, k)), ranks_(centredRanks(claim_.magnitude)),
+    : claim_(std::move(claim)),
+      k_(k),
+      top_(topChannels(claim_.magnitude, k)),
+      ranks_(centredRanks(claim_.magnitude)),
       isSigned_(std::any_of(top_.begin(), top_.end(), [&](std::size_t i) { return claim_.sign[i] != 0; })) {}
 
 Survival<double> Comparison::notMoved(const Gauge& gauge, const Claim& truth) const {
@@ -111,7 +121,8 @@ Survival<double> Comparison::moved(const Claim& moved, const Claim& truth) const
     const std::vector<std::size_t> top = topChannels(truth.magnitude, k_);
     survival.overlap = jaccard(topChannels(moved.magnitude, k_), top);
     const bool same = moved == truth;  // then there is nothing to rank
-    survival.rank = same ? spearman(ranks_, ranks_) : spearman(centredRanks(moved.magnitude), centredRanks(truth.magnitude));
+    survival.rank =
+        same ? spearman(ranks_, ranks_) : spearman(centredRanks(moved.magnitude), centredRanks(truth.magnitude));
     survival.sign = signAgreement(top, truth, [&](std::size_t i) { return moved.sign[i]; });
     return survival;
 }

@@ -10,7 +10,8 @@
 
 namespace regauge {
 
-// The k channels of the largest magnitude, in ascending order; ties go to the lower number. Channels of magnitude 0 are not among them.
+// The k channels of the largest magnitude, in ascending order; ties go to the lower number. Channels of magnitude 0 are
+// not among them.
 std::vector<std::size_t> topChannels(const std::vector<double>& magnitude, std::size_t k);
 
 // |A and B| / |A or B| of ascending lists; nothing where both are empty.
@@ -22,7 +23,8 @@ std::vector<std::int64_t> centredRanks(const std::vector<double>& values);
 // Spearman's correlation from centred ranks. Sums are exact (d < 10^6). Nothing where either side has no spread.
 std::optional<double> spearman(const std::vector<std::int64_t>& a, const std::vector<std::int64_t>& b);
 
-// The expected Jaccard index of two independent random k-subsets of d channels: sum over m of P(m) m / (2k - m), m hypergeometric.
+// The expected Jaccard index of two independent random k-subsets of d channels: sum over m of P(m) m / (2k - m), m
+// hypergeometric.
 double chanceOverlap(std::size_t d, std::size_t k);
 
 // A claim that is compared again and again.

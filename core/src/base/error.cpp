@@ -15,6 +15,8 @@ std::string_view name(ErrorCode code) {
 }
 
 Error::Error(ErrorCode code, std::string where, std::string sentence)
-    : code_(code), where_(std::move(where)), message_(where_.empty() ? std::move(sentence) : where_ + ": " + sentence) {}
+    : code_(code),
+      where_(std::move(where)),
+      message_(where_.empty() ? std::move(sentence) : where_ + ": " + sentence) {}
 
 }  // namespace regauge

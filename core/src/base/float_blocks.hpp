@@ -14,7 +14,8 @@ bool isArithmetic(Dtype dtype);
 // Exact. bytes.size() is out.size() elements of an arithmetic dtype. Throws Error(internal) otherwise.
 void loadDoubles(std::span<const std::byte> bytes, Dtype dtype, std::span<double> out);
 
-// Rounded to nearest, ties to even, in one step; beyond the dtype's range infinity. Throws Error(internal) as loadDoubles does.
+// Rounded to nearest, ties to even, in one step; beyond the dtype's range infinity. Throws Error(internal) as
+// loadDoubles does.
 void storeDoubles(std::span<const double> values, Dtype dtype, std::span<std::byte> bytes);
 
 }  // namespace regauge

@@ -1,6 +1,6 @@
-// Helpers: threads that wait for the next loop. They outlive it, because in WebAssembly a thread is a worker, which takes 30 ms to start and does
-// not start at all while its parent is busy (browsers); natively, waking one costs a tenth of starting one. A loop never waits for a helper that
-// has not come: the calling thread takes whatever is left.
+// Helpers: threads that wait for the next loop. They outlive it, because in WebAssembly a thread is a worker, which
+// takes 30 ms to start and does not start at all while its parent is busy (browsers); natively, waking one costs a
+// tenth of starting one. A loop never waits for a helper that has not come: the calling thread takes whatever is left.
 #include "base/parallel.hpp"
 
 #if defined(__EMSCRIPTEN__) && !defined(__EMSCRIPTEN_PTHREADS__)
@@ -40,7 +40,8 @@ struct Loop {
     // beside: for as long as there is something left that helpers can do meanwhile.
     void work(const Beside& beside = {}) {
         try {
-            while (beside && next < count && !failed && beside()) {}
+            while (beside && next < count && !failed && beside()) {
+            }
             for (std::size_t i = next++; i < count && !failed; i = next++) call(body, i);
         } catch (...) {
             if (!failed.exchange(true)) failure = std::current_exception();
@@ -118,7 +119,8 @@ Helpers& helpers() {
     return all;
 }
 
-// Work too short to wake helpers for; and the work that must have gone by before the first one starts, so that it has paid for what they cost.
+// Work too short to wake helpers for; and the work that must have gone by before the first one starts, so that it has
+// paid for what they cost.
 #ifdef __EMSCRIPTEN__
 constexpr double microsecondsToWake = 200, microsecondsToStart = 50000;
 #else
@@ -141,7 +143,8 @@ void startHelpers(unsigned threads) {
 
 unsigned helpersReady() { return helpers().ready(); }
 
-void runInParallel(unsigned threads, std::size_t count, void (*call)(void*, std::size_t), void* body, const Beside& beside) {
+void runInParallel(unsigned threads, std::size_t count, void (*call)(void*, std::size_t), void* body,
+                   const Beside& beside) {
     const std::size_t workers = std::min<std::size_t>(threads, count);
     const bool worthHelpers = workers > 1 && (microsecondsSeen >= microsecondsToStart || helpersReady() > 0);
     Loop loop{count, call, body};

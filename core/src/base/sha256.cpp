@@ -16,12 +16,14 @@ namespace {
 
 // The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
 constexpr std::array<std::uint32_t, 64> roundConstants{
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
-    0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
-    0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
-    0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-    0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
-    0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 using State = std::array<std::uint32_t, 8>;
 
@@ -53,24 +55,30 @@ void blocksInWords(State& state, const std::byte* bytes, std::size_t count) {
 }
 
 #if REGAUGE_SHA_INSTRUCTIONS
-// The processor's own instructions: four rounds in two, and the next four words of the message in two more. They are no part of any instruction
-// set of kernels/isa.hpp (processors with AVX-512 may lack them), so they are asked for here.
-__attribute__((target("sha,sse4.1"))) void blocksInInstructions(State& state, const std::byte* bytes, std::size_t count) {
+// The processor's own instructions: four rounds in two, and the next four words of the message in two more. They are no
+// part of any instruction set of kernels/isa.hpp (processors with AVX-512 may lack them), so they are asked for here.
+__attribute__((target("sha,sse4.1"))) void blocksInInstructions(State& state, const std::byte* bytes,
+                                                                std::size_t count) {
     const __m128i bigEndian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
     auto* words = reinterpret_cast<__m128i*>(state.data());
-    const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(words), 0xb1), efgh = _mm_shuffle_epi32(_mm_loadu_si128(words + 1), 0x1b);
+    const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(words), 0xb1),
+                  efgh = _mm_shuffle_epi32(_mm_loadu_si128(words + 1), 0x1b);
     __m128i abef = _mm_alignr_epi8(cdab, efgh, 8), cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
     for (std::size_t block = 0; block < count; ++block) {
         const __m128i abefBefore = abef, cdghBefore = cdgh;
         __m128i w[4];
         for (std::size_t k = 0; k < 4; ++k)
-            w[k] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 64 * block + 16 * k)), bigEndian);
+            w[k] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 64 * block + 16 * k)),
+                                    bigEndian);
         for (std::size_t k = 0; k < 16; ++k) {
             __m128i& next = w[k % 4];
             const __m128i last = w[(k + 3) % 4];
             if (k >= 4)
-                next = _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(next, w[(k + 1) % 4]), _mm_alignr_epi8(last, w[(k + 2) % 4], 4)), last);
-            const __m128i input = _mm_add_epi32(next, _mm_loadu_si128(reinterpret_cast<const __m128i*>(roundConstants.data() + 4 * k)));
+                next = _mm_sha256msg2_epu32(
+                    _mm_add_epi32(_mm_sha256msg1_epu32(next, w[(k + 1) % 4]), _mm_alignr_epi8(last, w[(k + 2) % 4], 4)),
+                    last);
+            const __m128i input =
+                _mm_add_epi32(next, _mm_loadu_si128(reinterpret_cast<const __m128i*>(roundConstants.data() + 4 * k)));
             cdgh = _mm_sha256rnds2_epu32(cdgh, abef, input);
             abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(input, 0x0e));
         }

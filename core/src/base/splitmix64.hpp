@@ -1,4 +1,5 @@
-// splitmix64 (Steele, Lea and Flood 2014): random numbers that are the same on every target, which the standard library's distributions are not.
+// splitmix64 (Steele, Lea and Flood 2014): random numbers that are the same on every target, which the standard
+// library's distributions are not.
 #pragma once
 
 #include <cstdint>

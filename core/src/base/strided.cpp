@@ -11,11 +11,13 @@ constexpr std::uint64_t mostInMemory = std::uint64_t{1} << 30;
 
 class GatheredSource final : public ByteSource {
 public:
-    GatheredSource(std::vector<std::byte> part, StridedView view, std::string name) : part_(std::move(part)), view_(std::move(view)), name_(std::move(name)) {}
+    GatheredSource(std::vector<std::byte> part, StridedView view, std::string name)
+        : part_(std::move(part)), view_(std::move(view)), name_(std::move(name)) {}
     std::uint64_t size() const override { return view_.count() * view_.elementSize; }
     const std::string& name() const override { return name_; }
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
-        if (offset > size() || into.size() > size() - offset) throw Error(ErrorCode::truncated, name_, "read beyond the end of a view");
+        if (offset > size() || into.size() > size() - offset)
+            throw Error(ErrorCode::truncated, name_, "read beyond the end of a view");
         if (into.empty()) return;
         const std::size_t width = view_.elementSize;
         const std::uint64_t first = offset / width;
@@ -66,7 +68,9 @@ std::unique_ptr<ByteSource> stridedSource(const ByteSource& storage, const Strid
     const std::uint64_t width = view.elementSize;
     const std::uint64_t bytes = (view.end().value_or(view.offset) - view.offset) * width;
     if (bytes > mostInMemory) {
-        throw Error(ErrorCode::tooLarge, name, "a strided view over " + std::to_string(bytes) + " bytes; save it with .contiguous().clone() and try again");
+        throw Error(ErrorCode::tooLarge, name,
+                    "a strided view over " + std::to_string(bytes) +
+                        " bytes; save it with .contiguous().clone() and try again");
     }
     StridedView inPart = view;
     inPart.offset = 0;

@@ -90,7 +90,8 @@ float fromF16(std::uint16_t half) {
     return std::bit_cast<float>(bits | std::uint32_t{half & 0x8000u} << 16);
 }
 
-// One sign bit, then `exponentBits`, then the rest; `finiteOnly`: E4M3 as torch's float8_e4m3fn, whose only special value is NaN at all ones.
+// One sign bit, then `exponentBits`, then the rest; `finiteOnly`: E4M3 as torch's float8_e4m3fn, whose only special
+// value is NaN at all ones.
 float fromF8(std::uint8_t byte, int exponentBits, bool finiteOnly) {
     const int mantissaBits = 7 - exponentBits;
     const int bias = (1 << (exponentBits - 1)) - 1;
@@ -98,7 +99,8 @@ float fromF8(std::uint8_t byte, int exponentBits, bool finiteOnly) {
     const int mantissa = byte & ((1 << mantissaBits) - 1);
     const float sign = (byte & 0x80) != 0 ? -1.0F : 1.0F;
     const int top = (1 << exponentBits) - 1;
-    if (finiteOnly ? (byte & 0x7F) == 0x7F : exponent == top && mantissa != 0) return std::copysign(std::nanf(""), sign);
+    if (finiteOnly ? (byte & 0x7F) == 0x7F : exponent == top && mantissa != 0)
+        return std::copysign(std::nanf(""), sign);
     if (!finiteOnly && exponent == top) return sign * HUGE_VALF;
     if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), 1 - bias - mantissaBits);
     return sign * std::ldexp(static_cast<float>((1 << mantissaBits) + mantissa), exponent - bias - mantissaBits);
@@ -108,7 +110,9 @@ float fromF8(std::uint8_t byte, int exponentBits, bool finiteOnly) {
 
 void convertToFloat(std::span<const std::byte> in, Dtype dtype, std::span<float> out) {
     if (in.size() != out.size() * byteSize(dtype)) {
-        throw Error(ErrorCode::internal, "", "convertToFloat: " + std::to_string(in.size()) + " bytes for " + std::to_string(out.size()) + " elements of " + std::string(name(dtype)));
+        throw Error(ErrorCode::internal, "",
+                    "convertToFloat: " + std::to_string(in.size()) + " bytes for " + std::to_string(out.size()) +
+                        " elements of " + std::string(name(dtype)));
     }
     const std::byte* from = in.data();
     const std::size_t count = out.size();
@@ -120,7 +124,8 @@ void convertToFloat(std::span<const std::byte> in, Dtype dtype, std::span<float>
             for (std::size_t i = 0; i < count; ++i) out[i] = fromF16(load<std::uint16_t>(from + 2 * i));
             return;
         case Dtype::BF16:
-            for (std::size_t i = 0; i < count; ++i) out[i] = std::bit_cast<float>(std::uint32_t{load<std::uint16_t>(from + 2 * i)} << 16);
+            for (std::size_t i = 0; i < count; ++i)
+                out[i] = std::bit_cast<float>(std::uint32_t{load<std::uint16_t>(from + 2 * i)} << 16);
             return;
         case Dtype::F64:
             for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<float>(load<double>(from + 8 * i));
@@ -131,7 +136,9 @@ void convertToFloat(std::span<const std::byte> in, Dtype dtype, std::span<float>
         case Dtype::F8_E5M2:
             for (std::size_t i = 0; i < count; ++i) out[i] = fromF8(std::to_integer<std::uint8_t>(from[i]), 5, false);
             return;
-        default: throw Error(ErrorCode::wrongDtype, "", "expected a float type (F16, BF16, F32, F64, F8), found " + std::string(name(dtype)));
+        default:
+            throw Error(ErrorCode::wrongDtype, "",
+                        "expected a float type (F16, BF16, F32, F64, F8), found " + std::string(name(dtype)));
     }
 }
 

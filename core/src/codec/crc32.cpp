@@ -14,7 +14,8 @@ constexpr std::array<std::array<std::uint32_t, 256>, 8> makeTables() {
         tables[0][b] = sum;
     }
     for (std::size_t k = 1; k < 8; ++k) {
-        for (std::size_t b = 0; b < 256; ++b) tables[k][b] = (tables[k - 1][b] >> 8) ^ tables[0][tables[k - 1][b] & 0xFF];
+        for (std::size_t b = 0; b < 256; ++b)
+            tables[k][b] = (tables[k - 1][b] >> 8) ^ tables[0][tables[k - 1][b] & 0xFF];
     }
     return tables;
 }

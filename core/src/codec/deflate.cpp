@@ -22,7 +22,8 @@ constexpr std::size_t symbolsPerBlock = (std::size_t{1} << 14) - 1;
 
 class Deflater {
 public:
-    explicit Deflater(std::span<const std::byte> bytes) : bytes_(bytes), head_(std::size_t{1} << 15, 0), previous_(windowSize, 0) {}
+    explicit Deflater(std::span<const std::byte> bytes)
+        : bytes_(bytes), head_(std::size_t{1} << 15, 0), previous_(windowSize, 0) {}
 
     // Lazy matching: a match is taken only when the one a byte later is not longer.
     std::vector<std::byte> run() {
@@ -59,11 +60,13 @@ public:
     }
 
 private:
-    // Remembers the three bytes at `position`; returns where they, or others of the same hash, were last. Position 0 stands for nowhere.
+    // Remembers the three bytes at `position`; returns where they, or others of the same hash, were last. Position 0
+    // stands for nowhere.
     std::size_t insert(std::size_t position) {
         if (bytes_.size() - position < minMatch) return 0;
         std::size_t hash = 0;
-        for (std::size_t i = 0; i < minMatch; ++i) hash = ((hash << 5) ^ std::to_integer<std::size_t>(bytes_[position + i])) & 0x7FFF;
+        for (std::size_t i = 0; i < minMatch; ++i)
+            hash = ((hash << 5) ^ std::to_integer<std::size_t>(bytes_[position + i])) & 0x7FFF;
         const std::uint32_t before = head_[hash];
         previous_[position % windowSize] = before;
         head_[hash] = static_cast<std::uint32_t>(position);

@@ -1,5 +1,7 @@
-// Raw DEFLATE, encoded as zlib does at its default level 6: the same matches, the same blocks, the same codes, bit for bit.
-// np.savez_compressed and every other user of zlib's defaults wrote their members so; a file moved and moved back is then the same file.
+// Raw DEFLATE, encoded as zlib does at its default level 6: the same matches, the same blocks, the same codes, bit for
+// bit.
+// np.savez_compressed and every other user of zlib's defaults wrote their members so; a file moved and moved back is
+// then the same file.
 #pragma once
 
 #include <cstddef>

@@ -10,11 +10,15 @@ constexpr std::size_t literalCodes = 286;
 constexpr std::size_t distanceCodes = 30;
 constexpr std::size_t lengthCodes = 19;
 constexpr std::size_t endOfBlock = 256;
-constexpr std::array<std::uint16_t, 29> lengthBase = {3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
-constexpr std::array<std::uint8_t, 29> lengthExtra = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
-constexpr std::array<std::uint16_t, 30> distanceBase = {1,   2,   3,   4,   5,   7,    9,    13,   17,   25,   33,   49,   65,    97,    129,
-                                                        193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
-constexpr std::array<std::uint8_t, 30> distanceExtra = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
+constexpr std::array<std::uint16_t, 29> lengthBase = {3,  4,  5,  6,  7,  8,  9,  10, 11,  13,  15,  17,  19,  23, 27,
+                                                      31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
+constexpr std::array<std::uint8_t, 29> lengthExtra = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
+                                                      2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
+constexpr std::array<std::uint16_t, 30> distanceBase = {1,    2,    3,    4,    5,    7,    9,    13,    17,    25,
+                                                        33,   49,   65,   97,   129,  193,  257,  385,   513,   769,
+                                                        1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
+constexpr std::array<std::uint8_t, 30> distanceExtra = {0, 0, 0, 0, 1, 1, 2, 2,  3,  3,  4,  4,  5,  5,  6,
+                                                        6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
 constexpr std::array<std::uint8_t, 19> lengthOrder = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
 
 template <std::size_t N>
@@ -36,13 +40,14 @@ std::size_t fixedLength(std::size_t alphabet, std::size_t symbol) {
 // A Huffman code over one alphabet, built by zlib's heap, whose tie rules fix the bits.
 class Code {
 public:
-    Code(std::size_t alphabet, std::size_t mostBits) : frequency(alphabet, 0), length(alphabet, 0), code(alphabet, 0), mostBits_(mostBits) {}
+    Code(std::size_t alphabet, std::size_t mostBits)
+        : frequency(alphabet, 0), length(alphabet, 0), code(alphabet, 0), mostBits_(mostBits) {}
 
     std::vector<std::uint32_t> frequency;
     std::vector<std::uint8_t> length;
     std::vector<std::uint16_t> code;
-    std::size_t used = 0;       // one past the last symbol of the code
-    std::uint64_t bits = 0;     // what all symbols cost in this code, extra bits included
+    std::size_t used = 0;    // one past the last symbol of the code
+    std::uint64_t bits = 0;  // what all symbols cost in this code, extra bits included
 
     void build() {
         const std::size_t alphabet = frequency.size();
@@ -83,11 +88,14 @@ public:
         std::reverse(order.begin(), order.end());
         limitLengths(order);
         assignCodes();
-        for (std::size_t symbol = 0; symbol < used; ++symbol) bits += std::uint64_t{frequency[symbol]} * (length[symbol] + extraBits(alphabet, symbol));
+        for (std::size_t symbol = 0; symbol < used; ++symbol)
+            bits += std::uint64_t{frequency[symbol]} * (length[symbol] + extraBits(alphabet, symbol));
     }
 
 private:
-    bool smaller(std::size_t a, std::size_t b) const { return frequencies_[a] < frequencies_[b] || (frequencies_[a] == frequencies_[b] && depth_[a] <= depth_[b]); }
+    bool smaller(std::size_t a, std::size_t b) const {
+        return frequencies_[a] < frequencies_[b] || (frequencies_[a] == frequencies_[b] && depth_[a] <= depth_[b]);
+    }
     void sink(std::size_t at) {
         if (at >= heap_.size()) return;
         const std::size_t value = heap_[at];
@@ -100,7 +108,8 @@ private:
         heap_[at] = value;
     }
 
-    // Depth in the tree, cut at mostBits; what was cut is paid for by lengthening the deepest codes that still have room.
+    // Depth in the tree, cut at mostBits; what was cut is paid for by lengthening the deepest codes that still have
+    // room.
     void limitLengths(const std::vector<std::size_t>& fromRoot) {
         const std::size_t alphabet = frequency.size();
         std::vector<std::size_t> depths(frequencies_.size(), 0);
@@ -142,7 +151,8 @@ private:
         for (std::size_t symbol = 0; symbol < used; ++symbol) ++counts[length[symbol]];
         counts[0] = 0;
         std::array<std::uint16_t, 17> next{};
-        for (std::size_t size = 1; size < 16; ++size) next[size] = static_cast<std::uint16_t>((next[size - 1] + counts[size - 1]) << 1);
+        for (std::size_t size = 1; size < 16; ++size)
+            next[size] = static_cast<std::uint16_t>((next[size - 1] + counts[size - 1]) << 1);
         for (std::size_t symbol = 0; symbol < used; ++symbol) {
             const unsigned size = length[symbol];
             if (size == 0) continue;
@@ -213,7 +223,8 @@ Code fixedCode(std::size_t alphabet) {
     return code;
 }
 
-void writeSymbols(std::span<const DeflateSymbol> symbols, const Code& literals, const Code& distances, DeflateBits& out) {
+void writeSymbols(std::span<const DeflateSymbol> symbols, const Code& literals, const Code& distances,
+                  DeflateBits& out) {
     for (const DeflateSymbol& symbol : symbols) {
         if (symbol.distance == 0) {
             out.put(literals.code[symbol.length], literals.length[symbol.length]);
@@ -233,7 +244,8 @@ void writeSymbols(std::span<const DeflateSymbol> symbols, const Code& literals, 
 
 void DeflateBits::put(std::uint32_t value, unsigned count) {
     pending_ |= std::uint64_t{value} << pendingBits_;
-    for (pendingBits_ += count; pendingBits_ >= 8; pendingBits_ -= 8, pending_ >>= 8) bytes_.push_back(static_cast<std::byte>(pending_));
+    for (pendingBits_ += count; pendingBits_ >= 8; pendingBits_ -= 8, pending_ >>= 8)
+        bytes_.push_back(static_cast<std::byte>(pending_));
 }
 
 void DeflateBits::alignToByte() {
@@ -245,13 +257,15 @@ std::vector<std::byte> DeflateBits::take() {
     return std::move(bytes_);
 }
 
-void writeDeflateBlock(std::span<const DeflateSymbol> symbols, std::span<const std::byte> raw, bool last, DeflateBits& out) {
+void writeDeflateBlock(std::span<const DeflateSymbol> symbols, std::span<const std::byte> raw, bool last,
+                       DeflateBits& out) {
     Code literals(literalCodes, 15);
     Code distances(distanceCodes, 15);
     std::uint64_t fixedBits = fixedLength(literalCodes, endOfBlock);
     literals.frequency[endOfBlock] = 1;
     for (const DeflateSymbol& symbol : symbols) {
-        const std::size_t literal = symbol.distance == 0 ? symbol.length : endOfBlock + 1 + codeFor(lengthBase, symbol.length);
+        const std::size_t literal =
+            symbol.distance == 0 ? symbol.length : endOfBlock + 1 + codeFor(lengthBase, symbol.length);
         ++literals.frequency[literal];
         fixedBits += fixedLength(literalCodes, literal) + extraBits(literalCodes, literal);
         if (symbol.distance == 0) continue;

@@ -1,4 +1,5 @@
-// One block of DEFLATE from its symbols: Huffman codes (RFC 1951 section 3.2) chosen with zlib's tie rules. Internal to deflate.
+// One block of DEFLATE from its symbols: Huffman codes (RFC 1951 section 3.2) chosen with zlib's tie rules. Internal to
+// deflate.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +29,9 @@ private:
     unsigned pendingBits_ = 0;
 };
 
-// Writes the block as stored, fixed or dynamic, whichever zlib would choose. `raw`: the bytes that the symbols stand for.
-void writeDeflateBlock(std::span<const DeflateSymbol> symbols, std::span<const std::byte> raw, bool last, DeflateBits& out);
+// Writes the block as stored, fixed or dynamic, whichever zlib would choose. `raw`: the bytes that the symbols stand
+// for.
+void writeDeflateBlock(std::span<const DeflateSymbol> symbols, std::span<const std::byte> raw, bool last,
+                       DeflateBits& out);
 
 }  // namespace regauge

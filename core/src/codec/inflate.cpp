@@ -15,7 +15,8 @@ constexpr unsigned mostCodeBits = 15;
 
 class Inflater {
 public:
-    Inflater(const ByteSource& in, std::uint64_t offset, std::uint64_t size, std::uint64_t expected, std::uint64_t wanted, const std::string& where)
+    Inflater(const ByteSource& in, std::uint64_t offset, std::uint64_t size, std::uint64_t expected,
+             std::uint64_t wanted, const std::string& where)
         : in_(in), offset_(offset), left_(size), expected_(expected), wanted_(wanted), where_(where) {}
 
     std::vector<std::byte> run() {
@@ -32,7 +33,9 @@ public:
         }
         if (wanted_ == expected_) {
             if (!last) last = endsHere();
-            if (!last || out_.size() != expected_) malformed("it decodes to " + std::to_string(out_.size()) + " bytes, not to the " + std::to_string(expected_) + " that the directory says");
+            if (!last || out_.size() != expected_)
+                malformed("it decodes to " + std::to_string(out_.size()) + " bytes, not to the " +
+                          std::to_string(expected_) + " that the directory says");
             const std::uint64_t unread = left_ + (buffer_.size() - at_) + bitCount_ / 8 - padded_;
             if (unread != 0) malformed(std::to_string(unread) + " bytes follow the end of the compressed data");
         }
@@ -47,7 +50,9 @@ private:
         unsigned bits = 0;
     };
 
-    [[noreturn]] void malformed(const std::string& what) const { throw Error(ErrorCode::malformed, where_, "its compressed data is damaged: " + what); }
+    [[noreturn]] void malformed(const std::string& what) const {
+        throw Error(ErrorCode::malformed, where_, "its compressed data is damaged: " + what);
+    }
     bool done() const { return out_.size() >= wanted_; }
 
     // All output is there, but the stream must still say that it ends: an empty final block may follow a full one.
@@ -61,7 +66,9 @@ private:
                 case 2: dynamicBlock(); break;
                 default: malformed("a block of an unknown kind");
             }
-            if (out_.size() != before) malformed("it decodes to more than the " + std::to_string(expected_) + " bytes that the directory says");
+            if (out_.size() != before)
+                malformed("it decodes to more than the " + std::to_string(expected_) +
+                          " bytes that the directory says");
             if (last) return true;
         }
     }
@@ -89,7 +96,8 @@ private:
     void drop(unsigned count) {
         bits_ >>= count;
         bitCount_ -= count;
-        if (bitCount_ < 8 * padded_) throw Error(ErrorCode::truncated, where_, "its compressed data ends in the middle");
+        if (bitCount_ < 8 * padded_)
+            throw Error(ErrorCode::truncated, where_, "its compressed data ends in the middle");
     }
     unsigned take(unsigned count) {
         fill();
@@ -106,7 +114,8 @@ private:
     }
 
     void put(std::byte byte) {
-        if (out_.size() >= expected_) malformed("it decodes to more than the " + std::to_string(expected_) + " bytes that the directory says");
+        if (out_.size() >= expected_)
+            malformed("it decodes to more than the " + std::to_string(expected_) + " bytes that the directory says");
         out_.push_back(byte);
     }
 
@@ -145,7 +154,8 @@ private:
 
     unsigned symbol(const Decoder& decoder) {
         fill();
-        const std::uint16_t entry = decoder.table[static_cast<std::size_t>(bits_ & ((std::uint64_t{1} << decoder.bits) - 1))];
+        const std::uint16_t entry =
+            decoder.table[static_cast<std::size_t>(bits_ & ((std::uint64_t{1} << decoder.bits) - 1))];
         if (entry == 0) malformed("a code that stands for nothing");
         drop(entry & 15U);
         return entry >> 4;
@@ -189,11 +199,16 @@ private:
     }
 
     void codes(const Decoder& literals, const Decoder& distances) {
-        static constexpr std::uint16_t lengthBase[29] = {3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
-        static constexpr std::uint8_t lengthExtra[29] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
-        static constexpr std::uint16_t distanceBase[30] = {1,   2,   3,   4,   5,   7,    9,    13,   17,   25,   33,   49,   65,    97,    129,
-                                                           193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
-        static constexpr std::uint8_t distanceExtra[30] = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
+        static constexpr std::uint16_t lengthBase[29] = {3,  4,  5,  6,   7,   8,   9,   10,  11, 13,
+                                                         15, 17, 19, 23,  27,  31,  35,  43,  51, 59,
+                                                         67, 83, 99, 115, 131, 163, 195, 227, 258};
+        static constexpr std::uint8_t lengthExtra[29] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
+                                                         2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
+        static constexpr std::uint16_t distanceBase[30] = {
+            1,   2,   3,   4,   5,   7,    9,    13,   17,   25,   33,   49,   65,    97,    129,
+            193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
+        static constexpr std::uint8_t distanceExtra[30] = {0, 0, 0, 0, 1, 1, 2, 2,  3,  3,  4,  4,  5,  5,  6,
+                                                           6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
         for (;;) {
             const unsigned what = symbol(literals);
             if (what < 256) {
@@ -230,13 +245,18 @@ private:
 
 }  // namespace
 
-std::vector<std::byte> inflate(const ByteSource& in, std::uint64_t offset, std::uint64_t size, std::uint64_t expected, std::uint64_t wanted, const std::string& where) {
+std::vector<std::byte> inflate(const ByteSource& in, std::uint64_t offset, std::uint64_t size, std::uint64_t expected,
+                               std::uint64_t wanted, const std::string& where) {
     if (size < (std::uint64_t{1} << 50) && expected > size * mostRatio + mostRatio) {
-        throw Error(ErrorCode::malformed, where, std::to_string(size) + " compressed bytes cannot hold " + std::to_string(expected) + "; the file is damaged or made to exhaust memory");
+        throw Error(ErrorCode::malformed, where,
+                    std::to_string(size) + " compressed bytes cannot hold " + std::to_string(expected) +
+                        "; the file is damaged or made to exhaust memory");
     }
     wanted = std::min(wanted, expected);
     if (wanted > mostInflated) {
-        throw Error(ErrorCode::tooLarge, where, "a compressed member of " + std::to_string(expected) + " bytes would have to be in memory whole; save with np.savez instead of np.savez_compressed");
+        throw Error(ErrorCode::tooLarge, where,
+                    "a compressed member of " + std::to_string(expected) +
+                        " bytes would have to be in memory whole; save with np.savez instead of np.savez_compressed");
     }
     return Inflater(in, offset, size, expected, wanted, where).run();
 }

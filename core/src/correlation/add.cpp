@@ -1,4 +1,5 @@
-// Adding rows: each is checked, quantised and packed as it is read; packed rows are multiplied when there are enough of them.
+// Adding rows: each is checked, quantised and packed as it is read; packed rows are multiplied when there are enough of
+// them.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -6,17 +7,18 @@
 #include <optional>
 #include <utility>
 
+#include "base/parallel.hpp"
+#include "correlation/float_rows.hpp"
+#include "correlation/multiply_rows.hpp"
 #include "correlation/state.hpp"
 #include "kernels/quantize.hpp"
-#include "correlation/multiply_rows.hpp"
-#include "base/parallel.hpp"
 #include "regauge/error.hpp"
-#include "correlation/float_rows.hpp"
 
 namespace regauge {
 namespace {
 
-// What may wait on one side of one half. The more, the fewer passes over the sums; both sides together stay well inside a third-level cache.
+// What may wait on one side of one half. The more, the fewer passes over the sums; both sides together stay well inside
+// a third-level cache.
 constexpr std::size_t waitingBytes = std::size_t{8} << 20;
 constexpr std::size_t mostWaitingRows = 8192;
 
@@ -27,17 +29,20 @@ constexpr int massiveBits = 20;  // massive rows are summed in steps of rowLimit
 
 std::size_t waitingRows(std::size_t d, std::size_t rowsPerWord) {
     const std::size_t rowsPerBlock = PackedRows::groupsPerBlock * rowsPerWord;
-    const std::size_t bytesPerBlock = std::max<std::size_t>(1, kernels::panelsOf(d)) * PackedRows::panelWords * sizeof(std::uint32_t);
+    const std::size_t bytesPerBlock =
+        std::max<std::size_t>(1, kernels::panelsOf(d)) * PackedRows::panelWords * sizeof(std::uint32_t);
     return std::clamp<std::size_t>(waitingBytes / bytesPerBlock, 1, mostWaitingRows / rowsPerBlock) * rowsPerBlock;
 }
 
 // Of the largest power of two in a limit of norms, kept where it and its inverse are ordinary floats.
 int exponentOf(double limit) { return limit > 0 ? std::clamp(std::ilogb(limit), -126, 126) : 0; }
 
-// Tells massive rows and rows with NaN or infinity from the rest: by a fast sum of squares where that is clear, exactly where it is not.
+// Tells massive rows and rows with NaN or infinity from the rest: by a fast sum of squares where that is clear, exactly
+// where it is not.
 class RowGuard {
 public:
-    RowGuard(const RowsView& rows, double limit, const kernels::Quantize& kernel) : rows_(rows), limit_(limit), kernel_(kernel), row_(rows.d) {
+    RowGuard(const RowsView& rows, double limit, const kernels::Quantize& kernel)
+        : rows_(rows), limit_(limit), kernel_(kernel), row_(rows.d) {
         if (limit > 0) {
             const int exponent = exponentOf(limit);
             scale_ = std::ldexp(1.0f, -exponent);
@@ -64,8 +69,8 @@ private:
     float clearlyBelow_ = std::numeric_limits<float>::max();
 };
 
-[[noreturn]] void reportNotFinite(const RowsView& x, const RowsView& y, std::size_t row, std::uint64_t firstRow, const std::string& whereX,
-                                  const std::string& whereY) {
+[[noreturn]] void reportNotFinite(const RowsView& x, const RowsView& y, std::size_t row, std::uint64_t firstRow,
+                                  const std::string& whereX, const std::string& whereY) {
     std::vector<float> values(x.d);
     loadRow(x, row, values);
     if (const auto column = firstNotFinite(values)) throwNotFinite(whereX, firstRow + row, *column, values[*column]);
@@ -80,22 +85,27 @@ struct PackReport {
     std::optional<std::size_t> notFinite;  // the first such row
 };
 
-void requirePaired(const RowsView& x, const RowsView& y, std::size_t d, std::span<const std::uint8_t> skip, const std::string& whereX,
-                   const std::string& whereY) {
+void requirePaired(const RowsView& x, const RowsView& y, std::size_t d, std::span<const std::uint8_t> skip,
+                   const std::string& whereX, const std::string& whereY) {
     requireFloatRows(x, whereX);
     requireFloatRows(y, whereY);
     const auto requireWidth = [d](const RowsView& rows, const std::string& where) {
         if (rows.d != d) {
-            throw Error(ErrorCode::shapeMismatch, where, "expected rows of " + std::to_string(d) + " channels, found " + std::to_string(rows.d));
+            throw Error(ErrorCode::shapeMismatch, where,
+                        "expected rows of " + std::to_string(d) + " channels, found " + std::to_string(rows.d));
         }
     };
     requireWidth(x, whereX);
     requireWidth(y, whereY);
     if (x.rows != y.rows) {
-        throw Error(ErrorCode::shapeMismatch, whereY, "expected " + std::to_string(x.rows) + " rows, as on the other side, found " + std::to_string(y.rows));
+        throw Error(
+            ErrorCode::shapeMismatch, whereY,
+            "expected " + std::to_string(x.rows) + " rows, as on the other side, found " + std::to_string(y.rows));
     }
     if (!skip.empty() && skip.size() != x.rows) {
-        throw Error(ErrorCode::shapeMismatch, whereX, "expected " + std::to_string(x.rows) + " flags of rows to skip, found " + std::to_string(skip.size()));
+        throw Error(
+            ErrorCode::shapeMismatch, whereX,
+            "expected " + std::to_string(x.rows) + " flags of rows to skip, found " + std::to_string(skip.size()));
     }
 }
 
@@ -108,7 +118,8 @@ void CorrelationSums::State::sumMassive(const RowsView& rowsX, const RowsView& r
         const double stepsToOne = std::ldexp(1.0, massiveBits - exponentOf(side->quantizer.rowLimit));
         constexpr double most = CorrelationSums::mostMassive;
         for (std::size_t j = 0; j < d; ++j)
-            side->massive[j] += static_cast<std::int64_t>(std::nearbyint(std::clamp(static_cast<double>(values[j]) * stepsToOne, -most, most)));
+            side->massive[j] += static_cast<std::int64_t>(
+                std::nearbyint(std::clamp(static_cast<double>(values[j]) * stepsToOne, -most, most)));
     }
 }
 
@@ -148,8 +159,9 @@ void CorrelationSums::State::settle(const Beside& beside) {
     for (CorrelationSide* side : {&x, &y}) side->gram.makeRoomFor(rows(), threads);
 }
 
-std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::span<const std::size_t> taken, const RowsView& rowsX, const RowsView& rowsY,
-                                                          const Beside& beside) {
+std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::span<const std::size_t> taken,
+                                                         const RowsView& rowsX, const RowsView& rowsY,
+                                                         const Beside& beside) {
     CorrelationHalf& here = half[k];
     const std::size_t rowsPerWord = kernels::integerDot(isa, limit).rowsPerWord;
     if (!here.waitingX && !taken.empty()) {
@@ -164,38 +176,45 @@ std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::spa
         std::vector<PackReport> reports((groups + groupsPerTask - 1) / groupsPerTask);
         constexpr double elementsPerMicrosecond = 3000;
         const double elements = static_cast<double>(2 * count * d);
-        parallelFor(threadsWorth(threads, elements / elementsPerMicrosecond), reports.size(), [&](std::size_t task) {
-            PackReport& report = reports[task];
-            RowGuard guardX(rowsX, x.quantizer.rowLimit, kernel);
-            RowGuard guardY(rowsY, y.quantizer.rowLimit, kernel);
-            const std::size_t end = std::min((task + 1) * groupsPerTask, groups);
-            for (std::size_t group = task * groupsPerTask; group < end; ++group) {
-                std::array<const std::byte*, 4> fromX{};
-                std::array<const std::byte*, 4> fromY{};
-                for (std::size_t i = 0; i < std::min(rowsPerWord, count - group * rowsPerWord); ++i) {
-                    const std::size_t row = taken[group * rowsPerWord + i];
-                    const RowGuard::Finding findings[] = {guardX.examine(row), guardY.examine(row)};
-                    const auto found = [&](RowGuard::Finding finding) { return findings[0] == finding || findings[1] == finding; };
-                    if (found(RowGuard::Finding::notFinite)) {
-                        report.notFinite = row;
-                        return;
+        parallelFor(
+            threadsWorth(threads, elements / elementsPerMicrosecond), reports.size(),
+            [&](std::size_t task) {
+                PackReport& report = reports[task];
+                RowGuard guardX(rowsX, x.quantizer.rowLimit, kernel);
+                RowGuard guardY(rowsY, y.quantizer.rowLimit, kernel);
+                const std::size_t end = std::min((task + 1) * groupsPerTask, groups);
+                for (std::size_t group = task * groupsPerTask; group < end; ++group) {
+                    std::array<const std::byte*, 4> fromX{};
+                    std::array<const std::byte*, 4> fromY{};
+                    for (std::size_t i = 0; i < std::min(rowsPerWord, count - group * rowsPerWord); ++i) {
+                        const std::size_t row = taken[group * rowsPerWord + i];
+                        const RowGuard::Finding findings[] = {guardX.examine(row), guardY.examine(row)};
+                        const auto found = [&](RowGuard::Finding finding) {
+                            return findings[0] == finding || findings[1] == finding;
+                        };
+                        if (found(RowGuard::Finding::notFinite)) {
+                            report.notFinite = row;
+                            return;
+                        }
+                        if (found(RowGuard::Finding::massive)) {
+                            report.massive.push_back(row);
+                            continue;  // zeros on both sides
+                        }
+                        fromX[i] = rowData(rowsX, row);
+                        fromY[i] = rowData(rowsY, row);
                     }
-                    if (found(RowGuard::Finding::massive)) {
-                        report.massive.push_back(row);
-                        continue;  // zeros on both sides
-                    }
-                    fromX[i] = rowData(rowsX, row);
-                    fromY[i] = rowData(rowsY, row);
+                    const std::size_t at = here.waiting + group * rowsPerWord;
+                    const auto pack = [&](const auto& from, Dtype dtype, const CorrelationSide& side, PackedRows& to) {
+                        kernel.pack(from.data(), rowsPerWord, dtype, side.centre.data(), side.inverseStep.data(), limit,
+                                    d, to.group(at), PackedRows::panelWords);
+                    };
+                    pack(fromX, rowsX.dtype, x, *here.waitingX);
+                    pack(fromY, rowsY.dtype, y, *here.waitingY);
                 }
-                const std::size_t at = here.waiting + group * rowsPerWord;
-                const auto pack = [&](const auto& from, Dtype dtype, const CorrelationSide& side, PackedRows& to) {
-                    kernel.pack(from.data(), rowsPerWord, dtype, side.centre.data(), side.inverseStep.data(), limit, d, to.group(at), PackedRows::panelWords);
-                };
-                pack(fromX, rowsX.dtype, x, *here.waitingX);
-                pack(fromY, rowsY.dtype, y, *here.waitingY);
-            }
-        }, beside);
-        for (const PackReport& report : reports)  // in the order of the rows: the first is named, whichever thread met it
+            },
+            beside);
+        for (const PackReport& report :
+             reports)  // in the order of the rows: the first is named, whichever thread met it
             if (report.notFinite) return report.notFinite;
         here.rows += count;
         for (const PackReport& report : reports) {
@@ -210,8 +229,9 @@ std::optional<std::size_t> CorrelationSums::State::addTo(std::size_t k, std::spa
     return std::nullopt;
 }
 
-void CorrelationSums::add(const RowsView& rowsX, const RowsView& rowsY, std::uint64_t firstRow, const std::string& whereX, const std::string& whereY,
-                          std::span<const std::uint8_t> skip, unsigned threads, const Beside& beside) {
+void CorrelationSums::add(const RowsView& rowsX, const RowsView& rowsY, std::uint64_t firstRow,
+                          const std::string& whereX, const std::string& whereY, std::span<const std::uint8_t> skip,
+                          unsigned threads, const Beside& beside) {
     State& state = *state_;
     requirePaired(rowsX, rowsY, state.d, skip, whereX, whereY);
     if (state.d == 0) return;

@@ -16,8 +16,8 @@ void loadElements(const std::byte* from, std::span<float> out) {
     for (std::size_t j = 0; j < out.size(); ++j) out[j] = kernels::element<dtype>(from + j * kernels::bytesOf<dtype>);
 }
 
-// The largest magnitude, as bits: floats without their sign order like integers, infinity and NaN above all numbers. Integers, because compilers
-// turn an integer maximum into vector code and a float maximum into a chain.
+// The largest magnitude, as bits: floats without their sign order like integers, infinity and NaN above all numbers.
+// Integers, because compilers turn an integer maximum into vector code and a float maximum into a chain.
 std::uint32_t largestMagnitude(std::span<const float> row) {
     std::int32_t largest = 0;
     for (const float x : row) largest = std::max(largest, std::bit_cast<std::int32_t>(x) & 0x7fffffff);
@@ -26,7 +26,9 @@ std::uint32_t largestMagnitude(std::span<const float> row) {
 
 }  // namespace
 
-const std::byte* rowData(const RowsView& rows, std::size_t row) { return rows.data + row * rows.d * byteSize(rows.dtype); }
+const std::byte* rowData(const RowsView& rows, std::size_t row) {
+    return rows.data + row * rows.d * byteSize(rows.dtype);
+}
 
 void loadRow(const RowsView& rows, std::size_t row, std::span<float> out) {
     const std::byte* from = rowData(rows, row);
@@ -40,7 +42,8 @@ void loadRow(const RowsView& rows, std::size_t row, std::span<float> out) {
 
 std::span<const float> rowAsFloats(const RowsView& rows, std::size_t row, std::span<float> room) {
     const std::byte* from = rowData(rows, row);
-    if (rows.dtype == Dtype::F32 && reinterpret_cast<std::uintptr_t>(from) % alignof(float) == 0) return {reinterpret_cast<const float*>(from), rows.d};
+    if (rows.dtype == Dtype::F32 && reinterpret_cast<std::uintptr_t>(from) % alignof(float) == 0)
+        return {reinterpret_cast<const float*>(from), rows.d};
     loadRow(rows, row, room);
     return room;
 }
@@ -71,14 +74,17 @@ void requireFloatRows(const RowsView& rows, const std::string& where) {
         case Dtype::BF16:
         case Dtype::F32:
         case Dtype::F64: return;
-        default: throw Error(ErrorCode::wrongDtype, where, "expected rows of F16, BF16, F32 or F64, found " + std::string(name(rows.dtype)));
+        default:
+            throw Error(ErrorCode::wrongDtype, where,
+                        "expected rows of F16, BF16, F32 or F64, found " + std::string(name(rows.dtype)));
     }
 }
 
 void throwNotFinite(const std::string& where, std::uint64_t row, std::size_t column, float value) {
     const std::string found = std::isnan(value) ? "NaN" : "infinity";
-    throw Error(ErrorCode::notFinite, where, "row " + std::to_string(row) + ", column " + std::to_string(column) + " (from 0) is " + found +
-                                                 "; expected finite numbers, so leave that row out on both sides or record it again");
+    throw Error(ErrorCode::notFinite, where,
+                "row " + std::to_string(row) + ", column " + std::to_string(column) + " (from 0) is " + found +
+                    "; expected finite numbers, so leave that row out on both sides or record it again");
 }
 
 }  // namespace regauge

@@ -1,4 +1,5 @@
-// Rows of a float tensor, one at a time: as float32, and their norm. The exact, slow side of what kernels/quantize.hpp does fast.
+// Rows of a float tensor, one at a time: as float32, and their norm. The exact, slow side of what kernels/quantize.hpp
+// does fast.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +23,8 @@ std::span<const float> rowAsFloats(const RowsView& rows, std::size_t row, std::s
 // The first column that is NaN or infinite (for F64: or past float32's range), if any.
 std::optional<std::size_t> firstNotFinite(std::span<const float> row);
 
-// Euclidean norm of a row of finite elements, from integers (elements cut to 2^-22 of the largest, squares summed in 64 bits): the same bits in
-// whatever order the channels stand, whatever their signs. d up to 2^18.
+// Euclidean norm of a row of finite elements, from integers (elements cut to 2^-22 of the largest, squares summed in 64
+// bits): the same bits in whatever order the channels stand, whatever their signs. d up to 2^18.
 double rowNorm(std::span<const float> row);
 
 // Throws Error(wrongDtype) unless F16, BF16, F32 or F64.

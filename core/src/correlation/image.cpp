@@ -5,22 +5,22 @@
 //   u64 rows of half 0 · u64 rows of half 1 · u64 set aside
 //   for x, then y: f64 rowLimit · f32 centre [d] · f32 step [d] · for half 0, then 1: i64 sums [d] · i64 squares [d];
 //   i64 sums of massive rows [d]
-//   where there are rows: cross [d, d] of half 0, then 1, then (withGram) the Gram matrices of x and y, their lower triangles: [i, j] row by row, i32 or
-//   (wide) i64
-//   the SHA-256 of everything before it, in 64 hexadecimal digits
+//   where there are rows: cross [d, d] of half 0, then 1, then (withGram) the Gram matrices of x and y, their lower
+//   triangles: [i, j] row by row, i32 or (wide) i64 the SHA-256 of everything before it, in 64 hexadecimal digits
 //
-// An image is input from outside: every size follows from its first bytes and is checked before memory is taken, and sums that no rows could give are
-// refused. It is written and read in blocks: beside the sums, a second copy of them would be a gigabyte at d = 8192.
+// An image is input from outside: every size follows from its first bytes and is checked before memory is taken, and
+// sums that no rows could give are refused. It is written and read in blocks: beside the sums, a second copy of them
+// would be a gigabyte at d = 8192.
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
 #include <string_view>
 
+#include "base/sha256.hpp"
 #include "correlation/state.hpp"
 #include "io/bytes.hpp"
 #include "regauge/error.hpp"
-#include "base/sha256.hpp"
 
 namespace regauge {
 namespace {
@@ -30,7 +30,7 @@ constexpr std::uint32_t version = 3;
 constexpr std::size_t headerBytes = 12 + 4 + 4 + 4 + 8 + 8 + 8;
 constexpr std::size_t digestBytes = 64;
 constexpr std::size_t blockBytes = std::size_t{1} << 20;
-constexpr std::uint64_t largestD = 1u << 16;         // products of sizes below stay far inside 64 bits
+constexpr std::uint64_t largestD = 1u << 16;  // products of sizes below stay far inside 64 bits
 
 // Calls fn(tile, offset in the tile) for every [i, j] that the image holds, row by row.
 template <class Fn>
@@ -38,7 +38,8 @@ void forEachPair(const TileSums& sums, std::size_t d, Fn&& fn) {
     for (std::size_t i = 0; i < d; ++i) {
         const std::size_t end = sums.shape() == TileSums::Shape::lower ? i + 1 : d;
         for (std::size_t j = 0; j < end; ++j) {
-            fn(sums.tileIndex(i / kernels::panelWidth, j / kernels::panelWidth), i % kernels::panelWidth * kernels::panelWidth + j % kernels::panelWidth);
+            fn(sums.tileIndex(i / kernels::panelWidth, j / kernels::panelWidth),
+               i % kernels::panelWidth * kernels::panelWidth + j % kernels::panelWidth);
         }
     }
 }
@@ -77,7 +78,8 @@ private:
 // Takes values from a part of a source whose length has been checked.
 class Taker {
 public:
-    Taker(const ByteSource& source, std::uint64_t offset, std::uint64_t size) : source_(source), next_(offset), left_(size) {}
+    Taker(const ByteSource& source, std::uint64_t offset, std::uint64_t size)
+        : source_(source), next_(offset), left_(size) {}
     template <class T>
     T take() {
         T value;
@@ -121,10 +123,12 @@ void writeSums(Writer& out, const TileSums& sums, std::size_t d, bool wide) {
 }
 
 void requireBound(std::int64_t value, std::int64_t bound, const std::string& where) {
-    if (value > bound || value < -bound) throw Error(ErrorCode::malformed, where, "these sums are larger than their number of rows allows");
+    if (value > bound || value < -bound)
+        throw Error(ErrorCode::malformed, where, "these sums are larger than their number of rows allows");
 }
 
-void readSums(Taker& in, TileSums& sums, std::size_t d, std::uint64_t rows, int limit, bool wide, const std::string& where) {
+void readSums(Taker& in, TileSums& sums, std::size_t d, std::uint64_t rows, int limit, bool wide,
+              const std::string& where) {
     const std::int64_t bound = static_cast<std::int64_t>(rows) * limit * limit;
     sums.makeRoomFor(rows, 1);
     forEachPair(sums, d, [&](std::size_t tile, std::size_t at) {
@@ -146,7 +150,8 @@ Quantizer readQuantizer(Taker& in, std::size_t d, int limit, const std::string& 
     quantizer.step.resize(d);
     in.list(quantizer.centre.data(), d);
     in.list(quantizer.step.data(), d);
-    if (!std::isfinite(quantizer.rowLimit)) throw Error(ErrorCode::malformed, where, "the limit of row norms is not a number");
+    if (!std::isfinite(quantizer.rowLimit))
+        throw Error(ErrorCode::malformed, where, "the limit of row norms is not a number");
     return quantizer;
 }
 
@@ -163,14 +168,16 @@ void readTotals(Taker& in, ChannelSums& sums, std::size_t d, std::uint64_t rows,
 
 void readMassive(Taker& in, CorrelationSide& side, std::uint64_t setAside, const std::string& where) {
     in.list(side.massive.data(), side.massive.size());
-    for (const std::int64_t sum : side.massive) requireBound(sum, static_cast<std::int64_t>(setAside) * CorrelationSums::mostMassive, where);
+    for (const std::int64_t sum : side.massive)
+        requireBound(sum, static_cast<std::int64_t>(setAside) * CorrelationSums::mostMassive, where);
 }
 
 // Bytes of one side's quantizer and totals.
 std::uint64_t sideBytes(std::uint64_t d) { return 8 + d * (4 + 4 + 2 * (8 + 8) + 8); }
 
 std::uint64_t imageBytes(const CorrelationSums::Image& image) {
-    const std::uint64_t pairs = image.rows() == 0 ? 0 : 2 * image.d * image.d + (image.withGram ? image.d * (image.d + 1) : 0);
+    const std::uint64_t pairs =
+        image.rows() == 0 ? 0 : 2 * image.d * image.d + (image.withGram ? image.d * (image.d + 1) : 0);
     return headerBytes + 2 * sideBytes(image.d) + pairs * (image.wide ? 8 : 4) + digestBytes;
 }
 
@@ -183,7 +190,8 @@ void requireDigest(const ByteSource& source, std::uint64_t offset, std::uint64_t
     copyBytes(source, offset, size - digestBytes, sink);
     const std::vector<std::byte> found = readBytes(source, offset + size - digestBytes, digestBytes);
     if (sink.hash.hex() != asText(found)) {
-        throw Error(ErrorCode::malformed, where, "the checksum does not fit; the bytes were damaged on their way, so copy them again");
+        throw Error(ErrorCode::malformed, where,
+                    "the checksum does not fit; the bytes were damaged on their way, so copy them again");
     }
 }
 
@@ -221,21 +229,25 @@ void CorrelationSums::write(ByteSink& sink) const {
     out.finish();
 }
 
-CorrelationSums::Image CorrelationSums::image(const ByteSource& source, std::uint64_t offset, const std::string& where) {
+CorrelationSums::Image CorrelationSums::image(const ByteSource& source, std::uint64_t offset,
+                                              const std::string& where) {
     const std::uint64_t available = source.size() - std::min(offset, source.size());
     if (available < headerBytes + digestBytes) {
-        throw Error(ErrorCode::truncated, where, "expected an image of correlation sums, found " + std::to_string(available) + " bytes");
+        throw Error(ErrorCode::truncated, where,
+                    "expected an image of correlation sums, found " + std::to_string(available) + " bytes");
     }
     Taker in(source, offset, headerBytes);
     std::array<char, magic.size()> begin{};
     in.list(begin.data(), begin.size());
     if (std::string_view(begin.data(), begin.size()) != magic) {
-        throw Error(ErrorCode::malformed, where, "expected an image of correlation sums, which begins with \"regauge sums\"");
+        throw Error(ErrorCode::malformed, where,
+                    "expected an image of correlation sums, which begins with \"regauge sums\"");
     }
     const auto found = in.take<std::uint32_t>();
     if (found != version) {
         throw Error(ErrorCode::unsupported, where,
-                    "expected version " + std::to_string(version) + ", found " + std::to_string(found) + "; sum the rows again with this regauge");
+                    "expected version " + std::to_string(version) + ", found " + std::to_string(found) +
+                        "; sum the rows again with this regauge");
     }
     Image image;
     image.d = in.take<std::uint32_t>();
@@ -246,24 +258,29 @@ CorrelationSums::Image CorrelationSums::image(const ByteSource& source, std::uin
     image.setAside = in.take<std::uint64_t>();
     image.withGram = gramFlag == 1;
     image.wide = wideFlag == 1;
-    if (image.d > largestD || image.rowsOfHalf[0] > mostRows || image.rowsOfHalf[1] > mostRows || image.rows() > mostRows || image.setAside > mostRows || gramFlag > 1 || wideFlag > 1 ||
-        (image.limit != kernels::coarseLimit && image.limit != kernels::fineLimit) || image.wide != (image.rows() > TileSums::narrowRows(image.limit))) {
+    if (image.d > largestD || image.rowsOfHalf[0] > mostRows || image.rowsOfHalf[1] > mostRows ||
+        image.rows() > mostRows || image.setAside > mostRows || gramFlag > 1 || wideFlag > 1 ||
+        (image.limit != kernels::coarseLimit && image.limit != kernels::fineLimit) ||
+        image.wide != (image.rows() > TileSums::narrowRows(image.limit))) {
         throw Error(ErrorCode::malformed, where, "the header of these correlation sums contradicts itself");
     }
     image.bytes = imageBytes(image);
     if (available < image.bytes) {
-        throw Error(ErrorCode::truncated, where, "expected " + std::to_string(image.bytes) + " bytes, found " + std::to_string(available));
+        throw Error(ErrorCode::truncated, where,
+                    "expected " + std::to_string(image.bytes) + " bytes, found " + std::to_string(available));
     }
     return image;
 }
 
-QuantizerPair CorrelationSums::readQuantizers(const ByteSource& source, std::uint64_t offset, const std::string& where) {
+QuantizerPair CorrelationSums::readQuantizers(const ByteSource& source, std::uint64_t offset,
+                                              const std::string& where) {
     const Image header = image(source, offset, where);
     requireDigest(source, offset, header.bytes, where);
     const std::uint64_t bytesOfSide = sideBytes(header.d);
     Taker x(source, offset + headerBytes, bytesOfSide);
     Taker y(source, offset + headerBytes + bytesOfSide, bytesOfSide);
-    return {readQuantizer(x, static_cast<std::size_t>(header.d), header.limit, where), readQuantizer(y, static_cast<std::size_t>(header.d), header.limit, where)};
+    return {readQuantizer(x, static_cast<std::size_t>(header.d), header.limit, where),
+            readQuantizer(y, static_cast<std::size_t>(header.d), header.limit, where)};
 }
 
 CorrelationSums CorrelationSums::read(const ByteSource& source, std::uint64_t offset, const std::string& where) {
@@ -311,7 +328,8 @@ CorrelationSums CorrelationSums::deserialize(std::span<const std::byte> bytes, c
     const MemorySource source(where, bytes);
     CorrelationSums sums = read(source, 0, where);
     if (const std::uint64_t expected = image(source, 0, where).bytes; bytes.size() != expected) {
-        throw Error(ErrorCode::malformed, where, "expected " + std::to_string(expected) + " bytes, found " + std::to_string(bytes.size()));
+        throw Error(ErrorCode::malformed, where,
+                    "expected " + std::to_string(expected) + " bytes, found " + std::to_string(bytes.size()));
     }
     return sums;
 }

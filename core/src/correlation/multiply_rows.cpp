@@ -6,8 +6,9 @@
 namespace regauge {
 namespace {
 
-// A square of at most edge x edge tiles of one product: what one thread does in one go. With 8 panels a side it holds 256 KiB of sums and
-// reads 256 KiB of rows a block, which the second-level cache keeps, so main memory sees every sum once for all rows.
+// A square of at most edge x edge tiles of one product: what one thread does in one go. With 8 panels a side it holds
+// 256 KiB of sums and reads 256 KiB of rows a block, which the second-level cache keeps, so main memory sees every sum
+// once for all rows.
 struct Task {
     const RowProduct* product;
     std::size_t firstA;
@@ -23,7 +24,8 @@ std::size_t edgeFor(std::size_t panels, unsigned threads) {
     return edge;
 }
 
-void multiplyTile(const RowProduct& product, std::size_t block, std::size_t groups, std::size_t i, std::size_t j, const kernels::IntegerDot& kernel) {
+void multiplyTile(const RowProduct& product, std::size_t block, std::size_t groups, std::size_t i, std::size_t j,
+                  const kernels::IntegerDot& kernel) {
     const std::uint32_t* a = product.a->panel(block, i);
     const std::uint32_t* b = product.b->panel(block, j);
     const std::int32_t* aSums = product.a->sums(block, i);
@@ -47,7 +49,8 @@ void run(const Task& task, std::size_t edge, std::size_t rows, const kernels::In
     for (std::size_t block = 0; block < product.a->blocksIn(rows); ++block) {
         const std::size_t groups = product.a->groupsIn(block, rows);
         for (std::size_t j = task.firstB; j < lastB; ++j) {
-            for (std::size_t i = lower ? std::max(task.firstA, j) : task.firstA; i < lastA; ++i) multiplyTile(product, block, groups, i, j, kernel);
+            for (std::size_t i = lower ? std::max(task.firstA, j) : task.firstA; i < lastA; ++i)
+                multiplyTile(product, block, groups, i, j, kernel);
         }
     }
 }
@@ -60,16 +63,19 @@ void sumChannels(PackedRows& packed, std::size_t rows, const kernels::IntegerDot
     const double words = static_cast<double>(panels * kernels::panelWidth * rows / packed.rowsPerWord());
     parallelFor(threadsWorth(threads, words / wordsPerMicrosecond), packed.blocksIn(rows), [&](std::size_t block) {
         for (std::size_t panel = 0; panel < panels; ++panel) {
-            kernel.sums(packed.panel(block, panel), packed.groupsIn(block, rows), packed.sums(block, panel), packed.squares(block, panel));
+            kernel.sums(packed.panel(block, panel), packed.groupsIn(block, rows), packed.sums(block, panel),
+                        packed.squares(block, panel));
         }
     });
 }
 
-void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads, const Beside& beside) {
+void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const kernels::IntegerDot& kernel,
+                  unsigned threads, const Beside& beside) {
     if (products.empty()) return;
     const std::size_t panels = products.front().a->panels();
     constexpr double tileRowsPerMicrosecond = 100;  // of 1024 multiplications each
-    threads = threadsWorth(threads, static_cast<double>(products.size() * panels * panels * rows) / tileRowsPerMicrosecond);
+    threads =
+        threadsWorth(threads, static_cast<double>(products.size() * panels * panels * rows) / tileRowsPerMicrosecond);
     const std::size_t edge = edgeFor(panels, threads);
     std::vector<Task> tasks;
     for (const RowProduct& product : products) {
@@ -78,7 +84,8 @@ void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const 
             for (std::size_t b = 0; b < end; b += edge) tasks.push_back({&product, a, b});
         }
     }
-    parallelFor(threads, tasks.size(), [&](std::size_t task) { run(tasks[task], edge, rows, kernel); }, beside);
+    parallelFor(
+        threads, tasks.size(), [&](std::size_t task) { run(tasks[task], edge, rows, kernel); }, beside);
 }
 
 }  // namespace regauge

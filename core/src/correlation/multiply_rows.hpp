@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <span>
 
-#include "kernels/integer_dot.hpp"
-#include "correlation/packed_rows.hpp"
 #include "base/parallel.hpp"
+#include "correlation/packed_rows.hpp"
 #include "correlation/tile_sums.hpp"
+#include "kernels/integer_dot.hpp"
 
 namespace regauge {
 
@@ -22,6 +22,7 @@ struct RowProduct {
 void sumChannels(PackedRows& packed, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads);
 
 // Does all the products over the first `rows` rows (few enough for 32-bit sums). `out` must have room.
-void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const kernels::IntegerDot& kernel, unsigned threads, const Beside& beside = {});
+void multiplyRows(std::span<const RowProduct> products, std::size_t rows, const kernels::IntegerDot& kernel,
+                  unsigned threads, const Beside& beside = {});
 
 }  // namespace regauge

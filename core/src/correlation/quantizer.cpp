@@ -1,23 +1,23 @@
-// Fitting a quantizer. Every step commutes with signed permutations to the bit: channels are handled one by one, and the only thing that mixes
-// them, a row's norm, is a sum of integers (rows.hpp).
+// Fitting a quantizer. Every step commutes with signed permutations to the bit: channels are handled one by one, and
+// the only thing that mixes them, a row's norm, is a sum of integers (rows.hpp).
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "correlation/float_rows.hpp"
 #include "kernels/panel.hpp"
 #include "regauge/correlation.hpp"
-#include "correlation/float_rows.hpp"
 
 namespace regauge {
 namespace {
 
-// Enough for a standard deviation within 2 %, and the step is only a power of two. More rows than this are sampled at even distances, because
-// a file's first rows may be unlike the rest (an embedding's unused tokens).
+// Enough for a standard deviation within 2 %, and the step is only a power of two. More rows than this are sampled at
+// even distances, because a file's first rows may be unlike the rest (an embedding's unused tokens).
 constexpr std::size_t mostRows = 2048;
 
-// A row is massive from this multiple of the upper quartile of the norms. The quartile, not the median, so that a table half of whose rows are
-// unused and small keeps the other half. BOS rows and attention sinks stand 20 to 1000 times above the rest, ordinary rows at most 3 times,
-// and even Student t(3) rows rarely reach 8.
+// A row is massive from this multiple of the upper quartile of the norms. The quartile, not the median, so that a table
+// half of whose rows are unused and small keeps the other half. BOS rows and attention sinks stand 20 to 1000 times
+// above the rest, ordinary rows at most 3 times, and even Student t(3) rows rarely reach 8.
 constexpr double massive = 8;
 
 double limitFrom(std::vector<double> norms) {
@@ -28,7 +28,8 @@ double limitFrom(std::vector<double> norms) {
     return massive * *quartile;
 }
 
-// The smallest power of two of which `limit` cover 4 standard deviations (so fewer than 8), kept where it and its inverse are ordinary floats.
+// The smallest power of two of which `limit` cover 4 standard deviations (so fewer than 8), kept where it and its
+// inverse are ordinary floats.
 float stepFor(double deviation, int limit) {
     int exponent = 0;
     const double fraction = std::frexp(4 * deviation / limit, &exponent);  // in [0.5, 1)
@@ -38,7 +39,9 @@ float stepFor(double deviation, int limit) {
 
 }  // namespace
 
-int limitOf(Resolution resolution) { return resolution == Resolution::fine ? kernels::fineLimit : kernels::coarseLimit; }
+int limitOf(Resolution resolution) {
+    return resolution == Resolution::fine ? kernels::fineLimit : kernels::coarseLimit;
+}
 
 Quantizer fitQuantizer(const RowsView& rows, const std::string& where, Resolution resolution) {
     requireFloatRows(rows, where);

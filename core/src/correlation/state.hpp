@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "base/parallel.hpp"
+#include "correlation/packed_rows.hpp"
+#include "correlation/tile_sums.hpp"
 #include "kernels/aligned_buffer.hpp"
 #include "kernels/isa.hpp"
-#include "correlation/packed_rows.hpp"
-#include "base/parallel.hpp"
 #include "regauge/correlation.hpp"
-#include "correlation/tile_sums.hpp"
 
 namespace regauge {
 
@@ -33,7 +33,7 @@ struct CorrelationSide {
     kernels::AlignedVector<float> centre;
     kernels::AlignedVector<float> inverseStep;
     std::array<ChannelSums, 2> half;
-    TileSums gram;  // of q q' over all rows; empty unless wanted
+    TileSums gram;                      // of q q' over all rows; empty unless wanted
     std::vector<std::int64_t> massive;  // [d], over the rows set aside
 };
 
@@ -53,7 +53,8 @@ struct CorrelationSums::State {
 
     std::uint64_t rows() const { return half[0].rows + half[1].rows; }
 
-    // Multiplies the waiting rows and lets go of their memory; there is room for the sums then, with or without rows. Rows wait so that a call of add()
+    // Multiplies the waiting rows and lets go of their memory; there is room for the sums then, with or without rows.
+    // Rows wait so that a call of add()
     // with few rows costs no pass over all the sums.
     void settle(const Beside& beside = {});
     // Adds a massive row to the sums of massive rows.
@@ -61,7 +62,8 @@ struct CorrelationSums::State {
     // Multiplies the waiting rows of one half.
     void flush(std::size_t half, const Beside& beside);
     // Quantises these rows of one half. Returns the first that holds NaN or infinity, and adds none from there on.
-    std::optional<std::size_t> addTo(std::size_t half, std::span<const std::size_t> taken, const RowsView& rowsX, const RowsView& rowsY, const Beside& beside);
+    std::optional<std::size_t> addTo(std::size_t half, std::span<const std::size_t> taken, const RowsView& rowsX,
+                                     const RowsView& rowsY, const Beside& beside);
 
     std::size_t d;
     bool withGram;

@@ -1,4 +1,5 @@
-// CorrelationSums: life, merging and answers. Adding rows is in correlation_add.cpp, the byte image in correlation_image.cpp.
+// CorrelationSums: life, merging and answers. Adding rows is in correlation_add.cpp, the byte image in
+// correlation_image.cpp.
 #include "regauge/correlation.hpp"
 
 #include <algorithm>
@@ -7,9 +8,9 @@
 #include <functional>
 #include <utility>
 
+#include "base/parallel.hpp"
 #include "correlation/state.hpp"
 #include "kernels/pearson.hpp"
-#include "base/parallel.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
@@ -37,21 +38,28 @@ ChannelSums total(const CorrelationSide& side) {
 kernels::AlignedVector<double> variances(const ChannelSums& of, std::uint64_t n) {
     kernels::AlignedVector<double> result(of.sums.size());
     for (std::size_t j = 0; j < result.size(); ++j) {
-        result[j] = static_cast<double>(static_cast<Int128>(n) * of.squares[j] - static_cast<Int128>(of.sums[j]) * of.sums[j]);
+        result[j] =
+            static_cast<double>(static_cast<Int128>(n) * of.squares[j] - static_cast<Int128>(of.sums[j]) * of.sums[j]);
     }
     return result;
 }
 
-// A side as the edge of every tile wants it (kernels/pearson.hpp): `all` over all n rows, `some` over those that the products are of.
+// A side as the edge of every tile wants it (kernels/pearson.hpp): `all` over all n rows, `some` over those that the
+// products are of.
 struct Edge {
     enum class Place { row, column };
     Edge(Place place, const ChannelSums& ofAll, const ChannelSums& ofSome, double share, std::uint64_t n)
-        : all(ofAll.sums), some(ofSome.sums), sums(all.begin(), all.end()), part(some.begin(), some.end()), variances(regauge::variances(ofAll, n)) {
+        : all(ofAll.sums),
+          some(ofSome.sums),
+          sums(all.begin(), all.end()),
+          part(some.begin(), some.end()),
+          variances(regauge::variances(ofAll, n)) {
         if (place == Place::row)
             for (std::size_t j = 0; j < part.size(); ++j) part[j] -= share * sums[j];
     }
     kernels::PearsonEdge at(std::size_t panel) const {
-        return {sums.data() + panel * panelWidth, part.data() + panel * panelWidth, variances.data() + panel * panelWidth};
+        return {sums.data() + panel * panelWidth, part.data() + panel * panelWidth,
+                variances.data() + panel * panelWidth};
     }
 
     std::vector<std::int64_t> all, some;
@@ -66,7 +74,9 @@ struct Products {
     const TileSums* first;
     const TileSums* second = nullptr;
 
-    std::int64_t at(std::size_t tile, std::size_t entry) const { return first->at(tile, entry) + (second == nullptr ? 0 : second->at(tile, entry)); }
+    std::int64_t at(std::size_t tile, std::size_t entry) const {
+        return first->at(tile, entry) + (second == nullptr ? 0 : second->at(tile, entry));
+    }
     // n times any sum stays below 2^53.
     bool exactInDoubles() const {
         const double largest = static_cast<double>(n) * limit;
@@ -75,18 +85,21 @@ struct Products {
 };
 
 // The same as kernels::pearsonTile where integers outgrow a double.
-void widePearsonTile(const Products& products, std::size_t tile, const Edge& rows, std::size_t rowPanel, const Edge& columns, std::size_t columnPanel,
-                     double* r) {
+void widePearsonTile(const Products& products, std::size_t tile, const Edge& rows, std::size_t rowPanel,
+                     const Edge& columns, std::size_t columnPanel, double* r) {
     for (std::size_t i = 0; i < panelWidth; ++i) {
         const std::size_t row = rowPanel * panelWidth + i;
         for (std::size_t j = 0; j < panelWidth; ++j) {
             const std::size_t column = columnPanel * panelWidth + j;
             const Int128 n = static_cast<Int128>(products.n);
             const Int128 covariance = n * n * products.at(tile, i * panelWidth + j) -  // n times that of the kernel
-                                      n * (static_cast<Int128>(rows.all[row]) * columns.some[column] + static_cast<Int128>(rows.some[row]) * columns.all[column]) +
+                                      n * (static_cast<Int128>(rows.all[row]) * columns.some[column] +
+                                           static_cast<Int128>(rows.some[row]) * columns.all[column]) +
                                       static_cast<Int128>(products.rows) * rows.all[row] * columns.all[column];
             const double variance = rows.variances[row] * columns.variances[column];
-            r[i * panelWidth + j] = variance > 0 ? static_cast<double>(covariance) / static_cast<double>(products.n) / std::sqrt(variance) : 0.0;
+            r[i * panelWidth + j] =
+                variance > 0 ? static_cast<double>(covariance) / static_cast<double>(products.n) / std::sqrt(variance)
+                             : 0.0;
         }
     }
 }
@@ -109,9 +122,12 @@ void transposeTile(double* r) {
 }
 
 template <class T>
-void correlations(const Products& products, const Edge& rows, const Edge& columns, unsigned threads, std::size_t d, std::span<T> out) {
+void correlations(const Products& products, const Edge& rows, const Edge& columns, unsigned threads, std::size_t d,
+                  std::span<T> out) {
     if (out.size() != d * d) {
-        throw Error(ErrorCode::shapeMismatch, "", "expected room for " + std::to_string(d * d) + " correlations, found " + std::to_string(out.size()));
+        throw Error(
+            ErrorCode::shapeMismatch, "",
+            "expected room for " + std::to_string(d * d) + " correlations, found " + std::to_string(out.size()));
     }
     const bool lower = products.first->shape() == TileSums::Shape::lower;
     const std::size_t panels = products.first->panels();
@@ -150,15 +166,18 @@ std::vector<std::uint8_t> constantChannels(const CorrelationSide& side, std::uin
 template <class T>
 void cross(const CorrelationSums::State& state, std::span<T> out) {
     const ChannelSums x = total(state.x), y = total(state.y);
-    correlations({state.rows(), state.rows(), state.limit, &state.half[0].cross, &state.half[1].cross}, Edge(Edge::Place::row, y, y, 1, state.rows()),
-                 Edge(Edge::Place::column, x, x, 1, state.rows()), state.threads, state.d, out);
+    correlations({state.rows(), state.rows(), state.limit, &state.half[0].cross, &state.half[1].cross},
+                 Edge(Edge::Place::row, y, y, 1, state.rows()), Edge(Edge::Place::column, x, x, 1, state.rows()),
+                 state.threads, state.d, out);
 }
 
 template <class T>
 void gram(const CorrelationSums::State& state, const CorrelationSide& side, std::span<T> out) {
-    if (!state.withGram) throw Error(ErrorCode::usage, "", "these sums were begun without Gram matrices; begin them with withGram");
+    if (!state.withGram)
+        throw Error(ErrorCode::usage, "", "these sums were begun without Gram matrices; begin them with withGram");
     const ChannelSums sums = total(side);
-    correlations({state.rows(), state.rows(), state.limit, &side.gram}, Edge(Edge::Place::row, sums, sums, 1, state.rows()),
+    correlations({state.rows(), state.rows(), state.limit, &side.gram},
+                 Edge(Edge::Place::row, sums, sums, 1, state.rows()),
                  Edge(Edge::Place::column, sums, sums, 1, state.rows()), state.threads, state.d, out);
 }
 
@@ -177,10 +196,14 @@ CorrelationSide::CorrelationSide(Quantizer given, bool withGram)
     for (std::size_t j = 0; j < quantizer.d(); ++j) {
         const float step = quantizer.step[j];
         int exponent = 0;
-        if (step != 0 && (!(step > 0) || std::frexp(step, &exponent) != 0.5f || !std::isnormal(step) || !std::isfinite(1 / step))) {
-            throw Error(ErrorCode::usage, "", "a quantizer's steps must be powers of two from 2^-126 to 2^126, or 0; found " + std::to_string(step));
+        if (step != 0 &&
+            (!(step > 0) || std::frexp(step, &exponent) != 0.5f || !std::isnormal(step) || !std::isfinite(1 / step))) {
+            throw Error(
+                ErrorCode::usage, "",
+                "a quantizer's steps must be powers of two from 2^-126 to 2^126, or 0; found " + std::to_string(step));
         }
-        if (!std::isfinite(quantizer.centre[j])) throw Error(ErrorCode::usage, "", "a quantizer's centres must be finite");
+        if (!std::isfinite(quantizer.centre[j]))
+            throw Error(ErrorCode::usage, "", "a quantizer's centres must be finite");
         // A constant channel: (x - 0) * 0 is 0 for every finite x.
         centre[j] = step == 0 ? 0 : quantizer.centre[j];
         inverseStep[j] = step == 0 ? 0 : 1 / step;
@@ -188,9 +211,15 @@ CorrelationSide::CorrelationSide(Quantizer given, bool withGram)
 }
 
 CorrelationSums::State::State(Quantizer givenX, Quantizer givenY, bool gram)
-    : d(givenX.d()), withGram(gram), limit(givenX.limit), x(std::move(givenX), gram), y(std::move(givenY), gram),
+    : d(givenX.d()),
+      withGram(gram),
+      limit(givenX.limit),
+      x(std::move(givenX), gram),
+      y(std::move(givenY), gram),
       half{CorrelationHalf(d, limit), CorrelationHalf(d, limit)} {
-    const auto whole = [](const Quantizer& quantizer) { return quantizer.step.size() == quantizer.d() && quantizer.rowLimit >= 0; };
+    const auto whole = [](const Quantizer& quantizer) {
+        return quantizer.step.size() == quantizer.d() && quantizer.rowLimit >= 0;
+    };
     if (y.quantizer.d() != d || !whole(x.quantizer) || !whole(y.quantizer)) {
         throw Error(ErrorCode::shapeMismatch, "",
                     "the quantizers must have one d and a step for every channel; found d = " + std::to_string(d) +
@@ -198,14 +227,23 @@ CorrelationSums::State::State(Quantizer givenX, Quantizer givenY, bool gram)
     }
     if ((limit != kernels::coarseLimit && limit != kernels::fineLimit) || y.quantizer.limit != limit) {
         throw Error(ErrorCode::usage, "",
-                    "both quantizers must have the limit 127 or both 511; found " + std::to_string(limit) + " and " + std::to_string(y.quantizer.limit));
+                    "both quantizers must have the limit 127 or both 511; found " + std::to_string(limit) + " and " +
+                        std::to_string(y.quantizer.limit));
     }
 }
 
 CorrelationSums::State::State(const State& other)
-    : d(other.d), withGram(other.withGram), limit(other.limit), setAside(other.setAside), x(other.x), y(other.y), half(other.half), threads(other.threads) {}
+    : d(other.d),
+      withGram(other.withGram),
+      limit(other.limit),
+      setAside(other.setAside),
+      x(other.x),
+      y(other.y),
+      half(other.half),
+      threads(other.threads) {}
 
-CorrelationSums::CorrelationSums(Quantizer x, Quantizer y, bool withGram) : state_(std::make_unique<State>(std::move(x), std::move(y), withGram)) {}
+CorrelationSums::CorrelationSums(Quantizer x, Quantizer y, bool withGram)
+    : state_(std::make_unique<State>(std::move(x), std::move(y), withGram)) {}
 CorrelationSums::CorrelationSums(std::unique_ptr<State> state) : state_(std::move(state)) {}
 CorrelationSums::CorrelationSums(const CorrelationSums& other) : state_(std::make_unique<State>(other.settled())) {}
 CorrelationSums& CorrelationSums::operator=(const CorrelationSums& other) {
@@ -225,7 +263,9 @@ void CorrelationSums::merge(const CorrelationSums& other) {
     State& into = settled();
     const State& from = other.settled();
     if (into.withGram != from.withGram || quantizers() != other.quantizers()) {
-        throw Error(ErrorCode::shapeMismatch, "", "sums can be merged only when they were begun with the same quantizers and the same choice of Gram matrices");
+        throw Error(ErrorCode::shapeMismatch, "",
+                    "sums can be merged only when they were begun with the same quantizers and the same choice of Gram "
+                    "matrices");
     }
     if (into.rows() + from.rows() > mostRows || into.setAside + from.setAside > mostRows)
         throw Error(ErrorCode::tooLarge, "", "these are more than 2^32 rows together; merge fewer of them");
@@ -242,7 +282,8 @@ void CorrelationSums::merge(const CorrelationSums& other) {
     add(into.x.gram, from.x.gram, into.rows());
     add(into.y.gram, from.y.gram, into.rows());
     into.setAside += from.setAside;
-    for (const auto& [sums, more] : {std::pair{&into.x.massive, &from.x.massive}, std::pair{&into.y.massive, &from.y.massive}})
+    for (const auto& [sums, more] :
+         {std::pair{&into.x.massive, &from.x.massive}, std::pair{&into.y.massive, &from.y.massive}})
         std::ranges::transform(*sums, *more, sums->begin(), std::plus{});
 }
 
@@ -250,7 +291,8 @@ void CorrelationSums::reduce(const std::function<void(std::span<std::int64_t>)>&
     State& state = settled();
     std::array<std::uint64_t*, 3> counts{&state.half[0].rows, &state.half[1].rows, &state.setAside};
     std::array<std::int64_t, counts.size()> totals{};
-    std::ranges::transform(counts, totals.begin(), [](const std::uint64_t* count) { return static_cast<std::int64_t>(*count); });
+    std::ranges::transform(counts, totals.begin(),
+                           [](const std::uint64_t* count) { return static_cast<std::int64_t>(*count); });
     sumAtFirst(totals);
     for (std::size_t k = 0; k < counts.size(); ++k) *counts[k] = static_cast<std::uint64_t>(totals[k]);
     for (CorrelationSide* side : {&state.x, &state.y}) {
@@ -286,7 +328,8 @@ void CorrelationSums::crossOfHalf(std::size_t half, std::span<float> out) const 
     const State& state = settled();
     const std::uint64_t n = state.rows(), here = state.half[half].rows;
     const double share = n == 0 ? 0 : static_cast<double>(here) / static_cast<double>(n);
-    correlations({n, here, state.limit, &state.half[half].cross}, Edge(Edge::Place::row, total(state.y), state.y.half[half], share, n),
+    correlations({n, here, state.limit, &state.half[half].cross},
+                 Edge(Edge::Place::row, total(state.y), state.y.half[half], share, n),
                  Edge(Edge::Place::column, total(state.x), state.x.half[half], share, n), state.threads, state.d, out);
 }
 void CorrelationSums::gramX(std::span<double> out) const { gram(settled(), state_->x, out); }

@@ -20,7 +20,8 @@ void forStretches(std::size_t count, unsigned threads, Fn&& fn) {
 
 }  // namespace
 
-TileSums::TileSums(std::size_t d, Shape shape, int limit) : shape_(shape), panels_(kernels::panelsOf(d)), limit_(limit) {}
+TileSums::TileSums(std::size_t d, Shape shape, int limit)
+    : shape_(shape), panels_(kernels::panelsOf(d)), limit_(limit) {}
 
 void TileSums::makeRoomFor(std::uint64_t rows, unsigned threads) {
     if (wide_) return;
@@ -28,7 +29,9 @@ void TileSums::makeRoomFor(std::uint64_t rows, unsigned threads) {
     if (rows <= narrowRows(limit_)) {
         if (!narrow_.empty()) return;
         narrow_.resize(count);
-        return forStretches(count, threads, [&](std::size_t first, std::size_t last) { std::fill(narrow_.data() + first, narrow_.data() + last, 0); });
+        return forStretches(count, threads, [&](std::size_t first, std::size_t last) {
+            std::fill(narrow_.data() + first, narrow_.data() + last, 0);
+        });
     }
     wideSums_.resize(count);
     forStretches(count, threads, [&](std::size_t first, std::size_t last) {
@@ -63,7 +66,8 @@ void TileSums::replace(const std::function<void(std::span<std::int64_t>)>& fn) {
         const std::span<std::int32_t> narrow(narrow_.data() + first, here);
         block.assign(narrow.begin(), narrow.end());
         fn(block);
-        std::ranges::transform(block, narrow.begin(), [](std::int64_t value) { return static_cast<std::int32_t>(value); });
+        std::ranges::transform(block, narrow.begin(),
+                               [](std::int64_t value) { return static_cast<std::int32_t>(value); });
     }
 }
 

@@ -1,4 +1,5 @@
-// Sums of products over pairs of channels, in tiles of 32 x 32: 32-bit integers while the number of rows rules out an overflow, 64-bit after that.
+// Sums of products over pairs of channels, in tiles of 32 x 32: 32-bit integers while the number of rows rules out an
+// overflow, 64-bit after that.
 #pragma once
 
 #include <array>
@@ -12,8 +13,8 @@
 
 namespace regauge {
 
-// A d x d matrix of integers. `lower` keeps only the tiles on and below the diagonal, for symmetric sums. A tile is 4 KiB of 32-bit sums: one page,
-// so that a kernel that adds to it misses neither cache lines nor address translations.
+// A d x d matrix of integers. `lower` keeps only the tiles on and below the diagonal, for symmetric sums. A tile is 4
+// KiB of 32-bit sums: one page, so that a kernel that adds to it misses neither cache lines nor address translations.
 class TileSums {
 public:
     enum class Shape { full, lower };
@@ -22,15 +23,20 @@ public:
     TileSums(std::size_t d, Shape shape, int limit);
 
     // Sums of this many rows fit 32 bits: rows * limit^2 < 2^31. At least 2^13.
-    static constexpr std::uint64_t narrowRows(int limit) { return 2147483647 / (static_cast<std::uint64_t>(limit) * static_cast<std::uint64_t>(limit)); }
+    static constexpr std::uint64_t narrowRows(int limit) {
+        return 2147483647 / (static_cast<std::uint64_t>(limit) * static_cast<std::uint64_t>(limit));
+    }
 
     Shape shape() const { return shape_; }
     std::size_t panels() const { return panels_; }
     std::size_t tiles() const { return shape_ == Shape::full ? panels_ * panels_ : panels_ * (panels_ + 1) / 2; }
-    std::size_t tileIndex(std::size_t i, std::size_t j) const { return shape_ == Shape::full ? i * panels_ + j : i * (i + 1) / 2 + j; }
+    std::size_t tileIndex(std::size_t i, std::size_t j) const {
+        return shape_ == Shape::full ? i * panels_ + j : i * (i + 1) / 2 + j;
+    }
     bool wide() const { return wide_; }
 
-    // To be called before sums of `rows` rows in total are held or read: makes room at first, and widens when 32 bits would no longer do.
+    // To be called before sums of `rows` rows in total are held or read: makes room at first, and widens when 32 bits
+    // would no longer do.
     void makeRoomFor(std::uint64_t rows, unsigned threads);
 
     // Row-major 32 x 32. Only the one that wide() says.
@@ -39,7 +45,9 @@ public:
     std::int64_t* wideTile(std::size_t index) { return wideSums_.data() + index * kernels::tileSize; }
     const std::int64_t* wideTile(std::size_t index) const { return wideSums_.data() + index * kernels::tileSize; }
     // Either.
-    std::int64_t at(std::size_t index, std::size_t entry) const { return wide_ ? wideTile(index)[entry] : narrowTile(index)[entry]; }
+    std::int64_t at(std::size_t index, std::size_t entry) const {
+        return wide_ ? wideTile(index)[entry] : narrowTile(index)[entry];
+    }
 
     // Adds another's sums, after makeRoomFor. Same d and shape.
     void add(const TileSums& other);

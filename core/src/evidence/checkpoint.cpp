@@ -1,25 +1,38 @@
-// A Hugging Face checkpoint as evidence: what its weights say about the residual stream's channels. Names: FORMATS.md sections 6.1 and 6.2.
+// A Hugging Face checkpoint as evidence: what its weights say about the residual stream's channels. Names: FORMATS.md
+// sections 6.1 and 6.2.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "io/bytes.hpp"
 #include "evidence/kinds.hpp"
+#include "io/bytes.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr std::string_view embeddings[] = {"embed_tokens.weight", "tok_embeddings.weight", "wte.weight", "embed_in.weight"};
+constexpr std::string_view embeddings[] = {"embed_tokens.weight", "tok_embeddings.weight", "wte.weight",
+                                           "embed_in.weight"};
 constexpr std::string_view unembeddings[] = {"lm_head.weight", "output.weight", "embed_out.weight"};
-constexpr std::string_view finalNorms[] = {"norm.weight", "ln_f.weight", "final_layernorm.weight", "final_layer_norm.weight"};
+constexpr std::string_view finalNorms[] = {"norm.weight", "ln_f.weight", "final_layernorm.weight",
+                                           "final_layer_norm.weight"};
 // By name and never by length: OLMo2's q_norm is as long as the residual stream is wide, and lives in head space.
-constexpr std::string_view layerNorms[] = {"input_layernorm",           "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm",
-                                           "post_self_attn_layernorm", "post_mlp_layernorm",        "attention_layernorm",       "feedforward_layernorm",
-                                           "attention_norm",           "ffn_norm",                  "ln_1",                      "ln_2"};
+constexpr std::string_view layerNorms[] = {"input_layernorm",
+                                           "post_attention_layernorm",
+                                           "pre_feedforward_layernorm",
+                                           "post_feedforward_layernorm",
+                                           "post_self_attn_layernorm",
+                                           "post_mlp_layernorm",
+                                           "attention_layernorm",
+                                           "feedforward_layernorm",
+                                           "attention_norm",
+                                           "ffn_norm",
+                                           "ln_1",
+                                           "ln_2"};
 // Modules inside a layer: [out, d] reads the residual stream, [d, in] writes it.
-constexpr std::string_view readers[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.qkv_proj", "mlp.gate_proj",   "mlp.up_proj",
-                                        "mlp.gate_up_proj", "attention.wqkv",   "feed_forward.w1",  "feed_forward.w3"};
+constexpr std::string_view readers[] = {
+    "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.qkv_proj", "mlp.gate_proj",
+    "mlp.up_proj",      "mlp.gate_up_proj", "attention.wqkv",   "feed_forward.w1",    "feed_forward.w3"};
 constexpr std::string_view writers[] = {"self_attn.o_proj", "mlp.down_proj", "attention.wo", "feed_forward.w2"};
 
 template <std::size_t N>
@@ -27,9 +40,11 @@ bool isOneOf(std::string_view text, const std::string_view (&list)[N]) {
     return std::find(std::begin(list), std::end(list), text) != std::end(list);
 }
 
-// Without what wrappers put in front: "language_model.model.layers.0.mlp.up_proj.weight" -> "layers.0.mlp.up_proj.weight".
+// Without what wrappers put in front: "language_model.model.layers.0.mlp.up_proj.weight" ->
+// "layers.0.mlp.up_proj.weight".
 std::string_view withoutPrefix(std::string_view name) {
-    constexpr std::string_view prefixes[] = {"_orig_mod.", "module.", "base_model.model.", "language_model.", "model.", "transformer.", "gpt_neox."};
+    constexpr std::string_view prefixes[] = {"_orig_mod.", "module.",      "base_model.model.", "language_model.",
+                                             "model.",     "transformer.", "gpt_neox."};
     for (bool again = true; again;) {
         again = false;
         for (const std::string_view prefix : prefixes) {
@@ -51,8 +66,11 @@ std::optional<InLayer> inLayer(std::string_view name) {
         if (!name.starts_with(list)) continue;
         const std::string_view rest = name.substr(list.size());
         const std::size_t dot = rest.find('.');
-        if (dot == std::string_view::npos || dot == 0 || dot > 6 || rest.find_first_not_of("0123456789") != dot || !rest.ends_with(".weight")) return std::nullopt;
-        return InLayer{rest.substr(0, dot), rest.substr(dot + 1, rest.size() - dot - 1 - std::string_view(".weight").size())};
+        if (dot == std::string_view::npos || dot == 0 || dot > 6 || rest.find_first_not_of("0123456789") != dot ||
+            !rest.ends_with(".weight"))
+            return std::nullopt;
+        return InLayer{rest.substr(0, dot),
+                       rest.substr(dot + 1, rest.size() - dot - 1 - std::string_view(".weight").size())};
     }
     return std::nullopt;
 }
@@ -68,22 +86,29 @@ Config readConfig(const Files& files, const std::string& folder) {
     const std::string path = joinPath(folder, "config.json");
     if (!files.exists(path)) return config;
     const std::unique_ptr<ByteSource> source = files.open(path);
-    if (source->size() > (std::uint64_t{16} << 20)) throw Error(ErrorCode::tooLarge, path, "a config of more than 16 MiB is not a model's");
+    if (source->size() > (std::uint64_t{16} << 20))
+        throw Error(ErrorCode::tooLarge, path, "a config of more than 16 MiB is not a model's");
     const nlohmann::json json = nlohmann::json::parse(asText(readBytes(*source, 0, source->size())), nullptr, false);
-    if (!json.is_object()) throw Error(ErrorCode::malformed, path, "expected a JSON object with the model's configuration");
+    if (!json.is_object())
+        throw Error(ErrorCode::malformed, path, "expected a JSON object with the model's configuration");
     const auto take = [&](const nlohmann::json& from) {
-        if (const auto type = from.find("model_type"); type != from.end() && type->is_string()) config.modelType = type->get<std::string>();
-        if (const auto size = from.find("hidden_size"); size != from.end() && size->is_number_unsigned()) config.hiddenSize = size->get<std::uint64_t>();
-        if (const auto tied = from.find("tie_word_embeddings"); tied != from.end() && tied->is_boolean()) config.tied = tied->get<bool>();
+        if (const auto type = from.find("model_type"); type != from.end() && type->is_string())
+            config.modelType = type->get<std::string>();
+        if (const auto size = from.find("hidden_size"); size != from.end() && size->is_number_unsigned())
+            config.hiddenSize = size->get<std::uint64_t>();
+        if (const auto tied = from.find("tie_word_embeddings"); tied != from.end() && tied->is_boolean())
+            config.tied = tied->get<bool>();
     };
     take(json);
-    if (const auto text = json.find("text_config"); text != json.end() && text->is_object()) take(*text);  // multimodal models nest the language model
+    if (const auto text = json.find("text_config"); text != json.end() && text->is_object())
+        take(*text);  // multimodal models nest the language model
     return config;
 }
 
 // Gemma multiplies with 1 + w. Without a config its four norms a layer, input_layernorm among them, tell it from OLMo2.
 bool addsOne(const Config& config, const std::vector<std::shared_ptr<const TensorFile>>& shards) {
-    if (!config.modelType.empty()) return config.modelType.starts_with("gemma") && !config.modelType.starts_with("gemma4");
+    if (!config.modelType.empty())
+        return config.modelType.starts_with("gemma") && !config.modelType.starts_with("gemma4");
     bool input = false;
     bool sandwich = false;
     for (const auto& shard : shards) {
@@ -98,15 +123,19 @@ bool addsOne(const Config& config, const std::vector<std::shared_ptr<const Tenso
 
 class Collector {
 public:
-    Collector(const Config& config, double gainOffset) : config_(config), gainOffset_(gainOffset), d_(config.hiddenSize.value_or(0)) {}
+    Collector(const Config& config, double gainOffset)
+        : config_(config), gainOffset_(gainOffset), d_(config.hiddenSize.value_or(0)) {}
 
     // Vision towers and adapters have layers and norms of their own, in another space.
     static bool isForeign(std::string_view name) {
-        return name.find("vision") != std::string_view::npos || name.find("visual") != std::string_view::npos || name.find("audio") != std::string_view::npos || name.find("lora_") != std::string_view::npos;
+        return name.find("vision") != std::string_view::npos || name.find("visual") != std::string_view::npos ||
+               name.find("audio") != std::string_view::npos || name.find("lora_") != std::string_view::npos;
     }
 
     void findWidth(const TensorRef& tensor) {
-        if (d_ == 0 && !isForeign(tensor.info().name) && isOneOf(withoutPrefix(tensor.info().name), embeddings) && tensor.info().shape.size() == 2) d_ = tensor.info().shape[1];
+        if (d_ == 0 && !isForeign(tensor.info().name) && isOneOf(withoutPrefix(tensor.info().name), embeddings) &&
+            tensor.info().shape.size() == 2)
+            d_ = tensor.info().shape[1];
     }
 
     void add(const TensorRef& tensor) {
@@ -116,13 +145,15 @@ public:
         if (isOneOf(name, embeddings)) {
             addRows("embedding", tensor, false);
         } else if (isOneOf(name, unembeddings)) {
-            if (!config_.tied) addRows("unembedding", tensor, false);  // tied models sometimes store the embedding twice
+            if (!config_.tied)
+                addRows("unembedding", tensor, false);  // tied models sometimes store the embedding twice
         } else if (isOneOf(name, finalNorms)) {
             addGains("final", tensor);
         } else if (at && isOneOf(at->module, layerNorms)) {
             addGains(std::string(at->module) + '.' + std::string(at->layer), tensor);
         } else if (at && (isOneOf(at->module, readers) || isOneOf(at->module, writers))) {
-            if (!isRowDtype(tensor.info().dtype)) return;  // quantized weights are no evidence; embedding and gains are seldom quantized
+            if (!isRowDtype(tensor.info().dtype))
+                return;  // quantized weights are no evidence; embedding and gains are seldom quantized
             const std::string module(at->module.substr(at->module.find('.') + 1));
             addRows("weights." + std::string(at->layer) + '.' + module, tensor, true, isOneOf(at->module, writers));
         }
@@ -143,7 +174,11 @@ private:
         const std::uint64_t width = shape.size() != 2 ? 0 : columns ? shape[0] : shape[1];
         if (d_ == 0) d_ = width;
         if (width == 0 || width != d_) {
-            throw Error(ErrorCode::shapeMismatch, tensor.where(), "expected " + std::string(columns ? "[" + std::to_string(d_) + ", n]" : "[n, " + std::to_string(d_) + "]") + " for hidden size " + std::to_string(d_) + ", found " + toString(shape));
+            throw Error(
+                ErrorCode::shapeMismatch, tensor.where(),
+                "expected " +
+                    std::string(columns ? "[" + std::to_string(d_) + ", n]" : "[n, " + std::to_string(d_) + "]") +
+                    " for hidden size " + std::to_string(d_) + ", found " + toString(shape));
         }
         Site site;
         site.name = std::move(name);
@@ -155,7 +190,9 @@ private:
     void addGains(std::string name, const TensorRef& tensor) {
         const Shape& shape = tensor.info().shape;
         if (d_ == 0 && shape.size() == 1) d_ = shape[0];
-        if (shape.size() != 1 || shape[0] != d_) throw Error(ErrorCode::shapeMismatch, tensor.where(), "expected gains [" + std::to_string(d_) + "], found " + toString(shape));
+        if (shape.size() != 1 || shape[0] != d_)
+            throw Error(ErrorCode::shapeMismatch, tensor.where(),
+                        "expected gains [" + std::to_string(d_) + "], found " + toString(shape));
         gains_.push_back({std::move(name), readGains(tensor, gainOffset_)});
     }
 
@@ -192,7 +229,9 @@ Evidence checkpointEvidence(const Files& files, const std::string& path) {
     each([&](const TensorRef& tensor) { collector.add(tensor); });
     Evidence evidence = collector.take();
     if (evidence.sites.empty() && evidence.gains.empty()) {
-        throw Error(ErrorCode::unsupported, path, "no embedding, gains or known weights in this checkpoint; expected Hugging Face names such as model.embed_tokens.weight");
+        throw Error(ErrorCode::unsupported, path,
+                    "no embedding, gains or known weights in this checkpoint; expected Hugging Face names such as "
+                    "model.embed_tokens.weight");
     }
     return evidence;
 }

@@ -16,7 +16,9 @@ Evidence fromFile(const Files& files, const std::string& path) {
     if (path.ends_with(".index.json")) return checkpointEvidence(files, path);
     const std::shared_ptr<const ByteSource> source = files.open(path);
     auto file = std::make_shared<const TensorFile>(openTensorFile(source));
-    Evidence evidence = looksLikeCheckpoint(*file) ? checkpointEvidence(files, path) : looksLikeBundle(*file) ? bundleEvidence(file) : plainEvidence(file);
+    Evidence evidence = looksLikeCheckpoint(*file) ? checkpointEvidence(files, path)
+                        : looksLikeBundle(*file)   ? bundleEvidence(file)
+                                                   : plainEvidence(file);
     if (source->size() <= mostHashed) evidence.sha256 = FileHash(source);
     return evidence;
 }
@@ -26,7 +28,8 @@ Evidence fromFolder(const Files& files, const std::string& path) {
     const auto has = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
     if (has("config.json") && !checkpointFileIn(files, path).empty()) return checkpointEvidence(files, path);
     if (has("evidence.safetensors")) return fromFile(files, joinPath(path, "evidence.safetensors"));
-    if (!checkpointFileIn(files, path).empty() && checkpointFileIn(files, path).ends_with(".index.json")) return checkpointEvidence(files, path);
+    if (!checkpointFileIn(files, path).empty() && checkpointFileIn(files, path).ends_with(".index.json"))
+        return checkpointEvidence(files, path);
     return folderOfRows(files, path);
 }
 
@@ -34,13 +37,17 @@ Evidence fromFolder(const Files& files, const std::string& path) {
 void check(const Evidence& evidence) {
     for (const Site& site : evidence.sites) {
         if (site.rows->d() != evidence.d) {
-            throw Error(ErrorCode::shapeMismatch, site.rows->where(), "rows of " + std::to_string(site.rows->d()) + " numbers, where others of this evidence have " + std::to_string(evidence.d));
+            throw Error(ErrorCode::shapeMismatch, site.rows->where(),
+                        "rows of " + std::to_string(site.rows->d()) + " numbers, where others of this evidence have " +
+                            std::to_string(evidence.d));
         }
     }
     const auto perRow = [&](const char* what, std::size_t count) {
         for (const Site& site : evidence.sites) {
             if (site.rows->rows() != count) {
-                throw Error(ErrorCode::shapeMismatch, site.rows->where(), std::to_string(site.rows->rows()) + " rows, but there are " + std::to_string(count) + " " + what + "; expected one a row");
+                throw Error(ErrorCode::shapeMismatch, site.rows->where(),
+                            std::to_string(site.rows->rows()) + " rows, but there are " + std::to_string(count) + " " +
+                                what + "; expected one a row");
             }
         }
     };

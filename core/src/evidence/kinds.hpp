@@ -17,7 +17,8 @@ Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file);
 // A folder of single arrays, each a site by its stem.
 Evidence folderOfRows(const Files& files, const std::string& folder);
 
-// Hugging Face names. path: a folder, an index or a single file; config.json beside it tells the model type where it is there.
+// Hugging Face names. path: a folder, an index or a single file; config.json beside it tells the model type where it is
+// there.
 bool looksLikeCheckpoint(const TensorFile& file);
 Evidence checkpointEvidence(const Files& files, const std::string& path);
 

@@ -14,13 +14,18 @@ constexpr std::uint64_t mostWidth = std::uint64_t{1} << 24;
 constexpr std::uint64_t mostInMemory = std::uint64_t{1} << 28;
 
 void reverseElements(std::span<std::byte> bytes, std::size_t size) {
-    for (std::size_t at = 0; at + size <= bytes.size(); at += size) std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.begin() + static_cast<std::ptrdiff_t>(at + size));
+    for (std::size_t at = 0; at + size <= bytes.size(); at += size)
+        std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                     bytes.begin() + static_cast<std::ptrdiff_t>(at + size));
 }
 
-// A column-major tensor as row-major bytes, in memory. For matrices of rows LineRows streams instead; this serves more axes, ids and masks.
+// A column-major tensor as row-major bytes, in memory. For matrices of rows LineRows streams instead; this serves more
+// axes, ids and masks.
 std::unique_ptr<ByteSource> toRowMajor(std::unique_ptr<ByteSource> columnMajor, const TensorInfo& info) {
     if (info.bytes > mostInMemory) {
-        throw Error(ErrorCode::tooLarge, columnMajor->name(), "a Fortran-ordered array of " + std::to_string(info.shape.size()) + " axes and " + std::to_string(info.bytes) + " bytes; save np.ascontiguousarray of it");
+        throw Error(ErrorCode::tooLarge, columnMajor->name(),
+                    "a Fortran-ordered array of " + std::to_string(info.shape.size()) + " axes and " +
+                        std::to_string(info.bytes) + " bytes; save np.ascontiguousarray of it");
     }
     const std::vector<std::byte> in = readBytes(*columnMajor, 0, info.bytes);
     std::vector<std::byte> out(in.size());
@@ -47,12 +52,19 @@ public:
 
 protected:
     ReaderBase(const TensorRef& tensor, std::uint64_t rows, std::size_t d)
-        : source_(tensorBytes(*tensor.file, tensor.index)), rows_(rows), d_(d), dtype_(tensor.info().dtype), size_(byteSize(dtype_)),
-          bigEndian_(tensor.stored().bigEndian), where_(tensor.where()) {}
+        : source_(tensorBytes(*tensor.file, tensor.index)),
+          rows_(rows),
+          d_(d),
+          dtype_(tensor.info().dtype),
+          size_(byteSize(dtype_)),
+          bigEndian_(tensor.stored().bigEndian),
+          where_(tensor.where()) {}
 
     void check(std::uint64_t first, std::uint64_t count, std::span<const std::byte> out) const {
         if (first > rows_ || count > rows_ - first || out.size() != count * d_ * size_) {
-            throw Error(ErrorCode::internal, where_, "rows [" + std::to_string(first) + ", " + std::to_string(first + count) + ") of " + std::to_string(rows_) + " into " + std::to_string(out.size()) + " bytes");
+            throw Error(ErrorCode::internal, where_,
+                        "rows [" + std::to_string(first) + ", " + std::to_string(first + count) + ") of " +
+                            std::to_string(rows_) + " into " + std::to_string(out.size()) + " bytes");
         }
     }
 
@@ -78,13 +90,17 @@ public:
     }
 };
 
-// Channel by channel, as a Fortran-ordered [n, d] array (what NumPy makes of x[:, perm]) and a row-major [d, n] weight both lie:
+// Channel by channel, as a Fortran-ordered [n, d] array (what NumPy makes of x[:, perm]) and a row-major [d, n] weight
+// both lie:
 //   file:  channel 0: row 0, row 1, .. row n-1 | channel 1: row 0, .. | ..
-// A block of rows is d short ranges; a few channels at a time are read and written across, so that both sides stay in cache.
+// A block of rows is d short ranges; a few channels at a time are read and written across, so that both sides stay in
+// cache.
 class LineRows final : public ReaderBase {
 public:
     LineRows(const TensorRef& tensor, std::uint64_t rows, std::size_t d) : ReaderBase(tensor, rows, d) {}
-    std::uint64_t rowsTogether() const override { return std::clamp<std::uint64_t>(mostTogether / (d_ * size_), 1, bytesOfLine / size_); }
+    std::uint64_t rowsTogether() const override {
+        return std::clamp<std::uint64_t>(mostTogether / (d_ * size_), 1, bytesOfLine / size_);
+    }
     void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
         check(first, count, out);
         const std::size_t length = static_cast<std::size_t>(count) * size_, stride = length + apart;
@@ -111,7 +127,8 @@ private:
     static constexpr std::size_t apart = 64;  // lines a power of two apart would drive each other out
 
     template <std::size_t Size>
-    void across(std::span<const std::byte> lines, std::size_t width, std::size_t stride, std::size_t length, std::byte* out) const {
+    void across(std::span<const std::byte> lines, std::size_t width, std::size_t stride, std::size_t length,
+                std::byte* out) const {
         for (std::size_t at = 0; at < length; at += Size, out += d_ * Size) {
             for (std::size_t k = 0; k < width; ++k) std::memcpy(out + k * Size, lines.data() + k * stride + at, Size);
         }
@@ -127,7 +144,9 @@ T loadElement(const std::byte* at, bool bigEndian) {
 }
 
 std::vector<std::byte> readWhole(const TensorRef& tensor) {
-    if (tensor.info().bytes > mostInMemory) throw Error(ErrorCode::tooLarge, tensor.where(), std::to_string(tensor.info().bytes) + " bytes are more than expected here");
+    if (tensor.info().bytes > mostInMemory)
+        throw Error(ErrorCode::tooLarge, tensor.where(),
+                    std::to_string(tensor.info().bytes) + " bytes are more than expected here");
     std::unique_ptr<ByteSource> source = tensorBytes(*tensor.file, tensor.index);
     if (tensor.stored().fortranOrder) source = toRowMajor(std::move(source), tensor.info());
     return readBytes(*source, 0, tensor.info().bytes);
@@ -139,34 +158,46 @@ void needRowDtype(const TensorRef& tensor) {
     const std::string found = tensor.stored().quantized.empty() ? std::string(name(dtype)) : tensor.stored().quantized;
     throw Error(ErrorCode::wrongDtype, tensor.where(),
                 "expected rows of F16, BF16, F32 or F64, found " + found +
-                    (dtype == Dtype::U16 ? "; if these are the bits of bfloat16, save them as .safetensors in bfloat16, or as float32" : "; convert them to float32 first"));
+                    (dtype == Dtype::U16
+                         ? "; if these are the bits of bfloat16, save them as .safetensors in bfloat16, or as float32"
+                         : "; convert them to float32 first"));
 }
 
 }  // namespace
 
 std::string TensorRef::where() const { return placeOf(file->source->name(), info().name); }
 
-bool isRowDtype(Dtype dtype) { return dtype == Dtype::F16 || dtype == Dtype::BF16 || dtype == Dtype::F32 || dtype == Dtype::F64; }
+bool isRowDtype(Dtype dtype) {
+    return dtype == Dtype::F16 || dtype == Dtype::BF16 || dtype == Dtype::F32 || dtype == Dtype::F64;
+}
 
 std::shared_ptr<const RowReader> rowsOf(const TensorRef& tensor) {
     needRowDtype(tensor);
     const TensorInfo& info = tensor.info();
-    if (info.shape.empty()) throw Error(ErrorCode::shapeMismatch, tensor.where(), "expected rows [.., d], found a single number");
+    if (info.shape.empty())
+        throw Error(ErrorCode::shapeMismatch, tensor.where(), "expected rows [.., d], found a single number");
     const std::uint64_t d = info.shape.back();
     const std::uint64_t count = elementCount(info.shape).value();
-    if (count == 0) throw Error(ErrorCode::shapeMismatch, tensor.where(), "the shape " + toString(info.shape) + " has no rows");
-    if (d > mostWidth) throw Error(ErrorCode::shapeMismatch, tensor.where(), "rows of " + std::to_string(d) + " numbers are no residual stream; the last axis of " + toString(info.shape) + " should be d");
+    if (count == 0)
+        throw Error(ErrorCode::shapeMismatch, tensor.where(), "the shape " + toString(info.shape) + " has no rows");
+    if (d > mostWidth)
+        throw Error(ErrorCode::shapeMismatch, tensor.where(),
+                    "rows of " + std::to_string(d) + " numbers are no residual stream; the last axis of " +
+                        toString(info.shape) + " should be d");
     const std::uint64_t rows = count / d;
-    if (tensor.stored().fortranOrder && info.shape.size() == 2) return std::make_shared<LineRows>(tensor, rows, static_cast<std::size_t>(d));
+    if (tensor.stored().fortranOrder && info.shape.size() == 2)
+        return std::make_shared<LineRows>(tensor, rows, static_cast<std::size_t>(d));
     return std::make_shared<BlockRows>(tensor, rows, static_cast<std::size_t>(d));
 }
 
 std::shared_ptr<const RowReader> columnsOf(const TensorRef& tensor) {
     needRowDtype(tensor);
     const Shape& shape = tensor.info().shape;
-    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 || shape[0] > mostWidth) throw Error(ErrorCode::shapeMismatch, tensor.where(), "expected a matrix [d, n], found " + toString(shape));
+    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 || shape[0] > mostWidth)
+        throw Error(ErrorCode::shapeMismatch, tensor.where(), "expected a matrix [d, n], found " + toString(shape));
     const std::size_t d = static_cast<std::size_t>(shape[0]);
-    if (tensor.stored().fortranOrder) throw Error(ErrorCode::unsupported, tensor.where(), "a weight in Fortran order is in no checkpoint format");
+    if (tensor.stored().fortranOrder)
+        throw Error(ErrorCode::unsupported, tensor.where(), "a weight in Fortran order is in no checkpoint format");
     return std::make_shared<LineRows>(tensor, shape[1], d);
 }
 
@@ -189,7 +220,9 @@ std::vector<double> readGains(const TensorRef& tensor, double offset) {
             convertToFloat({element, size}, tensor.info().dtype, {&value, 1});
             values[i] = static_cast<double>(value);
         }
-        if (!std::isfinite(values[i])) throw Error(ErrorCode::notFinite, tensor.where(), "channel " + std::to_string(i) + " of these gains is NaN or infinite");
+        if (!std::isfinite(values[i]))
+            throw Error(ErrorCode::notFinite, tensor.where(),
+                        "channel " + std::to_string(i) + " of these gains is NaN or infinite");
         values[i] += offset;
     }
     return values;
@@ -212,7 +245,9 @@ std::vector<std::int64_t> readIntegers(const TensorRef& tensor) {
             case Dtype::I32: values[i] = loadElement<std::int32_t>(at, big); break;
             case Dtype::U64:
             case Dtype::I64: values[i] = static_cast<std::int64_t>(loadElement<std::uint64_t>(at, big)); break;
-            default: throw Error(ErrorCode::wrongDtype, tensor.where(), "expected integers, found " + std::string(name(tensor.info().dtype)));
+            default:
+                throw Error(ErrorCode::wrongDtype, tensor.where(),
+                            "expected integers, found " + std::string(name(tensor.info().dtype)));
         }
     }
     return values;

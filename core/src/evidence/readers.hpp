@@ -25,7 +25,8 @@ struct TensorRef {
 // Element types that rows may have: F16, BF16, F32, F64.
 bool isRowDtype(Dtype dtype);
 
-// The tensor [.., d] as rows of length d: leading axes flatten. Throws Error: wrongDtype, shapeMismatch (no rows, no axis).
+// The tensor [.., d] as rows of length d: leading axes flatten. Throws Error: wrongDtype, shapeMismatch (no rows, no
+// axis).
 std::shared_ptr<const RowReader> rowsOf(const TensorRef& tensor);
 // The columns of a matrix [d, n] as n rows of length d.
 std::shared_ptr<const RowReader> columnsOf(const TensorRef& tensor);

@@ -1,8 +1,8 @@
 // Activation bundles and plain rows.
 #include <algorithm>
 
-#include "io/bytes.hpp"
 #include "evidence/kinds.hpp"
+#include "io/bytes.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
 namespace regauge {
@@ -12,8 +12,8 @@ constexpr std::string_view activationsPrefix = "activations/";
 constexpr std::string_view gainsPrefix = "gains/";
 constexpr std::string_view rowEndings[] = {".npy", ".npz", ".pt", ".safetensors"};
 
-// token_ids and attention_mask, in bundles and beside plain rows alike. True where `name` was one of them. token_ids [N, T] also tell the length of
-// a sequence.
+// token_ids and attention_mask, in bundles and beside plain rows alike. True where `name` was one of them. token_ids
+// [N, T] also tell the length of a sequence.
 bool takePerRow(Evidence& evidence, std::string_view name, const TensorRef& tensor, std::uint64_t& sequence) {
     if (name == "token_ids" || name == "input_ids") {
         evidence.tokenIds = readIntegers(tensor);
@@ -21,7 +21,8 @@ bool takePerRow(Evidence& evidence, std::string_view name, const TensorRef& tens
     } else if (name == "attention_mask") {
         const std::vector<std::int64_t> values = readIntegers(tensor);
         evidence.mask.emplace(values.size());
-        std::transform(values.begin(), values.end(), evidence.mask->begin(), [](std::int64_t value) { return static_cast<std::uint8_t>(value != 0); });
+        std::transform(values.begin(), values.end(), evidence.mask->begin(),
+                       [](std::int64_t value) { return static_cast<std::uint8_t>(value != 0); });
     } else {
         return false;
     }
@@ -29,7 +30,8 @@ bool takePerRow(Evidence& evidence, std::string_view name, const TensorRef& tens
 }
 
 void addSite(Evidence& evidence, std::string name, const TensorRef& tensor) {
-    if (evidence.sites.empty() && evidence.d == 0 && !tensor.info().shape.empty()) evidence.d = static_cast<std::size_t>(tensor.info().shape.back());
+    if (evidence.sites.empty() && evidence.d == 0 && !tensor.info().shape.empty())
+        evidence.d = static_cast<std::size_t>(tensor.info().shape.back());
     Site site;
     site.name = std::move(name);
     site.rows = rowsOf(tensor);
@@ -52,7 +54,9 @@ std::string stemOf(const std::string& name) {
 }  // namespace
 
 bool looksLikeBundle(const TensorFile& file) {
-    return std::any_of(file.tensors.begin(), file.tensors.end(), [](const StoredTensor& tensor) { return tensor.info.name.starts_with(activationsPrefix) || tensor.info.name.starts_with(gainsPrefix); });
+    return std::any_of(file.tensors.begin(), file.tensors.end(), [](const StoredTensor& tensor) {
+        return tensor.info.name.starts_with(activationsPrefix) || tensor.info.name.starts_with(gainsPrefix);
+    });
 }
 
 Evidence bundleEvidence(const std::shared_ptr<const TensorFile>& file) {
@@ -64,16 +68,21 @@ Evidence bundleEvidence(const std::shared_ptr<const TensorFile>& file) {
         if (name.starts_with(activationsPrefix)) {
             addSite(evidence, name.substr(activationsPrefix.size()), tensor);
         } else if (name.starts_with(gainsPrefix)) {
-            if (tensor.info().shape.size() != 1) throw Error(ErrorCode::shapeMismatch, tensor.where(), "gains should be [d], found " + toString(tensor.info().shape));
+            if (tensor.info().shape.size() != 1)
+                throw Error(ErrorCode::shapeMismatch, tensor.where(),
+                            "gains should be [d], found " + toString(tensor.info().shape));
             evidence.gains.push_back({name.substr(gainsPrefix.size()), readGains(tensor, 0)});
         } else if (!takePerRow(evidence, tensor.info().name, tensor, sequence)) {
-            throw Error(ErrorCode::unsupported, tensor.where(), "not understood in an evidence bundle; expected activations/<site>, gains/<site>, token_ids or attention_mask");
+            throw Error(ErrorCode::unsupported, tensor.where(),
+                        "not understood in an evidence bundle; expected activations/<site>, gains/<site>, token_ids or "
+                        "attention_mask");
         }
     }
     if (evidence.d == 0 && !evidence.gains.empty()) evidence.d = evidence.gains.front().values.size();
     for (const Gains& gains : evidence.gains) {
         if (gains.values.size() != evidence.d) {
-            throw Error(ErrorCode::shapeMismatch, placeOf(file->source->name(), std::string(gainsPrefix) + gains.name), std::to_string(gains.values.size()) + " gains for d = " + std::to_string(evidence.d));
+            throw Error(ErrorCode::shapeMismatch, placeOf(file->source->name(), std::string(gainsPrefix) + gains.name),
+                        std::to_string(gains.values.size()) + " gains for d = " + std::to_string(evidence.d));
         }
     }
     setSequence(evidence, sequence);
@@ -82,7 +91,9 @@ Evidence bundleEvidence(const std::shared_ptr<const TensorFile>& file) {
 
 Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file) {
     const std::string& where = file->source->name();
-    if (file->format == FileFormat::gguf) throw Error(ErrorCode::unsupported, where, "a GGUF file is no evidence; give the safetensors checkpoint it was made from, or activations");
+    if (file->format == FileFormat::gguf)
+        throw Error(ErrorCode::unsupported, where,
+                    "a GGUF file is no evidence; give the safetensors checkpoint it was made from, or activations");
     Evidence evidence;
     std::uint64_t sequence = 0;
     std::vector<TensorRef> floats;
@@ -101,7 +112,8 @@ Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file) {
             if (tensor.info().shape.size() > 1) addSite(evidence, tensor.info().name, tensor);
         }
     }
-    if (evidence.sites.empty()) throw Error(ErrorCode::shapeMismatch, where, "expected rows of activations [.., d], found none");
+    if (evidence.sites.empty())
+        throw Error(ErrorCode::shapeMismatch, where, "expected rows of activations [.., d], found none");
     setSequence(evidence, sequence);
     return evidence;
 }
@@ -110,10 +122,14 @@ Evidence folderOfRows(const Files& files, const std::string& folder) {
     Evidence evidence;
     std::uint64_t sequence = 0;
     for (const std::string& name : files.list(folder)) {
-        if (std::none_of(std::begin(rowEndings), std::end(rowEndings), [&](std::string_view ending) { return name.ends_with(ending); })) continue;
+        if (std::none_of(std::begin(rowEndings), std::end(rowEndings),
+                         [&](std::string_view ending) { return name.ends_with(ending); }))
+            continue;
         const auto file = std::make_shared<const TensorFile>(openTensorFile(files.open(joinPath(folder, name))));
         if (file->tensors.size() != 1) {
-            throw Error(ErrorCode::ambiguous, joinPath(folder, name), "in a folder of rows every file should hold one array, this one holds " + std::to_string(file->tensors.size()) + "; give the file itself");
+            throw Error(ErrorCode::ambiguous, joinPath(folder, name),
+                        "in a folder of rows every file should hold one array, this one holds " +
+                            std::to_string(file->tensors.size()) + "; give the file itself");
         }
         const TensorRef tensor{file, 0};
         const std::string stem = stemOf(name);
@@ -121,7 +137,9 @@ Evidence folderOfRows(const Files& files, const std::string& folder) {
         addSite(evidence, stem, tensor);
     }
     if (evidence.sites.empty()) {
-        throw Error(ErrorCode::missingFile, folder, "expected evidence in this folder: a checkpoint (config.json and model.safetensors), evidence.safetensors, or .npy files of rows");
+        throw Error(ErrorCode::missingFile, folder,
+                    "expected evidence in this folder: a checkpoint (config.json and model.safetensors), "
+                    "evidence.safetensors, or .npy files of rows");
     }
     setSequence(evidence, sequence);
     return evidence;

@@ -40,7 +40,8 @@ std::vector<Value> gather(const std::vector<Value>& values, const std::vector<st
 
 // The channel-wise minimum of two lists in the second's order; the one there is, where there is one.
 template <class Value>
-std::vector<Value> weaker(const std::vector<Value>& first, const std::vector<Value>& next, const std::vector<std::uint32_t>& from) {
+std::vector<Value> weaker(const std::vector<Value>& first, const std::vector<Value>& next,
+                          const std::vector<std::uint32_t>& from) {
     std::vector<Value> out = gather(first, from);
     if (out.empty()) return next;
     for (std::size_t i = 0; i < next.size(); ++i) out[i] = std::min(out[i], next[i]);

@@ -4,8 +4,8 @@
 #include <numeric>
 #include <utility>
 
-#include "regauge/error.hpp"
 #include "base/sha256.hpp"
+#include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
@@ -32,21 +32,23 @@ Gauge::Gauge(std::vector<std::uint32_t> perm, std::vector<std::int8_t> sign, con
     : perm_(std::move(perm)), sign_(std::move(sign)) {
     if (perm_.size() != sign_.size())
         throw Error(ErrorCode::invalidGauge, where,
-                    "perm has " + std::to_string(perm_.size()) + " entries and sign has " + std::to_string(sign_.size()) +
-                        "; both must have d");
+                    "perm has " + std::to_string(perm_.size()) + " entries and sign has " +
+                        std::to_string(sign_.size()) + "; both must have d");
     std::vector<bool> seen(perm_.size());
     for (std::size_t i = 0; i < perm_.size(); ++i) {
         if (perm_[i] >= perm_.size())
             throw Error(ErrorCode::invalidGauge, where,
-                        "perm[" + std::to_string(i) + "] is " + std::to_string(perm_[i]) + ", beyond d = " + std::to_string(perm_.size()));
+                        "perm[" + std::to_string(i) + "] is " + std::to_string(perm_[i]) +
+                            ", beyond d = " + std::to_string(perm_.size()));
         if (seen[perm_[i]])
             throw Error(ErrorCode::invalidGauge, where,
-                        "perm names channel " + std::to_string(perm_[i]) + " twice (again at entry " + std::to_string(i) +
-                            "); it must be a permutation");
+                        "perm names channel " + std::to_string(perm_[i]) + " twice (again at entry " +
+                            std::to_string(i) + "); it must be a permutation");
         seen[perm_[i]] = true;
         if (sign_[i] != 1 && sign_[i] != -1 && sign_[i] != 0)
             throw Error(ErrorCode::invalidGauge, where,
-                        "sign[" + std::to_string(i) + "] is " + std::to_string(sign_[i]) + "; it must be 1, -1 or 0 (undetermined)");
+                        "sign[" + std::to_string(i) + "] is " + std::to_string(sign_[i]) +
+                            "; it must be 1, -1 or 0 (undetermined)");
     }
 }
 
@@ -83,9 +85,13 @@ bool Gauge::isIdentity() const noexcept {
     return true;
 }
 
-std::size_t Gauge::signFlips() const noexcept { return static_cast<std::size_t>(std::ranges::count(sign_, std::int8_t{-1})); }
+std::size_t Gauge::signFlips() const noexcept {
+    return static_cast<std::size_t>(std::ranges::count(sign_, std::int8_t{-1}));
+}
 
-std::size_t Gauge::undetermined() const noexcept { return static_cast<std::size_t>(std::ranges::count(sign_, std::int8_t{0})); }
+std::size_t Gauge::undetermined() const noexcept {
+    return static_cast<std::size_t>(std::ranges::count(sign_, std::int8_t{0}));
+}
 
 std::string Gauge::fingerprint() const {
     std::vector<std::byte> bytes;

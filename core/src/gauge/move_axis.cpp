@@ -31,7 +31,8 @@ void store(std::byte* to, Word word) {
     std::memcpy(to, &word, sizeof word);
 }
 
-// inner == 1: a gather of single elements, one machine word each. flip[i] is the sign bit where sign[i] is -1, and 0 elsewhere.
+// inner == 1: a gather of single elements, one machine word each. flip[i] is the sign bit where sign[i] is -1, and 0
+// elsewhere.
 template <class Word>
 void gatherElements(const Gauge& gauge, bool odd, const std::byte* in, std::byte* out, std::size_t outer) {
     const std::size_t d = gauge.d();
@@ -45,7 +46,8 @@ void gatherElements(const Gauge& gauge, bool odd, const std::byte* in, std::byte
         for (; outer >= rows; outer -= rows, in += rows * row, out += rows * row)
             for (std::size_t i = 0; i < d; ++i)
                 for (std::size_t k = 0; k < rows; ++k)
-                    store<Word>(out + k * row + i * sizeof(Word), static_cast<Word>(load<Word>(in + k * row + perm[i] * sizeof(Word)) ^ flip[i]));
+                    store<Word>(out + k * row + i * sizeof(Word),
+                                static_cast<Word>(load<Word>(in + k * row + perm[i] * sizeof(Word)) ^ flip[i]));
     };
     gatherRows(std::integral_constant<std::size_t, 4>());
     gatherRows(std::integral_constant<std::size_t, 1>());
@@ -60,7 +62,8 @@ void gatherRuns(const Gauge& gauge, bool odd, const std::byte* in, std::byte* ou
         for (std::size_t i = 0; i < d; ++i, out += run) {
             const std::byte* from = in + gauge.perm()[i] * run;
             if (odd && gauge.sign()[i] < 0)
-                for (std::size_t k = 0; k < run; k += sizeof(Word)) store<Word>(out + k, static_cast<Word>(load<Word>(from + k) ^ signBit));
+                for (std::size_t k = 0; k < run; k += sizeof(Word))
+                    store<Word>(out + k, static_cast<Word>(load<Word>(from + k) ^ signBit));
             else
                 std::memcpy(out, from, run);
         }
@@ -80,20 +83,25 @@ void gather(const Gauge& gauge, bool odd, const std::byte* in, std::byte* out, S
 void moveAxis(const Gauge& gauge, Action action, std::span<const std::byte> in, std::span<std::byte> out, Dtype dtype,
               const Shape& shape, std::size_t axis) {
     if (action != Action::odd && action != Action::even)
-        throw Error(ErrorCode::internal, "", "moveAxis moves odd and even axes, not '" + std::string(name(action)) + "'");
+        throw Error(ErrorCode::internal, "",
+                    "moveAxis moves odd and even axes, not '" + std::string(name(action)) + "'");
     if (axis >= shape.size() || shape[axis] != gauge.d())
         throw Error(ErrorCode::dimensionMismatch, "",
-                    "axis " + std::to_string(axis) + " of " + toString(shape) + " must have the gauge's length, d = " + std::to_string(gauge.d()));
+                    "axis " + std::to_string(axis) + " of " + toString(shape) +
+                        " must have the gauge's length, d = " + std::to_string(gauge.d()));
     const std::optional<std::uint64_t> elements = elementCount(shape);
-    if (!elements || *elements > in.size() / byteSize(dtype) || in.size() != out.size() || *elements * byteSize(dtype) != in.size())
+    if (!elements || *elements > in.size() / byteSize(dtype) || in.size() != out.size() ||
+        *elements * byteSize(dtype) != in.size())
         throw Error(ErrorCode::internal, "", "moveAxis was given buffers that do not fit " + toString(shape));
     const bool odd = action == Action::odd;
     if (odd && !isFloat(dtype))
-        throw Error(ErrorCode::wrongDtype, "", std::string(name(dtype)) + " has no sign bit, so it cannot take a gauge's signs");
+        throw Error(ErrorCode::wrongDtype, "",
+                    std::string(name(dtype)) + " has no sign bit, so it cannot take a gauge's signs");
     if (odd && gauge.undetermined() > 0)
         throw Error(ErrorCode::undeterminedSign, "",
                     "the gauge leaves " + std::to_string(gauge.undetermined()) +
-                        " signs undetermined, and this tensor needs them; align with activations or embedding rows, not gains alone");
+                        " signs undetermined, and this tensor needs them; align with activations or embedding rows, "
+                        "not gains alone");
     const Split split = splitAround(shape, axis);
     switch (byteSize(dtype)) {
         case 1: return gather<std::uint8_t>(gauge, odd, in.data(), out.data(), split);

@@ -10,7 +10,8 @@ namespace regauge {
 std::uint64_t RandomGauges::draw() { return splitmix64(state_); }
 
 std::uint64_t RandomGauges::below(std::uint64_t bound) {
-    const std::uint64_t uneven = (0 - bound) % bound;  // 2^64 mod bound: the first of these would make small numbers likelier
+    const std::uint64_t uneven =
+        (0 - bound) % bound;  // 2^64 mod bound: the first of these would make small numbers likelier
     std::uint64_t number = draw();
     while (number < uneven) number = draw();
     return number % bound;

@@ -22,7 +22,9 @@ Json rounded(const std::vector<double>& values) {
 }
 double rounded(double value) { return std::round(value * 1e6) / 1e6; }
 
-[[noreturn]] void refuse(const std::string& where, const std::string& sentence) { throw Error(ErrorCode::malformed, where, sentence); }
+[[noreturn]] void refuse(const std::string& where, const std::string& sentence) {
+    throw Error(ErrorCode::malformed, where, sentence);
+}
 
 const Json& required(const Json& object, const char* key, const std::string& where) {
     const auto found = object.find(key);
@@ -32,18 +34,22 @@ const Json& required(const Json& object, const char* key, const std::string& whe
 
 // A list of `count` whole numbers within [low, high].
 template <class Value>
-std::vector<Value> integers(const Json& list, const char* key, std::size_t count, std::int64_t low, std::int64_t high, const std::string& where) {
+std::vector<Value> integers(const Json& list, const char* key, std::size_t count, std::int64_t low, std::int64_t high,
+                            const std::string& where) {
     if (!list.is_array() || list.size() != count)
-        throw Error(ErrorCode::invalidGauge, where, std::string("\"") + key + "\" must be a list of d = " + std::to_string(count) + " whole numbers");
+        throw Error(ErrorCode::invalidGauge, where,
+                    std::string("\"") + key + "\" must be a list of d = " + std::to_string(count) + " whole numbers");
     std::vector<Value> values;
     values.reserve(count);
     for (const Json& entry : list) {
-        const bool fits = entry.is_number_integer() && (!entry.is_number_unsigned() || entry.get<std::uint64_t>() <= static_cast<std::uint64_t>(high)) &&
-                          entry.get<std::int64_t>() >= low && entry.get<std::int64_t>() <= high;
+        const bool fits =
+            entry.is_number_integer() &&
+            (!entry.is_number_unsigned() || entry.get<std::uint64_t>() <= static_cast<std::uint64_t>(high)) &&
+            entry.get<std::int64_t>() >= low && entry.get<std::int64_t>() <= high;
         if (!fits)
             throw Error(ErrorCode::invalidGauge, where,
-                        std::string("\"") + key + "\"[" + std::to_string(values.size()) + "] is " + entry.dump() + "; it must be a whole number from " +
-                            std::to_string(low) + " to " + std::to_string(high));
+                        std::string("\"") + key + "\"[" + std::to_string(values.size()) + "] is " + entry.dump() +
+                            "; it must be a whole number from " + std::to_string(low) + " to " + std::to_string(high));
         values.push_back(static_cast<Value>(entry.get<std::int64_t>()));
     }
     return values;
@@ -52,7 +58,8 @@ std::vector<Value> integers(const Json& list, const char* key, std::size_t count
 std::vector<double> optionalNumbers(const Json& file, const char* key, std::size_t count, const std::string& where) {
     const auto found = file.find(key);
     if (found == file.end()) return {};
-    if (!found->is_array() || found->size() != count) refuse(where, std::string("\"") + key + "\" must be a list of d numbers");
+    if (!found->is_array() || found->size() != count)
+        refuse(where, std::string("\"") + key + "\" must be a list of d numbers");
     std::vector<double> values;
     for (const Json& entry : *found) {
         if (!entry.is_number()) refuse(where, std::string("\"") + key + "\" must be a list of d numbers");
@@ -141,9 +148,11 @@ Alignment parseGauge(std::string_view text, const std::string& where) {
     const Json& versionEntry = required(file, "version", where);
     if (!versionEntry.is_number_integer()) refuse(where, "\"version\" must be a whole number");
     if (versionEntry.get<std::int64_t>() != 1)
-        throw Error(ErrorCode::unsupported, where, "gauge file version " + versionEntry.dump() + " is not known here; this regauge reads version 1");
+        throw Error(ErrorCode::unsupported, where,
+                    "gauge file version " + versionEntry.dump() + " is not known here; this regauge reads version 1");
     const Json& dEntry = required(file, "d", where);
-    if (!dEntry.is_number_unsigned() || dEntry.get<std::uint64_t>() > (std::uint64_t{1} << 31)) refuse(where, "\"d\" must be a whole number");
+    if (!dEntry.is_number_unsigned() || dEntry.get<std::uint64_t>() > (std::uint64_t{1} << 31))
+        refuse(where, "\"d\" must be a whole number");
     const auto d = dEntry.get<std::size_t>();
 
     Alignment alignment;
@@ -156,7 +165,8 @@ Alignment parseGauge(std::string_view text, const std::string& where) {
                             integers<std::int8_t>(required(file, "sign", where), "sign", d, -1, 1, where), where);
     if (const std::string stated = optional<std::string>(file, "fingerprint", "", where);
         !stated.empty() && stated != alignment.gauge.fingerprint())
-        throw Error(ErrorCode::invalidGauge, where, "the fingerprint does not fit perm and sign: the file was changed after it was written");
+        throw Error(ErrorCode::invalidGauge, where,
+                    "the fingerprint does not fit perm and sign: the file was changed after it was written");
 
     alignment.score = optionalNumbers(file, "score", d, where);
     alignment.margin = optionalNumbers(file, "margin", d, where);

@@ -11,7 +11,8 @@ constexpr std::uint64_t copyBlock = std::uint64_t{256} << 10;  // what the secon
 void checkRange(const ByteSource& source, std::uint64_t size, std::uint64_t offset, std::uint64_t count) {
     if (offset > size || count > size - offset) {
         throw Error(ErrorCode::truncated, source.name(),
-                    "expected " + std::to_string(count) + " bytes at offset " + std::to_string(offset) + ", but the file ends at " + std::to_string(size));
+                    "expected " + std::to_string(count) + " bytes at offset " + std::to_string(offset) +
+                        ", but the file ends at " + std::to_string(size));
     }
 }
 
@@ -53,7 +54,8 @@ void copyBytes(const ByteSource& source, std::uint64_t offset, std::uint64_t cou
     }
 }
 
-SliceSource::SliceSource(std::shared_ptr<const ByteSource> whole, std::uint64_t offset, std::uint64_t size, std::string name)
+SliceSource::SliceSource(std::shared_ptr<const ByteSource> whole, std::uint64_t offset, std::uint64_t size,
+                         std::string name)
     : whole_(std::move(whole)), offset_(offset), size_(size), name_(std::move(name)) {
     checkRange(*whole_, whole_->size(), offset, size);
 }
@@ -65,7 +67,8 @@ void SliceSource::read(std::uint64_t offset, std::span<std::byte> into) const {
 
 void ExactSink::write(std::span<const std::byte> bytes) {
     if (bytes.size() > expected_ - written_) {
-        throw Error(ErrorCode::internal, where_, "a move wrote more than the tensor's " + std::to_string(expected_) + " bytes");
+        throw Error(ErrorCode::internal, where_,
+                    "a move wrote more than the tensor's " + std::to_string(expected_) + " bytes");
     }
     out_.write(bytes);
     written_ += bytes.size();
@@ -73,7 +76,9 @@ void ExactSink::write(std::span<const std::byte> bytes) {
 
 void ExactSink::finish() const {
     if (written_ != expected_) {
-        throw Error(ErrorCode::internal, where_, "a move wrote " + std::to_string(written_) + " of the tensor's " + std::to_string(expected_) + " bytes");
+        throw Error(
+            ErrorCode::internal, where_,
+            "a move wrote " + std::to_string(written_) + " of the tensor's " + std::to_string(expected_) + " bytes");
     }
 }
 

@@ -21,20 +21,28 @@ namespace regauge {
 template <class T>
 T loadLittle(const std::byte* from) {
     T value = 0;
-    for (std::size_t i = sizeof(T); i-- > 0;) value = static_cast<T>(static_cast<std::uint64_t>(value) << 8 | std::to_integer<std::uint64_t>(from[i]));
+    for (std::size_t i = sizeof(T); i-- > 0;)
+        value = static_cast<T>(static_cast<std::uint64_t>(value) << 8 | std::to_integer<std::uint64_t>(from[i]));
     return value;
 }
 
 template <class T>
 void storeLittle(T value, std::byte* to) {
-    for (std::size_t i = 0; i < sizeof(T); ++i) to[i] = static_cast<std::byte>(static_cast<std::uint64_t>(value) >> (8 * i));
+    for (std::size_t i = 0; i < sizeof(T); ++i)
+        to[i] = static_cast<std::byte>(static_cast<std::uint64_t>(value) >> (8 * i));
 }
 
-inline std::span<const std::byte> asBytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
-inline std::string_view asText(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+inline std::span<const std::byte> asBytes(std::string_view text) {
+    return std::as_bytes(std::span(text.data(), text.size()));
+}
+inline std::string_view asText(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 // "model.safetensors: model.norm.weight"; the file alone where the tensor has no name.
-inline std::string placeOf(const std::string& file, const std::string& tensor) { return tensor.empty() ? file : file + ": " + tensor; }
+inline std::string placeOf(const std::string& file, const std::string& tensor) {
+    return tensor.empty() ? file : file + ": " + tensor;
+}
 
 // The bytes of `count` elements of that shape; nothing where they do not fit 63 bits.
 std::optional<std::uint64_t> byteCount(Dtype dtype, const Shape& shape);
@@ -66,7 +74,8 @@ private:
 // Bytes that it owns.
 class OwnedSource final : public ByteSource {
 public:
-    OwnedSource(std::string name, std::vector<std::byte> bytes) : bytes_(std::move(bytes)), view_(std::move(name), bytes_) {}
+    OwnedSource(std::string name, std::vector<std::byte> bytes)
+        : bytes_(std::move(bytes)), view_(std::move(name), bytes_) {}
     OwnedSource(const OwnedSource&) = delete;
     OwnedSource& operator=(const OwnedSource&) = delete;
     std::uint64_t size() const override { return view_.size(); }
@@ -89,10 +98,12 @@ private:
     std::vector<std::byte> bytes_;
 };
 
-// Passes on exactly `expected` bytes: whoever moves a tensor may neither lengthen nor shorten it, or the container would no longer fit.
+// Passes on exactly `expected` bytes: whoever moves a tensor may neither lengthen nor shorten it, or the container
+// would no longer fit.
 class ExactSink final : public ByteSink {
 public:
-    ExactSink(ByteSink& out, std::uint64_t expected, std::string where) : out_(out), expected_(expected), where_(std::move(where)) {}
+    ExactSink(ByteSink& out, std::uint64_t expected, std::string where)
+        : out_(out), expected_(expected), where_(std::move(where)) {}
     void write(std::span<const std::byte> bytes) override;
     std::span<std::byte> room(std::size_t count) override { return out_.room(count); }
     void finish() const;

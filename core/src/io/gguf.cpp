@@ -48,14 +48,38 @@ struct GgmlType {
     std::optional<Dtype> dtype;
 };
 constexpr GgmlType types[] = {
-    {0, "F32", 1, 4, Dtype::F32},          {1, "F16", 1, 2, Dtype::F16},          {24, "I8", 1, 1, Dtype::I8},           {25, "I16", 1, 2, Dtype::I16},
-    {26, "I32", 1, 4, Dtype::I32},         {27, "I64", 1, 8, Dtype::I64},         {28, "F64", 1, 8, Dtype::F64},         {30, "BF16", 1, 2, Dtype::BF16},
-    {2, "Q4_0", 32, 18, std::nullopt},     {3, "Q4_1", 32, 20, std::nullopt},     {6, "Q5_0", 32, 22, std::nullopt},     {7, "Q5_1", 32, 24, std::nullopt},
-    {8, "Q8_0", 32, 34, std::nullopt},     {9, "Q8_1", 32, 36, std::nullopt},     {10, "Q2_K", 256, 84, std::nullopt},   {11, "Q3_K", 256, 110, std::nullopt},
-    {12, "Q4_K", 256, 144, std::nullopt},  {13, "Q5_K", 256, 176, std::nullopt},  {14, "Q6_K", 256, 210, std::nullopt},  {15, "Q8_K", 256, 292, std::nullopt},
-    {16, "IQ2_XXS", 256, 66, std::nullopt}, {17, "IQ2_XS", 256, 74, std::nullopt}, {18, "IQ3_XXS", 256, 98, std::nullopt}, {19, "IQ1_S", 256, 50, std::nullopt},
-    {20, "IQ4_NL", 32, 18, std::nullopt},  {21, "IQ3_S", 256, 110, std::nullopt}, {22, "IQ2_S", 256, 82, std::nullopt},  {23, "IQ4_XS", 256, 136, std::nullopt},
-    {29, "IQ1_M", 256, 56, std::nullopt},  {34, "TQ1_0", 256, 54, std::nullopt},  {35, "TQ2_0", 256, 66, std::nullopt},  {39, "MXFP4", 32, 17, std::nullopt},
+    {0, "F32", 1, 4, Dtype::F32},
+    {1, "F16", 1, 2, Dtype::F16},
+    {24, "I8", 1, 1, Dtype::I8},
+    {25, "I16", 1, 2, Dtype::I16},
+    {26, "I32", 1, 4, Dtype::I32},
+    {27, "I64", 1, 8, Dtype::I64},
+    {28, "F64", 1, 8, Dtype::F64},
+    {30, "BF16", 1, 2, Dtype::BF16},
+    {2, "Q4_0", 32, 18, std::nullopt},
+    {3, "Q4_1", 32, 20, std::nullopt},
+    {6, "Q5_0", 32, 22, std::nullopt},
+    {7, "Q5_1", 32, 24, std::nullopt},
+    {8, "Q8_0", 32, 34, std::nullopt},
+    {9, "Q8_1", 32, 36, std::nullopt},
+    {10, "Q2_K", 256, 84, std::nullopt},
+    {11, "Q3_K", 256, 110, std::nullopt},
+    {12, "Q4_K", 256, 144, std::nullopt},
+    {13, "Q5_K", 256, 176, std::nullopt},
+    {14, "Q6_K", 256, 210, std::nullopt},
+    {15, "Q8_K", 256, 292, std::nullopt},
+    {16, "IQ2_XXS", 256, 66, std::nullopt},
+    {17, "IQ2_XS", 256, 74, std::nullopt},
+    {18, "IQ3_XXS", 256, 98, std::nullopt},
+    {19, "IQ1_S", 256, 50, std::nullopt},
+    {20, "IQ4_NL", 32, 18, std::nullopt},
+    {21, "IQ3_S", 256, 110, std::nullopt},
+    {22, "IQ2_S", 256, 82, std::nullopt},
+    {23, "IQ4_XS", 256, 136, std::nullopt},
+    {29, "IQ1_M", 256, 56, std::nullopt},
+    {34, "TQ1_0", 256, 54, std::nullopt},
+    {35, "TQ2_0", 256, 66, std::nullopt},
+    {39, "MXFP4", 32, 17, std::nullopt},
 };
 
 // Bytes of the value types 0 to 12; 0: strings and arrays, which have their own length.
@@ -82,7 +106,9 @@ public:
     }
     std::string text(std::uint64_t most) {
         const std::uint64_t length = number<std::uint64_t>();
-        if (length > most) throw Error(ErrorCode::malformed, source_.name(), "a name of " + std::to_string(length) + " bytes in the GGUF header; the file is damaged");
+        if (length > most)
+            throw Error(ErrorCode::malformed, source_.name(),
+                        "a name of " + std::to_string(length) + " bytes in the GGUF header; the file is damaged");
         return std::string(asText(bytes(length)));
     }
     void skip(std::uint64_t count) {
@@ -98,14 +124,18 @@ public:
 
 private:
     void check(std::uint64_t count) const {
-        if (count > size_ - position()) throw Error(ErrorCode::truncated, source_.name(), "the GGUF header reaches beyond the end of the file; copy or download it again");
-        if (position() + count > mostHeaderBytes) throw Error(ErrorCode::tooLarge, source_.name(), "a GGUF header of more than 1 GiB");
+        if (count > size_ - position())
+            throw Error(ErrorCode::truncated, source_.name(),
+                        "the GGUF header reaches beyond the end of the file; copy or download it again");
+        if (position() + count > mostHeaderBytes)
+            throw Error(ErrorCode::tooLarge, source_.name(), "a GGUF header of more than 1 GiB");
     }
     void refill(std::uint64_t count) {
         check(count);
         begin_ += at_;
         at_ = 0;
-        buffer_ = readBytes(source_, begin_, std::min(size_ - begin_, std::max<std::uint64_t>(count, std::uint64_t{1} << 16)));
+        buffer_ = readBytes(source_, begin_,
+                            std::min(size_ - begin_, std::max<std::uint64_t>(count, std::uint64_t{1} << 16)));
     }
 
     const ByteSource& source_;
@@ -141,16 +171,21 @@ std::string stringText(HeaderReader& reader) {
 
 // Passes over a value and says it in words: short arrays whole, long ones by their length.
 std::string readValue(HeaderReader& reader, std::uint32_t type, const std::string& where) {
-    if (type > 12) throw Error(ErrorCode::unsupported, where, "a GGUF value of type " + std::to_string(type) + ", which regauge does not know");
+    if (type > 12)
+        throw Error(ErrorCode::unsupported, where,
+                    "a GGUF value of type " + std::to_string(type) + ", which regauge does not know");
     if (type == stringType) return stringText(reader);
     if (type != arrayType) return scalarText(reader, type);
     const std::uint32_t inner = reader.number<std::uint32_t>();
     const std::uint64_t count = reader.number<std::uint64_t>();
-    if (inner > 12 || inner == arrayType) throw Error(ErrorCode::unsupported, where, "a GGUF array of arrays, or of an unknown type");
+    if (inner > 12 || inner == arrayType)
+        throw Error(ErrorCode::unsupported, where, "a GGUF array of arrays, or of an unknown type");
     std::string text = "[";
     for (std::uint64_t i = 0; i < count; ++i) {
         if (i == mostShownItems && inner != stringType) {
-            if (count - i > mostHeaderBytes) throw Error(ErrorCode::truncated, where, "a GGUF array of " + std::to_string(count) + " values reaches beyond the end of the file");
+            if (count - i > mostHeaderBytes)
+                throw Error(ErrorCode::truncated, where,
+                            "a GGUF array of " + std::to_string(count) + " values reaches beyond the end of the file");
             reader.skip((count - i) * valueSizes[inner]);
         }
         if (i >= mostShownItems && inner != stringType) break;
@@ -171,11 +206,19 @@ StoredTensor readInfo(HeaderReader& reader, const std::string& file) {
     const std::uint64_t innermost = info.shape.empty() ? 1 : info.shape.front();
     std::reverse(info.shape.begin(), info.shape.end());  // ggml lists the contiguous axis first, regauge last
     const std::uint32_t id = reader.number<std::uint32_t>();
-    const auto type = std::find_if(std::begin(types), std::end(types), [&](const GgmlType& entry) { return entry.id == id; });
-    if (type == std::end(types)) throw Error(ErrorCode::unsupported, where, "elements of ggml type " + std::to_string(id) + " are not understood; convert the file to F16, BF16 or F32 first");
+    const auto type =
+        std::find_if(std::begin(types), std::end(types), [&](const GgmlType& entry) { return entry.id == id; });
+    if (type == std::end(types))
+        throw Error(ErrorCode::unsupported, where,
+                    "elements of ggml type " + std::to_string(id) +
+                        " are not understood; convert the file to F16, BF16 or F32 first");
     const std::optional<std::uint64_t> count = elementCount(info.shape);
-    if (!count || *count > (std::uint64_t{1} << 54)) throw Error(ErrorCode::malformed, where, "its shape " + toString(info.shape) + " is impossibly large");
-    if (innermost % type->elements != 0) throw Error(ErrorCode::malformed, where, "rows of " + std::to_string(innermost) + " do not divide into " + std::string(type->name) + " blocks of " + std::to_string(type->elements));
+    if (!count || *count > (std::uint64_t{1} << 54))
+        throw Error(ErrorCode::malformed, where, "its shape " + toString(info.shape) + " is impossibly large");
+    if (innermost % type->elements != 0)
+        throw Error(ErrorCode::malformed, where,
+                    "rows of " + std::to_string(innermost) + " do not divide into " + std::string(type->name) +
+                        " blocks of " + std::to_string(type->elements));
     info.dtype = type->dtype.value_or(Dtype::U8);
     if (!type->dtype) tensor.quantized = std::string(type->name);
     info.bytes = *count / type->elements * type->bytes;
@@ -187,7 +230,8 @@ std::vector<std::size_t> orderInFile(const std::vector<StoredTensor>& tensors) {
     std::vector<std::size_t> order(tensors.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return std::tuple(tensors[a].info.offset, tensors[a].info.bytes, a) < std::tuple(tensors[b].info.offset, tensors[b].info.bytes, b);
+        return std::tuple(tensors[a].info.offset, tensors[a].info.bytes, a) <
+               std::tuple(tensors[b].info.offset, tensors[b].info.bytes, b);
     });
     return order;
 }
@@ -198,9 +242,14 @@ void placeTensors(TensorFile& file, const GgufDetail& detail) {
     const std::uint64_t size = file.source->size();
     for (StoredTensor& tensor : file.tensors) {
         TensorInfo& info = tensor.info;
-        if (info.offset % detail.alignment != 0) throw Error(ErrorCode::malformed, placeOf(name, info.name), "its offset " + std::to_string(info.offset) + " is not a multiple of the alignment " + std::to_string(detail.alignment));
-        if (detail.dataStart > size || info.offset > size - detail.dataStart || info.bytes > size - detail.dataStart - info.offset) {
-            throw Error(ErrorCode::truncated, placeOf(name, info.name), "its bytes reach beyond the end of the file; copy or download it again");
+        if (info.offset % detail.alignment != 0)
+            throw Error(ErrorCode::malformed, placeOf(name, info.name),
+                        "its offset " + std::to_string(info.offset) + " is not a multiple of the alignment " +
+                            std::to_string(detail.alignment));
+        if (detail.dataStart > size || info.offset > size - detail.dataStart ||
+            info.bytes > size - detail.dataStart - info.offset) {
+            throw Error(ErrorCode::truncated, placeOf(name, info.name),
+                        "its bytes reach beyond the end of the file; copy or download it again");
         }
         info.offset += detail.dataStart;
     }
@@ -208,13 +257,16 @@ void placeTensors(TensorFile& file, const GgufDetail& detail) {
     for (const std::size_t i : orderInFile(file.tensors)) {
         const StoredTensor& tensor = file.tensors[i];
         if (before != nullptr && tensor.info.offset < before->info.offset + before->info.bytes) {
-            throw Error(ErrorCode::malformed, placeOf(name, tensor.info.name), "its bytes overlap those of " + before->info.name);
+            throw Error(ErrorCode::malformed, placeOf(name, tensor.info.name),
+                        "its bytes overlap those of " + before->info.name);
         }
         before = &tensor;
     }
 }
 
-std::uint64_t alignUp(std::uint64_t position, std::uint64_t alignment) { return (position + alignment - 1) / alignment * alignment; }
+std::uint64_t alignUp(std::uint64_t position, std::uint64_t alignment) {
+    return (position + alignment - 1) / alignment * alignment;
+}
 
 }  // namespace
 
@@ -225,11 +277,17 @@ TensorFile openGguf(std::shared_ptr<const ByteSource> source) {
     const std::uint32_t version = reader.number<std::uint32_t>();
     if (version != 2 && version != 3) {
         const bool big = version == 0x02000000 || version == 0x03000000;
-        throw Error(ErrorCode::unsupported, name, big ? "a big-endian GGUF file; convert it with gguf_convert_endian.py" : "GGUF version " + std::to_string(version) + "; versions 2 and 3 are read, convert it again with a current llama.cpp");
+        throw Error(ErrorCode::unsupported, name,
+                    big ? "a big-endian GGUF file; convert it with gguf_convert_endian.py"
+                        : "GGUF version " + std::to_string(version) +
+                              "; versions 2 and 3 are read, convert it again with a current llama.cpp");
     }
     const std::uint64_t tensorCount = reader.number<std::uint64_t>();
     const std::uint64_t keyCount = reader.number<std::uint64_t>();
-    if (tensorCount > mostTensors || keyCount > mostKeyValues) throw Error(ErrorCode::malformed, name, "a GGUF header with " + std::to_string(tensorCount) + " tensors and " + std::to_string(keyCount) + " key-values; the file is damaged");
+    if (tensorCount > mostTensors || keyCount > mostKeyValues)
+        throw Error(ErrorCode::malformed, name,
+                    "a GGUF header with " + std::to_string(tensorCount) + " tensors and " + std::to_string(keyCount) +
+                        " key-values; the file is damaged");
 
     TensorFile file;
     file.format = FileFormat::gguf;
@@ -242,11 +300,13 @@ TensorFile openGguf(std::shared_ptr<const ByteSource> source) {
         const std::uint32_t type = reader.number<std::uint32_t>();
         std::string text = readValue(reader, type, placeOf(name, entry.key));
         entry.end = reader.position();
-        if (!keys.insert(entry.key).second) throw Error(ErrorCode::malformed, name, "the key " + entry.key + " is there twice");
+        if (!keys.insert(entry.key).second)
+            throw Error(ErrorCode::malformed, name, "the key " + entry.key + " is there twice");
         if (entry.key == "general.alignment") {
             std::uint64_t value = 0;
             std::from_chars(text.data(), text.data() + text.size(), value);
-            if (type != 4 || !std::has_single_bit(value) || value > (std::uint64_t{1} << 20)) throw Error(ErrorCode::malformed, name, "general.alignment should be a power of two, found " + text);
+            if (type != 4 || !std::has_single_bit(value) || value > (std::uint64_t{1} << 20))
+                throw Error(ErrorCode::malformed, name, "general.alignment should be a power of two, found " + text);
             detail->alignment = value;
         }
         file.metadata.emplace_back(entry.key, std::move(text));
@@ -256,7 +316,9 @@ TensorFile openGguf(std::shared_ptr<const ByteSource> source) {
     std::unordered_set<std::string> names;
     for (std::uint64_t i = 0; i < tensorCount; ++i) {
         file.tensors.push_back(readInfo(reader, name));
-        if (!names.insert(file.tensors.back().info.name).second) throw Error(ErrorCode::malformed, placeOf(name, file.tensors.back().info.name), "the tensor is there twice");
+        if (!names.insert(file.tensors.back().info.name).second)
+            throw Error(ErrorCode::malformed, placeOf(name, file.tensors.back().info.name),
+                        "the tensor is there twice");
     }
     detail->infosEnd = reader.position();
     detail->dataStart = alignUp(detail->infosEnd, detail->alignment);
@@ -266,11 +328,15 @@ TensorFile openGguf(std::shared_ptr<const ByteSource> source) {
     return file;
 }
 
-void rewriteGguf(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance, const MoveTensor& move, ByteSink& out) {
+void rewriteGguf(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance,
+                 const MoveTensor& move, ByteSink& out) {
     const GgufDetail& detail = detailOf(file);
     for (const StoredTensor& tensor : file.tensors) {
         if (!tensor.quantized.empty()) {
-            throw Error(ErrorCode::unsupported, placeOf(file.source->name(), tensor.info.name), "blocks of " + tensor.quantized + " run along the axis that would move; dequantize first, e.g. llama-quantize --allow-requantize to F16, or start from the original weights");
+            throw Error(ErrorCode::unsupported, placeOf(file.source->name(), tensor.info.name),
+                        "blocks of " + tensor.quantized +
+                            " run along the axis that would move; dequantize first, e.g. llama-quantize "
+                            "--allow-requantize to F16, or start from the original weights");
         }
     }
     std::uint64_t at = detail.dataStart;
@@ -284,10 +350,13 @@ void rewriteGguf(const TensorFile& file, const std::vector<std::pair<std::string
             header.write({bytes, size});
         };
         const auto isReplaced = [&](const KeyValue& entry) {
-            return std::any_of(provenance.begin(), provenance.end(), [&](const auto& pair) { return pair.first == entry.key; });
+            return std::any_of(provenance.begin(), provenance.end(),
+                               [&](const auto& pair) { return pair.first == entry.key; });
         };
         copyBytes(*file.source, 0, 16, header);  // magic, version, tensor count
-        const std::size_t kept = static_cast<std::size_t>(std::count_if(detail.keyValues.begin(), detail.keyValues.end(), [&](const KeyValue& entry) { return !isReplaced(entry); }));
+        const std::size_t kept =
+            static_cast<std::size_t>(std::count_if(detail.keyValues.begin(), detail.keyValues.end(),
+                                                   [&](const KeyValue& entry) { return !isReplaced(entry); }));
         number(kept + provenance.size(), 8);
         for (const KeyValue& entry : detail.keyValues) {
             if (!isReplaced(entry)) copyBytes(*file.source, entry.begin, entry.end - entry.begin, header);
@@ -300,7 +369,8 @@ void rewriteGguf(const TensorFile& file, const std::vector<std::pair<std::string
             header.write(asBytes(value));
         }
         copyBytes(*file.source, detail.infosBegin, detail.infosEnd - detail.infosBegin, header);
-        const std::vector<std::byte> padding(static_cast<std::size_t>(alignUp(header.bytes().size(), detail.alignment) - header.bytes().size()));
+        const std::vector<std::byte> padding(
+            static_cast<std::size_t>(alignUp(header.bytes().size(), detail.alignment) - header.bytes().size()));
         header.write(padding);
         out.write(header.bytes());
     }

@@ -11,6 +11,7 @@
 namespace regauge {
 
 TensorFile openGguf(std::shared_ptr<const ByteSource> source);
-void rewriteGguf(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance, const MoveTensor& move, ByteSink& out);
+void rewriteGguf(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance,
+                 const MoveTensor& move, ByteSink& out);
 
 }  // namespace regauge

@@ -71,7 +71,8 @@ std::vector<Member> membersOf(std::string_view text, std::size_t open) {
 
 std::optional<Member> memberOf(std::string_view text, std::size_t open, std::string_view key) {
     std::vector<Member> members = membersOf(text, open);
-    const auto found = std::find_if(members.begin(), members.end(), [&](const Member& member) { return member.key == key; });
+    const auto found =
+        std::find_if(members.begin(), members.end(), [&](const Member& member) { return member.key == key; });
     return found == members.end() ? std::nullopt : std::optional(std::move(*found));
 }
 
@@ -82,7 +83,9 @@ std::optional<std::size_t> openOf(std::string_view text, std::string_view object
     return member && text[member->value] == '{' ? std::optional(member->value) : std::nullopt;
 }
 
-std::string quoted(std::string_view text) { return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+std::string quoted(std::string_view text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 // "key":   "value", its length plus `extra`, that of all else, a multiple of the alignment.
 std::string entry(std::string_view key, std::string_view value, std::size_t extra, std::size_t alignment) {
@@ -91,26 +94,34 @@ std::string entry(std::string_view key, std::string_view value, std::size_t extr
     return name + std::string((alignment - length % alignment) % alignment, ' ') + text;
 }
 
-// Only the key's own entry, right after the brace: how an object that was made for it looks. One that was there and empty keeps a space.
-bool wasMadeFor(std::string_view text, std::size_t open, const Member& only) { return only.begin == open + 1 && text[only.end] == '}'; }
+// Only the key's own entry, right after the brace: how an object that was made for it looks. One that was there and
+// empty keeps a space.
+bool wasMadeFor(std::string_view text, std::size_t open, const Member& only) {
+    return only.begin == open + 1 && text[only.end] == '}';
+}
 
 std::string spliced(std::string_view text, std::size_t begin, std::size_t end, std::string_view with) {
     return std::string(text.substr(0, begin)) + std::string(with) + std::string(text.substr(end));
 }
 
-std::string inserted(std::string_view text, std::size_t open, std::string_view key, std::string_view value, std::size_t alignment) {
+std::string inserted(std::string_view text, std::size_t open, std::string_view key, std::string_view value,
+                     std::size_t alignment) {
     const std::size_t first = skipSpace(text, open + 1);
     const std::string_view space = text.substr(open + 1, first - open - 1);
-    if (text[first] == '}') return spliced(text, open + 1, open + 1, " " + entry(key, value, text.size() + 1, alignment));
+    if (text[first] == '}')
+        return spliced(text, open + 1, open + 1, " " + entry(key, value, text.size() + 1, alignment));
     // Behind the last one, and set off as the first one is: pretty text stays pretty.
     const std::size_t last = membersOf(text, open).back().end;
-    return spliced(text, last, last, "," + std::string(space) + entry(key, value, text.size() + space.size() + 1, alignment));
+    return spliced(text, last, last,
+                   "," + std::string(space) + entry(key, value, text.size() + space.size() + 1, alignment));
 }
 
 std::string removed(std::string_view text, std::string_view object, std::size_t open, const Member& member) {
     const std::size_t after = skipSpace(text, member.end);
     const bool first = skipSpace(text, open + 1) == member.begin;
-    if (text[after] == ',') return first ? spliced(text, open + 1, after + 1, "") : spliced(text, member.begin, skipSpace(text, after + 1), "");
+    if (text[after] == ',')
+        return first ? spliced(text, open + 1, after + 1, "")
+                     : spliced(text, member.begin, skipSpace(text, after + 1), "");
     if (!first) return spliced(text, text.rfind(',', member.begin), member.end, "");
     if (object.empty() || !wasMadeFor(text, open, member)) return spliced(text, open + 1, member.end, "");
     // The object goes with its only entry, as it came: first of the outermost one.
@@ -130,7 +141,8 @@ std::string jsonEntry(std::string_view json, std::string_view object, std::strin
     return nlohmann::json::parse(json.substr(member->value, member->end - member->value)).get<std::string>();
 }
 
-std::string withJsonEntry(std::string_view json, std::string_view object, std::string_view key, std::string_view value, std::size_t alignment) {
+std::string withJsonEntry(std::string_view json, std::string_view object, std::string_view key, std::string_view value,
+                          std::size_t alignment) {
     const auto open = openOf(json, object);
     if (!open) {
         if (value.empty()) return std::string(json);
@@ -138,7 +150,8 @@ std::string withJsonEntry(std::string_view json, std::string_view object, std::s
         const bool alone = json[first] == '}';
         const std::string_view space = alone ? "" : json.substr(outermost + 1, first - outermost - 1);
         const std::string before = std::string(space) + quoted(object) + ":{", behind = alone ? "}" : "},";
-        return spliced(json, outermost + 1, outermost + 1, before + entry(key, value, json.size() + before.size() + behind.size(), alignment) + behind);
+        return spliced(json, outermost + 1, outermost + 1,
+                       before + entry(key, value, json.size() + before.size() + behind.size(), alignment) + behind);
     }
     const auto member = memberOf(json, *open, key);
     if (!member) return value.empty() ? std::string(json) : inserted(json, *open, key, value, alignment);

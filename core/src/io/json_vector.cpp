@@ -57,7 +57,9 @@ public:
             skipSpace();
             while (!counts.empty() && peek() == ']') {
                 const std::size_t axis = counts.size() - 1;
-                if (shape[axis] != 0 && shape[axis] != counts.back()) fail("is not rectangular: a row of " + std::to_string(counts.back()) + " among rows of " + std::to_string(shape[axis]));
+                if (shape[axis] != 0 && shape[axis] != counts.back())
+                    fail("is not rectangular: a row of " + std::to_string(counts.back()) + " among rows of " +
+                         std::to_string(shape[axis]));
                 shape[axis] = counts.back();
                 counts.pop_back();
                 ++at_;
@@ -74,17 +76,24 @@ public:
 
 private:
     [[noreturn]] void fail(const std::string& what) const {
-        throw Error(ErrorCode::malformed, where_, "expected an array of numbers (or of arrays of equal length), but at byte " + std::to_string(at_) + " it " + what);
+        throw Error(ErrorCode::malformed, where_,
+                    "expected an array of numbers (or of arrays of equal length), but at byte " + std::to_string(at_) +
+                        " it " + what);
     }
     char peek() const { return at_ < detail_.text.size() ? detail_.text[at_] : '\0'; }
     void skipSpace() {
-        while (at_ < detail_.text.size() && std::string_view(" \t\r\n").find(detail_.text[at_]) != std::string_view::npos) ++at_;
+        while (at_ < detail_.text.size() &&
+               std::string_view(" \t\r\n").find(detail_.text[at_]) != std::string_view::npos)
+            ++at_;
     }
     void number() {
         const std::size_t begin = at_;
-        while (at_ < detail_.text.size() && std::string_view("+-.0123456789eE").find(detail_.text[at_]) != std::string_view::npos) ++at_;
+        while (at_ < detail_.text.size() &&
+               std::string_view("+-.0123456789eE").find(detail_.text[at_]) != std::string_view::npos)
+            ++at_;
         const std::string_view token = std::string_view(detail_.text).substr(begin, at_ - begin);
-        // Through the JSON parser: it knows the grammar, and reads doubles the same on every platform and in every locale.
+        // Through the JSON parser: it knows the grammar, and reads doubles the same on every platform and in every
+        // locale.
         const nlohmann::json parsed = nlohmann::json::parse(token, nullptr, false);
         if (!parsed.is_number()) fail("holds something that is not a number");
         const double value = token.front() == '-' ? -std::abs(parsed.get<double>()) : parsed.get<double>();
@@ -103,7 +112,9 @@ private:
 }  // namespace
 
 TensorFile openJsonVector(std::shared_ptr<const ByteSource> source) {
-    if (source->size() > mostBytes) throw Error(ErrorCode::tooLarge, source->name(), "a JSON array of more than 64 MiB; save it as .npy or .safetensors");
+    if (source->size() > mostBytes)
+        throw Error(ErrorCode::tooLarge, source->name(),
+                    "a JSON array of more than 64 MiB; save it as .npy or .safetensors");
     auto detail = std::make_shared<JsonDetail>();
     detail->text = std::string(asText(readBytes(*source, 0, source->size())));
     TensorFile file;
@@ -119,9 +130,12 @@ TensorFile openJsonVector(std::shared_ptr<const ByteSource> source) {
     return file;
 }
 
-std::unique_ptr<ByteSource> jsonTensorBytes(const TensorFile& file) { return std::make_unique<MemorySource>(file.source->name(), detailOf(file).values); }
+std::unique_ptr<ByteSource> jsonTensorBytes(const TensorFile& file) {
+    return std::make_unique<MemorySource>(file.source->name(), detailOf(file).values);
+}
 
-// A moved number keeps its digits and at most gains or loses a '-': 0.10 stays 0.10, and moving back gives the file byte for byte.
+// A moved number keeps its digits and at most gains or loses a '-': 0.10 stays 0.10, and moving back gives the file
+// byte for byte.
 void rewriteJsonVector(const TensorFile& file, const MoveTensor& move, ByteSink& out) {
     const JsonDetail& detail = detailOf(file);
     const std::string_view text = detail.text;

@@ -1,4 +1,5 @@
-// A JSON array of numbers, possibly nested: how Neuronpedia gives vectors. Read as F64; written again with every number's own text.
+// A JSON array of numbers, possibly nested: how Neuronpedia gives vectors. Read as F64; written again with every
+// number's own text.
 #pragma once
 
 #include <memory>

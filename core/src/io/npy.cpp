@@ -25,7 +25,10 @@ public:
             const std::string key = quoted();
             expect(':');
             if (key == "descr" && !hasDescr) {
-                if (peek() == '[') throw Error(ErrorCode::unsupported, where_, "a structured array (several fields an element) is not understood; save one plain array for each field");
+                if (peek() == '[')
+                    throw Error(ErrorCode::unsupported, where_,
+                                "a structured array (several fields an element) is not understood; save one plain "
+                                "array for each field");
                 descr = quoted();
                 hasDescr = true;
             } else if (key == "fortran_order" && !hasOrder) {
@@ -45,7 +48,9 @@ public:
 
 private:
     [[noreturn]] void malformed() const {
-        throw Error(ErrorCode::malformed, where_, "the .npy header is damaged near character " + std::to_string(at_) + "; expected {'descr': ..., 'fortran_order': ..., 'shape': (...)}");
+        throw Error(ErrorCode::malformed, where_,
+                    "the .npy header is damaged near character " + std::to_string(at_) +
+                        "; expected {'descr': ..., 'fortran_order': ..., 'shape': (...)}");
     }
     void skipSpace() {
         while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t')) ++at_;
@@ -105,38 +110,54 @@ private:
 
 // '<f4' -> F32, little-endian. Refusals say what to do instead.
 Dtype dtypeOf(const std::string& descr, bool& bigEndian, const std::string& where) {
-    const std::string kind = descr.size() > 1 && std::string_view("<>|=").find(descr[0]) != std::string_view::npos ? descr.substr(1) : descr;
+    const std::string kind =
+        descr.size() > 1 && std::string_view("<>|=").find(descr[0]) != std::string_view::npos ? descr.substr(1) : descr;
     bigEndian = !descr.empty() && descr[0] == '>';
     if (kind.starts_with('O')) {
-        throw Error(ErrorCode::unsupported, where, "an array of Python objects is a pickle, which regauge never runs; save the numbers alone, e.g. np.save(path, np.stack(list))");
+        throw Error(ErrorCode::unsupported, where,
+                    "an array of Python objects is a pickle, which regauge never runs; save the numbers alone, e.g. "
+                    "np.save(path, np.stack(list))");
     }
     if (kind == "V2") {
-        throw Error(ErrorCode::unsupported, where, "elements of type '" + descr + "' are probably bfloat16, but .npy cannot say so; save them as .safetensors, or as float32");
+        throw Error(ErrorCode::unsupported, where,
+                    "elements of type '" + descr +
+                        "' are probably bfloat16, but .npy cannot say so; save them as .safetensors, or as float32");
     }
     static constexpr std::pair<std::string_view, Dtype> table[] = {
-        {"b1", Dtype::BOOL}, {"?", Dtype::BOOL}, {"i1", Dtype::I8},  {"u1", Dtype::U8},  {"i2", Dtype::I16}, {"u2", Dtype::U16}, {"i4", Dtype::I32},
-        {"u4", Dtype::U32},  {"i8", Dtype::I64}, {"u8", Dtype::U64}, {"f2", Dtype::F16}, {"f4", Dtype::F32}, {"f8", Dtype::F64}, {"c8", Dtype::C64},
+        {"b1", Dtype::BOOL}, {"?", Dtype::BOOL}, {"i1", Dtype::I8},  {"u1", Dtype::U8},  {"i2", Dtype::I16},
+        {"u2", Dtype::U16},  {"i4", Dtype::I32}, {"u4", Dtype::U32}, {"i8", Dtype::I64}, {"u8", Dtype::U64},
+        {"f2", Dtype::F16},  {"f4", Dtype::F32}, {"f8", Dtype::F64}, {"c8", Dtype::C64},
     };
     for (const auto& [text, dtype] : table) {
         if (kind == text) return dtype;
     }
-    throw Error(ErrorCode::unsupported, where, "elements of type '" + descr + "' are not understood; save them as float32, float16 or float64");
+    throw Error(ErrorCode::unsupported, where,
+                "elements of type '" + descr + "' are not understood; save them as float32, float16 or float64");
 }
 
 }  // namespace
 
 StoredTensor parseNpyHeader(std::span<const std::byte> bytes, std::uint64_t size, const std::string& where) {
     const auto need = [&](std::uint64_t count) {
-        if (count > bytes.size()) throw Error(ErrorCode::truncated, where, "expected a .npy header of " + std::to_string(count) + " bytes, but only " + std::to_string(size) + " are there");
+        if (count > bytes.size())
+            throw Error(ErrorCode::truncated, where,
+                        "expected a .npy header of " + std::to_string(count) + " bytes, but only " +
+                            std::to_string(size) + " are there");
     };
     need(10);
-    if (asText(bytes.first(6)) != "\x93NUMPY") throw Error(ErrorCode::malformed, where, "expected a .npy array, but its magic bytes are not there");
+    if (asText(bytes.first(6)) != "\x93NUMPY")
+        throw Error(ErrorCode::malformed, where, "expected a .npy array, but its magic bytes are not there");
     const unsigned major = std::to_integer<unsigned>(bytes[6]);
-    if (major < 1 || major > 3) throw Error(ErrorCode::unsupported, where, ".npy version " + std::to_string(major) + " is not understood (1 to 3 are)");
+    if (major < 1 || major > 3)
+        throw Error(ErrorCode::unsupported, where,
+                    ".npy version " + std::to_string(major) + " is not understood (1 to 3 are)");
     if (major > 1) need(12);
     const std::uint64_t start = major == 1 ? 10 : 12;
-    const std::uint64_t length = major == 1 ? loadLittle<std::uint16_t>(bytes.data() + 8) : loadLittle<std::uint32_t>(bytes.data() + 8);
-    if (start + length > mostNpyHeaderBytes && start + length <= size) throw Error(ErrorCode::malformed, where, "a .npy header of " + std::to_string(length) + " bytes is no plain array's");
+    const std::uint64_t length =
+        major == 1 ? loadLittle<std::uint16_t>(bytes.data() + 8) : loadLittle<std::uint32_t>(bytes.data() + 8);
+    if (start + length > mostNpyHeaderBytes && start + length <= size)
+        throw Error(ErrorCode::malformed, where,
+                    "a .npy header of " + std::to_string(length) + " bytes is no plain array's");
     need(start + length);
 
     DictReader dict(asText(bytes.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(length))), where);
@@ -148,21 +169,27 @@ StoredTensor parseNpyHeader(std::span<const std::byte> bytes, std::uint64_t size
     tensor.bigEndian = tensor.bigEndian && byteSize(tensor.info.dtype) > 1;
     tensor.info.offset = start + length;
     const std::optional<std::uint64_t> count = byteCount(tensor.info.dtype, tensor.info.shape);
-    if (!count) throw Error(ErrorCode::malformed, where, "the shape " + toString(tensor.info.shape) + " is impossibly large");
+    if (!count)
+        throw Error(ErrorCode::malformed, where, "the shape " + toString(tensor.info.shape) + " is impossibly large");
     tensor.info.bytes = *count;
     const std::uint64_t there = size - tensor.info.offset;
     if (there < *count) {
         throw Error(ErrorCode::truncated, where,
-                    "shape " + toString(tensor.info.shape) + " of " + std::string(name(tensor.info.dtype)) + " needs " + std::to_string(*count) + " bytes, but only " + std::to_string(there) + " are there");
+                    "shape " + toString(tensor.info.shape) + " of " + std::string(name(tensor.info.dtype)) + " needs " +
+                        std::to_string(*count) + " bytes, but only " + std::to_string(there) + " are there");
     }
-    if (there > *count) throw Error(ErrorCode::malformed, where, std::to_string(there - *count) + " bytes follow the array; for several arrays in one file use np.savez");
+    if (there > *count)
+        throw Error(
+            ErrorCode::malformed, where,
+            std::to_string(there - *count) + " bytes follow the array; for several arrays in one file use np.savez");
     return tensor;
 }
 
 TensorFile openNpy(std::shared_ptr<const ByteSource> source) {
     TensorFile file;
     file.format = FileFormat::npy;
-    file.tensors.push_back(parseNpyHeader(readBytes(*source, 0, std::min(source->size(), mostNpyHeaderBytes)), source->size(), source->name()));
+    file.tensors.push_back(parseNpyHeader(readBytes(*source, 0, std::min(source->size(), mostNpyHeaderBytes)),
+                                          source->size(), source->name()));
     file.tensors[0].info.name = "array";
     file.source = std::move(source);
     return file;

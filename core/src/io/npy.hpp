@@ -11,8 +11,10 @@
 
 namespace regauge {
 
-// Where the array lies is relative to the .npy's own first byte: info.offset is the header's length, info.name is left empty.
-// `bytes` need only hold the header (10 bytes, then what they say); `size` is the whole .npy's, against which the shape is checked.
+// Where the array lies is relative to the .npy's own first byte: info.offset is the header's length, info.name is left
+// empty.
+// `bytes` need only hold the header (10 bytes, then what they say); `size` is the whole .npy's, against which the shape
+// is checked.
 StoredTensor parseNpyHeader(std::span<const std::byte> bytes, std::uint64_t size, const std::string& where);
 // What parseNpyHeader can need at most: NumPy itself stops at 10,000 characters unless told otherwise.
 inline constexpr std::uint64_t mostNpyHeaderBytes = 65536 + 12;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "io/bytes.hpp"
 #include "codec/crc32.hpp"
+#include "io/bytes.hpp"
 #include "io/npy.hpp"
 
 namespace regauge {
@@ -15,7 +15,8 @@ struct NpzDetail {
     std::vector<std::uint64_t> headerSize;  // per tensor: of its .npy header
 };
 
-// Up to here a stored member's checksum is verified before it is used; beyond, reading everything twice would cost more than it tells.
+// Up to here a stored member's checksum is verified before it is used; beyond, reading everything twice would cost more
+// than it tells.
 constexpr std::uint64_t mostVerified = std::uint64_t{64} << 20;
 
 const NpzDetail& detailOf(const TensorFile& file) { return *static_cast<const NpzDetail*>(file.detail.get()); }
@@ -32,14 +33,17 @@ TensorFile openNpz(std::shared_ptr<const ByteSource> source, ZipDirectory zip) {
         const std::string name = entry.name.substr(0, entry.name.size() - 4);
         const std::string where = placeOf(source->name(), name);
         const std::uint64_t wanted = std::min(entry.size, mostNpyHeaderBytes);
-        StoredTensor tensor = parseNpyHeader(readBytes(*openMember(source, entry, wanted, where), 0, wanted), entry.size, where);
+        StoredTensor tensor =
+            parseNpyHeader(readBytes(*openMember(source, entry, wanted, where), 0, wanted), entry.size, where);
         tensor.info.name = name;
         detail->entryOf.push_back(i);
         detail->headerSize.push_back(tensor.info.offset);
         if (entry.stored()) tensor.info.offset += entry.dataOffset;
         file.tensors.push_back(std::move(tensor));
     }
-    if (file.tensors.empty()) throw Error(ErrorCode::unsupported, source->name(), "a zip archive with neither .npy members (.npz) nor a data.pkl (.pt)");
+    if (file.tensors.empty())
+        throw Error(ErrorCode::unsupported, source->name(),
+                    "a zip archive with neither .npy members (.npz) nor a data.pkl (.pt)");
     detail->zip = std::move(zip);
     file.detail = std::move(detail);
     file.source = std::move(source);
@@ -55,7 +59,9 @@ std::unique_ptr<ByteSource> npzTensorBytes(const TensorFile& file, std::size_t i
     if (entry.stored() && entry.size <= mostVerified) {
         CrcSink sum(nullptr);
         copyBytes(*member, 0, entry.size, sum);
-        if (sum.crc() != entry.crc) throw Error(ErrorCode::malformed, where, "its checksum does not match: the file is damaged, copy or download it again");
+        if (sum.crc() != entry.crc)
+            throw Error(ErrorCode::malformed, where,
+                        "its checksum does not match: the file is damaged, copy or download it again");
     }
     return std::make_unique<SliceSource>(std::move(member), detail.headerSize[index], info.bytes, where);
 }

@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "regauge/io/tensor_file.hpp"
 #include "io/zip.hpp"
+#include "regauge/io/tensor_file.hpp"
 
 namespace regauge {
 

@@ -5,7 +5,8 @@
 
 namespace regauge {
 
-// Short, e.g. "0.1", "3", "1e-05"; "inf", "-inf", "nan". Not std::to_chars, whose tables for floats are 50 KB of the gzipped wasm.
+// Short, e.g. "0.1", "3", "1e-05"; "inf", "-inf", "nan". Not std::to_chars, whose tables for floats are 50 KB of the
+// gzipped wasm.
 std::string numberText(double value);
 std::string numberText(float value);
 

@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t mostDepth = 64;
 constexpr std::size_t mostVisits = std::size_t{16} << 20;
 constexpr std::size_t mostNameBytes = 4096;
-constexpr std::size_t mostTextBytes = std::size_t{256} << 20;  // of all names and values: a long text may be referred to again and again
+constexpr std::size_t mostTextBytes = std::size_t{256}
+                                      << 20;  // of all names and values: a long text may be referred to again and again
 
 class Walker {
 public:
@@ -53,21 +54,30 @@ private:
     }
 
     void visit(std::uint32_t id, const std::string& name, std::vector<Frame>& frames) {
-        if (++visits_ > mostVisits) throw Error(ErrorCode::tooLarge, where_, "the pickle in it unfolds to more than " + std::to_string(mostVisits) + " values");
-        if (name.size() > mostNameBytes) throw Error(ErrorCode::malformed, where_, "the pickle in it has a name of more than " + std::to_string(mostNameBytes) + " bytes");
+        if (++visits_ > mostVisits)
+            throw Error(ErrorCode::tooLarge, where_,
+                        "the pickle in it unfolds to more than " + std::to_string(mostVisits) + " values");
+        if (name.size() > mostNameBytes)
+            throw Error(ErrorCode::malformed, where_,
+                        "the pickle in it has a name of more than " + std::to_string(mostNameBytes) + " bytes");
         const Node& node = graph_.nodes[id];
         textBytes_ += name.size() + node.text.size();
-        if (textBytes_ > mostTextBytes) throw Error(ErrorCode::tooLarge, where_, "the pickle in it unfolds to more than " + std::to_string(mostTextBytes) + " bytes of text");
+        if (textBytes_ > mostTextBytes)
+            throw Error(ErrorCode::tooLarge, where_,
+                        "the pickle in it unfolds to more than " + std::to_string(mostTextBytes) + " bytes of text");
         switch (node.kind) {
             case NodeKind::list:
             case NodeKind::dict:
-                if (frames.size() >= mostDepth) throw Error(ErrorCode::malformed, where_, "the pickle in it nests deeper than " + std::to_string(mostDepth) + " levels");
+                if (frames.size() >= mostDepth)
+                    throw Error(ErrorCode::malformed, where_,
+                                "the pickle in it nests deeper than " + std::to_string(mostDepth) + " levels");
                 frames.push_back({id, 0, name});
                 return;
             case NodeKind::tensor: {
                 PickleTensor tensor = graph_.tensors[static_cast<std::size_t>(node.integer)];
                 tensor.name = name.empty() ? "tensor" : name;
-                if (!names_.insert(tensor.name).second) throw Error(ErrorCode::ambiguous, where_, "two tensors in it would both be called " + tensor.name);
+                if (!names_.insert(tensor.name).second)
+                    throw Error(ErrorCode::ambiguous, where_, "two tensors in it would both be called " + tensor.name);
                 contents_.tensors.push_back(std::move(tensor));
                 return;
             }

@@ -1,5 +1,7 @@
-// Python pickles read as data: a whitelist interpreter that builds numbers, texts, containers and descriptions of tensors, and runs nothing.
-// Opcodes and globals: those of PyTorch's own weights_only loader (FORMATS.md section 9). Everything is bounded, nothing recurses.
+// Python pickles read as data: a whitelist interpreter that builds numbers, texts, containers and descriptions of
+// tensors, and runs nothing.
+// Opcodes and globals: those of PyTorch's own weights_only loader (FORMATS.md section 9). Everything is bounded,
+// nothing recurses.
 #pragma once
 
 #include <cstddef>
@@ -30,19 +32,20 @@ struct PickleTensor {
     std::uint64_t offset = 0;
     Shape shape;
     std::vector<std::uint64_t> strides;
-    // The bytes of the pickle that say where it lies, [placeBegin, placeEnd): persistent id, offset, shape and strides; or, of a tensor that is there under another
-    // name already, the reference to it. Empty where that cannot be told.
+    // The bytes of the pickle that say where it lies, [placeBegin, placeEnd): persistent id, offset, shape and strides;
+    // or, of a tensor that is there under another name already, the reference to it. Empty where that cannot be told.
     std::size_t placeBegin = 0, placeEnd = 0;
     bool reference = false;
 };
 
 struct PickleContents {
     std::vector<PickleStorage> storages;
-    std::vector<PickleTensor> tensors;                            // in the order of the containers
-    std::vector<std::pair<std::string, std::string>> values;      // numbers and texts by dotted path
+    std::vector<PickleTensor> tensors;                        // in the order of the containers
+    std::vector<std::pair<std::string, std::string>> values;  // numbers and texts by dotted path
 };
 
-// Throws Error: malformed (one sentence for every kind of damage), unsupported (a global outside the whitelist, named), tooLarge.
+// Throws Error: malformed (one sentence for every kind of damage), unsupported (a global outside the whitelist, named),
+// tooLarge.
 PickleContents readPickle(std::span<const std::byte> pickle, const std::string& where);
 
 }  // namespace regauge

@@ -52,24 +52,43 @@ struct Element {
     std::optional<Dtype> type;
 };
 constexpr Element elements[] = {
-    {"FloatStorage", "float32", Dtype::F32},        {"DoubleStorage", "float64", Dtype::F64},        {"HalfStorage", "float16", Dtype::F16},
-    {"BFloat16Storage", "bfloat16", Dtype::BF16},   {"LongStorage", "int64", Dtype::I64},            {"IntStorage", "int32", Dtype::I32},
-    {"ShortStorage", "int16", Dtype::I16},          {"CharStorage", "int8", Dtype::I8},              {"ByteStorage", "uint8", Dtype::U8},
-    {"BoolStorage", "bool", Dtype::BOOL},           {"ComplexFloatStorage", "complex64", Dtype::C64}, {"ComplexDoubleStorage", "complex128", std::nullopt},
-    {"QInt8Storage", "qint8", std::nullopt},        {"QUInt8Storage", "quint8", std::nullopt},       {"QInt32Storage", "qint32", std::nullopt},
-    {"", "uint16", Dtype::U16},                     {"", "uint32", Dtype::U32},                      {"", "uint64", Dtype::U64},
-    {"", "float8_e4m3fn", Dtype::F8_E4M3},          {"", "float8_e5m2", Dtype::F8_E5M2},             {"", "float8_e4m3fnuz", std::nullopt},
-    {"", "float8_e5m2fnuz", std::nullopt},          {"", "float8_e8m0fnu", std::nullopt},            {"", "float4_e2m1fn_x2", std::nullopt},
+    {"FloatStorage", "float32", Dtype::F32},
+    {"DoubleStorage", "float64", Dtype::F64},
+    {"HalfStorage", "float16", Dtype::F16},
+    {"BFloat16Storage", "bfloat16", Dtype::BF16},
+    {"LongStorage", "int64", Dtype::I64},
+    {"IntStorage", "int32", Dtype::I32},
+    {"ShortStorage", "int16", Dtype::I16},
+    {"CharStorage", "int8", Dtype::I8},
+    {"ByteStorage", "uint8", Dtype::U8},
+    {"BoolStorage", "bool", Dtype::BOOL},
+    {"ComplexFloatStorage", "complex64", Dtype::C64},
+    {"ComplexDoubleStorage", "complex128", std::nullopt},
+    {"QInt8Storage", "qint8", std::nullopt},
+    {"QUInt8Storage", "quint8", std::nullopt},
+    {"QInt32Storage", "qint32", std::nullopt},
+    {"", "uint16", Dtype::U16},
+    {"", "uint32", Dtype::U32},
+    {"", "uint64", Dtype::U64},
+    {"", "float8_e4m3fn", Dtype::F8_E4M3},
+    {"", "float8_e5m2", Dtype::F8_E5M2},
+    {"", "float8_e4m3fnuz", std::nullopt},
+    {"", "float8_e5m2fnuz", std::nullopt},
+    {"", "float8_e8m0fnu", std::nullopt},
+    {"", "float4_e2m1fn_x2", std::nullopt},
     {"", "complex32", std::nullopt},
 };
 
-constexpr std::string_view untyped[] = {"torch.storage.UntypedStorage", "torch.UntypedStorage", "torch.storage._UntypedStorage"};
+constexpr std::string_view untyped[] = {"torch.storage.UntypedStorage", "torch.UntypedStorage",
+                                        "torch.storage._UntypedStorage"};
 
 const Element* storageElement(std::string_view name) {
     for (const std::string_view module : {"torch.cuda.", "torch."}) {
         if (!name.starts_with(module)) continue;
         const std::string_view rest = name.substr(module.size());
-        const auto found = std::find_if(std::begin(elements), std::end(elements), [&](const Element& element) { return !rest.empty() && element.storage == rest; });
+        const auto found = std::find_if(std::begin(elements), std::end(elements), [&](const Element& element) {
+            return !rest.empty() && element.storage == rest;
+        });
         if (found != std::end(elements)) return &*found;
     }
     return nullptr;
@@ -77,25 +96,33 @@ const Element* storageElement(std::string_view name) {
 
 const Element* dtypeElement(std::string_view name) {
     if (!name.starts_with("torch.")) return nullptr;
-    const auto found = std::find_if(std::begin(elements), std::end(elements), [&](const Element& element) { return element.dtype == name.substr(6); });
+    const auto found = std::find_if(std::begin(elements), std::end(elements),
+                                    [&](const Element& element) { return element.dtype == name.substr(6); });
     return found == std::end(elements) ? nullptr : &*found;
 }
 
 [[noreturn]] void unsupportedElement(std::string_view name, const std::string& where) {
-    throw Error(ErrorCode::unsupported, where, "elements of type " + std::string(name) + " are not understood; convert the tensor to float32, float16 or bfloat16 first");
+    throw Error(ErrorCode::unsupported, where,
+                "elements of type " + std::string(name) +
+                    " are not understood; convert the tensor to float32, float16 or bfloat16 first");
 }
 
 }  // namespace
 
-bool isStorageType(std::string_view name) { return storageElement(name) != nullptr || std::find(std::begin(untyped), std::end(untyped), name) != std::end(untyped); }
+bool isStorageType(std::string_view name) {
+    return storageElement(name) != nullptr ||
+           std::find(std::begin(untyped), std::end(untyped), name) != std::end(untyped);
+}
 
 bool isAllowedGlobal(std::string_view name) {
-    const bool callable = std::any_of(std::begin(callables), std::end(callables), [&](const Callable& entry) { return entry.name == name; });
+    const bool callable = std::any_of(std::begin(callables), std::end(callables),
+                                      [&](const Callable& entry) { return entry.name == name; });
     return callable || isStorageType(name) || dtypeElement(name) != nullptr;
 }
 
 GlobalRole globalRole(std::string_view name) {
-    const auto found = std::find_if(std::begin(callables), std::end(callables), [&](const Callable& entry) { return entry.name == name; });
+    const auto found = std::find_if(std::begin(callables), std::end(callables),
+                                    [&](const Callable& entry) { return entry.name == name; });
     return found == std::end(callables) ? GlobalRole::notCallable : found->role;
 }
 

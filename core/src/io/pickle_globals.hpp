@@ -1,4 +1,5 @@
-// The whitelist: which Python globals a tensor file may name, and what each stands for here. Nothing is imported or called.
+// The whitelist: which Python globals a tensor file may name, and what each stands for here. Nothing is imported or
+// called.
 #pragma once
 
 #include <optional>

@@ -36,7 +36,9 @@ private:
     using Id = std::uint32_t;
 
     [[noreturn]] void damaged() const {
-        throw Error(ErrorCode::malformed, where_, "the pickle in it is damaged near byte " + std::to_string(at_) + ", or was not written by torch.save; save the file again");
+        throw Error(ErrorCode::malformed, where_,
+                    "the pickle in it is damaged near byte " + std::to_string(at_) +
+                        ", or was not written by torch.save; save the file again");
     }
 
     // --- reading
@@ -60,7 +62,9 @@ private:
 
     // --- stack
     Id make(NodeKind kind) {
-        if (graph_.nodes.size() >= mostNodes) throw Error(ErrorCode::tooLarge, where_, "the pickle in it holds more than " + std::to_string(mostNodes) + " values");
+        if (graph_.nodes.size() >= mostNodes)
+            throw Error(ErrorCode::tooLarge, where_,
+                        "the pickle in it holds more than " + std::to_string(mostNodes) + " values");
         graph_.nodes.emplace_back();
         graph_.nodes.back().kind = kind;
         graph_.nodes.back().begin = static_cast<std::uint32_t>(opAt_);
@@ -94,7 +98,9 @@ private:
     }
     void append(Node& node, std::span<const Id> items) {
         itemCount_ += items.size();
-        if (itemCount_ > mostItems) throw Error(ErrorCode::tooLarge, where_, "the pickle in it holds more than " + std::to_string(mostItems) + " entries");
+        if (itemCount_ > mostItems)
+            throw Error(ErrorCode::tooLarge, where_,
+                        "the pickle in it holds more than " + std::to_string(mostItems) + " entries");
         node.items.insert(node.items.end(), items.begin(), items.end());
     }
     void tuple(std::size_t count) {
@@ -105,7 +111,8 @@ private:
     }
     void extend(NodeKind kind, std::span<const Id> items) {
         Node& target = at(top());
-        // Counter, defaultdict and friends may have been rebuilt as something opaque; what is put into them is then of no interest.
+        // Counter, defaultdict and friends may have been rebuilt as something opaque; what is put into them is then of
+        // no interest.
         if (target.kind == NodeKind::opaque) return;
         if (target.kind != kind || (kind == NodeKind::dict && items.size() % 2 != 0)) damaged();
         append(target, items);
@@ -114,69 +121,81 @@ private:
     // --- the instruction set
     void step(unsigned op) {
         switch (op) {
-            case 0x80: if (number<std::uint8_t>() > 5) damaged(); break;           // PROTO
-            case 0x95: bytes(8); break;                                            // FRAME: only a hint
-            case '(': marks_.push_back(stack_.size()); markAt_.push_back(opAt_); break;  // MARK
-            case 'N': pushNew(NodeKind::none); break;                              // NONE
-            case 0x88: pushNew(NodeKind::boolean).integer = 1; break;              // NEWTRUE
-            case 0x89: pushNew(NodeKind::boolean).integer = 0; break;              // NEWFALSE
-            case 'J': integer(number<std::int32_t>()); break;                      // BININT
-            case 'K': integer(number<std::uint8_t>()); break;                      // BININT1
-            case 'M': integer(number<std::uint16_t>()); break;                     // BININT2
-            case 0x8a: long1(); break;                                             // LONG1
-            case 'G': real(); break;                                               // BINFLOAT
-            case 'X': text(number<std::uint32_t>()); break;                        // BINUNICODE
-            case 0x8c: text(number<std::uint8_t>()); break;                        // SHORT_BINUNICODE
-            case 0x8d: text(number<std::uint64_t>()); break;                       // BINUNICODE8
-            case 'U': text(number<std::uint8_t>()); break;                         // SHORT_BINSTRING
-            case 'T': text(number<std::uint32_t>()); break;                        // BINSTRING
-            case 'C': text(number<std::uint8_t>()); break;                         // SHORT_BINBYTES
-            case 'B': text(number<std::uint32_t>()); break;                        // BINBYTES
-            case ')': pushNew(NodeKind::list); break;                              // EMPTY_TUPLE
-            case ']': pushNew(NodeKind::list); break;                              // EMPTY_LIST
-            case 0x8f: pushNew(NodeKind::list); break;                             // EMPTY_SET
-            case '}': pushNew(NodeKind::dict); break;                              // EMPTY_DICT
-            case 0x85: tuple(1); break;                                            // TUPLE1
-            case 0x86: tuple(2); break;                                            // TUPLE2
-            case 0x87: tuple(3); break;                                            // TUPLE3
-            case 't': {                                                            // TUPLE
+            case 0x80:
+                if (number<std::uint8_t>() > 5) damaged();
+                break;                   // PROTO
+            case 0x95: bytes(8); break;  // FRAME: only a hint
+            case '(':
+                marks_.push_back(stack_.size());
+                markAt_.push_back(opAt_);
+                break;                                                 // MARK
+            case 'N': pushNew(NodeKind::none); break;                  // NONE
+            case 0x88: pushNew(NodeKind::boolean).integer = 1; break;  // NEWTRUE
+            case 0x89: pushNew(NodeKind::boolean).integer = 0; break;  // NEWFALSE
+            case 'J': integer(number<std::int32_t>()); break;          // BININT
+            case 'K': integer(number<std::uint8_t>()); break;          // BININT1
+            case 'M': integer(number<std::uint16_t>()); break;         // BININT2
+            case 0x8a: long1(); break;                                 // LONG1
+            case 'G': real(); break;                                   // BINFLOAT
+            case 'X': text(number<std::uint32_t>()); break;            // BINUNICODE
+            case 0x8c: text(number<std::uint8_t>()); break;            // SHORT_BINUNICODE
+            case 0x8d: text(number<std::uint64_t>()); break;           // BINUNICODE8
+            case 'U': text(number<std::uint8_t>()); break;             // SHORT_BINSTRING
+            case 'T': text(number<std::uint32_t>()); break;            // BINSTRING
+            case 'C': text(number<std::uint8_t>()); break;             // SHORT_BINBYTES
+            case 'B': text(number<std::uint32_t>()); break;            // BINBYTES
+            case ')': pushNew(NodeKind::list); break;                  // EMPTY_TUPLE
+            case ']': pushNew(NodeKind::list); break;                  // EMPTY_LIST
+            case 0x8f: pushNew(NodeKind::list); break;                 // EMPTY_SET
+            case '}': pushNew(NodeKind::dict); break;                  // EMPTY_DICT
+            case 0x85: tuple(1); break;                                // TUPLE1
+            case 0x86: tuple(2); break;                                // TUPLE2
+            case 0x87: tuple(3); break;                                // TUPLE3
+            case 't': {                                                // TUPLE
                 const std::vector<Id> items = popToMark();
                 append(pushNew(NodeKind::list), items);
                 break;
             }
-            case 'a': {                                                            // APPEND
+            case 'a': {  // APPEND
                 const Id item = pop();
                 extend(NodeKind::list, {&item, 1});
                 break;
             }
-            case 'e': case 0x90: extend(NodeKind::list, popToMark()); break;       // APPENDS, ADDITEMS
-            case 's': {                                                            // SETITEM
+            case 'e':
+            case 0x90: extend(NodeKind::list, popToMark()); break;  // APPENDS, ADDITEMS
+            case 's': {                                             // SETITEM
                 const Id value = pop();
                 const Id pair[2] = {pop(), value};
                 extend(NodeKind::dict, pair);
                 break;
             }
-            case 'u': extend(NodeKind::dict, popToMark()); break;                  // SETITEMS
-            case 'h': get(number<std::uint8_t>()); break;                          // BINGET
-            case 'j': get(number<std::uint32_t>()); break;                         // LONG_BINGET
-            case 'q': memo_[number<std::uint8_t>()] = top(); break;                // BINPUT
-            case 'r': memo_[number<std::uint32_t>()] = top(); break;               // LONG_BINPUT
+            case 'u': extend(NodeKind::dict, popToMark()); break;                       // SETITEMS
+            case 'h': get(number<std::uint8_t>()); break;                               // BINGET
+            case 'j': get(number<std::uint32_t>()); break;                              // LONG_BINGET
+            case 'q': memo_[number<std::uint8_t>()] = top(); break;                     // BINPUT
+            case 'r': memo_[number<std::uint32_t>()] = top(); break;                    // LONG_BINPUT
             case 0x94: memo_[static_cast<std::uint32_t>(memo_.size())] = top(); break;  // MEMOIZE
-            case 'c': {                                                            // GLOBAL
+            case 'c': {                                                                 // GLOBAL
                 const std::string module = line();
                 global(module + '.' + line());
                 break;
             }
-            case 0x93: {                                                           // STACK_GLOBAL
+            case 0x93: {  // STACK_GLOBAL
                 const Node& name = at(pop());
                 const Node& module = at(pop());
-                if (name.kind != NodeKind::text || module.kind != NodeKind::text || name.text.size() > mostNameBytes || module.text.size() > mostNameBytes) damaged();
+                if (name.kind != NodeKind::text || module.kind != NodeKind::text || name.text.size() > mostNameBytes ||
+                    module.text.size() > mostNameBytes)
+                    damaged();
                 global(module.text + '.' + name.text);
                 break;
             }
-            case 'Q': persistentId(); break;                                       // BINPERSID
-            case 0x81: case 'R': reduce(); break;                                  // NEWOBJ, REDUCE
-            case 'b': pop(); build(); break;                                       // BUILD
+            case 'Q': persistentId(); break;  // BINPERSID
+            case 0x81:
+            case 'R': reduce(); break;  // NEWOBJ, REDUCE
+            case 'b':
+                pop();
+                build();
+                break;  // BUILD
             default: damaged();
         }
     }
@@ -189,13 +208,15 @@ private:
             pushNew(NodeKind::opaque);
             return;
         }
-        std::uint64_t value = !digits.empty() && (digits.back() & std::byte{0x80}) != std::byte{0} ? ~std::uint64_t{0} : 0;
+        std::uint64_t value =
+            !digits.empty() && (digits.back() & std::byte{0x80}) != std::byte{0} ? ~std::uint64_t{0} : 0;
         for (std::size_t i = digits.size(); i-- > 0;) value = value << 8 | std::to_integer<std::uint64_t>(digits[i]);
         integer(static_cast<std::int64_t>(value));
     }
     void real() {
         std::uint64_t bits = 0;
-        for (const std::byte byte : bytes(8)) bits = bits << 8 | std::to_integer<std::uint64_t>(byte);  // the one big-endian number in a pickle
+        for (const std::byte byte : bytes(8))
+            bits = bits << 8 | std::to_integer<std::uint64_t>(byte);  // the one big-endian number in a pickle
         pushNew(NodeKind::real).real = std::bit_cast<double>(bits);
     }
     void text(std::uint64_t size) {
@@ -214,15 +235,20 @@ private:
         add(std::move(tensor));
     }
     void add(PickleTensor tensor) {
-        if (graph_.tensors.size() >= mostTensors) throw Error(ErrorCode::tooLarge, where_, "the pickle in it holds more than " + std::to_string(mostTensors) + " tensors");
+        if (graph_.tensors.size() >= mostTensors)
+            throw Error(ErrorCode::tooLarge, where_,
+                        "the pickle in it holds more than " + std::to_string(mostTensors) + " tensors");
         graph_.tensors.push_back(std::move(tensor));
         pushNew(NodeKind::tensor).integer = static_cast<std::int64_t>(graph_.tensors.size() - 1);
     }
     void global(std::string name) {
         if (!isAllowedGlobal(name)) {
-            for (char& c : name) c = c < ' ' || c > '~' ? '?' : c;  // it comes from a hostile file and goes to a terminal
+            for (char& c : name)
+                c = c < ' ' || c > '~' ? '?' : c;  // it comes from a hostile file and goes to a terminal
             throw Error(ErrorCode::unsupported, where_,
-                        "refused: loading it would call " + name + ", which is code, not data; save the tensors alone, e.g. torch.save({name: tensor, ...}, path) or a .safetensors file");
+                        "refused: loading it would call " + name +
+                            ", which is code, not data; save the tensors alone, e.g. torch.save({name: tensor, ...}, "
+                            "path) or a .safetensors file");
         }
         pushNew(NodeKind::global).text = name;
     }
@@ -236,8 +262,12 @@ private:
         const Node& type = at(id.items[1]);
         const Node& key = at(id.items[2]);
         const Node& count = at(id.items[4]);
-        if (what.text != "storage" || type.kind != NodeKind::global || !isStorageType(type.text) || key.kind != NodeKind::text || key.text.size() > mostNameBytes || count.kind != NodeKind::integer || count.integer < 0) damaged();
-        PickleStorage storage{key.text, storageDtype(type.text, where_), static_cast<std::uint64_t>(count.integer), type.text, at(id.items[3]).text};
+        if (what.text != "storage" || type.kind != NodeKind::global || !isStorageType(type.text) ||
+            key.kind != NodeKind::text || key.text.size() > mostNameBytes || count.kind != NodeKind::integer ||
+            count.integer < 0)
+            damaged();
+        PickleStorage storage{key.text, storageDtype(type.text, where_), static_cast<std::uint64_t>(count.integer),
+                              type.text, at(id.items[3]).text};
         graph_.storages.push_back(std::move(storage));
         opAt_ = id.begin;
         pushNew(NodeKind::storage).integer = static_cast<std::int64_t>(graph_.storages.size() - 1);
@@ -252,8 +282,11 @@ private:
     void reduce() {
         const Id argsId = pop();
         const Id functionId = pop();
-        // No function of the whitelist takes many arguments; copying a long memoized tuple again and again would take for ever.
-        if (at(argsId).kind != NodeKind::list || at(argsId).items.size() > mostArguments || at(functionId).kind != NodeKind::global) damaged();
+        // No function of the whitelist takes many arguments; copying a long memoized tuple again and again would take
+        // for ever.
+        if (at(argsId).kind != NodeKind::list || at(argsId).items.size() > mostArguments ||
+            at(functionId).kind != NodeKind::global)
+            damaged();
         const std::vector<Id> args = at(argsId).items;
         const std::string function = at(functionId).text;
         switch (globalRole(function)) {
@@ -296,9 +329,12 @@ private:
         return values;
     }
 
-    // _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata]); v3: (.., hooks, dtype[, metadata]) over bytes.
+    // _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata]); v3: (.., hooks, dtype[,
+    // metadata]) over bytes.
     void tensor(const std::vector<Id>& args, bool ofBytes) {
-        if (args.size() < (ofBytes ? 7U : 4U) || at(args[0]).kind != NodeKind::storage || at(args[1]).kind != NodeKind::integer || at(args[1]).integer < 0) damaged();
+        if (args.size() < (ofBytes ? 7U : 4U) || at(args[0]).kind != NodeKind::storage ||
+            at(args[1]).kind != NodeKind::integer || at(args[1]).integer < 0)
+            damaged();
         PickleTensor tensor;
         tensor.storage = static_cast<std::size_t>(at(args[0]).integer);
         tensor.offset = static_cast<std::uint64_t>(at(args[1]).integer);
@@ -314,7 +350,9 @@ private:
         }
         const std::size_t metadata = ofBytes ? 7 : 6;
         if (args.size() > metadata && !at(args[metadata]).items.empty()) {
-            throw Error(ErrorCode::unsupported, where_, "a tensor in it is a lazy conjugate or negative view; save tensor.resolve_conj().resolve_neg()");
+            throw Error(
+                ErrorCode::unsupported, where_,
+                "a tensor in it is a lazy conjugate or negative view; save tensor.resolve_conj().resolve_neg()");
         }
         if (tensor.shape.size() != tensor.strides.size()) damaged();
         if (args.size() > 4 && at(args[4]).kind == NodeKind::boolean && at(args[4]).begin > at(args[0]).begin) {
@@ -336,6 +374,8 @@ private:
 
 }  // namespace
 
-PickleGraph runPickle(std::span<const std::byte> pickle, const std::string& where) { return Machine(pickle, where).run(); }
+PickleGraph runPickle(std::span<const std::byte> pickle, const std::string& where) {
+    return Machine(pickle, where).run();
+}
 
 }  // namespace regauge

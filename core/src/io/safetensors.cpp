@@ -14,8 +14,8 @@ namespace {
 constexpr std::uint64_t mostHeaderBytes = 100'000'000;  // the reference implementation's own limit
 constexpr std::size_t mostAxes = 64;
 
-// Takes the header's JSON event by event. A parsed document would not do: it silently keeps the last of two tensors of one name, and a
-// 100 MB header would become a gigabyte of nodes.
+// Takes the header's JSON event by event. A parsed document would not do: it silently keeps the last of two tensors of
+// one name, and a 100 MB header would become a gigabyte of nodes.
 class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
 public:
     HeaderReader(const std::string& file, std::uint64_t dataStart) : file_(file), dataStart_(dataStart) {}
@@ -65,12 +65,20 @@ public:
     bool key(string_t& value) override {
         key_ = value;
         if (level_ == Level::top) {
-            if (!names_.insert(value).second) throw Error(ErrorCode::malformed, file_, "the header names \"" + value + "\" twice; save the file again with each tensor under its own name");
+            if (!names_.insert(value).second)
+                throw Error(ErrorCode::malformed, file_,
+                            "the header names \"" + value +
+                                "\" twice; save the file again with each tensor under its own name");
         } else if (level_ == Level::metadata) {
-            if (!metadataKeys_.insert(value).second) throw Error(ErrorCode::malformed, file_, "__metadata__ has the key \"" + value + "\" twice");
+            if (!metadataKeys_.insert(value).second)
+                throw Error(ErrorCode::malformed, file_, "__metadata__ has the key \"" + value + "\" twice");
         } else {
-            field_ = value == "dtype" ? Field::dtype : value == "shape" ? Field::shape : value == "data_offsets" ? Field::offsets : Field::none;
-            if (field_ == Field::none) malformed("the header has an unknown field \"" + value + "\" (expected dtype, shape and data_offsets)");
+            field_ = value == "dtype"          ? Field::dtype
+                     : value == "shape"        ? Field::shape
+                     : value == "data_offsets" ? Field::offsets
+                                               : Field::none;
+            if (field_ == Field::none)
+                malformed("the header has an unknown field \"" + value + "\" (expected dtype, shape and data_offsets)");
             if ((seen_ & bit(field_)) != 0) malformed("the header gives its " + fieldName() + " twice");
             seen_ |= bit(field_);
         }
@@ -86,7 +94,8 @@ public:
         return true;
     }
     bool start_array(std::size_t) override {
-        if (level_ != Level::tensor || inList_ || (field_ != Field::shape && field_ != Field::offsets)) return unexpected("an array");
+        if (level_ != Level::tensor || inList_ || (field_ != Field::shape && field_ != Field::offsets))
+            return unexpected("an array");
         inList_ = true;
         return true;
     }
@@ -95,7 +104,9 @@ public:
         return true;
     }
     bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
-        throw Error(ErrorCode::malformed, file_, "the header is not valid JSON at byte " + std::to_string(8 + position) + "; the file is damaged or not safetensors");
+        throw Error(ErrorCode::malformed, file_,
+                    "the header is not valid JSON at byte " + std::to_string(8 + position) +
+                        "; the file is damaged or not safetensors");
     }
 
 private:
@@ -103,31 +114,43 @@ private:
     enum class Field { none, dtype, shape, offsets };
 
     static unsigned bit(Field field) { return 1U << static_cast<unsigned>(field); }
-    std::string fieldName() const { return field_ == Field::dtype ? "dtype" : field_ == Field::shape ? "shape" : "data_offsets"; }
-    [[noreturn]] void malformed(const std::string& sentence) const { throw Error(ErrorCode::malformed, placeOf(file_, current_.info.name), sentence); }
+    std::string fieldName() const {
+        return field_ == Field::dtype ? "dtype" : field_ == Field::shape ? "shape" : "data_offsets";
+    }
+    [[noreturn]] void malformed(const std::string& sentence) const {
+        throw Error(ErrorCode::malformed, placeOf(file_, current_.info.name), sentence);
+    }
     bool unexpected(const std::string& what) const {
         if (level_ == Level::tensor && field_ != Field::none) malformed("its " + fieldName() + " holds " + what);
-        if (level_ == Level::metadata) throw Error(ErrorCode::malformed, file_, "__metadata__ may hold only text, but \"" + key_ + "\" is " + what);
-        throw Error(ErrorCode::malformed, file_, "the header should be an object of tensors, but \"" + key_ + "\" is " + what);
+        if (level_ == Level::metadata)
+            throw Error(ErrorCode::malformed, file_,
+                        "__metadata__ may hold only text, but \"" + key_ + "\" is " + what);
+        throw Error(ErrorCode::malformed, file_,
+                    "the header should be an object of tensors, but \"" + key_ + "\" is " + what);
     }
 
     void finishTensor() {
         TensorInfo& info = current_.info;
-        if (seen_ != (bit(Field::dtype) | bit(Field::shape) | bit(Field::offsets))) malformed("the header lacks its dtype, shape or data_offsets");
+        if (seen_ != (bit(Field::dtype) | bit(Field::shape) | bit(Field::offsets)))
+            malformed("the header lacks its dtype, shape or data_offsets");
         const std::optional<Dtype> dtype = dtypeFromName(dtypeText_);
         if (!dtype) {
             throw Error(ErrorCode::unsupported, placeOf(file_, info.name),
-                        "elements of type " + dtypeText_ + " are not understood; convert the tensor to F32, F16, BF16 or F8 first");
+                        "elements of type " + dtypeText_ +
+                            " are not understood; convert the tensor to F32, F16, BF16 or F8 first");
         }
         info.dtype = *dtype;
-        if (offsets_.size() != 2 || offsets_[0] > offsets_[1]) malformed("its data_offsets should be [begin, end] with begin <= end");
+        if (offsets_.size() != 2 || offsets_[0] > offsets_[1])
+            malformed("its data_offsets should be [begin, end] with begin <= end");
         const std::optional<std::uint64_t> bytes = byteCount(info.dtype, info.shape);
         if (!bytes) malformed("its shape " + toString(info.shape) + " is impossibly large");
         if (*bytes != offsets_[1] - offsets_[0]) {
-            malformed("shape " + toString(info.shape) + " of " + dtypeText_ + " needs " + std::to_string(*bytes) + " bytes, but data_offsets [" +
-                      std::to_string(offsets_[0]) + ", " + std::to_string(offsets_[1]) + "] give " + std::to_string(offsets_[1] - offsets_[0]));
+            malformed("shape " + toString(info.shape) + " of " + dtypeText_ + " needs " + std::to_string(*bytes) +
+                      " bytes, but data_offsets [" + std::to_string(offsets_[0]) + ", " + std::to_string(offsets_[1]) +
+                      "] give " + std::to_string(offsets_[1] - offsets_[0]));
         }
-        if (offsets_[1] > (std::uint64_t{1} << 62)) malformed("its data_offsets end at " + std::to_string(offsets_[1]) + ", far beyond any file");
+        if (offsets_[1] > (std::uint64_t{1} << 62))
+            malformed("its data_offsets end at " + std::to_string(offsets_[1]) + ", far beyond any file");
         info.offset = dataStart_ + offsets_[0];
         info.bytes = *bytes;
         tensors.push_back(std::move(current_));
@@ -165,20 +188,25 @@ void checkLayout(const TensorFile& file, std::uint64_t dataStart) {
     for (const std::size_t i : orderInFile(file.tensors)) {
         const TensorInfo& info = file.tensors[i].info;
         if (info.offset < expected) {
-            throw Error(ErrorCode::malformed, placeOf(name, info.name), "its bytes overlap those of " + before->info.name + "; the file is damaged, save it again");
+            throw Error(ErrorCode::malformed, placeOf(name, info.name),
+                        "its bytes overlap those of " + before->info.name + "; the file is damaged, save it again");
         }
         if (info.offset > expected) {
-            throw Error(ErrorCode::malformed, placeOf(name, info.name), std::to_string(info.offset - expected) + " bytes before it belong to no tensor; the file is damaged, save it again");
+            throw Error(ErrorCode::malformed, placeOf(name, info.name),
+                        std::to_string(info.offset - expected) +
+                            " bytes before it belong to no tensor; the file is damaged, save it again");
         }
         expected = info.offset + info.bytes;
         if (expected > file.source->size()) {
             throw Error(ErrorCode::truncated, placeOf(name, info.name),
-                        "its bytes end at " + std::to_string(expected) + ", but the file ends at " + std::to_string(file.source->size()) + "; download or copy it again");
+                        "its bytes end at " + std::to_string(expected) + ", but the file ends at " +
+                            std::to_string(file.source->size()) + "; download or copy it again");
         }
         before = &file.tensors[i];
     }
     if (expected != file.source->size()) {
-        throw Error(ErrorCode::malformed, name, std::to_string(file.source->size() - expected) + " bytes after the last tensor belong to none");
+        throw Error(ErrorCode::malformed, name,
+                    std::to_string(file.source->size() - expected) + " bytes after the last tensor belong to none");
     }
 }
 
@@ -187,14 +215,21 @@ void checkLayout(const TensorFile& file, std::uint64_t dataStart) {
 TensorFile openSafetensors(std::shared_ptr<const ByteSource> source) {
     const std::string& name = source->name();
     const std::uint64_t size = source->size();
-    if (size < 10) throw Error(ErrorCode::truncated, name, "expected a safetensors header, but the file has only " + std::to_string(size) + " bytes");
+    if (size < 10)
+        throw Error(ErrorCode::truncated, name,
+                    "expected a safetensors header, but the file has only " + std::to_string(size) + " bytes");
     const std::uint64_t length = loadLittle<std::uint64_t>(readBytes(*source, 0, 8).data());
     if (length > size - 8) {
-        throw Error(ErrorCode::truncated, name, "the header says that it is " + std::to_string(length) + " bytes long, but the file has only " + std::to_string(size) + "; it is cut short or not safetensors");
+        throw Error(ErrorCode::truncated, name,
+                    "the header says that it is " + std::to_string(length) + " bytes long, but the file has only " +
+                        std::to_string(size) + "; it is cut short or not safetensors");
     }
-    if (length > mostHeaderBytes) throw Error(ErrorCode::malformed, name, "a header of " + std::to_string(length) + " bytes is beyond safetensors' limit of 100 MB");
+    if (length > mostHeaderBytes)
+        throw Error(ErrorCode::malformed, name,
+                    "a header of " + std::to_string(length) + " bytes is beyond safetensors' limit of 100 MB");
     const std::vector<std::byte> header = readBytes(*source, 8, length);
-    if (header.empty() || header[0] != std::byte{'{'}) throw Error(ErrorCode::malformed, name, "a safetensors header starts with '{', this one does not");
+    if (header.empty() || header[0] != std::byte{'{'})
+        throw Error(ErrorCode::malformed, name, "a safetensors header starts with '{', this one does not");
 
     TensorFile file;
     file.format = FileFormat::safetensors;
@@ -208,7 +243,8 @@ TensorFile openSafetensors(std::shared_ptr<const ByteSource> source) {
     return file;
 }
 
-void rewriteSafetensors(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance, const MoveTensor& move, ByteSink& out) {
+void rewriteSafetensors(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance,
+                        const MoveTensor& move, ByteSink& out) {
     const std::uint64_t length = loadLittle<std::uint64_t>(readBytes(*file.source, 0, 8).data());
     if (provenance.empty()) {
         copyBytes(*file.source, 0, 8 + length, out);

@@ -12,10 +12,12 @@
 namespace regauge {
 
 TensorFile openSafetensors(std::shared_ptr<const ByteSource> source);
-void rewriteSafetensors(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance, const MoveTensor& move, ByteSink& out);
+void rewriteSafetensors(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance,
+                        const MoveTensor& move, ByteSink& out);
 
-// The header (length prefix left out) with `entries` in its __metadata__: earlier entries of the same keys are replaced, an empty value takes one out,
-// every other byte is kept, and with an entry the data is 8-byte aligned. Setting and taking out gives the same header back.
+// The header (length prefix left out) with `entries` in its __metadata__: earlier entries of the same keys are
+// replaced, an empty value takes one out, every other byte is kept, and with an entry the data is 8-byte aligned.
+// Setting and taking out gives the same header back.
 // `header` must be a valid safetensors header.
 std::string withMetadata(std::string_view header, const std::vector<std::pair<std::string, std::string>>& entries);
 

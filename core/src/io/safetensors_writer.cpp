@@ -8,7 +8,8 @@
 
 namespace regauge {
 
-void writeSafetensors(const std::vector<NewTensor>& tensors, const std::vector<std::pair<std::string, std::string>>& metadata, ByteSink& out) {
+void writeSafetensors(const std::vector<NewTensor>& tensors,
+                      const std::vector<std::pair<std::string, std::string>>& metadata, ByteSink& out) {
     nlohmann::ordered_json header = nlohmann::ordered_json::object();
     if (!metadata.empty()) {
         auto& entries = header["__metadata__"] = nlohmann::ordered_json::object();
@@ -19,7 +20,9 @@ void writeSafetensors(const std::vector<NewTensor>& tensors, const std::vector<s
         const std::optional<std::uint64_t> elements = elementCount(tensor.shape);
         if (!elements || *elements * byteSize(tensor.dtype) != tensor.bytes.size() || header.contains(tensor.name))
             throw Error(ErrorCode::internal, tensor.name, "its bytes do not fit its shape, or its name is taken");
-        header[tensor.name] = {{"dtype", name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes.size()}}};
+        header[tensor.name] = {{"dtype", name(tensor.dtype)},
+                               {"shape", tensor.shape},
+                               {"data_offsets", {offset, offset + tensor.bytes.size()}}};
         offset += tensor.bytes.size();
     }
     std::string text = header.dump();

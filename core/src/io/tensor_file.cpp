@@ -15,7 +15,8 @@ namespace {
 
 TensorFile openZip(std::shared_ptr<const ByteSource> source) {
     ZipDirectory zip = readZip(*source);
-    return looksLikeTorch(zip) ? openTorchZip(std::move(source), std::move(zip)) : openNpz(std::move(source), std::move(zip));
+    return looksLikeTorch(zip) ? openTorchZip(std::move(source), std::move(zip))
+                               : openNpz(std::move(source), std::move(zip));
 }
 
 // Formats that people will try, each with the way out.
@@ -24,9 +25,14 @@ struct Refusal {
     std::string_view sentence;
 };
 constexpr Refusal refusals[] = {
-    {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", "PyTorch's format before 1.6; re-save it with a current torch: torch.save(torch.load(path), new_path)"},
-    {"\x80", "a bare Python pickle (joblib writes them, too), which regauge does not run; save tensors with torch.save, or arrays with NumPy, e.g. np.savez('probe.npz', coef_=probe.coef_)"},
-    {"\x78\x9c", "a zlib-compressed file, as joblib writes for pickles, which regauge does not run; save the arrays with NumPy, e.g. np.savez('probe.npz', coef_=probe.coef_)"},
+    {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
+     "PyTorch's format before 1.6; re-save it with a current torch: torch.save(torch.load(path), new_path)"},
+    {"\x80",
+     "a bare Python pickle (joblib writes them, too), which regauge does not run; save tensors with torch.save, or "
+     "arrays with NumPy, e.g. np.savez('probe.npz', coef_=probe.coef_)"},
+    {"\x78\x9c",
+     "a zlib-compressed file, as joblib writes for pickles, which regauge does not run; save the arrays with NumPy, "
+     "e.g. np.savez('probe.npz', coef_=probe.coef_)"},
     {"\x89HDF", "an HDF5 file; save the arrays as .npy or .safetensors"},
     {"ARROW1", "an Arrow file; save the arrays as .npy or .safetensors"},
     {"PAR1", "a Parquet file; save the arrays as .npy or .safetensors"},
@@ -38,19 +44,24 @@ constexpr Refusal refusals[] = {
 TensorFile recognise(std::shared_ptr<const ByteSource> source) {
     const std::vector<std::byte> head = readBytes(*source, 0, std::min<std::uint64_t>(source->size(), 64));
     const std::string_view text = asText(head);
-    // A plausible header length and its '{': nothing else begins so. The length alone may spell any other format's magic.
+    // A plausible header length and its '{': nothing else begins so. The length alone may spell any other format's
+    // magic.
     const bool plausible = text.size() > 8 && text.substr(4, 4) == std::string_view("\0\0\0\0", 4) && text[8] == '{';
     if (plausible) return openSafetensors(std::move(source));
     if (text.starts_with("\x93NUMPY")) return openNpy(std::move(source));
     if (text.starts_with("PK\x03\x04") || text.starts_with("PK\x05\x06")) return openZip(std::move(source));
     if (text.starts_with("GGUF")) return openGguf(std::move(source));
     for (const Refusal& refusal : refusals) {
-        if (text.starts_with(refusal.head)) throw Error(ErrorCode::unsupported, source->name(), std::string(refusal.sentence));
+        if (text.starts_with(refusal.head))
+            throw Error(ErrorCode::unsupported, source->name(), std::string(refusal.sentence));
     }
     const std::size_t first = text.find_first_not_of(" \t\r\n");
     if (first != std::string_view::npos && text[first] == '[') return openJsonVector(std::move(source));
-    if ((text.size() > 8 && text[8] == '{') || source->name().ends_with(".safetensors")) return openSafetensors(std::move(source));
-    throw Error(ErrorCode::malformed, source->name(), "not a tensor file that regauge knows: expected .safetensors, .npy, .npz, .pt (zip), .gguf or a JSON array of numbers");
+    if ((text.size() > 8 && text[8] == '{') || source->name().ends_with(".safetensors"))
+        return openSafetensors(std::move(source));
+    throw Error(ErrorCode::malformed, source->name(),
+                "not a tensor file that regauge knows: expected .safetensors, .npy, .npz, .pt (zip), .gguf or a JSON "
+                "array of numbers");
 }
 
 }  // namespace
@@ -68,7 +79,8 @@ std::string_view name(FileFormat format) {
 }
 
 const StoredTensor* TensorFile::find(std::string_view name) const {
-    const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const StoredTensor& tensor) { return tensor.info.name == name; });
+    const auto found = std::find_if(tensors.begin(), tensors.end(),
+                                    [&](const StoredTensor& tensor) { return tensor.info.name == name; });
     return found == tensors.end() ? nullptr : &*found;
 }
 
@@ -82,7 +94,8 @@ std::unique_ptr<ByteSource> tensorBytes(const TensorFile& file, std::size_t inde
     return std::make_unique<SliceSource>(file.source, info.offset, info.bytes, placeOf(file.source->name(), info.name));
 }
 
-void rewriteTensorFile(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance, const MoveTensor& move, ByteSink& out) {
+void rewriteTensorFile(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance,
+                       const MoveTensor& move, ByteSink& out) {
     switch (file.format) {
         case FileFormat::safetensors: return rewriteSafetensors(file, provenance, move, out);
         case FileFormat::npy: return rewriteNpy(file, move, out);

@@ -1,10 +1,11 @@
-// PyTorch's zip format (.pt, .pth, .bin since torch 1.6): a pickle that describes, and storages that hold. FORMATS.md section 9.
+// PyTorch's zip format (.pt, .pth, .bin since torch 1.6): a pickle that describes, and storages that hold. FORMATS.md
+// section 9.
 #pragma once
 
 #include <memory>
 
-#include "regauge/io/tensor_file.hpp"
 #include "io/zip.hpp"
+#include "regauge/io/tensor_file.hpp"
 
 namespace regauge {
 

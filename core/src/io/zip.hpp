@@ -1,4 +1,5 @@
-// Zip archives, as .npz and .pt files are: reading the directory strictly, and writing an archive again with some members' bytes replaced.
+// Zip archives, as .npz and .pt files are: reading the directory strictly, and writing an archive again with some
+// members' bytes replaced.
 #pragma once
 
 #include <cstddef>
@@ -33,19 +34,22 @@ struct ZipEntry {
 };
 
 struct ZipDirectory {
-    std::vector<ZipEntry> entries;      // in the directory's order
-    std::vector<std::size_t> inFile;    // their indices in the order of the data
+    std::vector<ZipEntry> entries;    // in the directory's order
+    std::vector<std::size_t> inFile;  // their indices in the order of the data
     std::uint64_t centralOffset = 0;
-    std::uint64_t centralEnd = 0;       // the zip64 end record follows, where there is one
-    std::uint64_t endOffset = 0;        // of the end record
+    std::uint64_t centralEnd = 0;  // the zip64 end record follows, where there is one
+    std::uint64_t endOffset = 0;   // of the end record
     const ZipEntry* find(std::string_view name) const;
 };
 
-// Throws Error: truncated, malformed (also: overlapping members, two of one name), unsupported (encrypted, other compressions).
+// Throws Error: truncated, malformed (also: overlapping members, two of one name), unsupported (encrypted, other
+// compressions).
 ZipDirectory readZip(const ByteSource& source);
 
-// A member's bytes: a part of the file where stored, inflated into memory where deflated. `wanted` < entry.size gives a prefix.
-std::unique_ptr<ByteSource> openMember(const std::shared_ptr<const ByteSource>& source, const ZipEntry& entry, std::uint64_t wanted, const std::string& where);
+// A member's bytes: a part of the file where stored, inflated into memory where deflated. `wanted` < entry.size gives a
+// prefix.
+std::unique_ptr<ByteSource> openMember(const std::shared_ptr<const ByteSource>& source, const ZipEntry& entry,
+                                       std::uint64_t wanted, const std::string& where);
 
 // New bytes for one member: `write` gives exactly `entry.size` of them, the same whenever it is called.
 struct ZipPatch {
@@ -53,9 +57,11 @@ struct ZipPatch {
     std::function<void(ByteSink&)> write;
 };
 
-// Writes the archive again, in the same layout. Stored members are patched where they lie, with their CRCs; deflated ones are deflated again as zlib
-// does by default, and what follows moves up or down. mendCrcs = false: an archive without true CRCs stays so.
-void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, bool mendCrcs, ByteSink& out);
+// Writes the archive again, in the same layout. Stored members are patched where they lie, with their CRCs; deflated
+// ones are deflated again as zlib does by default, and what follows moves up or down. mendCrcs = false: an archive
+// without true CRCs stays so.
+void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, bool mendCrcs,
+                ByteSink& out);
 
 // A member of a new archive; `write` gives exactly `size` bytes, the same whenever it is called.
 struct NewMember {
@@ -64,7 +70,8 @@ struct NewMember {
     std::function<void(ByteSink&)> write;
 };
 
-// A new archive of stored members, whose data begin at multiples of 64 as PyTorch's do. Throws Error(tooLarge) beyond 4 GiB; where: for messages.
+// A new archive of stored members, whose data begin at multiples of 64 as PyTorch's do. Throws Error(tooLarge) beyond 4
+// GiB; where: for messages.
 void writeZip(const std::vector<NewMember>& members, const std::string& where, ByteSink& out);
 
 }  // namespace regauge

@@ -3,9 +3,9 @@
 #include <initializer_list>
 #include <map>
 
-#include "io/bytes.hpp"
 #include "codec/crc32.hpp"
 #include "codec/deflate.hpp"
+#include "io/bytes.hpp"
 #include "io/zip.hpp"
 
 namespace regauge {
@@ -15,13 +15,18 @@ constexpr std::uint64_t bufferedBytes = std::uint64_t{16} << 20;
 constexpr std::uint32_t elsewhere = 0xFFFFFFFFU;  // a 32-bit field whose value is in the zip64 extra field
 
 void checkSize(const CrcSink& sink, const ZipEntry& entry, const ByteSource& source) {
-    if (sink.count() != entry.size) throw Error(ErrorCode::internal, placeOf(source.name(), entry.name), "a rewrite gave " + std::to_string(sink.count()) + " of " + std::to_string(entry.size) + " bytes");
+    if (sink.count() != entry.size)
+        throw Error(ErrorCode::internal, placeOf(source.name(), entry.name),
+                    "a rewrite gave " + std::to_string(sink.count()) + " of " + std::to_string(entry.size) + " bytes");
 }
 
 // Sets a 32-bit field, unless its value is elsewhere.
 void setNarrow(std::byte* field, std::uint64_t value, const ByteSource& source) {
     if (loadLittle<std::uint32_t>(field) == elsewhere) return;
-    if (value >= elsewhere) throw Error(ErrorCode::tooLarge, source.name(), "the archive would grow beyond 4 GiB, which its 32-bit directory cannot say; save it with np.savez instead of np.savez_compressed");
+    if (value >= elsewhere)
+        throw Error(ErrorCode::tooLarge, source.name(),
+                    "the archive would grow beyond 4 GiB, which its 32-bit directory cannot say; save it with np.savez "
+                    "instead of np.savez_compressed");
     storeLittle(static_cast<std::uint32_t>(value), field);
 }
 
@@ -37,7 +42,8 @@ std::span<std::byte> zip64Extra(std::span<std::byte> extra) {
 
 class Rewriter {
 public:
-    Rewriter(const ByteSource& source, const ZipDirectory& zip, bool mendCrcs, ByteSink& out) : source_(source), zip_(zip), mendCrcs_(mendCrcs), out_(out), written_(zip.entries) {}
+    Rewriter(const ByteSource& source, const ZipDirectory& zip, bool mendCrcs, ByteSink& out)
+        : source_(source), zip_(zip), mendCrcs_(mendCrcs), out_(out), written_(zip.entries) {}
 
     void member(std::size_t index, const ZipPatch* patch) {
         const ZipEntry& entry = zip_.entries[index];
@@ -63,10 +69,13 @@ public:
         std::vector<std::byte> central = readBytes(source_, zip_.centralOffset, zip_.centralEnd - zip_.centralOffset);
         for (const ZipEntry& entry : written_) {
             std::byte* record = central.data() + static_cast<std::size_t>(entry.centralOffset - zip_.centralOffset);
-            const std::span<std::byte> extra(record + 46 + loadLittle<std::uint16_t>(record + 28), loadLittle<std::uint16_t>(record + 30));
+            const std::span<std::byte> extra(record + 46 + loadLittle<std::uint16_t>(record + 28),
+                                             loadLittle<std::uint16_t>(record + 30));
             std::span<std::byte> wide = zip64Extra(extra);
             storeLittle(entry.crc, record + 16);
-            for (const auto& [field, value] : {std::pair(record + 24, entry.size), std::pair(record + 20, entry.compressed), std::pair(record + 42, entry.localOffset)}) {
+            for (const auto& [field, value] :
+                 {std::pair(record + 24, entry.size), std::pair(record + 20, entry.compressed),
+                  std::pair(record + 42, entry.localOffset)}) {
                 if (loadLittle<std::uint32_t>(field) == elsewhere && wide.size() >= 8) {
                     storeLittle(value, wide.data());
                     wide = wide.subspan(8);
@@ -80,8 +89,8 @@ public:
         std::vector<std::byte> tail = readBytes(source_, zip_.centralEnd, source_.size() - zip_.centralEnd);
         std::byte* end = tail.data() + static_cast<std::size_t>(zip_.endOffset - zip_.centralEnd);
         if (zip_.endOffset > zip_.centralEnd) {
-            storeLittle(start, tail.data() + 48);   // zip64 end record: where the directory begins
-            storeLittle(position_, end - 20 + 8);   // its locator: where that record is
+            storeLittle(start, tail.data() + 48);  // zip64 end record: where the directory begins
+            storeLittle(position_, end - 20 + 8);  // its locator: where that record is
         }
         setNarrow(end + 16, start, source_);
         write(tail);
@@ -104,13 +113,16 @@ private:
         position_ += sink.count();
         return sink.crc();
     }
-    std::vector<std::byte> localHeader(const ZipEntry& entry) const { return readBytes(source_, entry.localOffset, entry.dataOffset - entry.localOffset); }
+    std::vector<std::byte> localHeader(const ZipEntry& entry) const {
+        return readBytes(source_, entry.localOffset, entry.dataOffset - entry.localOffset);
+    }
 
     // Whether the CRC stands before the data, too. Where a descriptor follows, it is usually 0 there.
     bool hasLocalCrc(const ZipEntry& entry, const std::vector<std::byte>& header) const {
         const std::uint32_t stated = loadLittle<std::uint32_t>(header.data() + 14);
         if (stated != entry.crc && !entry.hasDescriptor()) {
-            throw Error(ErrorCode::malformed, placeOf(source_.name(), entry.name), "the checksum before the member is not the directory's; save the file again");
+            throw Error(ErrorCode::malformed, placeOf(source_.name(), entry.name),
+                        "the checksum before the member is not the directory's; save the file again");
         }
         return stated == entry.crc && !(entry.hasDescriptor() && entry.crc == 0);
     }
@@ -152,9 +164,11 @@ private:
         written.crc = sink.crc();
         written.compressed = packed.size();
         if (hasLocalCrc(entry, header)) storeLittle(written.crc, header.data() + 14);
-        if (loadLittle<std::uint32_t>(header.data() + 18) == entry.compressed) setNarrow(header.data() + 18, written.compressed, source_);
+        if (loadLittle<std::uint32_t>(header.data() + 18) == entry.compressed)
+            setNarrow(header.data() + 18, written.compressed, source_);
         const std::span<std::byte> wide = zip64Extra(std::span(header).subspan(30 + entry.name.size()));
-        if (wide.size() >= 16 && loadLittle<std::uint64_t>(wide.data() + 8) == entry.compressed) storeLittle(written.compressed, wide.data() + 8);
+        if (wide.size() >= 16 && loadLittle<std::uint64_t>(wide.data() + 8) == entry.compressed)
+            storeLittle(written.compressed, wide.data() + 8);
         write(header);
         write(packed);
     }
@@ -166,12 +180,14 @@ private:
         bytes.resize(24);
         const std::size_t start = loadLittle<std::uint32_t>(bytes.data()) == 0x08074b50 ? 4 : 0;
         if (loadLittle<std::uint32_t>(bytes.data() + start) != entry.crc) {
-            throw Error(ErrorCode::malformed, placeOf(source_.name(), entry.name), "the checksum behind the member is not the directory's; save the file again");
+            throw Error(ErrorCode::malformed, placeOf(source_.name(), entry.name),
+                        "the checksum behind the member is not the directory's; save the file again");
         }
         storeLittle(written.crc, bytes.data() + start);
         std::size_t size = start + 4;
         if (written.compressed != entry.compressed) {
-            const bool wide = loadLittle<std::uint64_t>(bytes.data() + size) == entry.compressed && loadLittle<std::uint32_t>(bytes.data() + size + 4) != entry.size;
+            const bool wide = loadLittle<std::uint64_t>(bytes.data() + size) == entry.compressed &&
+                              loadLittle<std::uint32_t>(bytes.data() + size + 4) != entry.size;
             if (!wide) setNarrow(bytes.data() + size, written.compressed, source_);
             if (wide) storeLittle(written.compressed, bytes.data() + size);
             size += wide ? 8 : 4;
@@ -191,7 +207,8 @@ private:
 
 }  // namespace
 
-void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, bool mendCrcs, ByteSink& out) {
+void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, bool mendCrcs,
+                ByteSink& out) {
     std::map<std::size_t, const ZipPatch*> byEntry;
     for (const ZipPatch& patch : patches) byEntry[patch.entry] = &patch;
     Rewriter rewriter(source, zip, mendCrcs, out);
@@ -205,32 +222,76 @@ void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::ve
 void writeZip(const std::vector<NewMember>& members, const std::string& where, ByteSink& out) {
     std::vector<std::byte> directory;
     std::uint64_t position = 0;
-    const auto append = [](std::vector<std::byte>& to, std::initializer_list<std::pair<std::uint64_t, std::size_t>> fields) {
+    const auto append = [](std::vector<std::byte>& to,
+                           std::initializer_list<std::pair<std::uint64_t, std::size_t>> fields) {
         for (const auto& [value, size] : fields)
             for (std::size_t i = 0; i < size; ++i) to.push_back(static_cast<std::byte>(value >> (8 * i)));
     };
-    const auto appendText = [](std::vector<std::byte>& to, std::string_view text) { to.insert(to.end(), asBytes(text).begin(), asBytes(text).end()); };
-    if (members.size() > 65535) throw Error(ErrorCode::tooLarge, where, "would need an archive of " + std::to_string(members.size()) + " members; save copies of the tensors, e.g. with .clone()");
+    const auto appendText = [](std::vector<std::byte>& to, std::string_view text) {
+        to.insert(to.end(), asBytes(text).begin(), asBytes(text).end());
+    };
+    if (members.size() > 65535)
+        throw Error(ErrorCode::tooLarge, where,
+                    "would need an archive of " + std::to_string(members.size()) +
+                        " members; save copies of the tensors, e.g. with .clone()");
     for (const NewMember& member : members) {
-        if (position + member.size > elsewhere - (std::uint64_t{1} << 20)) throw Error(ErrorCode::tooLarge, where, "would grow beyond 4 GiB where its tensors no longer share memory; save copies, e.g. with .clone()");
+        if (position + member.size > elsewhere - (std::uint64_t{1} << 20))
+            throw Error(
+                ErrorCode::tooLarge, where,
+                "would grow beyond 4 GiB where its tensors no longer share memory; save copies, e.g. with .clone()");
         CrcSink sum(nullptr);
         member.write(sum);
-        if (sum.count() != member.size) throw Error(ErrorCode::internal, placeOf(where, member.name), "a rewrite gave " + std::to_string(sum.count()) + " of " + std::to_string(member.size) + " bytes");
-        const std::uint64_t bare = position + 30 + member.name.size() + 4, padding = (64 - bare % 64) % 64;  // in an extra field "FB", as PyTorch pads
+        if (sum.count() != member.size)
+            throw Error(
+                ErrorCode::internal, placeOf(where, member.name),
+                "a rewrite gave " + std::to_string(sum.count()) + " of " + std::to_string(member.size) + " bytes");
+        const std::uint64_t bare = position + 30 + member.name.size() + 4,
+                            padding = (64 - bare % 64) % 64;  // in an extra field "FB", as PyTorch pads
         std::vector<std::byte> header;
-        append(header, {{0x04034b50, 4}, {0, 2}, {0, 2}, {0, 2}, {0, 4}, {sum.crc(), 4}, {member.size, 4}, {member.size, 4}, {member.name.size(), 2}, {4 + padding, 2}});
+        append(header, {{0x04034b50, 4},
+                        {0, 2},
+                        {0, 2},
+                        {0, 2},
+                        {0, 4},
+                        {sum.crc(), 4},
+                        {member.size, 4},
+                        {member.size, 4},
+                        {member.name.size(), 2},
+                        {4 + padding, 2}});
         appendText(header, member.name);
         append(header, {{0x4246, 2}, {padding, 2}});
         header.resize(header.size() + static_cast<std::size_t>(padding), std::byte{'Z'});
         out.write(header);
         member.write(out);
-        append(directory, {{0x02014b50, 4}, {0, 2}, {0, 2}, {0, 2}, {0, 2}, {0, 4}, {sum.crc(), 4}, {member.size, 4}, {member.size, 4}, {member.name.size(), 2}, {0, 2}, {0, 2}, {0, 2}, {0, 2}, {0, 4}, {position, 4}});
+        append(directory, {{0x02014b50, 4},
+                           {0, 2},
+                           {0, 2},
+                           {0, 2},
+                           {0, 2},
+                           {0, 4},
+                           {sum.crc(), 4},
+                           {member.size, 4},
+                           {member.size, 4},
+                           {member.name.size(), 2},
+                           {0, 2},
+                           {0, 2},
+                           {0, 2},
+                           {0, 2},
+                           {0, 4},
+                           {position, 4}});
         appendText(directory, member.name);
         position += header.size() + member.size;
     }
     out.write(directory);
     std::vector<std::byte> end;
-    append(end, {{0x06054b50, 4}, {0, 2}, {0, 2}, {members.size(), 2}, {members.size(), 2}, {directory.size(), 4}, {position, 4}, {0, 2}});
+    append(end, {{0x06054b50, 4},
+                 {0, 2},
+                 {0, 2},
+                 {members.size(), 2},
+                 {members.size(), 2},
+                 {directory.size(), 4},
+                 {position, 4},
+                 {0, 2}});
     out.write(end);
 }
 

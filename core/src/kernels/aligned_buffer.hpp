@@ -16,15 +16,18 @@ struct AlignedAllocator {
     AlignedAllocator() = default;
     template <class U>
     AlignedAllocator(const AlignedAllocator<U>&) {}
-    T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{cacheLine})); }
-    void deallocate(T* pointer, std::size_t) { ::operator delete(pointer, std::align_val_t{cacheLine}); }
+    T* allocate(std::size_t count) {
+        return static_cast<T*>(::operator new (count * sizeof(T), std::align_val_t{cacheLine}));
+    }
+    void deallocate(T* pointer, std::size_t) { ::operator delete (pointer, std::align_val_t{cacheLine}); }
     template <class U>
     bool operator==(const AlignedAllocator<U>&) const {
         return true;
     }
 };
 
-// Leaves new elements as they come: for what is written before it is read, where clearing it would cost a pass over memory.
+// Leaves new elements as they come: for what is written before it is read, where clearing it would cost a pass over
+// memory.
 template <class T>
 struct UnclearedAllocator : AlignedAllocator<T> {
     UnclearedAllocator() = default;

@@ -17,9 +17,11 @@ void referenceMultiply(const T* a, const T* b, std::size_t depth, T* c, std::siz
 }
 
 template <class T, std::size_t size>
-void referencePack(const T* from, std::size_t acrossStride, std::size_t depthStride, std::size_t across, std::size_t depth, T sign, T* to) {
+void referencePack(const T* from, std::size_t acrossStride, std::size_t depthStride, std::size_t across,
+                   std::size_t depth, T sign, T* to) {
     for (std::size_t k = 0; k < depth; ++k) {
-        for (std::size_t i = 0; i < size; ++i) to[k * size + i] = i < across ? sign * from[i * acrossStride + k * depthStride] : T(0);
+        for (std::size_t i = 0; i < size; ++i)
+            to[k * size + i] = i < across ? sign * from[i * acrossStride + k * depthStride] : T(0);
     }
 }
 
@@ -68,7 +70,13 @@ Dense<double> dense<double>(Isa isa) {
 
 template <class T>
 Dense<T> denseReference() {
-    return {rows, columns, lanes, &referenceMultiply<T>, &referencePack<T, rows>, &referencePack<T, columns>, &referenceSolve<T>};
+    return {rows,
+            columns,
+            lanes,
+            &referenceMultiply<T>,
+            &referencePack<T, rows>,
+            &referencePack<T, columns>,
+            &referenceSolve<T>};
 }
 template Dense<float> denseReference();
 template Dense<double> denseReference();

@@ -6,8 +6,8 @@ namespace regauge::kernels::REGAUGE_ISA {
 namespace {
 
 #if defined(__AVX512F__)
-// 256-bit registers, of which AVX-512 has 32: on Zen 4, 512-bit multiplications and additions that are not fused reach 65 to 75 % of the peak
-// and these 97 %.
+// 256-bit registers, of which AVX-512 has 32: on Zen 4, 512-bit multiplications and additions that are not fused reach
+// 65 to 75 % of the peak and these 97 %.
 template <class T>
 using Batch = xsimd::batch<T, xsimd::avx2>;
 #else
@@ -15,7 +15,8 @@ template <class T>
 using Batch = xsimd::batch<T>;
 #endif
 
-// Rows of a and registers of b that are multiplied at a time: sums, operands and a product have to fit 32 registers (AVX-512, NEON) or 16.
+// Rows of a and registers of b that are multiplied at a time: sums, operands and a product have to fit 32 registers
+// (AVX-512, NEON) or 16.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr std::size_t rowsAtOnce = 8;
 #else
@@ -66,7 +67,8 @@ void multiply(const T* a, const T* b, std::size_t depth, T* c, std::size_t strid
 }
 
 template <class T, std::size_t size>
-void pack(const T* from, std::size_t acrossStride, std::size_t depthStride, std::size_t across, std::size_t depth, T sign, T* to) {
+void pack(const T* from, std::size_t acrossStride, std::size_t depthStride, std::size_t across, std::size_t depth,
+          T sign, T* to) {
     constexpr std::size_t width = Batch<T>::size;
     static_assert(size % width == 0);
     const Batch<T> factor(sign);
@@ -81,14 +83,16 @@ void pack(const T* from, std::size_t acrossStride, std::size_t depthStride, std:
         for (; done + width <= depth; done += width) {
             for (std::size_t i = 0; i < size; i += width) {
                 Batch<T> square[width];
-                for (std::size_t r = 0; r < width; ++r) square[r] = factor * Batch<T>::load_unaligned(from + (i + r) * acrossStride + done);
+                for (std::size_t r = 0; r < width; ++r)
+                    square[r] = factor * Batch<T>::load_unaligned(from + (i + r) * acrossStride + done);
                 xsimd::transpose(square, square + width);
                 for (std::size_t r = 0; r < width; ++r) square[r].store_aligned(to + (done + r) * size + i);
             }
         }
     }
     for (; done < depth; ++done) {
-        for (std::size_t i = 0; i < size; ++i) to[done * size + i] = i < across ? sign * from[i * acrossStride + done * depthStride] : T(0);
+        for (std::size_t i = 0; i < size; ++i)
+            to[done * size + i] = i < across ? sign * from[i * acrossStride + done * depthStride] : T(0);
     }
 }
 
@@ -100,7 +104,8 @@ void solve(const T* l, std::size_t lStride, std::size_t n, T* x, std::size_t str
         for (std::size_t v = 0; v < chains; ++v) values[v] = Batch<T>::load_unaligned(x + i * stride + v * width);
         for (std::size_t k = 0; k < i; ++k) {
             const Batch<T> factor(l[i * lStride + k]);
-            for (std::size_t v = 0; v < chains; ++v) values[v] = values[v] - factor * Batch<T>::load_unaligned(x + k * stride + v * width);
+            for (std::size_t v = 0; v < chains; ++v)
+                values[v] = values[v] - factor * Batch<T>::load_unaligned(x + k * stride + v * width);
         }
         const Batch<T> pivot(l[i * lStride + i]);
         for (std::size_t v = 0; v < chains; ++v) quotient(values[v], pivot).store_unaligned(x + i * stride + v * width);

@@ -11,13 +11,15 @@ std::int32_t valueOf(std::uint32_t word, std::size_t row) {
 }
 
 template <std::size_t rowsPerWord>
-void referenceTile(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t*, std::size_t groups, std::int32_t* tile) {
+void referenceTile(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t*, std::size_t groups,
+                   std::int32_t* tile) {
     for (std::size_t i = 0; i < panelWidth; ++i) {
         for (std::size_t j = 0; j < panelWidth; ++j) {
             std::int32_t sum = 0;
             for (std::size_t group = 0; group < groups; ++group) {
                 for (std::size_t row = 0; row < rowsPerWord; ++row) {
-                    sum += valueOf<rowsPerWord>(a[group * panelWidth + i], row) * valueOf<rowsPerWord>(b[group * panelWidth + j], row);
+                    sum += valueOf<rowsPerWord>(a[group * panelWidth + i], row) *
+                           valueOf<rowsPerWord>(b[group * panelWidth + j], row);
                 }
             }
             tile[i * panelWidth + j] += sum;

@@ -12,9 +12,11 @@ namespace regauge::kernels {
 struct IntegerDot {
     std::size_t rowsPerWord;  // 4: int8, 2: int16 (panel.hpp)
 
-    // tile[i * 32 + j] += sum over rows of a_i b_j, for the 32 channels of panel a and the 32 of panel b. Both hold `groups` words a channel.
+    // tile[i * 32 + j] += sum over rows of a_i b_j, for the 32 channels of panel a and the 32 of panel b. Both hold
+    // `groups` words a channel.
     // aSums[i] = sum over these rows of a_i. Everything aligned to a cache line. Arithmetic is modulo 2^32.
-    void (*tile)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups, std::int32_t* tile);
+    void (*tile)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups,
+                 std::int32_t* tile);
 
     // sums[j] = sum of b_j and squares[j] = sum of b_j^2 over the rows of a panel.
     void (*sums)(const std::uint32_t* b, std::size_t groups, std::int32_t* sums, std::int32_t* squares);

@@ -1,5 +1,6 @@
-// Sums of products of quantised channels, one instruction set a build (isa.hpp). A register holds words of neighbouring channels of panel b; a word
-// of panel a is broadcast; one instruction multiplies the 4 or 2 rows in each word and adds them to 32-bit sums.
+// Sums of products of quantised channels, one instruction set a build (isa.hpp). A register holds words of neighbouring
+// channels of panel b; a word of panel a is broadcast; one instruction multiplies the 4 or 2 rows in each word and adds
+// them to 32-bit sums.
 #include "kernels/integer_dot.hpp"
 
 #if defined(__AVX512VNNI__) || defined(__AVX2__)
@@ -15,8 +16,9 @@
 namespace regauge::kernels::REGAUGE_ISA {
 namespace {
 
-// Per instruction set: Words (a register), its width in words, and the shape of the register tile (rowsAtOnce channels of a times registersAtOnce
-// registers of b, chosen so that sums, operands and a product fit the register file). Then what a word holds, Bytes or Halves:
+// Per instruction set: Words (a register), its width in words, and the shape of the register tile (rowsAtOnce channels
+// of a times registersAtOnce registers of b, chosen so that sums, operands and a product fit the register file). Then
+// what a word holds, Bytes or Halves:
 //   dot(sum, a, b)   sum + the products of a and b, added within each word
 //   operand(b)       b as dot's third argument wants it
 //   bias             what operand() adds to each value of b, to be taken off again: dot gives sum of a (b + bias)
@@ -25,7 +27,9 @@ struct Pairs {
     static constexpr std::size_t rowsPerWord = 2;
     static constexpr std::int32_t bias = 0;
     template <class Words>
-    static Words operand(Words b) { return b; }
+    static Words operand(Words b) {
+        return b;
+    }
 };
 
 #if defined(__AVX512VNNI__)
@@ -93,7 +97,9 @@ struct Bytes {
     static constexpr std::size_t rowsPerWord = 4;
     static constexpr std::int32_t bias = 0;
     static Words operand(Words b) { return b; }
-    static Words dot(Words sum, Words a, Words b) { return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)); }
+    static Words dot(Words sum, Words a, Words b) {
+        return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b));
+    }
 };
 #define REGAUGE_BYTES
 #endif
@@ -115,7 +121,8 @@ constexpr std::size_t columnsAtOnce = registersAtOnce * width;
 
 // One register tile: rowsAtOnce channels of a, columnsAtOnce of b, all rows.
 template <class Word>
-inline void multiply(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups, std::int32_t* tile) {
+inline void multiply(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups,
+                     std::int32_t* tile) {
     Words sums[rowsAtOnce][registersAtOnce];
     for (std::size_t i = 0; i < rowsAtOnce; ++i) {
         for (std::size_t v = 0; v < registersAtOnce; ++v) sums[i][v] = broadcast(-Word::bias * aSums[i]);
@@ -137,9 +144,11 @@ inline void multiply(const std::uint32_t* a, const std::uint32_t* b, const std::
 }
 
 template <class Word>
-void tileOf(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups, std::int32_t* tile) {
+void tileOf(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups,
+            std::int32_t* tile) {
     for (std::size_t j = 0; j < panelWidth; j += columnsAtOnce) {
-        for (std::size_t i = 0; i < panelWidth; i += rowsAtOnce) multiply<Word>(a + i, b + j, aSums + i, groups, tile + i * panelWidth + j);
+        for (std::size_t i = 0; i < panelWidth; i += rowsAtOnce)
+            multiply<Word>(a + i, b + j, aSums + i, groups, tile + i * panelWidth + j);
     }
 }
 

@@ -35,14 +35,14 @@ Isa bestOfMachine() {
     unsigned c = 0;
     unsigned d = 0;
     if (__get_cpuid(1, &a, &b, &c, &d) == 0) return Isa::sse2;
-    const bool sse42 = has(c, {0, 9, 19, 20});          // SSE3, SSSE3, SSE4.1, SSE4.2
+    const bool sse42 = has(c, {0, 9, 19, 20});  // SSE3, SSSE3, SSE4.1, SSE4.2
     if (!sse42) return Isa::sse2;
-    const bool avx = has(c, {12, 27, 28, 29});          // FMA, OSXSAVE, AVX, F16C
+    const bool avx = has(c, {12, 27, 28, 29});  // FMA, OSXSAVE, AVX, F16C
     if (!avx) return Isa::sse42;
     const std::uint64_t saved = savedRegisters();
-    if ((saved & 0x6) != 0x6) return Isa::sse42;        // XMM and upper halves of YMM
+    if ((saved & 0x6) != 0x6) return Isa::sse42;                                          // XMM and upper halves of YMM
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || !has(b, {5})) return Isa::sse42;  // AVX2
-    const bool avx512 = has(b, {16, 17, 28, 30, 31}) && has(c, {11});  // F, DQ, CD, BW, VL; VNNI
+    const bool avx512 = has(b, {16, 17, 28, 30, 31}) && has(c, {11});                     // F, DQ, CD, BW, VL; VNNI
     return avx512 && (saved & 0xe6) == 0xe6 ? Isa::avx512vnni : Isa::avx2;  // masks, upper halves of ZMM, ZMM16-31
 }
 #elif defined(__aarch64__)
@@ -59,7 +59,7 @@ bool available(Isa isa) {
         case Isa::scalar: return true;
 #define REGAUGE_CASE(compiled) \
     case Isa::compiled: return isa <= best;
-        REGAUGE_COMPILED_ISAS(REGAUGE_CASE)
+            REGAUGE_COMPILED_ISAS(REGAUGE_CASE)
 #undef REGAUGE_CASE
         default: return false;
     }
@@ -97,7 +97,9 @@ Isa activeIsa() { return inUse().load(std::memory_order_relaxed); }
 
 void forceIsa(Isa isa) {
     if (!available(isa)) {
-        throw Error(ErrorCode::unsupported, "", "this machine has no " + std::string(name(isa)) + "; use an instruction set that it has, or none for the best");
+        throw Error(ErrorCode::unsupported, "",
+                    "this machine has no " + std::string(name(isa)) +
+                        "; use an instruction set that it has, or none for the best");
     }
     inUse().store(isa, std::memory_order_relaxed);
 }
@@ -129,7 +131,8 @@ void forceInstructionSet(std::string_view wanted) {
         }
         known += (known.empty() ? "" : ", ") + std::string(kernels::name(isa));
     }
-    throw Error(ErrorCode::unsupported, "", "no instruction set \"" + std::string(wanted) + "\" here; this machine and build have " + known);
+    throw Error(ErrorCode::unsupported, "",
+                "no instruction set \"" + std::string(wanted) + "\" here; this machine and build have " + known);
 }
 
 }  // namespace regauge

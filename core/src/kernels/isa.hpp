@@ -1,15 +1,18 @@
 // Instruction sets: which were compiled in, which this machine can run, which is in use.
 //
-// A kernel is a file <name>.simd.cpp, compiled once per instruction set with REGAUGE_ISA=<sse2|sse42|avx2|avx512vnni|neon|wasm>, and a plain
-// <name>.cpp that holds the naive reference (the scalar build of it) and picks one through a switch:
+// A kernel is a file <name>.simd.cpp, compiled once per instruction set with
+// REGAUGE_ISA=<sse2|sse42|avx2|avx512vnni|neon|wasm>, and a plain <name>.cpp that holds the naive reference (the scalar
+// build of it) and picks one through a switch:
 //
 //   // sum.simd.cpp                                            // sum.cpp
-//   namespace regauge::kernels::REGAUGE_ISA {                  #define REGAUGE_DECLARE(isa) namespace isa { Sum sum(); }
-//   Sum sum() { return &vectorSum; }                           REGAUGE_COMPILED_ISAS(REGAUGE_DECLARE)
-//   }                                                          Sum sum(Isa isa) { switch (isa) { ... } }
+//   namespace regauge::kernels::REGAUGE_ISA {                  #define REGAUGE_DECLARE(isa) namespace isa { Sum sum();
+//   } Sum sum() { return &vectorSum; }                           REGAUGE_COMPILED_ISAS(REGAUGE_DECLARE) } Sum sum(Isa
+//   isa) { switch (isa) { ... } }
 //
-// A .simd.cpp must not emit anything that another file could emit too (inline functions and templates of std or of ours that stay out of line):
-// the linker keeps one copy, and that copy may hold instructions the machine lacks. Keep helpers in an unnamed namespace.
+// A .simd.cpp must not emit anything that another file could emit too (inline functions and templates of std or of ours
+// that stay out of line):
+// the linker keeps one copy, and that copy may hold instructions the machine lacks. Keep helpers in an unnamed
+// namespace.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +42,8 @@ enum class Isa : std::uint8_t { scalar, sse2, sse42, avx2, avx512vnni, neon, was
 
 std::string_view name(Isa isa);
 
-// Compiled in, and able to run here (the processor has it and the operating system saves its registers). Slowest first, scalar always.
+// Compiled in, and able to run here (the processor has it and the operating system saves its registers). Slowest first,
+// scalar always.
 std::vector<Isa> availableIsas();
 
 // The last of availableIsas(), unless another was forced.

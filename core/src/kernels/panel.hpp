@@ -1,7 +1,8 @@
 // How quantised rows lie in memory for the integer kernels.
 //
-// Channels go in panels of 32. In a panel, one 32-bit word holds a channel's values in 4 (int8) or 2 (int16) consecutive rows, lowest row in the
-// lowest bits, so that one instruction multiplies and adds them; the words of 32 channels lie side by side:
+// Channels go in panels of 32. In a panel, one 32-bit word holds a channel's values in 4 (int8) or 2 (int16)
+// consecutive rows, lowest row in the lowest bits, so that one instruction multiplies and adds them; the words of 32
+// channels lie side by side:
 //
 //              channel  0        1              31
 //   rows 0..3        [ 3210 ] [ 3210 ] ...  [ 3210 ]     one group of rows: 128 bytes

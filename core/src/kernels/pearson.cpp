@@ -8,7 +8,8 @@ namespace {
 void referenceTile(const double* products, double n, PearsonEdge rows, PearsonEdge columns, double* r) {
     for (std::size_t i = 0; i < panelWidth; ++i) {
         for (std::size_t j = 0; j < panelWidth; ++j) {
-            const double covariance = n * products[i * panelWidth + j] - rows.sums[i] * columns.part[j] - rows.part[i] * columns.sums[j];
+            const double covariance =
+                n * products[i * panelWidth + j] - rows.sums[i] * columns.part[j] - rows.part[i] * columns.sums[j];
             const double variance = rows.variances[i] * columns.variances[j];
             r[i * panelWidth + j] = variance > 0 ? covariance / std::sqrt(variance) : 0.0;
         }

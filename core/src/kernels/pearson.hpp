@@ -16,9 +16,12 @@ struct PearsonEdge {
     const double* variances;  // [32] n sum of q^2 - (sum of q)^2 over all rows, rounded once; 0 = constant
 };
 
-// r[i * 32 + j] = (n S_ij - s_i p_j - p_i s_j) / sqrt(v_i v_j), 0 where either is constant; IEEE double, so the same bits everywhere. s: sums, p: part.
-//   All rows: p_j = s_j and p_i = 0.  Some of the rows, h: S is over those, p_j = h's sum of q_j and p_i = h's sum of q_i - (h's share of the rows) s_i.
-// products: integers as doubles. Where n S_ij and s_i s_j stay below 2^53, double arithmetic is exact up to the share and the square root.
+// r[i * 32 + j] = (n S_ij - s_i p_j - p_i s_j) / sqrt(v_i v_j), 0 where either is constant; IEEE double, so the same
+// bits everywhere. s: sums, p: part.
+//   All rows: p_j = s_j and p_i = 0.  Some of the rows, h: S is over those, p_j = h's sum of q_j and p_i = h's sum of
+//   q_i - (h's share of the rows) s_i.
+// products: integers as doubles. Where n S_ij and s_i s_j stay below 2^53, double arithmetic is exact up to the share
+// and the square root.
 using PearsonTile = void (*)(const double* products, double n, PearsonEdge rows, PearsonEdge columns, double* r);
 
 PearsonTile pearsonTile(Isa isa);

@@ -1,4 +1,5 @@
-// From integer sums to correlations, one instruction set a build (isa.hpp). Every element is computed on its own, so vectors change no bit.
+// From integer sums to correlations, one instruction set a build (isa.hpp). Every element is computed on its own, so
+// vectors change no bit.
 #include "kernels/pearson.hpp"
 #include "kernels/simd.hpp"
 
@@ -12,7 +13,8 @@ void tile(const double* products, double n, PearsonEdge rows, PearsonEdge column
     for (std::size_t i = 0; i < panelWidth; ++i) {
         for (std::size_t j = 0; j < panelWidth; j += width) {
             const Doubles product = Doubles::load_aligned(products + i * panelWidth + j);
-            const Doubles covariance = Doubles(n) * product - Doubles(rows.sums[i]) * Doubles::load_aligned(columns.part + j) -
+            const Doubles covariance = Doubles(n) * product -
+                                       Doubles(rows.sums[i]) * Doubles::load_aligned(columns.part + j) -
                                        Doubles(rows.part[i]) * Doubles::load_aligned(columns.sums + j);
             const Doubles variance = Doubles(rows.variances[i]) * Doubles::load_aligned(columns.variances + j);
             const Doubles ratio = covariance / xsimd::sqrt(variance);

@@ -27,8 +27,8 @@ float referenceSumOfSquares(const std::byte* row, Dtype dtype, std::size_t d, fl
     return static_cast<float>(sum);
 }
 
-void referencePack(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre, const float* inverseStep, int limit,
-                   std::size_t d, std::uint32_t* out, std::size_t panelStride) {
+void referencePack(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre,
+                   const float* inverseStep, int limit, std::size_t d, std::uint32_t* out, std::size_t panelStride) {
     for (std::size_t j = 0; j < panelsOf(d) * panelWidth; ++j) {
         std::uint32_t word = 0;
         for (std::size_t k = 0; k < rowsPerWord; ++k) {

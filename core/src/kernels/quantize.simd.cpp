@@ -1,6 +1,6 @@
 // From float rows to panels of integers, one instruction set a build (isa.hpp).
-#include "kernels/element.hpp"
 #include "kernels/quantize.hpp"
+#include "kernels/element.hpp"
 #include "kernels/simd.hpp"
 
 namespace regauge::kernels::REGAUGE_ISA {
@@ -45,7 +45,8 @@ inline Floats load(const std::byte* from) {
         const Words half = loadHalves(from);
         const Floats magnitude = xsimd::bitwise_cast<float>((half & Words(0x7fffu)) << 13) * Floats(0x1p112f);
         const Words special = xsimd::select((half & Words(0x7c00u)) == Words(0x7c00u), Words(0x7f800000u), Words(0u));
-        return xsimd::bitwise_cast<float>(xsimd::bitwise_cast<std::uint32_t>(magnitude) | special | ((half & Words(0x8000u)) << 16));
+        return xsimd::bitwise_cast<float>(xsimd::bitwise_cast<std::uint32_t>(magnitude) | special |
+                                          ((half & Words(0x8000u)) << 16));
 #endif
     } else {
         alignas(64) float values[width];
@@ -87,7 +88,8 @@ float sumOfSquares(const std::byte* row, std::size_t d, float scale) {
 
 // One group of one panel. rows[k] null: zeros.
 template <Dtype dtype, std::size_t rowsPerWord>
-inline void packPanel(const std::byte* const* rows, const float* centre, const float* inverseStep, int limit, std::uint32_t* out) {
+inline void packPanel(const std::byte* const* rows, const float* centre, const float* inverseStep, int limit,
+                      std::uint32_t* out) {
     constexpr std::uint32_t mask = rowsPerWord == 4 ? 0xff : 0xffff;
     constexpr int shift = rowsPerWord == 4 ? 8 : 16;
     const Floats high(static_cast<float>(limit));
@@ -100,15 +102,16 @@ inline void packPanel(const std::byte* const* rows, const float* centre, const f
             if (rows[k] == nullptr) continue;
             const Floats steps = (load<dtype>(rows[k] + j * bytesOf<dtype>) - middle) * scale;
             const Floats rounded = xsimd::min(xsimd::max(steps, low), high) + Floats(roundingBase);
-            word = word | ((xsimd::bitwise_cast<std::uint32_t>(rounded) & Words(mask)) << (shift * static_cast<int>(k)));
+            word =
+                word | ((xsimd::bitwise_cast<std::uint32_t>(rounded) & Words(mask)) << (shift * static_cast<int>(k)));
         }
         word.store_aligned(out + j);
     }
 }
 
 template <Dtype dtype, std::size_t rowsPerWord>
-void pack(const std::byte* const* rows, const float* centre, const float* inverseStep, int limit, std::size_t d, std::uint32_t* out,
-          std::size_t panelStride) {
+void pack(const std::byte* const* rows, const float* centre, const float* inverseStep, int limit, std::size_t d,
+          std::uint32_t* out, std::size_t panelStride) {
     const std::byte* at[rowsPerWord];
     for (std::size_t k = 0; k < rowsPerWord; ++k) at[k] = rows[k];
     std::size_t j = 0;
@@ -137,8 +140,8 @@ float anySumOfSquares(const std::byte* row, Dtype dtype, std::size_t d, float sc
 }
 
 template <std::size_t rowsPerWord>
-void packRows(const std::byte* const* rows, Dtype dtype, const float* centre, const float* inverseStep, int limit, std::size_t d,
-              std::uint32_t* out, std::size_t panelStride) {
+void packRows(const std::byte* const* rows, Dtype dtype, const float* centre, const float* inverseStep, int limit,
+              std::size_t d, std::uint32_t* out, std::size_t panelStride) {
     switch (dtype) {
         case Dtype::F16: return pack<Dtype::F16, rowsPerWord>(rows, centre, inverseStep, limit, d, out, panelStride);
         case Dtype::BF16: return pack<Dtype::BF16, rowsPerWord>(rows, centre, inverseStep, limit, d, out, panelStride);
@@ -147,10 +150,11 @@ void packRows(const std::byte* const* rows, Dtype dtype, const float* centre, co
     }
 }
 
-void anyPack(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre, const float* inverseStep, int limit,
-             std::size_t d, std::uint32_t* out, std::size_t panelStride) {
+void anyPack(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre,
+             const float* inverseStep, int limit, std::size_t d, std::uint32_t* out, std::size_t panelStride) {
 #if defined(__wasm__)  // which has no instruction for bytes (integer_dot.simd.cpp), so that it is only tested
-    if (rowsPerWord == 4) return quantizeReference().pack(rows, rowsPerWord, dtype, centre, inverseStep, limit, d, out, panelStride);
+    if (rowsPerWord == 4)
+        return quantizeReference().pack(rows, rowsPerWord, dtype, centre, inverseStep, limit, d, out, panelStride);
 #else
     if (rowsPerWord == 4) return packRows<4>(rows, dtype, centre, inverseStep, limit, d, out, panelStride);
 #endif

@@ -37,11 +37,13 @@ double dotRow(const std::int32_t* score, const double* weight, std::size_t n) {
 template <class Price>
 void stripeMaxima(const std::int32_t* score, const Price* price, std::size_t n, Price* largest) {
     std::fill_n(largest, scanStripes, std::numeric_limits<Price>::min());
-    for (std::size_t j = 0; j < n; ++j) largest[j % scanStripes] = std::max(largest[j % scanStripes], score[j] - price[j]);
+    for (std::size_t j = 0; j < n; ++j)
+        largest[j % scanStripes] = std::max(largest[j % scanStripes], score[j] - price[j]);
 }
 
 template <class Price>
-std::size_t collect(const std::int32_t* score, const Price* price, std::size_t n, Price threshold, std::uint32_t* columns, std::size_t capacity) {
+std::size_t collect(const std::int32_t* score, const Price* price, std::size_t n, Price threshold,
+                    std::uint32_t* columns, std::size_t capacity) {
     std::size_t count = 0;
     for (std::size_t j = 0; j < n; ++j) {
         if (score[j] - price[j] < threshold) continue;
@@ -52,7 +54,8 @@ std::size_t collect(const std::int32_t* score, const Price* price, std::size_t n
 }
 
 template <class Price>
-std::size_t relax(const std::int32_t* score, const Price* price, std::size_t n, Price base, Price limit, Price* distance, std::uint32_t* improved) {
+std::size_t relax(const std::int32_t* score, const Price* price, std::size_t n, Price base, Price limit,
+                  Price* distance, std::uint32_t* improved) {
     std::size_t count = 0;
     for (std::size_t j = 0; j < n; ++j) {
         const Price d = base - (score[j] - price[j]);
@@ -63,15 +66,18 @@ std::size_t relax(const std::int32_t* score, const Price* price, std::size_t n, 
     return count;
 }
 
-constexpr RowScan scalarScan{&extremes, &findFirst, &addRow, &dotRow,
+constexpr RowScan scalarScan{&extremes,
+                             &findFirst,
+                             &addRow,
+                             &dotRow,
                              {&stripeMaxima<std::int32_t>, &collect<std::int32_t>, &relax<std::int32_t>},
                              {&stripeMaxima<std::int64_t>, &collect<std::int64_t>, &relax<std::int64_t>}};
 
 }  // namespace
 
-#define REGAUGE_DECLARE(isa)          \
-    namespace isa {                   \
-    const RowScan& vectorRowScan();   \
+#define REGAUGE_DECLARE(isa)        \
+    namespace isa {                 \
+    const RowScan& vectorRowScan(); \
     }
 REGAUGE_COMPILED_ISAS(REGAUGE_DECLARE)
 #undef REGAUGE_DECLARE

@@ -1,8 +1,9 @@
 #include "kernels/row_scan.hpp"
 #include "kernels/simd.hpp"
 
-// Each function is the vector form of its namesake in row_scan.cpp. They stay separate functions behind a table also because V8 optimises
-// WebAssembly function by function: a hot loop inside a long-running caller would stay in baseline code to the end.
+// Each function is the vector form of its namesake in row_scan.cpp. They stay separate functions behind a table also
+// because V8 optimises WebAssembly function by function: a hot loop inside a long-running caller would stay in baseline
+// code to the end.
 namespace regauge::kernels::REGAUGE_ISA {
 namespace {
 
@@ -13,8 +14,12 @@ constexpr std::int32_t lowest(std::int32_t) { return INT32_MIN; }
 constexpr std::int64_t lowest(std::int64_t) { return INT64_MIN; }
 
 // score[j ..] - price[j ..], as many as fit a batch of prices.
-inline Int32 value(const std::int32_t* score, const std::int32_t* price) { return Int32::load_unaligned(score) - Int32::load_unaligned(price); }
-inline Int64 value(const std::int32_t* score, const std::int64_t* price) { return Int64::load_unaligned(score) - Int64::load_unaligned(price); }
+inline Int32 value(const std::int32_t* score, const std::int32_t* price) {
+    return Int32::load_unaligned(score) - Int32::load_unaligned(price);
+}
+inline Int64 value(const std::int32_t* score, const std::int64_t* price) {
+    return Int64::load_unaligned(score) - Int64::load_unaligned(price);
+}
 
 template <class T>
 T larger(T a, T b) {
@@ -57,7 +62,8 @@ std::size_t findFirst(const std::int32_t* score, std::size_t n, std::int32_t thr
 void addRow(const std::int32_t* score, std::size_t n, std::int64_t* sums) {
     constexpr std::size_t width = Int64::size;
     std::size_t j = 0;
-    for (; j + width <= n; j += width) (Int64::load_unaligned(sums + j) + Int64::load_unaligned(score + j)).store_unaligned(sums + j);
+    for (; j + width <= n; j += width)
+        (Int64::load_unaligned(sums + j) + Int64::load_unaligned(score + j)).store_unaligned(sums + j);
     for (; j < n; ++j) sums[j] += score[j];
 }
 
@@ -71,7 +77,8 @@ double dotRow(const std::int32_t* score, const double* weight, std::size_t n) {
     for (; j + dotStripes <= n; j += dotStripes) {
         for (std::size_t k = 0; k < batches; ++k) {
             const Double s = Double::load_unaligned(score + j + k * width);
-            sums[k] = sums[k] + s * Double::load_unaligned(weight + j + k * width);  // not fma: two roundings on every machine
+            sums[k] = sums[k] +
+                      s * Double::load_unaligned(weight + j + k * width);  // not fma: two roundings on every machine
         }
     }
     double partial[dotStripes];
@@ -82,7 +89,8 @@ double dotRow(const std::int32_t* score, const double* weight, std::size_t n) {
     return total;
 }
 
-// A sixteenth of the stripes is a batch of SSE, NEON or wasm: the stripes are walked in groups of at most eight batches, which is what registers hold.
+// A sixteenth of the stripes is a batch of SSE, NEON or wasm: the stripes are walked in groups of at most eight
+// batches, which is what registers hold.
 template <class Price>
 void stripeMaxima(const std::int32_t* score, const Price* price, std::size_t n, Price* largest) {
     using Batch = xsimd::batch<Price>;
@@ -93,7 +101,8 @@ void stripeMaxima(const std::int32_t* score, const Price* price, std::size_t n, 
         Batch high[group];
         for (std::size_t k = 0; k < group; ++k) high[k] = Batch(lowest(Price{}));
         for (std::size_t j = first; j + group * width <= n; j += scanStripes) {
-            for (std::size_t k = 0; k < group; ++k) high[k] = xsimd::max(high[k], value(score + j + k * width, price + j + k * width));
+            for (std::size_t k = 0; k < group; ++k)
+                high[k] = xsimd::max(high[k], value(score + j + k * width, price + j + k * width));
         }
         for (std::size_t k = 0; k < group; ++k) high[k].store_unaligned(largest + first + k * width);
     }
@@ -105,7 +114,8 @@ void stripeMaxima(const std::int32_t* score, const Price* price, std::size_t n, 
 }
 
 template <class Price>
-std::size_t collect(const std::int32_t* score, const Price* price, std::size_t n, Price threshold, std::uint32_t* columns, std::size_t capacity) {
+std::size_t collect(const std::int32_t* score, const Price* price, std::size_t n, Price threshold,
+                    std::uint32_t* columns, std::size_t capacity) {
     using Batch = xsimd::batch<Price>;
     constexpr std::size_t width = Batch::size;
     const Batch wanted(threshold);
@@ -117,7 +127,8 @@ std::size_t collect(const std::int32_t* score, const Price* price, std::size_t n
         const auto c = value(score + j + 2 * width, price + j + 2 * width) >= wanted;
         const auto d = value(score + j + 3 * width, price + j + 3 * width) >= wanted;
         if (!xsimd::any((a | b) | (c | d))) continue;  // nearly always
-        for (std::uint64_t bits = a.mask() | b.mask() << width | c.mask() << 2 * width | d.mask() << 3 * width; bits != 0; bits &= bits - 1) {
+        for (std::uint64_t bits = a.mask() | b.mask() << width | c.mask() << 2 * width | d.mask() << 3 * width;
+             bits != 0; bits &= bits - 1) {
             if (count == capacity) return capacity + 1;
             columns[count++] = static_cast<std::uint32_t>(j) + static_cast<std::uint32_t>(__builtin_ctzll(bits));
         }
@@ -131,7 +142,8 @@ std::size_t collect(const std::int32_t* score, const Price* price, std::size_t n
 }
 
 template <class Price>
-std::size_t relax(const std::int32_t* score, const Price* price, std::size_t n, Price base, Price limit, Price* distance, std::uint32_t* improved) {
+std::size_t relax(const std::int32_t* score, const Price* price, std::size_t n, Price base, Price limit,
+                  Price* distance, std::uint32_t* improved) {
     using Batch = xsimd::batch<Price>;
     constexpr std::size_t width = Batch::size;
     const Batch from(base);
@@ -157,7 +169,10 @@ std::size_t relax(const std::int32_t* score, const Price* price, std::size_t n, 
     return count;
 }
 
-constexpr RowScan scan{&extremes, &findFirst, &addRow, &dotRow,
+constexpr RowScan scan{&extremes,
+                       &findFirst,
+                       &addRow,
+                       &dotRow,
                        {&stripeMaxima<std::int32_t>, &collect<std::int32_t>, &relax<std::int32_t>},
                        {&stripeMaxima<std::int64_t>, &collect<std::int64_t>, &relax<std::int64_t>}};
 

@@ -1,5 +1,5 @@
-// How likely each channel of an answer is right, and the verdict that follows. Calibrated on pairs of small models trained for it, with whole
-// families held out (experiments/reference/README.md, experiments/reference/calibrate.py).
+// How likely each channel of an answer is right, and the verdict that follows. Calibrated on pairs of small models
+// trained for it, with whole families held out (experiments/reference/README.md, experiments/reference/calibrate.py).
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@ namespace regauge {
 // What the estimate looks at.
 struct Findings {
     const Gauge& answer;
-    const Margins& fused;          // of the answer, in the fused scores
-    const Refined* refined;        // nullptr where the answer needed no refinement
-    const Gauge& firstHalf;        // what each half of the rows answers on its own
+    const Margins& fused;    // of the answer, in the fused scores
+    const Refined* refined;  // nullptr where the answer needed no refinement
+    const Gauge& firstHalf;  // what each half of the rows answers on its own
     const Gauge& secondHalf;
-    double advantage = 0;          // the largest of all blocks
-    bool beyondDoubt = false;      // Block::sure: then a channel's own margin says how sure
+    double advantage = 0;      // the largest of all blocks
+    bool beyondDoubt = false;  // Block::sure: then a channel's own margin says how sure
 };
 
 // Probability that a target channel's partner and sign are right.
@@ -26,16 +26,18 @@ std::vector<double> channelProbabilities(const Findings& findings, Group group, 
 // A plainer estimate of a single site's answer, from margins alone.
 std::vector<double> probabilitiesFromMargins(const Margins& margins);
 
-// The same where nothing was whitened: plain margins are small even where they are right, because all channels share a few common directions, so
-// agreement of the halves counts too, squared (plain answers can be reproducible and wrong).
-std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf);
+// The same where nothing was whitened: plain margins are small even where they are right, because all channels share a
+// few common directions, so agreement of the halves counts too, squared (plain answers can be reproducible and wrong).
+std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answer, const Gauge& firstHalf,
+                                       const Gauge& secondHalf);
 
-// The same from the halves alone: all rows are right more often than half of them. All 0 where the answer is not `credible`: halves may agree on what is
-// reproducible and wrong.
-std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf, bool credible);
+// The same from the halves alone: all rows are right more often than half of them. All 0 where the answer is not
+// `credible`: halves may agree on what is reproducible and wrong.
+std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf,
+                                         bool credible);
 
-// aligned: at least 0.90; unrelated: below 0.48 + 3 / d, as of few channels one is soon like another, and below 0.60 with no more than 2 d rows, where
-// chance alone reaches 0.58.
+// aligned: at least 0.90; unrelated: below 0.48 + 3 / d, as of few channels one is soon like another, and below 0.60
+// with no more than 2 d rows, where chance alone reaches 0.58.
 Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows = UINT64_MAX);
 
 // Whether two gauges answer alike for a target channel.

@@ -6,8 +6,10 @@
 namespace regauge {
 namespace {
 
-constexpr double usefulStructure = 0.10;  // sites with less of the largest squared advantage do not take part in the refinement
-constexpr float duplicate = 0.999F;       // |correlation| of two channels of one side from which on they cannot be told apart
+constexpr double usefulStructure =
+    0.10;  // sites with less of the largest squared advantage do not take part in the refinement
+constexpr float duplicate =
+    0.999F;  // |correlation| of two channels of one side from which on they cannot be told apart
 
 void accumulate(Fusion& fusion, Block block) {
     for (std::size_t k = 0; k < 2; ++k) {

@@ -1,5 +1,5 @@
-// All statistics of all sites into one: scaled to be comparable, weighted by how well they separate, added before absolute values are taken, because
-// the sign is shared between sites.
+// All statistics of all sites into one: scaled to be comparable, weighted by how well they separate, added before
+// absolute values are taken, because the sign is shared between sites.
 #pragma once
 
 #include <cstdint>
@@ -8,16 +8,16 @@
 #include <utility>
 #include <vector>
 
-#include "scores/block.hpp"
 #include "match/massive_rows.hpp"
 #include "match/refine.hpp"
 #include "numeric/symmetric.hpp"
+#include "scores/block.hpp"
 
 namespace regauge {
 
 // A site's correlations, for a second opinion.
 struct Witness {
-    double weight = 0;       // of the site
+    double weight = 0;  // of the site
     std::uint64_t rows = 0;
     Halves cross;
     Symmetric gramX, gramY;
@@ -26,14 +26,15 @@ struct Witness {
 // What accumulates over sites and statistics.
 struct Fusion {
     std::optional<Block> alone;  // the only block with an advantage so far, or the best of those without
-    Halves halves;               // of several: divided by their spreads and weighted by their squared advantage, signs and all
-    double scale = 0;            // what a similarity of 1 in every block would add up to
-    double best = -1e300;        // the largest advantage
-    bool sure = false;           // some block answers beyond doubt
+    Halves halves;     // of several: divided by their spreads and weighted by their squared advantage, signs and all
+    double scale = 0;  // what a similarity of 1 in every block would add up to
+    double best = -1e300;                                               // the largest advantage
+    bool sure = false;                                                  // some block answers beyond doubt
     std::vector<std::pair<double, std::vector<Structure>>> structures;  // by the squared advantage of their site
-    std::vector<Levels> levels;      // of every site
+    std::vector<Levels> levels;                                         // of every site
     std::optional<Witness> witness;  // of the site with the largest advantage, while nothing is sure
-    std::vector<std::uint32_t> copiesX, copiesY;  // how many channels are indistinguishable from this one, itself included
+    std::vector<std::uint32_t> copiesX,
+        copiesY;  // how many channels are indistinguishable from this one, itself included
 };
 
 void fuse(Fusion& fusion, Block block);

@@ -34,7 +34,8 @@ void subtractDistances(ScoreMatrix& scores, const std::vector<double>& x, const 
             scores.value[i * scores.d + j] -= static_cast<float>(std::min((y[i] - x[j]) * (y[i] - x[j]), farthest));
 }
 
-// exp(-distance / 2 sigma^2) of the match against the sum over all source channels; sigma^2 is what the matched pairs themselves show.
+// exp(-distance / 2 sigma^2) of the match against the sum over all source channels; sigma^2 is what the matched pairs
+// themselves show.
 std::vector<double> posteriors(const ScoreMatrix& scores, const std::vector<std::uint32_t>& perm, std::size_t vectors) {
     const std::size_t d = scores.d;
     double residual = 0;
@@ -44,7 +45,9 @@ std::vector<double> posteriors(const ScoreMatrix& scores, const std::vector<std:
     for (std::size_t i = 0; i < d; ++i) {
         double others = 0;
         for (std::size_t j = 0; j < d; ++j)
-            if (j != perm[i]) others += std::exp(static_cast<double>(scores.value[i * d + j] - scores.value[i * d + perm[i]]) / (2 * variance));
+            if (j != perm[i])
+                others += std::exp(static_cast<double>(scores.value[i * d + j] - scores.value[i * d + perm[i]]) /
+                                   (2 * variance));
         posterior[i] = 1 / (1 + others);
     }
     return posterior;
@@ -60,8 +63,9 @@ GainMatch matchGainVectors(const Evidence& source, const Evidence& target, unsig
         const Gains* other = counterpart(gains, target);
         if (other == nullptr) continue;
         if (gains.values.size() != d || other->values.size() != d)
-            throw Error(ErrorCode::dimensionMismatch, target.name + ": gains " + gains.name,
-                        std::to_string(other->values.size()) + " gains, and " + source.name + " has d = " + std::to_string(d));
+            throw Error(
+                ErrorCode::dimensionMismatch, target.name + ": gains " + gains.name,
+                std::to_string(other->values.size()) + " gains, and " + source.name + " has d = " + std::to_string(d));
         const std::vector<double> x = standardised(gains.values), y = standardised(other->values);
         if (x.empty() || y.empty()) continue;
         if (match.vectors == 0)
@@ -75,7 +79,9 @@ GainMatch matchGainVectors(const Evidence& source, const Evidence& target, unsig
     match.perm = answer.gauge.perm();
     match.confidence = posteriors(match.scores, match.perm, match.vectors);
     if (match.vectors > 1) {
-        const auto gaugeOf = [&](const ScoreMatrix& scores) { return solve(scores, Group::permutation, threads, progress).gauge; };
+        const auto gaugeOf = [&](const ScoreMatrix& scores) {
+            return solve(scores, Group::permutation, threads, progress).gauge;
+        };
         match.agreement = compare(gaugeOf(half[0]), gaugeOf(half[1])).permutation;
     }
     return match;
@@ -87,7 +93,8 @@ void addGains(ScoreMatrix& z, const GainMatch& gains) {
         const double matched = gains.scores.value[i * z.d + gains.perm[i]];
         for (std::size_t j = 0; j < z.d; ++j) {
             float& value = z.value[i * z.d + j];
-            const double bonus = std::clamp(1 + (static_cast<double>(gains.scores.value[i * z.d + j]) - matched) / unit, 0.0, 1.0);
+            const double bonus =
+                std::clamp(1 + (static_cast<double>(gains.scores.value[i * z.d + j]) - matched) / unit, 0.0, 1.0);
             value = std::copysign(std::fabs(value) + static_cast<float>(bonus), value);
         }
     }

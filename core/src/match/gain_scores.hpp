@@ -1,24 +1,27 @@
-// RMSNorm gains as evidence: they permute with the channels and take no sign, so they say which channel is which and never its sign.
+// RMSNorm gains as evidence: they permute with the channels and take no sign, so they say which channel is which and
+// never its sign.
 #pragma once
 
-#include "scores/block.hpp"
 #include "regauge/evidence.hpp"
+#include "scores/block.hpp"
 
 namespace regauge {
 
 // What the gain vectors that both sides have say, on their own.
 struct GainMatch {
-    std::size_t vectors = 0;               // how many both sides have, by name
-    ScoreMatrix scores;                    // minus the squared distance of channels' gains, each vector in units of its spread, at most 9 a vector
-    std::vector<std::uint32_t> perm;       // the nearest assignment
-    std::vector<double> confidence;        // per target channel: its posterior against every other source channel
-    double agreement = 0;                  // of the answers of every other vector with those of the rest; 0 where there is one vector
+    std::size_t vectors = 0;  // how many both sides have, by name
+    ScoreMatrix scores;  // minus the squared distance of channels' gains, each vector in units of its spread, at most 9
+                         // a vector
+    std::vector<std::uint32_t> perm;  // the nearest assignment
+    std::vector<double> confidence;   // per target channel: its posterior against every other source channel
+    double agreement = 0;  // of the answers of every other vector with those of the rest; 0 where there is one vector
 };
 
 // Throws Error(dimensionMismatch) where lengths differ. vectors = 0 where the sides share none.
 GainMatch matchGainVectors(const Evidence& source, const Evidence& target, unsigned threads, const Progress& progress);
 
-// Gains beside rows: they decide what the rows leave open (constant and duplicated channels) and little more, so they count at most one spread.
+// Gains beside rows: they decide what the rows leave open (constant and duplicated channels) and little more, so they
+// count at most one spread.
 // Adds to the size of z, never to its sign.
 void addGains(ScoreMatrix& z, const GainMatch& gains);
 

@@ -11,11 +11,14 @@
 namespace regauge {
 namespace {
 
-constexpr double farBetter = 1.0 / 8;      // than chance, in squared distances, times the estimate: the less rows are believed, the better a fit must be
-constexpr double same = 1.0 / (1 << 20);   // of chance: levels that differ by less are the same
-constexpr std::size_t fewestAsked = 16;    // channels; otherwise the surest quarter
-constexpr double inDoubt = 0.5;            // what a channel in doubt scores where it is matched right, in medians of all channels
-constexpr double slack = 0.03;             // of the channels, that a new answer may seem to lose: what rows say of channels in doubt is too high
+constexpr double farBetter =
+    1.0 /
+    8;  // than chance, in squared distances, times the estimate: the less rows are believed, the better a fit must be
+constexpr double same = 1.0 / (1 << 20);  // of chance: levels that differ by less are the same
+constexpr std::size_t fewestAsked = 16;   // channels; otherwise the surest quarter
+constexpr double inDoubt = 0.5;  // what a channel in doubt scores where it is matched right, in medians of all channels
+constexpr double slack =
+    0.03;  // of the channels, that a new answer may seem to lose: what rows say of channels in doubt is too high
 constexpr double medianOfSquare = 0.4549;  // of a standard normal number
 constexpr double log2e = 1.4426950408889634;
 
@@ -44,7 +47,8 @@ std::vector<double> levelsOf(const std::vector<std::int64_t>& sums) {
     return levels;
 }
 
-// How far target levels lie from those of their source channels: medians of squared distances, of the matches and of all pairs.
+// How far target levels lie from those of their source channels: medians of squared distances, of the matches and of
+// all pairs.
 struct Fit {
     const Levels* levels = nullptr;
     double ofMatches = 0, ofAll = 0;
@@ -53,7 +57,8 @@ struct Fit {
 Fit fitOf(const Levels& levels, const Gauge& gauge, std::span<const std::size_t> asked) {
     std::vector<double> ofMatches, ofAll, ofOne(gauge.d());
     for (const std::size_t i : asked) {
-        for (std::size_t j = 0; j < gauge.d(); ++j) ofOne[j] = square(levels.target[i] - gauge.sign()[i] * levels.source[j]);
+        for (std::size_t j = 0; j < gauge.d(); ++j)
+            ofOne[j] = square(levels.target[i] - gauge.sign()[i] * levels.source[j]);
         ofMatches.push_back(ofOne[gauge.perm()[i]]);
         ofAll.push_back(median(ofOne));
     }
@@ -73,10 +78,12 @@ std::vector<std::size_t> surest(const std::vector<double>& probability) {
     return channels;
 }
 
-// The variance of a score by the choice of rows, in squared spreads: that of the difference of the halves. Far below 1 where what all channels share, and
-// not chance, makes the scores of unmatched pairs.
+// The variance of a score by the choice of rows, in squared spreads: that of the difference of the halves. Far below 1
+// where what all channels share, and not chance, makes the scores of unmatched pairs.
 double sampling(const Block& rows, unsigned threads) {
-    const auto variance = [&](const ScoreMatrix& half) { return square(spread(half, rows.answer.gauge, threads) / rows.unit); };
+    const auto variance = [&](const ScoreMatrix& half) {
+        return square(spread(half, rows.answer.gauge, threads) / rows.unit);
+    };
     return std::max(2 * (variance(rows.halves[0]) + variance(rows.halves[1])) - 1, 0.0);  // their sum has variance 1
 }
 
@@ -88,8 +95,8 @@ Levels massiveLevels(const CorrelationSums& sums) {
     return levels;
 }
 
-bool askMassiveRows(std::span<const Levels> sites, const Block& rows, const Margins& ofRows, ScoreMatrix& scores, Answer& answer,
-                    std::vector<double>& probability, unsigned threads, const Progress& progress) {
+bool askMassiveRows(std::span<const Levels> sites, const Block& rows, const Margins& ofRows, ScoreMatrix& scores,
+                    Answer& answer, std::vector<double>& probability, unsigned threads, const Progress& progress) {
     const double typical = median(ofRows.matched);
     if (typical <= 0) return false;
     const std::vector<std::size_t> asked = surest(probability);
@@ -101,17 +108,23 @@ bool askMassiveRows(std::span<const Levels> sites, const Block& rows, const Marg
     }
     if (best.levels == nullptr) return false;
 
-    // Log likelihood ratio of a match and of any pair, both normal; a level too far from its source channel's to be a match is an outlier and says nothing.
+    // Log likelihood ratio of a match and of any pair, both normal; a level too far from its source channel's to be a
+    // match is an outlier and says nothing.
     const auto& [source, target] = *best.levels;
-    const double most = roughLog2(best.ofAll / best.ofMatches) / (2 * log2e), twoVariances = 2 * best.ofMatches / medianOfSquare;
-    const auto ratio = [&](std::size_t i, double level) { return std::max(0.0, most - square(target[i] - level) / twoVariances); };
-    // That of a score s in rows is s m / variance and a constant, with m the score of a match: so much score is worth 1.
+    const double most = roughLog2(best.ofAll / best.ofMatches) / (2 * log2e),
+                 twoVariances = 2 * best.ofMatches / medianOfSquare;
+    const auto ratio = [&](std::size_t i, double level) {
+        return std::max(0.0, most - square(target[i] - level) / twoVariances);
+    };
+    // That of a score s in rows is s m / variance and a constant, with m the score of a match: so much score is worth
+    // 1.
     const double worth = sampling(rows, threads) / (inDoubt * typical);
     forRowTasks(scores.d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
         for (std::size_t i = first; i < last; ++i)
             for (std::size_t j = 0; j < scores.d; ++j) {
                 float& score = scores.value[i * scores.d + j];
-                const auto positive = static_cast<float>(score + worth * ratio(i, source[j])), negative = static_cast<float>(score - worth * ratio(i, -source[j]));
+                const auto positive = static_cast<float>(score + worth * ratio(i, source[j])),
+                           negative = static_cast<float>(score - worth * ratio(i, -source[j]));
                 score = positive >= -negative ? positive : negative;
             }
     });
@@ -120,7 +133,8 @@ bool askMassiveRows(std::span<const Levels> sites, const Block& rows, const Marg
         std::vector<double> result = probability;
         for (std::size_t i = 0; i < result.size(); ++i) {
             double& p = result[i];
-            const double prior = sameAt(i, answer.gauge, gauge) ? p : p * (1 - p);  // a place that the rows alone did not choose
+            const double prior =
+                sameAt(i, answer.gauge, gauge) ? p : p * (1 - p);  // a place that the rows alone did not choose
             const double likely = prior * std::exp(ratio(i, gauge.sign()[i] * source[gauge.perm()[i]]));
             p = likely / (likely + 1 - prior);
         }

@@ -5,21 +5,24 @@
 #include "match/confidence.hpp"
 #include "match/fusion.hpp"
 #include "match/gain_scores.hpp"
-#include "pairing/memory.hpp"
-#include "regauge/error.hpp"
 #include "match/second_opinion.hpp"
+#include "numeric/whitening.hpp"
+#include "pairing/memory.hpp"
 #include "pairing/site_sums.hpp"
 #include "pairing/team_sums.hpp"
-#include "numeric/whitening.hpp"
+#include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr double keepRefined = 0.30;  // below this estimate the refinement is not to be trusted, and the first answer stands
+constexpr double keepRefined =
+    0.30;  // below this estimate the refinement is not to be trusted, and the first answer stands
 constexpr double usefulGains = 0.30;  // gains whose halves agree less than this are left out: they would mislead
-constexpr std::size_t largestWitness = 4096;  // d; beyond it, its correlations take more memory than a second opinion is worth
+constexpr std::size_t largestWitness =
+    4096;  // d; beyond it, its correlations take more memory than a second opinion is worth
 
-constexpr std::array<std::string_view, poles.size() + 1> statisticNames{"", "", "soft", "medium", "whitened"};  // by poles in use
+constexpr std::array<std::string_view, poles.size() + 1> statisticNames{"", "", "soft", "medium",
+                                                                        "whitened"};  // by poles in use
 
 // What is asked of a site: Gram matrices and constant channels only for whitening.
 struct Correlations {
@@ -71,8 +74,10 @@ SiteReport report(const std::string& site, std::string_view statistic, const Blo
     return result;
 }
 
-// Where a site is beyond doubt on coarse sums and one inverse a side, at half the cost of the next strength, there is nothing more to ask.
-std::optional<SiteReport> quickLook(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options, const Progress& progress) {
+// Where a site is beyond doubt on coarse sums and one inverse a side, at half the cost of the next strength, there is
+// nothing more to ask.
+std::optional<SiteReport> quickLook(Fusion& fusion, const SumsOf& sumsOf, const std::string& site,
+                                    const MatchOptions& options, const Progress& progress) {
     Correlations coarse = coarseCorrelations(fusion, sumsOf, site);
     Whitener x(std::move(coarse.gramX), ridge), y(std::move(coarse.gramY), ridge);
     x.strengthen(options.threads, progress), y.strengthen(options.threads, progress);
@@ -91,7 +96,8 @@ std::optional<SiteReport> quickLook(Fusion& fusion, const SumsOf& sumsOf, const 
 }
 
 // All the statistics of one site into the fusion; the site's own answer is that of its best block.
-SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options, bool whitened, const Progress& progress) {
+SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options,
+                   bool whitened, const Progress& progress) {
     if (!whitened) {
         Correlations plain = coarseCorrelations(fusion, sumsOf, site);
         Block block = makeBlock(std::move(plain.cross), options.group, options.threads, progress);
@@ -99,7 +105,8 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
         fuse(fusion, std::move(block));
         return answer;
     }
-    if (std::optional<SiteReport> answer = quickLook(fusion, sumsOf, site, options, progress)) return *std::move(answer);
+    if (std::optional<SiteReport> answer = quickLook(fusion, sumsOf, site, options, progress))
+        return *std::move(answer);
 
     Correlations fine = correlationsOf(sumsOf(site, Resolution::fine), fusion);
     auto& [cross, gramX, gramY, constantX, constantY, rows, setAside] = fine;
@@ -110,7 +117,8 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
     double bestAdvantage = -1e300;
     bool sure = false;
     std::vector<Structure> structures;
-    for (std::size_t strength = 1; strength <= poles.size() && !sure; ++strength) {  // stronger whitening adds nothing to a sure answer
+    for (std::size_t strength = 1; strength <= poles.size() && !sure;
+         ++strength) {  // stronger whitening adds nothing to a sure answer
         x.strengthen(options.threads, progress), y.strengthen(options.threads, progress);
         if (strength < 2) continue;
         if (strength == poles.size()) gramX = x.takeGram(), gramY = y.takeGram();
@@ -157,8 +165,10 @@ double meanOfKnown(const std::vector<double>& probability) {
     return mean(known);
 }
 
-// A channel that the rows say nothing of (constant) has a place, perhaps by its gains, and no sign; channels that look alike share their confidence.
-void settleUndetermined(Answer& answer, std::vector<double>& probability, const Margins& ofRows, const Fusion& fusion, Group group) {
+// A channel that the rows say nothing of (constant) has a place, perhaps by its gains, and no sign; channels that look
+// alike share their confidence.
+void settleUndetermined(Answer& answer, std::vector<double>& probability, const Margins& ofRows, const Fusion& fusion,
+                        Group group) {
     std::vector<std::int8_t> sign = answer.gauge.sign();
     for (std::size_t i = 0; i < sign.size(); ++i) {
         const std::uint32_t j = answer.gauge.perm()[i];
@@ -166,23 +176,27 @@ void settleUndetermined(Answer& answer, std::vector<double>& probability, const 
             probability[i] = 0;
             if (group == Group::signedPermutation) sign[i] = 0;
         }
-        if (!fusion.copiesX.empty()) probability[i] = std::min(probability[i], 1.0 / std::max({1U, fusion.copiesX[j], fusion.copiesY[i]}));
+        if (!fusion.copiesX.empty())
+            probability[i] = std::min(probability[i], 1.0 / std::max({1U, fusion.copiesX[j], fusion.copiesY[i]}));
     }
     answer.gauge = Gauge(answer.gauge.perm(), std::move(sign));
 }
 
 // Gains alone: which channel is which, at most. Signs stay undetermined.
-Alignment matchGains(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
+Alignment matchGains(const Evidence& source, const Evidence& target, const MatchOptions& options,
+                     const Progress& progress) {
     const GainMatch gains = matchGainVectors(source, target, options.threads, progress);
     if (gains.vectors == 0) throw Error(ErrorCode::usage, target.name, noCommonEvidence(source, target));
     Alignment alignment;
     alignment.sites.push_back(gainsReport(gains, 1));
-    alignment.gauge = options.group == Group::permutation ? Gauge(gains.perm, std::vector<std::int8_t>(source.d, 1)) : alignment.sites[0].gauge;
+    alignment.gauge = options.group == Group::permutation ? Gauge(gains.perm, std::vector<std::int8_t>(source.d, 1))
+                                                          : alignment.sites[0].gauge;
     alignment.group = options.group;
     alignment.confidence = gains.confidence;
     alignment.estimate = mean(gains.confidence);
     alignment.agreement = gains.agreement;
-    // Half of the vectors say far less than all of them, so half agreement may be low and the whole right; where there is none, nothing confirms it.
+    // Half of the vectors say far less than all of them, so half agreement may be low and the whole right; where there
+    // is none, nothing confirms it.
     alignment.verdict = gains.agreement < 0.1 ? Verdict::unrelated : verdictOf(alignment.estimate, source.d);
     alignment.score = gains.confidence;  // distances of gains have no similarity of their own
     alignment.statistic = "gains";
@@ -203,12 +217,20 @@ std::uint64_t mostRows(const Evidence& evidence, const std::vector<std::string>&
 
 Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
     if (options.team == nullptr)
-        return matchSums(source, target, options, [&](const std::string& site, Resolution resolution) { return sumSite(source, target, site, options, resolution, progress); }, progress);
+        return matchSums(
+            source, target, options,
+            [&](const std::string& site, Resolution resolution) {
+                return sumSite(source, target, site, options, resolution, progress);
+            },
+            progress);
     const TeamLead lead(*options.team, source, target, options, progress);
-    return matchSums(source, target, options, [&](const std::string& site, Resolution resolution) { return lead.sum(site, resolution); }, progress);
+    return matchSums(
+        source, target, options,
+        [&](const std::string& site, Resolution resolution) { return lead.sum(site, resolution); }, progress);
 }
 
-Alignment matchSums(const Evidence& source, const Evidence& target, const MatchOptions& options, const SumsOf& sumsOf, const Progress& progress) {
+Alignment matchSums(const Evidence& source, const Evidence& target, const MatchOptions& options, const SumsOf& sumsOf,
+                    const Progress& progress) {
     requireOneWidth(source, target);
     const std::vector<std::string> sites = commonSites(source, target, options.sites);
     if (sites.empty()) return matchGains(source, target, options, progress);
@@ -218,7 +240,8 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
     Alignment alignment;
     Fusion fusion;
     for (const std::string& site : sites) {
-        // Weights are many and are asked only where activations and embeddings leave a doubt. (They come last in an Evidence.)
+        // Weights are many and are asked only where activations and embeddings leave a doubt. (They come last in an
+        // Evidence.)
         if (fusion.sure && options.sites.empty() && std::ranges::find(source.sites, site, &Site::name)->weights) break;
         alignment.sites.push_back(addSite(fusion, sumsOf, site, options, whitened, progress));
         alignment.rows = std::max(alignment.rows, alignment.sites.back().rows);
@@ -230,11 +253,14 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
     const Block block = fused(fusion, options.group, options.threads, progress);
     const auto& [first, second] = block.ofHalf;
     const auto probabilities = [&](const Gauge& gauge, const Margins& margin, const Refined* refined) {
-        return whitened ? channelProbabilities({gauge, margin, refined, first, second, std::max(fusion.best, block.advantage), block.sure()}, options.group, options.threads)
+        return whitened ? channelProbabilities({gauge, margin, refined, first, second,
+                                                std::max(fusion.best, block.advantage), block.sure()},
+                                               options.group, options.threads)
                         : plainProbabilities(margin, gauge, first, second);
     };
     const GainMatch gains = matchGainVectors(source, target, options.threads, progress);
-    const bool withGains = gains.vectors > 0 && gains.agreement >= usefulGains && options.group != Group::permutation;  // the baseline is correlation alone
+    const bool withGains = gains.vectors > 0 && gains.agreement >= usefulGains &&
+                           options.group != Group::permutation;  // the baseline is correlation alone
     if (gains.vectors > 0) alignment.sites.push_back(gainsReport(gains, withGains ? 1 : 0));
     const std::vector<Structure> structures = block.sure() ? std::vector<Structure>{} : usefulStructures(fusion);
 
@@ -269,13 +295,14 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
             }
         }
     }
-    const Block* rows = &block;  // that the answer comes from
+    const Block* rows = &block;                     // that the answer comes from
     double similarity = block.unit / fusion.scale;  // of one spread
     double agreed = agreement(first, second);
     alignment.statistic = whitened ? "whitened" : "correlation";
     SecondOpinion plain;
     if (fusion.witness) {
-        plain = askPlainCorrelation(*fusion.witness, withGains ? &gains : nullptr, answer.gauge, mean(probability), options, progress);
+        plain = askPlainCorrelation(*fusion.witness, withGains ? &gains : nullptr, answer.gauge, mean(probability),
+                                    options, progress);
         if (plain.better) {
             for (std::size_t i = 0; i < probability.size(); ++i) {
                 if (!sameAt(i, plain.answer.gauge, answer.gauge)) probability[i] /= 2;

@@ -13,7 +13,8 @@ namespace {
 constexpr int rounds = 12;
 constexpr int ramp = 4;  // rounds until T counts in full: early answers are not to be trusted
 
-// How far an answer's channel is to be believed, from 0 to 1. Algebraic rather than a logistic: a square root has the same bits everywhere.
+// How far an answer's channel is to be believed, from 0 to 1. Algebraic rather than a logistic: a square root has the
+// same bits everywhere.
 double belief(double margin) { return 0.5 * (1 + margin / std::sqrt(1 + margin * margin)); }
 
 void scale(ScoreMatrix& scores, double factor) {
@@ -21,7 +22,8 @@ void scale(ScoreMatrix& scores, double factor) {
 }
 
 // One structure's T, in spreads, and how well the present answer itself fits it.
-double fit(const Structure& structure, const Gauge& gauge, const std::vector<double>& weight, unsigned threads, ScoreMatrix& t) {
+double fit(const Structure& structure, const Gauge& gauge, const std::vector<double>& weight, unsigned threads,
+           ScoreMatrix& t) {
     const std::size_t d = gauge.d();
     std::vector<std::uint32_t> place(d);  // perm^-1
     for (std::size_t k = 0; k < d; ++k) place[gauge.perm()[k]] = static_cast<std::uint32_t>(k);
@@ -69,7 +71,8 @@ Symmetric offDiagonal(const Symmetric& m, std::span<const std::uint8_t> constant
     return result;
 }
 
-Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Structure>& structures, Group group, unsigned threads, const Progress& progress) {
+Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Structure>& structures, Group group,
+               unsigned threads, const Progress& progress) {
     const std::size_t d = z.d;
     Refined refined{first, z, {}};
     std::set<std::string> seen;

@@ -1,11 +1,12 @@
-// Second-order evidence: how channels of one model relate to each other, which a gauge must carry from one side to the other.
+// Second-order evidence: how channels of one model relate to each other, which a gauge must carry from one side to the
+// other.
 #pragma once
 
 #include <vector>
 
-#include "scores/block.hpp"
-#include "regauge/progress.hpp"
 #include "numeric/symmetric.hpp"
+#include "regauge/progress.hpp"
+#include "scores/block.hpp"
 
 namespace regauge {
 
@@ -14,7 +15,8 @@ struct Structure {
     Symmetric source, target;
 };
 
-// m with its diagonal and its constant channels zeroed, and row i and column i divided by the root of the norm of row i.
+// m with its diagonal and its constant channels zeroed, and row i and column i divided by the root of the norm of row
+// i.
 Symmetric offDiagonal(const Symmetric& m, std::span<const std::uint8_t> constant);
 
 struct Refined {
@@ -23,11 +25,14 @@ struct Refined {
     ScoreMatrix fitted;    // T, in spreads; empty where the structures say nothing
 };
 
-// Seeded graph matching: adds to the scores z (in spreads) how well a pair (i, j) fits the present answer on the other channels,
+// Seeded graph matching: adds to the scores z (in spreads) how well a pair (i, j) fits the present answer on the other
+// channels,
 //
 //     T[i, j] = sum over k of target[i, k] sign[k] weight[k] source[perm[k], j]
 //
-// and solves again, up to 12 times or until an answer repeats. T leaves the pair itself out. One product and one assignment a round and structure.
-Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Structure>& structures, Group group, unsigned threads, const Progress& progress);
+// and solves again, up to 12 times or until an answer repeats. T leaves the pair itself out. One product and one
+// assignment a round and structure.
+Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Structure>& structures, Group group,
+               unsigned threads, const Progress& progress);
 
 }  // namespace regauge

@@ -27,18 +27,24 @@ bool samePlace(std::string_view a, std::string_view b) {
 int closeness(const std::string& name, const std::string& path) {
     if (samePlace(name, path)) return 2;
     const std::string nameFolder = folderOf(std::string(bare(name))), pathFolder = folderOf(std::string(bare(path)));
-    return samePlace(nameFolder, path) || samePlace(name, pathFolder) || (!nameFolder.empty() && samePlace(nameFolder, pathFolder)) ? 1 : 0;
+    return samePlace(nameFolder, path) || samePlace(name, pathFolder) ||
+                   (!nameFolder.empty() && samePlace(nameFolder, pathFolder))
+               ? 1
+               : 0;
 }
 
 }  // namespace
 
 void checkDirection(const Alignment& gauge, const std::string& from, const std::string& to) {
     const auto fit = [](const Alignment::Side& side, const std::string& path) { return closeness(side.name, path); };
-    const int forward = fit(gauge.source, from) + fit(gauge.target, to), backward = fit(gauge.source, to) + fit(gauge.target, from);
+    const int forward = fit(gauge.source, from) + fit(gauge.target, to),
+              backward = fit(gauge.source, to) + fit(gauge.target, from);
     if (backward > forward)
         throw Error(ErrorCode::usage, from,
-                    "must be moved into the coordinates of " + to + ", and the gauge goes from " + (gauge.source.name.empty() ? "?" : gauge.source.name) + " to " +
-                        (gauge.target.name.empty() ? "?" : gauge.target.name) + "; run regauge invert on it, or align " + from + " " + to);
+                    "must be moved into the coordinates of " + to + ", and the gauge goes from " +
+                        (gauge.source.name.empty() ? "?" : gauge.source.name) + " to " +
+                        (gauge.target.name.empty() ? "?" : gauge.target.name) +
+                        "; run regauge invert on it, or align " + from + " " + to);
 }
 
 }  // namespace regauge

@@ -31,16 +31,20 @@ std::shared_ptr<const ByteSource> MergeInput::bytes(const Place& place, MoveBuff
     return movedTensorBytes(file, place.tensor, {}, Gauge::identity(0), buffers);
 }
 
-MergeInput openMergeInput(const Files& files, const std::string& path, const std::optional<Alignment>& gauge, std::size_t d, bool force) {
+MergeInput openMergeInput(const Files& files, const std::string& path, const std::optional<Alignment>& gauge,
+                          std::size_t d, bool force) {
     MergeInput input{path, planObject(ObjectPath(files, path), {}, d), std::nullopt, {}};
     if (!input.planned.recipe || !input.planned.recipe->model)
-        throw Error(ErrorCode::unsupported, path, "is no checkpoint that regauge knows (" + input.planned.plan.description + "); merge takes Hugging Face checkpoints: a folder, a file or shards");
+        throw Error(ErrorCode::unsupported, path,
+                    "is no checkpoint that regauge knows (" + input.planned.plan.description +
+                        "); merge takes Hugging Face checkpoints: a folder, a file or shards");
     std::size_t move = 0;
     auto& members = input.planned.files.members;
     for (std::size_t m = 0; m < members.size(); ++m)
         for (std::size_t t = 0; t < members[m].file.tensors.size(); ++t, ++move)
             if (!isOptimizer(members[m])) input.places.push_back({m, t, move});
-    members.erase(std::remove_if(members.begin(), members.end(), isOptimizer), members.end());  // the last, so the others keep their places
+    members.erase(std::remove_if(members.begin(), members.end(), isOptimizer),
+                  members.end());  // the last, so the others keep their places
     if (gauge) {
         TransportOptions options;
         options.force = force;
@@ -65,7 +69,8 @@ std::vector<MergeInput::Place> pairTensors(const MergeInput& a, const MergeInput
         }
         const TensorInfo& theirs = other.info(found->second);
         if (mine.shape != theirs.shape || mine.dtype != theirs.dtype)
-            different.push_back(mine.name + " (" + std::string(name(mine.dtype)) + " " + toString(mine.shape) + " against " + std::string(name(theirs.dtype)) + " " + toString(theirs.shape) + ")");
+            different.push_back(mine.name + " (" + std::string(name(mine.dtype)) + " " + toString(mine.shape) +
+                                " against " + std::string(name(theirs.dtype)) + " " + toString(theirs.shape) + ")");
         pairs.push_back(found->second);
         byName.erase(found);
     }
@@ -78,9 +83,12 @@ std::vector<MergeInput::Place> pairTensors(const MergeInput& a, const MergeInput
     say("has in addition ", extra);
     say("differs in ", different);
     if (!sentence.empty())
-        throw Error(ErrorCode::shapeMismatch, other.path, sentence + "; merging needs the same tensors, shapes and dtypes as " + a.path + " has (convert one of them first)");
+        throw Error(ErrorCode::shapeMismatch, other.path,
+                    sentence + "; merging needs the same tensors, shapes and dtypes as " + a.path +
+                        " has (convert one of them first)");
     if (a.planned.plan.kind != other.planned.plan.kind)
-        throw Error(ErrorCode::shapeMismatch, other.path, "is of the family " + other.planned.plan.kind + ", and " + a.path + " of " + a.planned.plan.kind);
+        throw Error(ErrorCode::shapeMismatch, other.path,
+                    "is of the family " + other.planned.plan.kind + ", and " + a.path + " of " + a.planned.plan.kind);
     return pairs;
 }
 

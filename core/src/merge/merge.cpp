@@ -13,8 +13,9 @@
 namespace regauge {
 namespace {
 
-constexpr std::size_t blockBytes = 64u << 10;         // of each input, read and averaged at a time, so that their doubles stay in the second-level cache
-constexpr const char* recordKey = "regauge.merge";    // in safetensors metadata
+constexpr std::size_t blockBytes =
+    64u << 10;  // of each input, read and averaged at a time, so that their doubles stay in the second-level cache
+constexpr const char* recordKey = "regauge.merge";  // in safetensors metadata
 
 using Place = MergeInput::Place;
 
@@ -33,7 +34,8 @@ class Average {
 public:
     Average(double weight, bool taskVector) : weight_(weight), taskVector_(taskVector) {}
 
-    void write(Dtype dtype, const ByteSource& a, const ByteSource& b, const ByteSource* base, ByteSink& out, const std::function<void(std::uint64_t)>& done) {
+    void write(Dtype dtype, const ByteSource& a, const ByteSource& b, const ByteSource* base, ByteSink& out,
+               const std::function<void(std::uint64_t)>& done) {
         forEachBlock(a.size(), [&](std::uint64_t at, std::size_t count) {
             read(a, at, count, dtype, a_);
             result_ = bytes_;  // what is equal stays as it is, to the byte
@@ -90,12 +92,17 @@ bool equalBytes(const ByteSource& a, const ByteSource& b) {
     return equal;
 }
 
-std::string text(const nlohmann::ordered_json& json) { return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace); }
+std::string text(const nlohmann::ordered_json& json) {
+    return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
 
 class Merge {
 public:
     Merge(Files& files, const std::string& a, const std::string& b, const Alignment& gauge, const MergeOptions& options)
-        : files_(files), options_(options), a_(openMergeInput(files, a, std::nullopt, gauge.gauge.d(), false)), b_(openMergeInput(files, b, gauge, gauge.gauge.d(), options.force)),
+        : files_(files),
+          options_(options),
+          a_(openMergeInput(files, a, std::nullopt, gauge.gauge.d(), false)),
+          b_(openMergeInput(files, b, gauge, gauge.gauge.d(), options.force)),
           pairB_(pairTensors(a_, b_)) {
         report_.kind = a_.planned.plan.kind;
         report_.taskVector = !options.base.empty();
@@ -115,8 +122,10 @@ public:
         const std::unique_ptr<Output> output = files_.create(out, path.isFolder(), options_.force);
         std::size_t first = 0;  // of the member's tensors in a_.places
         for (const Member& member : a_.planned.files.members) {
-            rewriteTensorFile(member.file, recordFor(member), [&](std::size_t index, const ByteSource& in, ByteSink& to) { writeTensor(first + index, in, to); },
-                              output->file(member.name));
+            rewriteTensorFile(
+                member.file, recordFor(member),
+                [&](std::size_t index, const ByteSource& in, ByteSink& to) { writeTensor(first + index, in, to); },
+                output->file(member.name));
             first += member.file.tensors.size();
         }
         for (const std::string& name : a_.planned.files.copies) {
@@ -128,7 +137,8 @@ public:
     }
 
 private:
-    // Which tensors are averaged; those that cannot be must be equal everywhere. Nothing is written before that is known.
+    // Which tensors are averaged; those that cannot be must be equal everywhere. Nothing is written before that is
+    // known.
     void sortTensors() {
         std::vector<std::string> unequal;
         for (std::size_t i = 0; i < a_.places.size(); ++i) {
@@ -139,19 +149,27 @@ private:
             ++(averages ? report_.averaged : report_.equal);
             if (averages) continue;
             const auto mine = a_.bytes(a_.places[i], buffers_);
-            if (!equalBytes(*mine, *b_.bytes(pairB_[i], buffers_)) || (base_ && !equalBytes(*mine, *base_->bytes(pairBase_[i], buffers_)))) unequal.push_back(info.name);
+            if (!equalBytes(*mine, *b_.bytes(pairB_[i], buffers_)) ||
+                (base_ && !equalBytes(*mine, *base_->bytes(pairBase_[i], buffers_))))
+                unequal.push_back(info.name);
         }
         if (!unequal.empty())
-            throw Error(ErrorCode::unknownTensor, b_.path, "and " + a_.path + " differ in tensors that are not floats, or that no recipe names, which have no average: " + shortList(unequal));
+            throw Error(ErrorCode::unknownTensor, b_.path,
+                        "and " + a_.path +
+                            " differ in tensors that are not floats, or that no recipe names, which have no average: " +
+                            shortList(unequal));
     }
 
     void writeTensor(std::size_t i, const ByteSource& in, ByteSink& to) {
-        const auto done = [&](std::uint64_t bytes) { progress_->report("merging tensors", done_ += bytes, report_.bytes); };
+        const auto done = [&](std::uint64_t bytes) {
+            progress_->report("merging tensors", done_ += bytes, report_.bytes);
+        };
         if (!averaged_[i] || options_.weight == 0) {
             copyBytes(in, 0, in.size(), to);
             return done(in.size());
         }
-        const std::shared_ptr<const ByteSource> b = b_.bytes(pairB_[i], buffers_), base = base_ ? base_->bytes(pairBase_[i], buffers_) : nullptr;
+        const std::shared_ptr<const ByteSource> b = b_.bytes(pairB_[i], buffers_),
+                                                base = base_ ? base_->bytes(pairBase_[i], buffers_) : nullptr;
         Average(options_.weight, report_.taskVector).write(a_.info(a_.places[i]).dtype, in, *b, base.get(), to, done);
     }
 
@@ -159,7 +177,11 @@ private:
     std::vector<std::pair<std::string, std::string>> recordFor(const Member& member) const {
         if (options_.weight == 0 || member.file.format != FileFormat::safetensors) return {};
         if (member.file.metadata.empty() && !a_.planned.recipe->metadata) return {};
-        nlohmann::ordered_json record{{"form", report_.taskVector ? "task-vector" : "linear"}, {"weight", report_.weight}, {"a", a_.path}, {"b", b_.path}, {"gauge", report_.gauge}};
+        nlohmann::ordered_json record{{"form", report_.taskVector ? "task-vector" : "linear"},
+                                      {"weight", report_.weight},
+                                      {"a", a_.path},
+                                      {"b", b_.path},
+                                      {"gauge", report_.gauge}};
         if (base_) record["base"] = base_->path;
         if (base_ && base_->gauge) record["base_gauge"] = base_->gauge->fingerprint();
         return {{recordKey, text(record)}};
@@ -179,12 +201,15 @@ private:
 
 }  // namespace
 
-MergeReport merge(Files& files, const std::string& a, const std::string& b, const Alignment& gauge, const std::string& out, const MergeOptions& options,
-                  const Progress& progress) {
+MergeReport merge(Files& files, const std::string& a, const std::string& b, const Alignment& gauge,
+                  const std::string& out, const MergeOptions& options, const Progress& progress) {
     if (!std::isfinite(options.weight)) throw Error(ErrorCode::usage, "", "the weight must be a finite number");
-    if (options.baseGauge && options.base.empty()) throw Error(ErrorCode::usage, "", "a gauge of the base needs the base itself: --base");
+    if (options.baseGauge && options.base.empty())
+        throw Error(ErrorCode::usage, "", "a gauge of the base needs the base itself: --base");
     for (const std::string& input : {a, b, options.base})
-        if (!input.empty() && ObjectPath::sameName(input, out)) throw Error(ErrorCode::usage, out, "is one of the inputs, which are never overwritten; name another output");
+        if (!input.empty() && ObjectPath::sameName(input, out))
+            throw Error(ErrorCode::usage, out,
+                        "is one of the inputs, which are never overwritten; name another output");
     checkDirection(gauge, b, a);
     if (options.baseGauge) checkDirection(*options.baseGauge, options.base, a);
     return Merge(files, a, b, gauge, options).run(out, progress);

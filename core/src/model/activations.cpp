@@ -1,19 +1,21 @@
 #include <algorithm>
 
+#include "model/weights.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/safetensors_writer.hpp"
-#include "model/weights.hpp"
 
 namespace regauge {
 
-void writeActivations(const Model& model, const std::vector<std::vector<std::int64_t>>& sequences, ByteSink& out, const Progress& progress) {
+void writeActivations(const Model& model, const std::vector<std::vector<std::int64_t>>& sequences, ByteSink& out,
+                      const Progress& progress) {
     const ModelConfig& config = model.config();
     std::vector<std::int64_t> tokens;
     for (const auto& sequence : sequences) tokens.insert(tokens.end(), sequence.begin(), sequence.end());
     const std::size_t places = config.layers + 1;
     if (tokens.size() * config.d > (std::size_t{1} << 29) / places)
-        throw Error(ErrorCode::tooLarge, "", std::to_string(tokens.size()) + " tokens at " + std::to_string(places) + " places of d = " +
-                                                 std::to_string(config.d) + " need more than 2 GiB; give fewer tokens");
+        throw Error(ErrorCode::tooLarge, "",
+                    std::to_string(tokens.size()) + " tokens at " + std::to_string(places) +
+                        " places of d = " + std::to_string(config.d) + " need more than 2 GiB; give fewer tokens");
 
     std::vector<std::vector<float>> residuals(places, std::vector<float>(tokens.size() * config.d));
     std::size_t row = 0;
@@ -31,7 +33,8 @@ void writeActivations(const Model& model, const std::vector<std::vector<std::int
     };
     for (std::size_t place = 0; place < places; ++place)
         add("activations/resid." + std::to_string(place), residuals[place], {tokens.size(), config.d});
-    model.forEachGain([&](const std::string& name, const std::vector<float>& gain) { add("gains/" + name, gain, {config.d}); });
+    model.forEachGain(
+        [&](const std::string& name, const std::vector<float>& gain) { add("gains/" + name, gain, {config.d}); });
     tensors.push_back({"token_ids", Dtype::I64, {tokens.size()}, std::as_bytes(std::span(tokens))});
     writeSafetensors(tensors, {{"format", "pt"}}, out);
 }

@@ -32,7 +32,8 @@ public:
     }
     std::size_t size(const char* key, std::size_t otherwise) const {
         const auto value = get<std::int64_t>(key, static_cast<std::int64_t>(otherwise));
-        if (value < 0 || value > (std::int64_t{1} << 31)) throw Error(ErrorCode::malformed, where_, std::string("\"") + key + "\" is out of range");
+        if (value < 0 || value > (std::int64_t{1} << 31))
+            throw Error(ErrorCode::malformed, where_, std::string("\"") + key + "\" is out of range");
         return static_cast<std::size_t>(value);
     }
     const Json& operator[](const char* key) const { return object_.at(key); }
@@ -43,7 +44,9 @@ private:
     const std::string& where_;
 };
 
-[[noreturn]] void unsupported(const std::string& where, const std::string& sentence) { throw Error(ErrorCode::unsupported, where, sentence); }
+[[noreturn]] void unsupported(const std::string& where, const std::string& sentence) {
+    throw Error(ErrorCode::unsupported, where, sentence);
+}
 
 ModelConfig::Activation activationFromName(const std::string& name, const std::string& where) {
     if (name == "silu" || name == "swish") return ModelConfig::Activation::silu;
@@ -56,7 +59,8 @@ ModelConfig::Activation activationFromName(const std::string& name, const std::s
 ModelConfig::Rotary rotary(double theta, std::size_t rotated, const Json* scaling, const std::string& where) {
     ModelConfig::Rotary result;
     for (std::size_t k = 0; k < rotated / 2; ++k)
-        result.inverseFrequency.push_back(std::pow(theta, -2.0 * static_cast<double>(k) / static_cast<double>(rotated)));
+        result.inverseFrequency.push_back(
+            std::pow(theta, -2.0 * static_cast<double>(k) / static_cast<double>(rotated)));
     if (scaling == nullptr || !scaling->is_object()) return result;
     const Reader options(*scaling, where);
     const std::string type = options.get<std::string>("rope_type", options.get<std::string>("type", "default"));
@@ -68,7 +72,8 @@ ModelConfig::Rotary rotary(double theta, std::size_t rotated, const Json* scalin
     if (type == "llama3") {
         // Long wavelengths are stretched by `factor`, short ones kept, those between interpolated (Llama 3.1).
         const double factor = options.get<double>("factor", 8.0), low = options.get<double>("low_freq_factor", 1.0),
-                     high = options.get<double>("high_freq_factor", 4.0), context = options.get<double>("original_max_position_embeddings", 8192.0);
+                     high = options.get<double>("high_freq_factor", 4.0),
+                     context = options.get<double>("original_max_position_embeddings", 8192.0);
         for (double& frequency : result.inverseFrequency) {
             const double wavelength = 2 * std::numbers::pi / frequency;
             if (wavelength > context / low)
@@ -80,16 +85,24 @@ ModelConfig::Rotary rotary(double theta, std::size_t rotated, const Json* scalin
         }
         return result;
     }
-    unsupported(where, "rope scaling of type '" + type + "' is not computed by the reference pass (default, linear and llama3 are)");
+    unsupported(where, "rope scaling of type '" + type +
+                           "' is not computed by the reference pass (default, linear and llama3 are)");
 }
 
 // The rotary embedding and the attention window of every layer.
 void setPositions(ModelConfig& config, const Reader& json) {
-    const Json* parameters = json.has("rope_parameters") ? &json["rope_parameters"] : json.has("rope_scaling") ? &json["rope_scaling"] : nullptr;
+    const Json* parameters = json.has("rope_parameters") ? &json["rope_parameters"]
+                             : json.has("rope_scaling")  ? &json["rope_scaling"]
+                                                         : nullptr;
     const auto thetaOf = [&](const Json* options, double otherwise) {
-        return options != nullptr && options->is_object() ? Reader(*options, json.where()).get<double>("rope_theta", otherwise) : otherwise;
+        return options != nullptr && options->is_object()
+                   ? Reader(*options, json.where()).get<double>("rope_theta", otherwise)
+                   : otherwise;
     };
-    const double share = json.get<double>("partial_rotary_factor", parameters && parameters->is_object() ? Reader(*parameters, json.where()).get<double>("partial_rotary_factor", 1.0) : 1.0);
+    const double share = json.get<double>(
+        "partial_rotary_factor", parameters && parameters->is_object()
+                                     ? Reader(*parameters, json.where()).get<double>("partial_rotary_factor", 1.0)
+                                     : 1.0);
     const auto rotated = static_cast<std::size_t>(static_cast<double>(config.headDim) * share);
     const bool gemma3 = config.modelType == "gemma3_text";
     const double theta = json.get<double>("rope_theta", gemma3 ? 1e6 : 1e4);
@@ -128,9 +141,11 @@ ModelConfig parseModelConfig(std::string_view text, const std::string& where) {
     if (!file.is_object()) throw Error(ErrorCode::malformed, where, "config.json must be a JSON object");
     if (file.contains("quantization_config") && !file["quantization_config"].is_null())
         unsupported(where, "the checkpoint is quantised; dequantise it first");
-    const Reader json(file.contains("text_config") && file["text_config"].is_object() ? file["text_config"] : file, where);
+    const Reader json(file.contains("text_config") && file["text_config"].is_object() ? file["text_config"] : file,
+                      where);
 
-    static const std::set<std::string> families{"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gemma3_text", "olmo2", "phi3"};
+    static const std::set<std::string> families{"llama",  "mistral", "qwen2",       "qwen3", "gemma",
+                                                "gemma2", "gemma3",  "gemma3_text", "olmo2", "phi3"};
     ModelConfig config;
     config.modelType = json.get<std::string>("model_type", "");
     if (!families.contains(config.modelType))
@@ -145,8 +160,10 @@ ModelConfig parseModelConfig(std::string_view text, const std::string& where) {
     config.kvHeads = json.size("num_key_value_heads", config.heads);
     config.hidden = json.size("intermediate_size");
     config.vocabulary = json.size("vocab_size");
-    if (config.d == 0 || config.heads == 0 || config.kvHeads == 0 || config.heads % config.kvHeads != 0 || config.layers > 10000)
-        throw Error(ErrorCode::malformed, where, "hidden_size, num_attention_heads and num_key_value_heads do not fit together");
+    if (config.d == 0 || config.heads == 0 || config.kvHeads == 0 || config.heads % config.kvHeads != 0 ||
+        config.layers > 10000)
+        throw Error(ErrorCode::malformed, where,
+                    "hidden_size, num_attention_heads and num_key_value_heads do not fit together");
     config.headDim = json.size("head_dim", gemma ? 256 : config.d / config.heads);
     config.normEps = json.get<double>("rms_norm_eps", 1e-6);
     config.tiedEmbeddings = json.get<bool>("tie_word_embeddings", file.value("tie_word_embeddings", gemma));
@@ -159,11 +176,14 @@ ModelConfig parseModelConfig(std::string_view text, const std::string& where) {
     config.projectionNorms = config.modelType == "olmo2";
     config.fused = config.modelType == "phi3";
     config.activation = activationFromName(
-        json.get<std::string>("hidden_activation", gemma ? "gelu_pytorch_tanh" : json.get<std::string>("hidden_act", "silu")), where);
+        json.get<std::string>("hidden_activation",
+                              gemma ? "gelu_pytorch_tanh" : json.get<std::string>("hidden_act", "silu")),
+        where);
     config.attentionSoftcap = json.get<double>("attn_logit_softcapping", 0.0);
     config.logitSoftcap = json.get<double>("final_logit_softcapping", 0.0);
     const bool scaled = config.modelType == "gemma2" || config.modelType == "gemma3_text";
-    config.queryScale = 1 / std::sqrt(scaled ? json.get<double>("query_pre_attn_scalar", 256.0) : static_cast<double>(config.headDim));
+    config.queryScale =
+        1 / std::sqrt(scaled ? json.get<double>("query_pre_attn_scalar", 256.0) : static_cast<double>(config.headDim));
     setPositions(config, json);
     return config;
 }

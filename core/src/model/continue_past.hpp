@@ -6,7 +6,7 @@
 namespace regauge {
 
 // Continues what `past` holds. logits: [vocabulary], what the model said after its last token.
-Continuation continuePast(const Model& model, Model::Past& past, std::span<const float> logits, const Model::ResidualHook& hook, const GenerateOptions& options,
-                          const Progress& progress);
+Continuation continuePast(const Model& model, Model::Past& past, std::span<const float> logits,
+                          const Model::ResidualHook& hook, const GenerateOptions& options, const Progress& progress);
 
 }  // namespace regauge

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <string>
 
-#include "regauge/error.hpp"
 #include "model/weights.hpp"
+#include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
@@ -44,14 +44,17 @@ void add(std::span<float> x, std::span<const float> y) {
     for (std::size_t k = 0; k < x.size(); ++k) x[k] += y[k];
 }
 
-// Rotates the first 2 * frequencies of every head: the pairs are (k, k + frequencies), "half-split" as Hugging Face stores the rows.
+// Rotates the first 2 * frequencies of every head: the pairs are (k, k + frequencies), "half-split" as Hugging Face
+// stores the rows.
 // first: the position of the first token.
-void rotate(std::span<float> x, std::size_t headDim, std::size_t perToken, std::size_t first, const ModelConfig::Rotary& rotary) {
+void rotate(std::span<float> x, std::size_t headDim, std::size_t perToken, std::size_t first,
+            const ModelConfig::Rotary& rotary) {
     const std::size_t half = rotary.inverseFrequency.size();
     for (std::size_t t = 0; t * perToken < x.size(); ++t)
         for (std::size_t k = 0; k < half; ++k) {
             const double angle = static_cast<double>(first + t) * rotary.inverseFrequency[k];
-            const auto c = static_cast<float>(std::cos(angle) * rotary.scale), s = static_cast<float>(std::sin(angle) * rotary.scale);
+            const auto c = static_cast<float>(std::cos(angle) * rotary.scale),
+                       s = static_cast<float>(std::sin(angle) * rotary.scale);
             for (std::size_t head = t * perToken; head < (t + 1) * perToken; head += headDim) {
                 const float a = x[head + k], b = x[head + half + k];
                 x[head + k] = a * c - b * s;
@@ -62,8 +65,10 @@ void rotate(std::span<float> x, std::size_t headDim, std::size_t perToken, std::
 
 float softcap(float x, double cap) { return cap > 0 ? static_cast<float>(std::tanh(x / cap) * cap) : x; }
 
-// Causal attention with grouped keys: q [tokens, heads, headDim], of the last tokens of k and v [all tokens, kvHeads, headDim] -> [tokens, heads, headDim].
-std::vector<float> attend(const ModelConfig& config, std::size_t window, std::span<const float> q, std::span<const float> k, std::span<const float> v) {
+// Causal attention with grouped keys: q [tokens, heads, headDim], of the last tokens of k and v [all tokens, kvHeads,
+// headDim] -> [tokens, heads, headDim].
+std::vector<float> attend(const ModelConfig& config, std::size_t window, std::span<const float> q,
+                          std::span<const float> k, std::span<const float> v) {
     const std::size_t width = config.heads * config.headDim, kvWidth = config.kvHeads * config.headDim;
     const std::size_t tokens = q.size() / width, all = k.size() / kvWidth;
     std::vector<float> out(q.size(), 0.0F), weight(all);
@@ -97,17 +102,20 @@ std::vector<float> attend(const ModelConfig& config, std::size_t window, std::sp
 float activate(float x, ModelConfig::Activation activation) {
     switch (activation) {
         case ModelConfig::Activation::silu: return x / (1 + std::exp(-x));
-        case ModelConfig::Activation::geluTanh: return 0.5F * x * (1 + std::tanh(0.7978845608F * (x + 0.044715F * x * x * x)));
+        case ModelConfig::Activation::geluTanh:
+            return 0.5F * x * (1 + std::tanh(0.7978845608F * (x + 0.044715F * x * x * x)));
         case ModelConfig::Activation::gelu: return 0.5F * x * (1 + std::erf(x * 0.7071067812F));
     }
     return x;
 }
 
 // Appends the keys and values of x to those before.
-std::vector<float> attention(const ModelConfig& config, const Layer& layer, std::size_t index, std::span<const float> x, Model::Past& past) {
+std::vector<float> attention(const ModelConfig& config, const Layer& layer, std::size_t index, std::span<const float> x,
+                             Model::Past& past) {
     std::vector<float> q = multiply(x, layer.query), k = multiply(x, layer.key);
     const std::vector<float> v = multiply(x, layer.value);
-    if (!layer.queryNorm.empty()) normalise(q, layer.queryNorm, config.normEps), normalise(k, layer.keyNorm, config.normEps);
+    if (!layer.queryNorm.empty())
+        normalise(q, layer.queryNorm, config.normEps), normalise(k, layer.keyNorm, config.normEps);
     rotate(q, config.headDim, config.heads * config.headDim, past.tokens, config.rotary[index]);
     rotate(k, config.headDim, config.kvHeads * config.headDim, past.tokens, config.rotary[index]);
     past.keys[index].insert(past.keys[index].end(), k.begin(), k.end());
@@ -136,15 +144,18 @@ std::vector<float> Model::logits(std::span<const std::int64_t> tokens, Past& pas
     std::vector<float> residual(tokens.size() * config.d);
     for (std::size_t t = 0; t < tokens.size(); ++t) {
         if (tokens[t] < 0 || static_cast<std::uint64_t>(tokens[t]) >= config.vocabulary)
-            throw Error(ErrorCode::usage, "", "token " + std::to_string(tokens[t]) + " at position " + std::to_string(t) +
-                                                  " is beyond the vocabulary of " + std::to_string(config.vocabulary));
+            throw Error(ErrorCode::usage, "",
+                        "token " + std::to_string(tokens[t]) + " at position " + std::to_string(t) +
+                            " is beyond the vocabulary of " + std::to_string(config.vocabulary));
         for (std::size_t k = 0; k < config.d; ++k)
-            residual[t * config.d + k] = weights_->embedding[static_cast<std::size_t>(tokens[t]) * config.d + k] * static_cast<float>(config.embeddingScale);
+            residual[t * config.d + k] = weights_->embedding[static_cast<std::size_t>(tokens[t]) * config.d + k] *
+                                         static_cast<float>(config.embeddingScale);
     }
     if (hook) hook(0, residual);
     for (std::size_t index = 0; index < weights_->layers.size(); ++index) {
         const Layer& layer = weights_->layers[index];
-        std::vector<float> update = attention(config, layer, index, normalised(residual, layer.inputNorm, config.normEps), past);
+        std::vector<float> update =
+            attention(config, layer, index, normalised(residual, layer.inputNorm, config.normEps), past);
         if (!layer.postAttentionNorm.empty()) normalise(update, layer.postAttentionNorm, config.normEps);
         add(residual, update);
         update = mlp(config, layer, normalised(residual, layer.preMlpNorm, config.normEps));

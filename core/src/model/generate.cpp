@@ -2,10 +2,10 @@
 #include <cmath>
 #include <string>
 
+#include "base/splitmix64.hpp"
 #include "model/continue_past.hpp"
 #include "model/log_probabilities.hpp"
 #include "regauge/error.hpp"
-#include "base/splitmix64.hpp"
 
 namespace regauge {
 namespace {
@@ -29,8 +29,8 @@ std::size_t sample(std::span<const double> logProbability, double temperature, d
 
 }  // namespace
 
-Continuation continuePast(const Model& model, Model::Past& past, std::span<const float> logits, const Model::ResidualHook& hook, const GenerateOptions& options,
-                          const Progress& progress) {
+Continuation continuePast(const Model& model, Model::Past& past, std::span<const float> logits,
+                          const Model::ResidualHook& hook, const GenerateOptions& options, const Progress& progress) {
     if (!(options.temperature >= 0) || !std::isfinite(options.temperature))
         throw Error(ErrorCode::usage, "", "the temperature must be a number of 0 or more");
     Continuation continuation;
@@ -43,16 +43,17 @@ Continuation continuePast(const Model& model, Model::Past& past, std::span<const
             logits = own;
         }
         const std::vector<double> likely = logProbabilities(logits);
-        const std::size_t token = options.temperature > 0 ? sample(likely, options.temperature, uniform(random))
-                                                          : static_cast<std::size_t>(std::ranges::max_element(likely) - likely.begin());
+        const std::size_t token = options.temperature > 0
+                                      ? sample(likely, options.temperature, uniform(random))
+                                      : static_cast<std::size_t>(std::ranges::max_element(likely) - likely.begin());
         continuation.tokens.push_back(static_cast<std::int64_t>(token));
         continuation.logProbabilities.push_back(likely[token]);
     }
     return continuation;
 }
 
-Continuation generate(const Model& model, std::span<const std::int64_t> prompt, const Model::ResidualHook& hook, const GenerateOptions& options,
-                      const Progress& progress) {
+Continuation generate(const Model& model, std::span<const std::int64_t> prompt, const Model::ResidualHook& hook,
+                      const GenerateOptions& options, const Progress& progress) {
     if (prompt.empty()) throw Error(ErrorCode::usage, "", "the prompt is empty; give at least one token");
     Model::Past past;
     const std::vector<float> logits = model.logits(prompt, past, hook);

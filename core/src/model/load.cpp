@@ -1,16 +1,18 @@
 #include <algorithm>
 #include <map>
 
+#include "model/weights.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/tensor_file.hpp"
-#include "model/weights.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t largestModel = std::uint64_t{3} << 30;  // bytes of float32: the pass is for small models, and wasm has 4 GiB in all
+constexpr std::uint64_t largestModel =
+    std::uint64_t{3} << 30;  // bytes of float32: the pass is for small models, and wasm has 4 GiB in all
 
-// The tensors of every safetensors file in a folder, by the names of a bare language model ("model." and the like taken off).
+// The tensors of every safetensors file in a folder, by the names of a bare language model ("model." and the like taken
+// off).
 class Tensors {
 public:
     Tensors(const Files& files, const std::string& folder) : folder_(folder) {
@@ -18,7 +20,9 @@ public:
             if (!name.ends_with(".safetensors")) continue;
             files_.push_back(openTensorFile(std::shared_ptr<const ByteSource>(files.open(folder + "/" + name))));
         }
-        if (files_.empty()) throw Error(ErrorCode::missingFile, folder, "holds no .safetensors file; a checkpoint folder has config.json and model.safetensors");
+        if (files_.empty())
+            throw Error(ErrorCode::missingFile, folder,
+                        "holds no .safetensors file; a checkpoint folder has config.json and model.safetensors");
         std::uint64_t elements = 0;
         for (std::size_t file = 0; file < files_.size(); ++file)
             for (std::size_t k = 0; k < files_[file].tensors.size(); ++k) {
@@ -27,8 +31,9 @@ public:
                 elements += *elementCount(info.shape);
             }
         if (elements * sizeof(float) > largestModel)
-            throw Error(ErrorCode::tooLarge, folder, "has " + std::to_string(elements) + " weights; the reference pass is for models of up to " +
-                                                         std::to_string(largestModel / sizeof(float)));
+            throw Error(ErrorCode::tooLarge, folder,
+                        "has " + std::to_string(elements) + " weights; the reference pass is for models of up to " +
+                            std::to_string(largestModel / sizeof(float)));
     }
 
     bool has(const std::string& name) const { return places_.contains(name); }
@@ -40,11 +45,15 @@ public:
         const TensorFile& file = files_[place->second.first];
         const TensorInfo& info = file.tensors[place->second.second].info;
         const std::string where = file.source->name() + ": " + info.name;
-        if (info.shape != shape) throw Error(ErrorCode::shapeMismatch, where, "has shape " + toString(info.shape) + "; config.json says " + toString(shape));
+        if (info.shape != shape)
+            throw Error(ErrorCode::shapeMismatch, where,
+                        "has shape " + toString(info.shape) + "; config.json says " + toString(shape));
         std::vector<std::byte> bytes(static_cast<std::size_t>(info.bytes));
         tensorBytes(file, place->second.second)->read(0, bytes);
         std::vector<float> values(static_cast<std::size_t>(*elementCount(shape)));
-        if (!isFloat(info.dtype)) throw Error(ErrorCode::wrongDtype, where, "is " + std::string(name_(info.dtype)) + ", and a float is needed");
+        if (!isFloat(info.dtype))
+            throw Error(ErrorCode::wrongDtype, where,
+                        "is " + std::string(name_(info.dtype)) + ", and a float is needed");
         convertToFloat(bytes, info.dtype, values);
         return values;
     }
@@ -52,7 +61,8 @@ public:
 private:
     static std::string_view name_(Dtype dtype) { return regauge::name(dtype); }
     static std::string bare(std::string name) {
-        for (const std::string_view prefix : {"_orig_mod.", "module.", "language_model.", "model.language_model.", "model."})
+        for (const std::string_view prefix :
+             {"_orig_mod.", "module.", "language_model.", "model.language_model.", "model."})
             if (name.starts_with(prefix)) name.erase(0, prefix.size());
         return name;
     }
@@ -78,7 +88,8 @@ Linear readLinear(const Tensors& tensors, const std::string& name, std::size_t i
 
 std::string readText(const Files& files, const std::string& path) {
     const std::unique_ptr<ByteSource> source = files.open(path);
-    if (source->size() > (std::uint64_t{16} << 20)) throw Error(ErrorCode::malformed, path, "too large for a config.json");
+    if (source->size() > (std::uint64_t{16} << 20))
+        throw Error(ErrorCode::malformed, path, "too large for a config.json");
     std::string text(static_cast<std::size_t>(source->size()), '\0');
     source->read(0, std::as_writable_bytes(std::span(text)));
     return text;
@@ -130,7 +141,8 @@ Layer readLayer(const Tensors& tensors, const ModelConfig& config, std::size_t i
 
 Model Model::load(const Files& files, const std::string& folder, const Progress& progress) {
     if (!files.isFolder(folder))
-        throw Error(ErrorCode::missingFile, folder, "must be a checkpoint folder with config.json and .safetensors files");
+        throw Error(ErrorCode::missingFile, folder,
+                    "must be a checkpoint folder with config.json and .safetensors files");
     auto weights = std::make_unique<Weights>();
     const std::string configPath = folder + "/config.json";
     weights->config = parseModelConfig(readText(files, configPath), configPath);
@@ -145,8 +157,9 @@ Model Model::load(const Files& files, const std::string& folder, const Progress&
     weights->finalNorm = tensors.read("norm.weight", {config.d});
     if (config.gainOffset)
         for (float& gain : weights->finalNorm) gain += 1.0F;
-    weights->head = tensors.has("lm_head.weight") && !config.tiedEmbeddings ? readLinear(tensors, "lm_head", config.d, config.vocabulary)
-                                                                            : transposed(weights->embedding, config.d, 0, config.vocabulary);
+    weights->head = tensors.has("lm_head.weight") && !config.tiedEmbeddings
+                        ? readLinear(tensors, "lm_head", config.d, config.vocabulary)
+                        : transposed(weights->embedding, config.d, 0, config.vocabulary);
     return Model(std::move(weights));
 }
 

@@ -28,7 +28,9 @@ std::vector<double> minus(std::vector<double> a, const std::vector<double>& b) {
 }
 
 double pearson(const std::vector<double>& a, const std::vector<double>& b) {
-    const auto mean = [](const std::vector<double>& x) { return std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size()); };
+    const auto mean = [](const std::vector<double>& x) {
+        return std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size());
+    };
     const double meanA = mean(a), meanB = mean(b);
     double ab = 0, aa = 0, bb = 0;
     for (std::size_t k = 0; k < a.size(); ++k) {
@@ -40,7 +42,9 @@ double pearson(const std::vector<double>& a, const std::vector<double>& b) {
 
 void requireSame(const char* what, std::size_t found, std::size_t expected) {
     if (found != expected)
-        throw Error(ErrorCode::dimensionMismatch, "", std::string(what) + " is " + std::to_string(found) + ", and the source's is " + std::to_string(expected));
+        throw Error(
+            ErrorCode::dimensionMismatch, "",
+            std::string(what) + " is " + std::to_string(found) + ", and the source's is " + std::to_string(expected));
 }
 
 }  // namespace
@@ -48,7 +52,9 @@ void requireSame(const char* what, std::size_t found, std::size_t expected) {
 Model::ResidualHook hookOf(const Steering& steering, const ModelConfig& config) {
     if (steering.vector.empty()) return {};
     if (steering.vector.size() != config.d)
-        throw Error(ErrorCode::dimensionMismatch, "", "the vector has " + std::to_string(steering.vector.size()) + " channels, and the model d = " + std::to_string(config.d));
+        throw Error(ErrorCode::dimensionMismatch, "",
+                    "the vector has " + std::to_string(steering.vector.size()) +
+                        " channels, and the model d = " + std::to_string(config.d));
     return [steering](std::size_t place, std::span<float> residual) {
         if (place != steering.place) return;
         const auto strength = static_cast<float>(steering.strength);
@@ -64,26 +70,31 @@ std::size_t placeOf(std::string_view site, const ModelConfig& config) {
     const bool named = site.starts_with(prefix);
     const auto [stopped, error] = std::from_chars(site.data() + (named ? prefix.size() : 0), end, place);
     if (!named || error != std::errc() || stopped != end || place > config.layers)
-        throw Error(ErrorCode::usage, "", "the site '" + std::string(site) + "' is none of this model's: resid.0 (the embedding) to resid." +
-                                              std::to_string(config.layers) + " (what the last layer puts out)");
+        throw Error(ErrorCode::usage, "",
+                    "the site '" + std::string(site) + "' is none of this model's: resid.0 (the embedding) to resid." +
+                        std::to_string(config.layers) + " (what the last layer puts out)");
     return place;
 }
 
 std::vector<float> readSteeringVector(const Files& files, const std::string& object, std::size_t d, std::size_t row) {
     const std::unique_ptr<Claims> claims = openVectors(files, object, {}, d);
     if (claims->d() != d)
-        throw Error(ErrorCode::dimensionMismatch, object, "has d = " + std::to_string(claims->d()) + ", and the model has d = " + std::to_string(d));
+        throw Error(ErrorCode::dimensionMismatch, object,
+                    "has d = " + std::to_string(claims->d()) + ", and the model has d = " + std::to_string(d));
     const std::vector<Claim> vectors = claims->stated();
     if (row == onlyRow && vectors.size() == 1) row = 0;
     if (row >= vectors.size())
-        throw Error(ErrorCode::usage, object, "holds " + std::to_string(vectors.size()) + " vectors; choose one by its row, 0 to " + std::to_string(vectors.size() - 1));
+        throw Error(ErrorCode::usage, object,
+                    "holds " + std::to_string(vectors.size()) + " vectors; choose one by its row, 0 to " +
+                        std::to_string(vectors.size() - 1));
     std::vector<float> vector(d);
-    for (std::size_t k = 0; k < d; ++k) vector[k] = static_cast<float>(vectors[row].magnitude[k] * vectors[row].sign[k]);
+    for (std::size_t k = 0; k < d; ++k)
+        vector[k] = static_cast<float>(vectors[row].magnitude[k] * vectors[row].sign[k]);
     return vector;
 }
 
-SteerReport steer(const Model& source, const Model& target, std::span<const float> vector, const Gauge& gauge, std::span<const std::int64_t> prompt,
-                  const SteerOptions& options, const Progress& progress) {
+SteerReport steer(const Model& source, const Model& target, std::span<const float> vector, const Gauge& gauge,
+                  std::span<const std::int64_t> prompt, const SteerOptions& options, const Progress& progress) {
     if (prompt.empty()) throw Error(ErrorCode::usage, "", "the prompt is empty; give at least one token");
     const std::size_t vocabulary = source.config().vocabulary;
     requireSame("the target's d", target.config().d, source.config().d);
@@ -123,7 +134,8 @@ SteerReport steer(const Model& source, const Model& target, std::span<const floa
         arm.name = plan.name;
         Model::Past past;
         const std::vector<float> logits = plan.model.logits(prompt, past, hook);
-        arm.continuation = continuePast(plan.model, past, std::span(logits).last(vocabulary), hook, options.generate, own);
+        arm.continuation =
+            continuePast(plan.model, past, std::span(logits).last(vocabulary), hook, options.generate, own);
         const std::vector<double> mean = meanLogProbabilities(logits, vocabulary);
         if (plan.vector.empty()) {
             plain = mean;
@@ -136,7 +148,8 @@ SteerReport steer(const Model& source, const Model& target, std::span<const floa
             std::iota(promoted.begin(), promoted.end(), std::size_t{0});
             std::ranges::stable_sort(promoted, [&](std::size_t a, std::size_t b) { return rise[a] > rise[b]; });
             promoted.resize(std::min(options.promoted, vocabulary));
-            for (const std::size_t token : promoted) report.promoted.push_back({static_cast<std::int64_t>(token), rise[token]});
+            for (const std::size_t token : promoted)
+                report.promoted.push_back({static_cast<std::int64_t>(token), rise[token]});
         }
         for (const std::size_t token : promoted) arm.effect += rise[token] / static_cast<double>(promoted.size());
         arm.agreement = pearson(rise, inSource);

@@ -10,10 +10,12 @@ namespace {
 
 constexpr std::uint64_t mostTokens = std::uint64_t{1} << 27;
 
-std::vector<std::int64_t> integers(std::span<const std::byte> bytes, Dtype dtype, bool bigEndian, const std::string& where) {
+std::vector<std::int64_t> integers(std::span<const std::byte> bytes, Dtype dtype, bool bigEndian,
+                                   const std::string& where) {
     const bool isSigned = dtype == Dtype::I8 || dtype == Dtype::I16 || dtype == Dtype::I32 || dtype == Dtype::I64;
     const bool isUnsigned = dtype == Dtype::U8 || dtype == Dtype::U16 || dtype == Dtype::U32 || dtype == Dtype::U64;
-    if (!isSigned && !isUnsigned) throw Error(ErrorCode::wrongDtype, where, "is " + std::string(name(dtype)) + "; token ids are whole numbers");
+    if (!isSigned && !isUnsigned)
+        throw Error(ErrorCode::wrongDtype, where, "is " + std::string(name(dtype)) + "; token ids are whole numbers");
     const std::size_t width = byteSize(dtype);
     std::vector<std::int64_t> values;
     for (std::size_t at = 0; at < bytes.size(); at += width) {
@@ -21,7 +23,8 @@ std::vector<std::int64_t> integers(std::span<const std::byte> bytes, Dtype dtype
         for (std::size_t k = 0; k < width; ++k)
             bits |= static_cast<std::uint64_t>(bytes[at + (bigEndian ? width - 1 - k : k)]) << (8 * k);
         const unsigned unused = static_cast<unsigned>(64 - 8 * width);
-        values.push_back(isSigned ? static_cast<std::int64_t>(bits << unused) >> unused : static_cast<std::int64_t>(bits));
+        values.push_back(isSigned ? static_cast<std::int64_t>(bits << unused) >> unused
+                                  : static_cast<std::int64_t>(bits));
     }
     return values;
 }
@@ -33,13 +36,16 @@ std::vector<std::vector<std::int64_t>> fromJson(const ByteSource& source) {
     const auto sequence = [&](const nlohmann::json& list) {
         std::vector<std::int64_t> tokens;
         for (const auto& entry : list) {
-            if (!entry.is_number_integer()) throw Error(ErrorCode::malformed, source.name(), "token ids are whole numbers, and " + entry.dump().substr(0, 40) + " is not");
+            if (!entry.is_number_integer())
+                throw Error(ErrorCode::malformed, source.name(),
+                            "token ids are whole numbers, and " + entry.dump().substr(0, 40) + " is not");
             tokens.push_back(entry.get<std::int64_t>());
         }
         return tokens;
     };
     if (!json.is_array() || json.empty())
-        throw Error(ErrorCode::malformed, source.name(), "tokens must be a .npy or .safetensors file of whole numbers, or a JSON array of token ids");
+        throw Error(ErrorCode::malformed, source.name(),
+                    "tokens must be a .npy or .safetensors file of whole numbers, or a JSON array of token ids");
     if (!json.front().is_array()) return {sequence(json)};
     std::vector<std::vector<std::int64_t>> sequences;
     for (const auto& list : json) sequences.push_back(sequence(list));
@@ -62,8 +68,10 @@ std::vector<std::vector<std::int64_t>> readTokens(const Files& files, const std:
     const TensorInfo& info = stored->info;
     const std::string where = path + ": " + info.name;
     if (info.shape.empty() || info.shape.size() > 2 || (stored->fortranOrder && info.shape.size() == 2))
-        throw Error(ErrorCode::shapeMismatch, where, "has shape " + toString(info.shape) + "; expected [tokens] or [sequences, tokens] in C order");
-    if (*elementCount(info.shape) > mostTokens) throw Error(ErrorCode::tooLarge, where, "holds too many tokens for the reference pass");
+        throw Error(ErrorCode::shapeMismatch, where,
+                    "has shape " + toString(info.shape) + "; expected [tokens] or [sequences, tokens] in C order");
+    if (*elementCount(info.shape) > mostTokens)
+        throw Error(ErrorCode::tooLarge, where, "holds too many tokens for the reference pass");
     std::vector<std::byte> bytes(static_cast<std::size_t>(info.bytes));
     tensorBytes(file, static_cast<std::size_t>(stored - file.tensors.data()))->read(0, bytes);
     const std::vector<std::int64_t> all = integers(bytes, info.dtype, stored->bigEndian, where);

@@ -7,10 +7,13 @@
 #include "regauge/model.hpp"
 
 namespace regauge {
-FunctionDifference verify(const Model& a, const Model& b, const std::vector<std::vector<std::int64_t>>& sequences, const Progress& progress) {
+FunctionDifference verify(const Model& a, const Model& b, const std::vector<std::vector<std::int64_t>>& sequences,
+                          const Progress& progress) {
     const std::size_t vocabulary = a.config().vocabulary;
     if (vocabulary != b.config().vocabulary)
-        throw Error(ErrorCode::dimensionMismatch, "", "the vocabularies differ, " + std::to_string(vocabulary) + " and " + std::to_string(b.config().vocabulary));
+        throw Error(
+            ErrorCode::dimensionMismatch, "",
+            "the vocabularies differ, " + std::to_string(vocabulary) + " and " + std::to_string(b.config().vocabulary));
     FunctionDifference difference;
     double klSum = 0;
     std::uint64_t sameTop = 0;
@@ -21,7 +24,8 @@ FunctionDifference verify(const Model& a, const Model& b, const std::vector<std:
             const std::span<const float> rowA(&logitsA[at], vocabulary), rowB(&logitsB[at], vocabulary);
             for (std::size_t k = 0; k < vocabulary; ++k) {
                 const double gap = std::fabs(static_cast<double>(rowA[k]) - rowB[k]);
-                difference.maxLogitDifference = std::isfinite(gap) ? std::max(difference.maxLogitDifference, gap) : INFINITY;
+                difference.maxLogitDifference =
+                    std::isfinite(gap) ? std::max(difference.maxLogitDifference, gap) : INFINITY;
             }
             const std::vector<double> logP = logProbabilities(rowA), logQ = logProbabilities(rowB);
             double kl = 0;

@@ -25,7 +25,7 @@ struct Model::Weights {
     std::vector<float> embedding;  // [vocabulary, d]
     std::vector<Layer> layers;
     std::vector<float> finalNorm;
-    Linear head;                   // [d, vocabulary]
+    Linear head;  // [d, vocabulary]
 };
 
 }  // namespace regauge

@@ -30,18 +30,22 @@ void Gemm<T>::multiplyPacked(T* c, std::size_t stride, std::size_t n, std::size_
                 kernel_.multiply(left, right, depth, tile, stride);
                 continue;
             }
-            // A tile that reaches past the edge is computed whole on the side; every element still sees its own terms in order.
+            // A tile that reaches past the edge is computed whole on the side; every element still sees its own terms
+            // in order.
             const std::size_t rows = std::min(kernel_.rows, n - i);
             const std::size_t columns = std::min(kernel_.columns, m - j);
-            for (std::size_t r = 0; r < rows; ++r) std::copy_n(tile + r * stride, columns, edge_.data() + r * kernel_.columns);
+            for (std::size_t r = 0; r < rows; ++r)
+                std::copy_n(tile + r * stride, columns, edge_.data() + r * kernel_.columns);
             kernel_.multiply(left, right, depth, edge_.data(), kernel_.columns);
-            for (std::size_t r = 0; r < rows; ++r) std::copy_n(edge_.data() + r * kernel_.columns, columns, tile + r * stride);
+            for (std::size_t r = 0; r < rows; ++r)
+                std::copy_n(edge_.data() + r * kernel_.columns, columns, tile + r * stride);
         }
     }
 }
 
 template <class T>
-void Gemm<T>::multiply(MatrixView<T> a, MatrixView<T> b, T* c, std::size_t stride, std::size_t n, std::size_t m, std::size_t depth, Accumulate how) {
+void Gemm<T>::multiply(MatrixView<T> a, MatrixView<T> b, T* c, std::size_t stride, std::size_t n, std::size_t m,
+                       std::size_t depth, Accumulate how) {
     const T sign = how == Accumulate::add ? T(1) : T(-1);  // to subtract is to add the negated product, to the bit
     for (std::size_t j = 0; j < m; j += blockColumns) {
         const std::size_t columns = std::min(blockColumns, m - j);
@@ -49,15 +53,15 @@ void Gemm<T>::multiply(MatrixView<T> a, MatrixView<T> b, T* c, std::size_t strid
             const std::size_t terms = std::min(blockDepth, depth - k);
             for (std::size_t strip = 0; strip < columns; strip += kernel_.columns) {
                 const MatrixView<T> from = b.part(k, j + strip);
-                kernel_.packRight(from.data, b.columnStride, b.rowStride, std::min(kernel_.columns, columns - strip), terms, T(1),
-                                  right_.data() + strip * terms);
+                kernel_.packRight(from.data, b.columnStride, b.rowStride, std::min(kernel_.columns, columns - strip),
+                                  terms, T(1), right_.data() + strip * terms);
             }
             for (std::size_t i = 0; i < n; i += blockRows) {
                 const std::size_t rows = std::min(blockRows, n - i);
                 for (std::size_t strip = 0; strip < rows; strip += kernel_.rows) {
                     const MatrixView<T> from = a.part(i + strip, k);
-                    kernel_.packLeft(from.data, a.rowStride, a.columnStride, std::min(kernel_.rows, rows - strip), terms, sign,
-                                     left_.data() + strip * terms);
+                    kernel_.packLeft(from.data, a.rowStride, a.columnStride, std::min(kernel_.rows, rows - strip),
+                                     terms, sign, left_.data() + strip * terms);
                 }
                 multiplyPacked(c + i * stride + j, stride, rows, columns, terms);
             }

@@ -16,7 +16,9 @@ struct MatrixView {
     std::size_t columnStride;
 
     MatrixView transposed() const { return {data, columnStride, rowStride}; }
-    MatrixView part(std::size_t row, std::size_t column) const { return {data + row * rowStride + column * columnStride, rowStride, columnStride}; }
+    MatrixView part(std::size_t row, std::size_t column) const {
+        return {data + row * rowStride + column * columnStride, rowStride, columnStride};
+    }
 };
 
 enum class Accumulate { add, subtract };
@@ -25,7 +27,8 @@ enum class Accumulate { add, subtract };
 template <class T>
 class Gemm {
 public:
-    // A block of the result that one call should take: large enough that packing costs little, small enough for the second-level cache.
+    // A block of the result that one call should take: large enough that packing costs little, small enough for the
+    // second-level cache.
     static constexpr std::size_t blockRows = 128;
     static constexpr std::size_t blockColumns = 256;
 
@@ -33,9 +36,10 @@ public:
 
     const kernels::Dense<T>& kernel() const { return kernel_; }
 
-    // c[i, j] += (or -=) sum over k of a[i, k] b[k, j], terms one after another in the order of k. c is n x m with rows `stride` apart, and must
-    // not overlap a or b. The bits depend on nothing but the numbers.
-    void multiply(MatrixView<T> a, MatrixView<T> b, T* c, std::size_t stride, std::size_t n, std::size_t m, std::size_t depth, Accumulate how);
+    // c[i, j] += (or -=) sum over k of a[i, k] b[k, j], terms one after another in the order of k. c is n x m with rows
+    // `stride` apart, and must not overlap a or b. The bits depend on nothing but the numbers.
+    void multiply(MatrixView<T> a, MatrixView<T> b, T* c, std::size_t stride, std::size_t n, std::size_t m,
+                  std::size_t depth, Accumulate how);
 
 private:
     void multiplyPacked(T* c, std::size_t stride, std::size_t n, std::size_t m, std::size_t depth);

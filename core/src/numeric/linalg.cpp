@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
-#include "numeric/gemm.hpp"
 #include "base/parallel.hpp"
+#include "numeric/gemm.hpp"
 
 namespace regauge {
 namespace {
@@ -35,7 +35,8 @@ MatrixView<T> rowMajor(const T* data, std::size_t stride) {
     return {data, stride, 1};
 }
 
-// One Gemm for each task that runs at a time would do; one for each task is simpler, and its buffers cost nothing against the work.
+// One Gemm for each task that runs at a time would do; one for each task is simpler, and its buffers cost nothing
+// against the work.
 
 // c[i, j] -= sum over k of l[i, k] l[j, k], lower triangle of blocks.
 template <class T>
@@ -47,8 +48,9 @@ void subtractSquare(const T* l, T* c, std::size_t stride, std::size_t n, std::si
         const std::size_t i = row * edge;
         const std::size_t j = (task - row * (row + 1) / 2) * edge;
         Gemm<T> gemm;
-        gemm.multiply(rowMajor(l + i * stride, stride), rowMajor(l + j * stride, stride).transposed(), c + i * stride + j, stride,
-                      std::min(edge, n - i), std::min(edge, n - j), depth, Accumulate::subtract);
+        gemm.multiply(rowMajor(l + i * stride, stride), rowMajor(l + j * stride, stride).transposed(),
+                      c + i * stride + j, stride, std::min(edge, n - i), std::min(edge, n - j), depth,
+                      Accumulate::subtract);
     });
 }
 
@@ -76,32 +78,36 @@ void solveRows(Gemm<T>& gemm, const T* l, T* b, std::size_t stride, std::size_t 
     if (n <= smallTriangle) return solveRowsSmall(gemm, l, b, stride, rows, n);
     const std::size_t first = half(n);
     solveRows(gemm, l, b, stride, rows, first);
-    gemm.multiply(rowMajor<T>(b, stride), rowMajor(l + first * stride, stride).transposed(), b + first, stride, rows, n - first, first,
-                  Accumulate::subtract);
+    gemm.multiply(rowMajor<T>(b, stride), rowMajor(l + first * stride, stride).transposed(), b + first, stride, rows,
+                  n - first, first, Accumulate::subtract);
     solveRows(gemm, l + first * stride + first, b + first, stride, rows, n - first);
 }
 
 // L X = B for a small triangle: columns of B are the lanes as they lie.
 template <class T>
-void solveColumnsSmall(Gemm<T>& gemm, const T* l, std::size_t lStride, T* b, std::size_t stride, std::size_t n, std::size_t columns) {
+void solveColumnsSmall(Gemm<T>& gemm, const T* l, std::size_t lStride, T* b, std::size_t stride, std::size_t n,
+                       std::size_t columns) {
     const kernels::Dense<T>& kernel = gemm.kernel();
     std::size_t first = 0;
     for (; first + kernel.lanes <= columns; first += kernel.lanes) kernel.solve(l, lStride, n, b + first, stride);
     if (first == columns) return;
     kernels::AlignedVector<T> lanes(smallTriangle * kernel.lanes);
-    for (std::size_t i = 0; i < n; ++i) std::copy(b + i * stride + first, b + i * stride + columns, lanes.data() + i * kernel.lanes);
+    for (std::size_t i = 0; i < n; ++i)
+        std::copy(b + i * stride + first, b + i * stride + columns, lanes.data() + i * kernel.lanes);
     kernel.solve(l, lStride, n, lanes.data(), kernel.lanes);
-    for (std::size_t i = 0; i < n; ++i) std::copy_n(lanes.data() + i * kernel.lanes, columns - first, b + i * stride + first);
+    for (std::size_t i = 0; i < n; ++i)
+        std::copy_n(lanes.data() + i * kernel.lanes, columns - first, b + i * stride + first);
 }
 
 // L X = B, X over B: L n x n, B n x columns.
 template <class T>
-void solveColumns(Gemm<T>& gemm, const T* l, std::size_t lStride, T* b, std::size_t stride, std::size_t n, std::size_t columns) {
+void solveColumns(Gemm<T>& gemm, const T* l, std::size_t lStride, T* b, std::size_t stride, std::size_t n,
+                  std::size_t columns) {
     if (n <= smallTriangle) return solveColumnsSmall(gemm, l, lStride, b, stride, n, columns);
     const std::size_t first = half(n);
     solveColumns(gemm, l, lStride, b, stride, first, columns);
-    gemm.multiply(rowMajor(l + first * lStride, lStride), rowMajor<T>(b, stride), b + first * stride, stride, n - first, columns, first,
-                  Accumulate::subtract);
+    gemm.multiply(rowMajor(l + first * lStride, lStride), rowMajor<T>(b, stride), b + first * stride, stride, n - first,
+                  columns, first, Accumulate::subtract);
     solveColumns(gemm, l + first * lStride + first, lStride, b + first * stride, stride, n - first, columns);
 }
 
@@ -119,7 +125,8 @@ bool choleskySmall(T* a, std::size_t stride, std::size_t n) {
 }
 
 template <class T>
-bool cholesky(T* a, std::size_t stride, std::size_t n, unsigned threads, const Progress& progress, const char* stage, std::size_t done, std::size_t total) {
+bool cholesky(T* a, std::size_t stride, std::size_t n, unsigned threads, const Progress& progress, const char* stage,
+              std::size_t done, std::size_t total) {
     if (n <= smallTriangle) return choleskySmall(a, stride, n);
     const std::size_t first = half(n);
     const std::size_t rest = n - first;
@@ -135,9 +142,11 @@ bool cholesky(T* a, std::size_t stride, std::size_t n, unsigned threads, const P
     return cholesky(below + first, stride, rest, threads, progress, stage, done + first, total);
 }
 
-// L^-1 over L, block row by block row: row i of M is L_ii^-1 (I - sum over k < i of L_ik M_k), and M_k is lower triangular.
+// L^-1 over L, block row by block row: row i of M is L_ii^-1 (I - sum over k < i of L_ik M_k), and M_k is lower
+// triangular.
 template <class T>
-void invertLower(T* l, std::size_t n, unsigned threads, const Progress& progress, const char* stage, std::size_t done, std::size_t total) {
+void invertLower(T* l, std::size_t n, unsigned threads, const Progress& progress, const char* stage, std::size_t done,
+                 std::size_t total) {
     kernels::AlignedVector<T> row(std::min(taskRows, n) * n);
     for (std::size_t i = 0; i < n; i += taskRows) {
         const std::size_t rows = std::min(taskRows, n - i);
@@ -152,7 +161,9 @@ void invertLower(T* l, std::size_t n, unsigned threads, const Progress& progress
                 if (i + r >= j && i + r < j + columns) block[r * n + (i + r - j)] = T(1);
             }
             Gemm<T> gemm;
-            if (j < i) gemm.multiply(rowMajor(l + i * n + j, n), rowMajor(l + j * n + j, n), block, n, rows, columns, i - j, Accumulate::subtract);
+            if (j < i)
+                gemm.multiply(rowMajor(l + i * n + j, n), rowMajor(l + j * n + j, n), block, n, rows, columns, i - j,
+                              Accumulate::subtract);
             solveColumns(gemm, l + i * n + i, n, block, n, rows, columns);
         });
         for (std::size_t r = 0; r < rows; ++r) {
@@ -166,7 +177,8 @@ void invertLower(T* l, std::size_t n, unsigned threads, const Progress& progress
 
 // M^T M over the lower triangular M, lower triangle: row i of the product needs rows i, i + 1, .. of M only.
 template <class T>
-void squareOfLower(T* m, std::size_t n, unsigned threads, const Progress& progress, const char* stage, std::size_t done, std::size_t total) {
+void squareOfLower(T* m, std::size_t n, unsigned threads, const Progress& progress, const char* stage, std::size_t done,
+                   std::size_t total) {
     kernels::AlignedVector<T> row(std::min(taskRows, n) * n);
     for (std::size_t i = 0; i < n; i += taskRows) {
         const std::size_t rows = std::min(taskRows, n - i);
@@ -177,8 +189,8 @@ void squareOfLower(T* m, std::size_t n, unsigned threads, const Progress& progre
             const std::size_t columns = std::min(edge, end - j);
             for (std::size_t r = 0; r < rows; ++r) std::fill_n(row.data() + r * n + j, columns, T(0));
             Gemm<T> gemm;
-            gemm.multiply(rowMajor(m + i * n + i, n).transposed(), rowMajor(m + i * n + j, n), row.data() + j, n, rows, columns, n - i,
-                          Accumulate::add);
+            gemm.multiply(rowMajor(m + i * n + i, n).transposed(), rowMajor(m + i * n + j, n), row.data() + j, n, rows,
+                          columns, n - i, Accumulate::add);
         });
         for (std::size_t r = 0; r < rows; ++r) std::copy_n(row.data() + r * n, i + r + 1, m + (i + r) * n);
         progress.report(stage, done + end, total);
@@ -193,7 +205,8 @@ void mirrorLower(T* a, std::size_t n, unsigned threads) {
         const std::size_t first = task * side, last = std::min(n, first + side);
         for (std::size_t across = first; across < n; across += side)
             for (std::size_t j = first; j < last; ++j)
-                for (std::size_t i = std::max(across, j + 1); i < std::min(n, across + side); ++i) a[j * n + i] = a[i * n + j];
+                for (std::size_t i = std::max(across, j + 1); i < std::min(n, across + side); ++i)
+                    a[j * n + i] = a[i * n + j];
     });
 }
 
@@ -207,8 +220,8 @@ void multiply(const T* a, const T* b, T* c, std::size_t n, std::size_t m, std::s
         const std::size_t i = task / across * taskRows;
         const std::size_t j = task % across * taskColumns;
         Gemm<T> gemm;
-        gemm.multiply(rowMajor(a + i * k, k), rowMajor(b + j, m), c + i * m + j, m, std::min(taskRows, n - i), std::min(taskColumns, m - j), k,
-                      Accumulate::add);
+        gemm.multiply(rowMajor(a + i * k, k), rowMajor(b + j, m), c + i * m + j, m, std::min(taskRows, n - i),
+                      std::min(taskColumns, m - j), k, Accumulate::add);
     });
 }
 

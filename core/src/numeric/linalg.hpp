@@ -1,5 +1,6 @@
-// Dense linear algebra for whitening, in float or double, with the same bits on every target and for every number of threads: each element is the
-// result of the textbook formula with its terms taken one after another, multiplication and addition rounded apart. Matrices are row-major.
+// Dense linear algebra for whitening, in float or double, with the same bits on every target and for every number of
+// threads: each element is the result of the textbook formula with its terms taken one after another, multiplication
+// and addition rounded apart. Matrices are row-major.
 // Kernels of the active instruction set (kernels/isa.hpp).
 #pragma once
 
@@ -19,8 +20,9 @@ void multiply(const T* a, const T* b, T* c, std::size_t n, std::size_t m, std::s
 template <class T>
 bool choleskyInPlace(T* a, std::size_t n, unsigned threads);
 
-// a^-1 into all of a [n x n]; reads the lower triangle. By L, then M = L^-1 by forward substitution, then M^T M; n^3 / 2 multiplications and
-// additions. False where a is not positive definite; a is spoilt then. Reports `stage`; throws Error(cancelled).
+// a^-1 into all of a [n x n]; reads the lower triangle. By L, then M = L^-1 by forward substitution, then M^T M; n^3 /
+// 2 multiplications and additions. False where a is not positive definite; a is spoilt then. Reports `stage`; throws
+// Error(cancelled).
 template <class T>
 bool invertSpd(T* a, std::size_t n, unsigned threads, const Progress& progress = {}, const char* stage = "inverting");
 

@@ -10,8 +10,8 @@
 namespace regauge {
 namespace {
 
-constexpr double ridge = 1e-4;           // what the sums resolve
-constexpr double strongest = 0.999;      // keeps the rest of a perfect copy positive
+constexpr double ridge = 1e-4;       // what the sums resolve
+constexpr double strongest = 0.999;  // keeps the rest of a perfect copy positive
 
 // log2 of the product of the diagonal, without a logarithm of each: exact scaling, and one logarithm at the end.
 double logOfProduct(std::span<const double> matrix, std::size_t d) {
@@ -27,7 +27,8 @@ double logOfProduct(std::span<const double> matrix, std::size_t d) {
 
 }  // namespace
 
-double unexplained(std::span<const float> cross, const Symmetric& gramX, const Symmetric& gramY, const Gauge* gauge, unsigned threads) {
+double unexplained(std::span<const float> cross, const Symmetric& gramX, const Symmetric& gramY, const Gauge* gauge,
+                   unsigned threads) {
     const std::size_t d = gramY.d();
     std::vector<double> rest(d * d);  // its lower triangle
     for (std::size_t i = 0; i < d; ++i) std::copy_n(gramY.lower(i), i + 1, &rest[i * d]);
@@ -40,8 +41,11 @@ double unexplained(std::span<const float> cross, const Symmetric& gramX, const S
         }
         for (std::size_t i = 0; i < d; ++i)
             for (std::size_t k = 0; k <= i; ++k) {
-                const double ofI = sign[i] * static_cast<double>(cross[k * d + perm[i]]), ofK = sign[k] * static_cast<double>(cross[i * d + perm[k]]);
-                const double both = sign[i] * sign[k] * static_cast<double>(gramX.lower(std::max(perm[i], perm[k]))[std::min(perm[i], perm[k])]);
+                const double ofI = sign[i] * static_cast<double>(cross[k * d + perm[i]]),
+                             ofK = sign[k] * static_cast<double>(cross[i * d + perm[k]]);
+                const double both =
+                    sign[i] * sign[k] *
+                    static_cast<double>(gramX.lower(std::max(perm[i], perm[k]))[std::min(perm[i], perm[k])]);
                 rest[i * d + k] += slope[i] * slope[k] * both - (slope[i] * ofI + slope[k] * ofK);
             }
     }

@@ -1,15 +1,17 @@
-// Products of matrices in bytes: every column of both is rounded to 127 steps of its largest entry, so the sums are exact, the same in whatever order and on
-// every machine, and up to four times as fast as those of float32, which may not fuse.
+// Products of matrices in bytes: every column of both is rounded to 127 steps of its largest entry, so the sums are
+// exact, the same in whatever order and on every machine, and up to four times as fast as those of float32, which may
+// not fuse.
 //
-// Rounding adds noise of at most 0.4 % of a column's largest entry (0.2 % on average). Correlations of n rows are known to 1 / sqrt(n) at best, so this is for
-// statistics that make no direction much louder, and answers that must be beyond doubt to count.
+// Rounding adds noise of at most 0.4 % of a column's largest entry (0.2 % on average). Correlations of n rows are known
+// to 1 / sqrt(n) at best, so this is for statistics that make no direction much louder, and answers that must be beyond
+// doubt to count.
 #pragma once
 
 #include <span>
 #include <vector>
 
-#include "kernels/integer_dot.hpp"
 #include "correlation/packed_rows.hpp"
+#include "kernels/integer_dot.hpp"
 #include "numeric/symmetric.hpp"
 
 namespace regauge {

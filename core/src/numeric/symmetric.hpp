@@ -26,13 +26,15 @@ public:
     void rows(std::size_t first, std::size_t count, float* out) const {
         const std::size_t end = first + count;
         for (std::size_t i = first; i < end; ++i) std::copy_n(lower(i), i + 1, out + (i - first) * d_);
-        // Right of the diagonal, rows of the triangle become columns, a square at a time, so that both sides stay in cache.
+        // Right of the diagonal, rows of the triangle become columns, a square at a time, so that both sides stay in
+        // cache.
         constexpr std::size_t side = 32;
         for (std::size_t below = first; below < d_; below += side) {
             for (std::size_t across = first; across < std::min(end, below + side); across += side) {
                 for (std::size_t j = below; j < std::min(d_, below + side); ++j) {
                     const float* row = lower(j);
-                    for (std::size_t i = across; i < std::min({end, across + side, j}); ++i) out[(i - first) * d_ + j] = row[i];
+                    for (std::size_t i = across; i < std::min({end, across + side, j}); ++i)
+                        out[(i - first) * d_ + j] = row[i];
                 }
             }
         }

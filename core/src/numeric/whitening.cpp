@@ -10,13 +10,14 @@
 namespace regauge {
 namespace {
 
-// Below this shift, single precision cannot hold the inverse: the correlation matrix's largest eigenvalue may be d, its smallest 0.
+// Below this shift, single precision cannot hold the inverse: the correlation matrix's largest eigenvalue may be d, its
+// smallest 0.
 constexpr double singlePrecisionShift = 0.1;
 
 // (gram + shift I)^-1 in T, added to `sum` times `weight`; its diagonal and the squared norms of its rows.
 template <class T>
-void addInverse(const Symmetric& gram, Pole pole, unsigned threads, const Progress& progress, Symmetric& sum, std::vector<double>& diagonal,
-                std::vector<double>& rowSquares) {
+void addInverse(const Symmetric& gram, Pole pole, unsigned threads, const Progress& progress, Symmetric& sum,
+                std::vector<double>& diagonal, std::vector<double>& rowSquares) {
     const std::size_t d = gram.d();
     kernels::UnclearedVector<T> inverse(d * d);
     forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
@@ -41,7 +42,8 @@ void addInverse(const Symmetric& gram, Pole pole, unsigned threads, const Progre
 }
 
 // Y C X in single precision.
-kernels::UnclearedVector<float> product(const Symmetric& x, const Symmetric& y, std::span<const float> cross, unsigned threads) {
+kernels::UnclearedVector<float> product(const Symmetric& x, const Symmetric& y, std::span<const float> cross,
+                                        unsigned threads) {
     const std::size_t d = x.d();
     kernels::UnclearedVector<float> right(d * d), whole(d * d, 0.0F), part;
     x.rows(0, d, right.data());
@@ -64,13 +66,16 @@ void Whitener::strengthen(unsigned threads, const Progress& progress) {
 }
 
 std::vector<float> Whitener::scale() const {
-    // With H_k = (G + s_k)^-1:  H_k G H_l = H_k - s_l H_k H_l,  H_k H_l = (H_k - H_l) / (s_l - s_k): no product of matrices is needed.
+    // With H_k = (G + s_k)^-1:  H_k G H_l = H_k - s_l H_k H_l,  H_k H_l = (H_k - H_l) / (s_l - s_k): no product of
+    // matrices is needed.
     std::vector<float> scale(matrix_.d());
     for (std::size_t i = 0; i < scale.size(); ++i) {
         double variance = 0;
         for (std::size_t k = 0; k < diagonal_.size(); ++k)
             for (std::size_t l = 0; l < diagonal_.size(); ++l) {
-                const double product = k == l ? rowSquares_[k][i] : (diagonal_[k][i] - diagonal_[l][i]) / (poles_[l].shift - poles_[k].shift);
+                const double product = k == l
+                                           ? rowSquares_[k][i]
+                                           : (diagonal_[k][i] - diagonal_[l][i]) / (poles_[l].shift - poles_[k].shift);
                 variance += poles_[k].weight * poles_[l].weight * (diagonal_[k][i] - poles_[l].shift * product);
             }
         scale[i] = variance > 0 ? static_cast<float>(1 / std::sqrt(variance)) : 0.0F;

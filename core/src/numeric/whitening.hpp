@@ -1,9 +1,11 @@
-// Whitening: the inverse square root of a correlation matrix, by inverses alone, so that it is fast at d = 4096 and has the same bits everywhere.
+// Whitening: the inverse square root of a correlation matrix, by inverses alone, so that it is fast at d = 4096 and has
+// the same bits everywhere.
 //
 //   A = f(G),  f(w) = sum over poles k of c_k / (w + s_k),  close to w^(-1/2) for 1e-4 <= w <= 100
 //
-// Any function of G commutes with signed permutations, so A C B is as legitimate a statistic as C. Fewer poles whiten less: the largest two act like
-// a ridge of about 1, all four like one of 1e-4. (experiments/reference/README.md shows what each recovers.)
+// Any function of G commutes with signed permutations, so A C B is as legitimate a statistic as C. Fewer poles whiten
+// less: the largest two act like a ridge of about 1, all four like one of 1e-4. (experiments/reference/README.md shows
+// what each recovers.)
 #pragma once
 
 #include <array>
@@ -14,10 +16,10 @@
 #include <vector>
 
 #include "kernels/aligned_buffer.hpp"
-#include "regauge/correlation.hpp"
-#include "regauge/progress.hpp"
 #include "numeric/rounded_product.hpp"
 #include "numeric/symmetric.hpp"
+#include "regauge/correlation.hpp"
+#include "regauge/progress.hpp"
 
 namespace regauge {
 
@@ -52,8 +54,8 @@ private:
     std::vector<std::vector<double>> rowSquares_;  // of (G + s_k)^-1: the diagonal of its square
 };
 
-// W = A_y C A_x, renormalised: W[i, j] = scale_y[i] (A_y C A_x)[i, j] scale_x[j], for any C of one pair of models. C and W are d x d, target channels down,
-// source channels across.
+// W = A_y C A_x, renormalised: W[i, j] = scale_y[i] (A_y C A_x)[i, j] scale_x[j], for any C of one pair of models. C
+// and W are d x d, target channels down, source channels across.
 class Whitening {
 public:
     // Coarse: the products are rounded to bytes (rounded_product.hpp). Fine: in float32.

@@ -3,15 +3,16 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "kernels/panel.hpp"
 #include "correlation/tile_sums.hpp"
+#include "kernels/panel.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t buffers = std::uint64_t{48} << 20;  // rows as they are read, and quantised ones that wait to be multiplied
-constexpr std::uint64_t blockRows = 2 * 1024;               // of matrices that are multiplied in blocks (symmetric.hpp)
+constexpr std::uint64_t buffers = std::uint64_t{48}
+                                  << 20;       // rows as they are read, and quantised ones that wait to be multiplied
+constexpr std::uint64_t blockRows = 2 * 1024;  // of matrices that are multiplied in blocks (symmetric.hpp)
 
 std::string gibibytes(std::uint64_t bytes) {
     char text[32];
@@ -27,8 +28,8 @@ std::uint64_t memoryNeeded(const MemoryPlan& plan) {
     const int limit = plan.withGram ? kernels::fineLimit : kernels::coarseLimit;
     const std::uint64_t integers = plan.rows > TileSums::narrowRows(limit) ? 2 : 1;
     const std::uint64_t sums = integers * (2 * matrix + (plan.withGram ? 2 * triangle : 0));
-    // While the sums become correlations of both halves; then either those, both Gram matrices, both inverse roots and what multiplies them, or a
-    // whitened pair of halves and its integers.
+    // While the sums become correlations of both halves; then either those, both Gram matrices, both inverse roots and
+    // what multiplies them, or a whitened pair of halves and its integers.
     const std::uint64_t correlating = sums + 2 * matrix + (plan.withGram ? 2 * triangle : 0);
     const std::uint64_t solving = plan.withGram ? 2 * matrix + 4 * triangle + 3 * matrix : 3 * matrix;
     const std::uint64_t earlier = plan.sites > 1 ? 2 * matrix : 0;  // the halves of other sites
@@ -49,8 +50,9 @@ void requireMemory(const MemoryPlan& plan, std::uint64_t available, const std::s
     suggest("--statistic correlation", plain);
     if (!plan.sumsOnly) suggest("one --site", single);
     throw Error(ErrorCode::tooLarge, where,
-                "d = " + std::to_string(plan.d) + (plan.withGram ? " with whitening" : "") + " needs " + gibibytes(needed) + " of memory, and " + gibibytes(available) +
-                    " is free here; " + advice + "otherwise use a machine with more memory");
+                "d = " + std::to_string(plan.d) + (plan.withGram ? " with whitening" : "") + " needs " +
+                    gibibytes(needed) + " of memory, and " + gibibytes(available) + " is free here; " + advice +
+                    "otherwise use a machine with more memory");
 }
 
 }  // namespace regauge

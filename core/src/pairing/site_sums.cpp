@@ -7,18 +7,21 @@
 #include <memory>
 #include <optional>
 
-#include "kernels/aligned_buffer.hpp"
 #include "base/parallel.hpp"
 #include "correlation/float_rows.hpp"
+#include "kernels/aligned_buffer.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t fitRows = 2048;  // the quantizer is fitted to so many, in blocks spread over the file: an embedding's first rows are unlike the rest
+constexpr std::uint64_t fitRows = 2048;  // the quantizer is fitted to so many, in blocks spread over the file: an
+                                         // embedding's first rows are unlike the rest
 constexpr std::uint64_t fitBlocks = 64;
-// What is read of one side at a time: before the first block there is nothing to do beside, and columns of weights are read in short pieces.
-constexpr std::uint64_t fewestBlocks = 16, leastBytesAtOnce = std::uint64_t{1} << 20, mostBytesAtOnce = std::uint64_t{4} << 20;
+// What is read of one side at a time: before the first block there is nothing to do beside, and columns of weights are
+// read in short pieces.
+constexpr std::uint64_t fewestBlocks = 16, leastBytesAtOnce = std::uint64_t{1} << 20,
+                        mostBytesAtOnce = std::uint64_t{4} << 20;
 
 const Site& findSite(const Evidence& evidence, const std::string& name) {
     const auto found = std::ranges::find(evidence.sites, name, &Site::name);
@@ -40,7 +43,8 @@ public:
         if (together_ == 1) return reader_.read(first, count, out);
         const std::size_t rowBytes = bytesOfRow(reader_);
         while (count > 0) {
-            const std::uint64_t begin = first / together_ * together_, end = std::min(reader_.rows(), begin + together_);
+            const std::uint64_t begin = first / together_ * together_,
+                                end = std::min(reader_.rows(), begin + together_);
             if (keptFrom_ != begin) {
                 keptFrom_ = nothing;  // should reading fail
                 kept_.resize(static_cast<std::size_t>(end - begin) * rowBytes);
@@ -48,7 +52,8 @@ public:
                 keptFrom_ = begin;
             }
             const std::uint64_t here = std::min(count, end - first);
-            std::memcpy(out.data(), kept_.data() + static_cast<std::size_t>(first - begin) * rowBytes, static_cast<std::size_t>(here) * rowBytes);
+            std::memcpy(out.data(), kept_.data() + static_cast<std::size_t>(first - begin) * rowBytes,
+                        static_cast<std::size_t>(here) * rowBytes);
             out = out.subspan(static_cast<std::size_t>(here) * rowBytes);
             first += here, count -= here;
         }
@@ -71,9 +76,11 @@ public:
         std::array<RowsView, 2> side;
     };
 
-    PairedRows(const RowReader& x, const RowReader& y, RowRange rows) : sides_{KeptRows(x), KeptRows(y)}, next_(rows.begin), end_(rows.end) {
+    PairedRows(const RowReader& x, const RowReader& y, RowRange rows)
+        : sides_{KeptRows(x), KeptRows(y)}, next_(rows.begin), end_(rows.end) {
         const std::uint64_t widest = std::max<std::uint64_t>(1, std::max(bytesOfRow(x), bytesOfRow(y)));
-        const std::uint64_t bytes = std::clamp((rows.end - rows.begin) * widest / fewestBlocks, leastBytesAtOnce, mostBytesAtOnce);
+        const std::uint64_t bytes =
+            std::clamp((rows.end - rows.begin) * widest / fewestBlocks, leastBytesAtOnce, mostBytesAtOnce);
         atOnce_ = std::max<std::uint64_t>(1, bytes / widest);
     }
 
@@ -95,9 +102,13 @@ public:
     // The next block, which is there until the call after the next one.
     std::optional<Block> next() {
         if (next_ == end_) return std::nullopt;
-        while (readAhead()) {}
+        while (readAhead()) {
+        }
         if (failure_) std::rethrow_exception(failure_);
-        const auto view = [&](std::size_t side) { return RowsView{buffers_[turn_][side].data(), sides_[side].reader().dtype(), static_cast<std::size_t>(count()), sides_[side].reader().d()}; };
+        const auto view = [&](std::size_t side) {
+            return RowsView{buffers_[turn_][side].data(), sides_[side].reader().dtype(),
+                            static_cast<std::size_t>(count()), sides_[side].reader().d()};
+        };
         const Block block{next_, {view(0), view(1)}};
         next_ += count();
         turn_ = 1 - turn_, read_ = 0;
@@ -124,7 +135,8 @@ Sample sampleOf(const RowReader& reader, std::uint64_t rows, std::span<const std
     const std::uint64_t blocks = rows <= fitRows ? 1 : fitBlocks;
     const std::uint64_t rowsOfBlock = rows <= fitRows ? rows : fitRows / fitBlocks;
     const std::size_t rowBytes = bytesOfRow(reader), blockBytes = static_cast<std::size_t>(rowsOfBlock) * rowBytes;
-    Sample sample{std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(blocks) * blockBytes), {nullptr, reader.dtype(), 0, reader.d()}};
+    Sample sample{std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(blocks) * blockBytes),
+                  {nullptr, reader.dtype(), 0, reader.d()}};
     RowsView& kept = sample.view;
     kept.data = sample.bytes.get();
     std::vector<float> room(reader.d());
@@ -144,31 +156,37 @@ Sample sampleOf(const RowReader& reader, std::uint64_t rows, std::span<const std
     return sample;
 }
 
-// One flag a row: 1 = leave it out (padding on either side, or the first rows of a sequence; where no shape tells sequences, all rows are one).
-std::vector<std::uint8_t> skippedRows(const Evidence& source, const Evidence& target, std::uint64_t rows, std::uint64_t firstRow, std::uint64_t sequence,
-                                      std::uint64_t skipFirst) {
+// One flag a row: 1 = leave it out (padding on either side, or the first rows of a sequence; where no shape tells
+// sequences, all rows are one).
+std::vector<std::uint8_t> skippedRows(const Evidence& source, const Evidence& target, std::uint64_t rows,
+                                      std::uint64_t firstRow, std::uint64_t sequence, std::uint64_t skipFirst) {
     std::vector<std::uint8_t> skip(static_cast<std::size_t>(rows), 0);
     for (const Evidence* side : {&source, &target})
         if (side->mask && side->mask->size() == rows)
             for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= (*side->mask)[row] == 0;
     if (skipFirst > 0)
-        for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= (sequence > 0 ? (firstRow + row) % sequence : firstRow + row) < skipFirst;
+        for (std::size_t row = 0; row < skip.size(); ++row)
+            skip[row] |= (sequence > 0 ? (firstRow + row) % sequence : firstRow + row) < skipFirst;
     return skip;
 }
 
 void requireSameTokens(const Evidence& source, const Evidence& target, std::uint64_t rows) {
-    if (!source.tokenIds || !target.tokenIds || source.tokenIds->size() != rows || target.tokenIds->size() != rows) return;
+    if (!source.tokenIds || !target.tokenIds || source.tokenIds->size() != rows || target.tokenIds->size() != rows)
+        return;
     const auto [s, t] = std::ranges::mismatch(*source.tokenIds, *target.tokenIds);
     if (s == source.tokenIds->end()) return;
     throw Error(ErrorCode::tokensDiffer, target.name,
-                "token_ids differ from those of " + source.name + " at row " + std::to_string(s - source.tokenIds->begin()) + " (" +
-                    std::to_string(*t) + " against " + std::to_string(*s) + "); run both models on the same tokens in the same order");
+                "token_ids differ from those of " + source.name + " at row " +
+                    std::to_string(s - source.tokenIds->begin()) + " (" + std::to_string(*t) + " against " +
+                    std::to_string(*s) + "); run both models on the same tokens in the same order");
 }
 
-void requireOneWidth(std::size_t source, const std::string& sourceName, std::size_t target, const std::string& targetName) {
+void requireOneWidth(std::size_t source, const std::string& sourceName, std::size_t target,
+                     const std::string& targetName) {
     if (source != target)
         throw Error(ErrorCode::dimensionMismatch, targetName,
-                    "d = " + std::to_string(target) + ", and " + sourceName + " has d = " + std::to_string(source) + "; both models must have one width");
+                    "d = " + std::to_string(target) + ", and " + sourceName + " has d = " + std::to_string(source) +
+                        "; both models must have one width");
 }
 
 // Where part k of `parts` even parts of `rows` rows begins: at whole blocks of rows that take turns between the halves.
@@ -187,12 +205,16 @@ std::string noCommonEvidence(const Evidence& source, const Evidence& target) {
             if (!site.weights) list += (list.empty() ? "" : ", ") + site.name;
         return list.empty() ? std::string("none") : list;
     };
-    return "no site and no gains in common with " + source.name + "; its sites: " + names(source) + "; this one's: " + names(target);
+    return "no site and no gains in common with " + source.name + "; its sites: " + names(source) +
+           "; this one's: " + names(target);
 }
 
-void requireOneWidth(const Evidence& source, const Evidence& target) { requireOneWidth(source.d, source.name, target.d, target.name); }
+void requireOneWidth(const Evidence& source, const Evidence& target) {
+    requireOneWidth(source.d, source.name, target.d, target.name);
+}
 
-std::vector<std::string> commonSites(const Evidence& source, const Evidence& target, const std::vector<std::string>& asked) {
+std::vector<std::string> commonSites(const Evidence& source, const Evidence& target,
+                                     const std::vector<std::string>& asked) {
     if (!asked.empty()) {
         for (const std::string& site : asked) findSite(source, site), findSite(target, site);
         return asked;
@@ -203,7 +225,8 @@ std::vector<std::string> commonSites(const Evidence& source, const Evidence& tar
     return names;
 }
 
-SitePair::SitePair(const Evidence& source, const Evidence& target, std::string site, const MatchOptions& options, const RowShare& share)
+SitePair::SitePair(const Evidence& source, const Evidence& target, std::string site, const MatchOptions& options,
+                   const RowShare& share)
     : name_(std::move(site)), share_(share) {
     const Site &siteX = findSite(source, name_), &siteY = findSite(target, name_);
     x_ = siteX.rows, y_ = siteY.rows;
@@ -224,11 +247,14 @@ SitePair::SitePair(const Evidence& source, const Evidence& target, std::string s
 QuantizerPair SitePair::fit(Resolution resolution, unsigned threads) const {
     const std::array<Sample, 2> samples{sampleOf(*x_, usable_, skip_), sampleOf(*y_, usable_, skip_)};
     QuantizerPair pair;
-    parallelFor(threads, 2, [&](std::size_t k) { (k == 0 ? pair.x : pair.y) = fitQuantizer(samples[k].view, (k == 0 ? x_ : y_)->where(), resolution); });
+    parallelFor(threads, 2, [&](std::size_t k) {
+        (k == 0 ? pair.x : pair.y) = fitQuantizer(samples[k].view, (k == 0 ? x_ : y_)->where(), resolution);
+    });
     return pair;
 }
 
-CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, unsigned threads, const Progress& progress) const {
+CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, unsigned threads,
+                              const Progress& progress) const {
     CorrelationSums sums(quantizers.x, quantizers.y, withGram);
     PairedRows rows(*x_, *y_, {begin_, end_});
     const auto beside = [&] { return rows.readAhead() || hashX_.step() || hashY_.step(); };
@@ -242,8 +268,8 @@ CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, un
     return sums;
 }
 
-CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, Resolution resolution,
-                        const Progress& progress) {
+CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site,
+                        const MatchOptions& options, Resolution resolution, const Progress& progress) {
     const SitePair pair(source, target, site, options);
     return pair.sum(pair.fit(resolution, options.threads), needsGram(options), options.threads, progress);
 }

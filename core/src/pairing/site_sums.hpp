@@ -17,10 +17,13 @@ void requireOneWidth(const Evidence& source, const Evidence& target);
 // The sentence for evidence without a site or gains in common.
 std::string noCommonEvidence(const Evidence& source, const Evidence& target);
 
-// The site names that take part: those asked for, or all that both sides have. Throws Error(usage) where there are none, or one asked for is missing.
-std::vector<std::string> commonSites(const Evidence& source, const Evidence& target, const std::vector<std::string>& asked);
+// The site names that take part: those asked for, or all that both sides have. Throws Error(usage) where there are
+// none, or one asked for is missing.
+std::vector<std::string> commonSites(const Evidence& source, const Evidence& target,
+                                     const std::vector<std::string>& asked);
 
-// Which of the rows are summed here, where others sum the rest. Rows have numbers that hold whoever sums them: they decide the half.
+// Which of the rows are summed here, where others sum the rest. Rows have numbers that hold whoever sums them: they
+// decide the half.
 struct RowShare {
     std::uint64_t firstRow = 0;         // the number of the first row of the files
     std::uint64_t part = 0, parts = 1;  // of the rows of the files, this one of so many even parts
@@ -35,7 +38,8 @@ struct RowRange {
 class SitePair {
 public:
     // Throws Error: usage (no such site), dimensionMismatch, rowsMismatch, tokensDiffer.
-    SitePair(const Evidence& source, const Evidence& target, std::string site, const MatchOptions& options, const RowShare& share = {});
+    SitePair(const Evidence& source, const Evidence& target, std::string site, const MatchOptions& options,
+             const RowShare& share = {});
 
     // The numbers of the rows of the files that may be summed at all, and of those that are summed here.
     RowRange known() const { return {share_.firstRow, share_.firstRow + usable_}; }
@@ -44,7 +48,8 @@ public:
     // Fitted to all the rows of the files, whatever the share. Throws Error(notFinite).
     QuantizerPair fit(Resolution resolution, unsigned threads) const;
     // Reads the rows in blocks. Throws Error: notFinite, cancelled.
-    CorrelationSums sum(const QuantizerPair& quantizers, bool withGram, unsigned threads, const Progress& progress) const;
+    CorrelationSums sum(const QuantizerPair& quantizers, bool withGram, unsigned threads,
+                        const Progress& progress) const;
 
 private:
     std::string name_;
@@ -56,16 +61,20 @@ private:
 };
 
 // All the rows of a site, with Gram matrices where the options need them.
-CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site, const MatchOptions& options, Resolution resolution,
-                        const Progress& progress);
+CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site,
+                        const MatchOptions& options, Resolution resolution, const Progress& progress);
 
 // Whitening needs the Gram matrices. The permutation baseline is the raw signed correlation, as in the paper.
-inline bool needsGram(const MatchOptions& options) { return options.group != Group::permutation && options.statistic != Statistic::correlation; }
+inline bool needsGram(const MatchOptions& options) {
+    return options.group != Group::permutation && options.statistic != Statistic::correlation;
+}
 
-// Where matching gets the sums of a site from, when their turn comes: coarse ones first, and fine ones (with Gram matrices only) where they leave a doubt.
+// Where matching gets the sums of a site from, when their turn comes: coarse ones first, and fine ones (with Gram
+// matrices only) where they leave a doubt.
 using SumsOf = std::function<CorrelationSums(const std::string& site, Resolution resolution)>;
 
 // match() with sums from anywhere: of the sites of `source` and `target` nothing but names and `weights` is looked at.
-Alignment matchSums(const Evidence& source, const Evidence& target, const MatchOptions& options, const SumsOf& sumsOf, const Progress& progress);
+Alignment matchSums(const Evidence& source, const Evidence& target, const MatchOptions& options, const SumsOf& sumsOf,
+                    const Progress& progress);
 
 }  // namespace regauge

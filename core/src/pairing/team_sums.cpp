@@ -4,8 +4,8 @@
 #include <new>
 #include <optional>
 
-#include "io/bytes.hpp"
 #include "base/sha256.hpp"
+#include "io/bytes.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
@@ -24,7 +24,8 @@ std::span<std::byte> bytesOf(T& value) {
     return std::as_writable_bytes(std::span(&value, 1));
 }
 
-// A member whose files are another version of the same paths would spoil the sums unseen: what everybody must agree on, in one word.
+// A member whose files are another version of the same paths would spoil the sums unseen: what everybody must agree on,
+// in one word.
 std::string agreed(const SitePair& pair, const QuantizerPair& quantizers) {
     Sha256 hash;
     const std::uint64_t rows = pair.known().end;
@@ -37,8 +38,8 @@ std::string agreed(const SitePair& pair, const QuantizerPair& quantizers) {
     return hash.hex();
 }
 
-CorrelationSums sumShare(Team& team, const Evidence& source, const Evidence& target, const std::string& site, Resolution resolution,
-                         const MatchOptions& options, const Progress& progress) {
+CorrelationSums sumShare(Team& team, const Evidence& source, const Evidence& target, const std::string& site,
+                         Resolution resolution, const MatchOptions& options, const Progress& progress) {
     std::optional<CorrelationSums> sums;
     std::string mine;
     together(team, [&] {
@@ -52,7 +53,8 @@ CorrelationSums sumShare(Team& team, const Evidence& source, const Evidence& tar
     together(team, [&] {
         if (mine != first)
             throw Error(ErrorCode::rowsMismatch, target.name,
-                        "this process sees other rows of site '" + site + "' than the first one; all of them must read the same files");
+                        "this process sees other rows of site '" + site +
+                            "' than the first one; all of them must read the same files");
     });
     sums->reduce([&](std::span<std::int64_t> values) { team.sumAtFirst(values); });
     return std::move(*sums);
@@ -67,7 +69,8 @@ void together(Team& team, const std::function<void()>& work) {
     } catch (const Error& error) {
         failure = error;
     } catch (const std::bad_alloc&) {
-        failure = Error(ErrorCode::tooLarge, "", "not enough memory; fewer processes on a machine, or a machine with more of it");
+        failure = Error(ErrorCode::tooLarge, "",
+                        "not enough memory; fewer processes on a machine, or a machine with more of it");
     } catch (const std::exception& error) {
         failure = Error(ErrorCode::internal, "", error.what());
     }
@@ -80,10 +83,12 @@ void together(Team& team, const std::function<void()>& work) {
     team.broadcast(bytesOf(length), failed);
     message.resize(static_cast<std::size_t>(length));
     team.broadcast(std::as_writable_bytes(std::span(message)), failed);
-    throw Error(static_cast<ErrorCode>(code), failed == 0 ? "" : "process " + std::to_string(failed) + " of " + std::to_string(team.size()), message);
+    throw Error(static_cast<ErrorCode>(code),
+                failed == 0 ? "" : "process " + std::to_string(failed) + " of " + std::to_string(team.size()), message);
 }
 
-TeamLead::TeamLead(Team& team, const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress)
+TeamLead::TeamLead(Team& team, const Evidence& source, const Evidence& target, const MatchOptions& options,
+                   const Progress& progress)
     : team_(team), source_(source), target_(target), options_(options), progress_(progress) {}
 
 TeamLead::~TeamLead() {
@@ -106,8 +111,10 @@ void helpMatch(const Evidence& source, const Evidence& target, const MatchOption
             team.broadcast(bytesOf(request), 0);
             if (request.site == nothingMore) return;
             // Files that differ may not even have the site: sumShare says so, and everybody hears of it.
-            const std::string site = request.site < source.sites.size() ? source.sites[request.site].name : "number " + std::to_string(request.site);
-            sumShare(team, source, target, site, request.fine != 0 ? Resolution::fine : Resolution::coarse, options, {});
+            const std::string site = request.site < source.sites.size() ? source.sites[request.site].name
+                                                                        : "number " + std::to_string(request.site);
+            sumShare(team, source, target, site, request.fine != 0 ? Resolution::fine : Resolution::coarse, options,
+                     {});
         }
     } catch (const Error&) {
         // Everybody has it, and rank 0 tells; its TeamLead still says goodbye.

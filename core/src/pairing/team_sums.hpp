@@ -1,15 +1,16 @@
 // The sums of a site over the rows of all members of a team.
 #pragma once
 
-#include "regauge/team.hpp"
 #include "pairing/site_sums.hpp"
+#include "regauge/team.hpp"
 
 namespace regauge {
 
 // What rank 0 holds while it matches; the others are in helpMatch() meanwhile and leave it when this goes.
 class TeamLead {
 public:
-    TeamLead(Team& team, const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress);
+    TeamLead(Team& team, const Evidence& source, const Evidence& target, const MatchOptions& options,
+             const Progress& progress);
     TeamLead(const TeamLead&) = delete;
     TeamLead& operator=(const TeamLead&) = delete;
     ~TeamLead();

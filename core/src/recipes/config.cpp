@@ -12,7 +12,8 @@ namespace {
 constexpr std::uint64_t maxBytes = 64u << 20;
 constexpr int maxDepth = 32;
 
-void flatten(const nlohmann::json& value, const std::string& key, int depth, std::map<std::string, std::string, std::less<>>& into) {
+void flatten(const nlohmann::json& value, const std::string& key, int depth,
+             std::map<std::string, std::string, std::less<>>& into) {
     const std::string prefix = key.empty() ? "" : key + ".";
     if (value.is_object() && depth < maxDepth) {
         if (!key.empty()) into[key] = "{}";
@@ -28,11 +29,14 @@ void flatten(const nlohmann::json& value, const std::string& key, int depth, std
 }  // namespace
 
 Config Config::read(const ByteSource& source) {
-    if (source.size() > maxBytes) throw Error(ErrorCode::tooLarge, source.name(), "is larger than a configuration can be (64 MB)");
+    if (source.size() > maxBytes)
+        throw Error(ErrorCode::tooLarge, source.name(), "is larger than a configuration can be (64 MB)");
     std::string text(static_cast<std::size_t>(source.size()), '\0');
     source.read(0, std::as_writable_bytes(std::span(text.data(), text.size())));
     const nlohmann::json json = nlohmann::json::parse(std::string_view(text), nullptr, false);
-    if (!json.is_object()) throw Error(ErrorCode::malformed, source.name(), "is not a JSON object; regauge needs it to tell what the tensors are");
+    if (!json.is_object())
+        throw Error(ErrorCode::malformed, source.name(),
+                    "is not a JSON object; regauge needs it to tell what the tensors are");
     Config config;
     flatten(json, "", 0, config.values_);
     return config;

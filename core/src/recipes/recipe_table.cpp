@@ -17,7 +17,8 @@ using Strings = std::vector<std::string>;
 // A key that nothing reads is a slip of the pen: every reader names what it knows.
 void onlyKeys(const Json& json, const Strings& known) {
     for (const auto& [key, value] : json.items())
-        if (std::find(known.begin(), known.end(), key) == known.end()) throw std::runtime_error("unknown key '" + key + "'");
+        if (std::find(known.begin(), known.end(), key) == known.end())
+            throw std::runtime_error("unknown key '" + key + "'");
 }
 
 Strings strings(const Json& json, const char* key) {
@@ -33,7 +34,8 @@ std::vector<std::pair<std::string, std::string>> pairs(const Json& json, const c
 
 ConfigRule configRule(const Json& json) {
     onlyKeys(json, {"key", "is", "is_not", "why"});
-    return {json.at("key"), strings(json, "is"), strings(json, "is_not"), !json.contains("is") && !json.contains("is_not"), json.value("why", "")};
+    return {json.at("key"), strings(json, "is"), strings(json, "is_not"),
+            !json.contains("is") && !json.contains("is_not"), json.value("why", "")};
 }
 
 std::vector<ConfigRule> configRules(const Json& json, const char* key) {
@@ -45,8 +47,10 @@ std::vector<ConfigRule> configRules(const Json& json, const char* key) {
 
 TensorRule tensorRule(const Json& json) {
     onlyKeys(json, {"name", "shape", "like", "required", "why"});
-    TensorRule rule{json.at("name"), strings(json, "shape"), json.value("like", ""), json.value("required", false), json.at("why")};
-    if (rule.like.empty() == !json.contains("shape")) throw std::runtime_error(rule.name + " needs either a shape or a like");
+    TensorRule rule{json.at("name"), strings(json, "shape"), json.value("like", ""), json.value("required", false),
+                    json.at("why")};
+    if (rule.like.empty() == !json.contains("shape"))
+        throw std::runtime_error(rule.name + " needs either a shape or a like");
     return rule;
 }
 
@@ -55,15 +59,43 @@ void asModel(Recipe& recipe, const Strings& modelTypes) {
     recipe.model = recipe.namesParameters = true;
     recipe.config = "config.json";
     recipe.when.push_back({"model_type", modelTypes, {}, false, ""});
-    recipe.refuseWhen.push_back({"quantization_config", {}, {}, true, "quantised blocks run along the residual axis and cannot be permuted; dequantize the model (save it in float) and move that"});
+    recipe.refuseWhen.push_back({"quantization_config",
+                                 {},
+                                 {},
+                                 true,
+                                 "quantised blocks run along the residual axis and cannot be permuted; dequantize the "
+                                 "model (save it in float) and move that"});
     recipe.sizes.emplace_back("d", "hidden_size|text_config.hidden_size|n_embd");
     recipe.describe = {"{model_type}", "d = {d}", "{num_hidden_layers|text_config.num_hidden_layers|n_layer} layers"};
     recipe.metadata = false;  // transformers refuses a __metadata__ without its own "format"
 }
 
 Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
-    onlyKeys(json, {"kind", "title", "recognise", "config", "files", "also_files", "copy_files", "refuse", "refuse_when", "refuse_paths", "permutation_only", "known", "hooks",
-                    "sizes", "describe", "metadata", "record_in", "about", "model", "optimizer", "named_by_folder", "transposed", "list", "tensors", "note"});
+    onlyKeys(json, {"kind",
+                    "title",
+                    "recognise",
+                    "config",
+                    "files",
+                    "also_files",
+                    "copy_files",
+                    "refuse",
+                    "refuse_when",
+                    "refuse_paths",
+                    "permutation_only",
+                    "known",
+                    "hooks",
+                    "sizes",
+                    "describe",
+                    "metadata",
+                    "record_in",
+                    "about",
+                    "model",
+                    "optimizer",
+                    "named_by_folder",
+                    "transposed",
+                    "list",
+                    "tensors",
+                    "note"});
     Recipe recipe;
     recipe.path = file.path;
     recipe.kind = json.at("kind");
@@ -89,7 +121,8 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     else
         recipe.permutationOnly = configRules(json, "permutation_only");
     if (json.contains("known"))
-        for (const auto& [key, values] : json.at("known").items()) recipe.known.emplace_back(key, values.get<Strings>());
+        for (const auto& [key, values] : json.at("known").items())
+            recipe.known.emplace_back(key, values.get<Strings>());
     recipe.hooks = strings(json, "hooks");
     recipe.sizes = pairs(json, "sizes");
     recipe.describe = strings(json, "describe");
@@ -123,9 +156,12 @@ Tables parseAll() {
         try {
             const Json json = Json::parse(file.json);
             if (file.path == "shared.json") {
-                onlyKeys(json, {"residual_hooks", "other_hooks", "quantised", "tensor_file_endings", "model_prefixes", "model_files", "model_copy_files", "note"});
-                tables.shared = {strings(json, "residual_hooks"), pairs(json, "other_hooks"), pairs(json, "quantised"),
-                                 strings(json, "tensor_file_endings"), strings(json, "model_prefixes"), strings(json, "model_files"), strings(json, "model_copy_files")};
+                onlyKeys(json, {"residual_hooks", "other_hooks", "quantised", "tensor_file_endings", "model_prefixes",
+                                "model_files", "model_copy_files", "note"});
+                tables.shared = {strings(json, "residual_hooks"),  pairs(json, "other_hooks"),
+                                 pairs(json, "quantised"),         strings(json, "tensor_file_endings"),
+                                 strings(json, "model_prefixes"),  strings(json, "model_files"),
+                                 strings(json, "model_copy_files")};
             } else if (json.is_array()) {
                 for (const Json& one : json) tables.recipes.push_back(parseRecipe(file, one));
             } else {
@@ -154,7 +190,8 @@ bool ConfigRule::holds(const Config& config) const {
     if (present) return anyAlternative(key, [&](std::string_view k) { return config.has(k); });
     const auto value = config.text(key);
     const auto fits = [&](const std::string& pattern) { return matchName(pattern, *value).has_value(); };
-    return value && (is.empty() ? std::none_of(isNot.begin(), isNot.end(), fits) : std::any_of(is.begin(), is.end(), fits));
+    return value &&
+           (is.empty() ? std::none_of(isNot.begin(), isNot.end(), fits) : std::any_of(is.begin(), is.end(), fits));
 }
 
 int Recipe::certainty() const {
@@ -167,7 +204,10 @@ bool Recipe::requiredNamesFit(const std::vector<std::string_view>& names) const 
     for (const TensorRule& rule : tensors) {
         if (!rule.required) continue;
         some = true;
-        if (std::none_of(names.begin(), names.end(), [&](std::string_view name) { return matchName(rule.name, withoutModelPrefixes(name)).has_value(); })) return false;
+        if (std::none_of(names.begin(), names.end(), [&](std::string_view name) {
+                return matchName(rule.name, withoutModelPrefixes(name)).has_value();
+            }))
+            return false;
     }
     return some;
 }

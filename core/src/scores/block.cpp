@@ -31,7 +31,8 @@ Winners rowWinners(const ScoreMatrix& scores, Group group) {
             const float s = strength(row[j], group);
             if (s <= next) continue;
             if (s > best)
-                next = best, winners.second[i] = winners.first[i], best = s, winners.first[i] = static_cast<std::uint32_t>(j);
+                next = best, winners.second[i] = winners.first[i], best = s,
+                winners.first[i] = static_cast<std::uint32_t>(j);
             else
                 next = s, winners.second[i] = static_cast<std::uint32_t>(j);
         }
@@ -49,7 +50,8 @@ Winners columnWinners(const ScoreMatrix& scores, Group group) {
             const float s = strength(row[j], group);
             if (s <= next[j]) continue;
             if (s > best[j])
-                next[j] = best[j], winners.second[j] = winners.first[j], best[j] = s, winners.first[j] = static_cast<std::uint32_t>(i);
+                next[j] = best[j], winners.second[j] = winners.first[j], best[j] = s,
+                winners.first[j] = static_cast<std::uint32_t>(i);
             else
                 next[j] = s, winners.second[j] = static_cast<std::uint32_t>(i);
         }
@@ -57,7 +59,8 @@ Winners columnWinners(const ScoreMatrix& scores, Group group) {
     return winners;
 }
 
-// Sums of squares row by row, then of the rows: one order, whatever the threads. Each row is a chain of additions, so four of them are summed at a time.
+// Sums of squares row by row, then of the rows: one order, whatever the threads. Each row is a chain of additions, so
+// four of them are summed at a time.
 double squares(const ScoreRows& scores, unsigned threads) {
     constexpr std::size_t together = 4;
     const std::size_t d = scores.d();
@@ -97,7 +100,8 @@ float largestOf(std::span<const float> values, float none) {
 Margins marginsIn(double unit, const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads) {
     const std::size_t d = gauge.d();
     constexpr float none = -1e30F;
-    const float orientation = d > 0 ? static_cast<float>(gauge.sign()[0]) : 1.0F;  // one sign for all, unless signs are free
+    const float orientation =
+        d > 0 ? static_cast<float>(gauge.sign()[0]) : 1.0F;  // one sign for all, unless signs are free
     std::vector<float> row(d, none), column(d, none);
     std::vector<std::vector<float>> columnOf(rowTasks(d), column);  // by task
     forRowTasks(d, threads, [&](std::size_t task, std::size_t first, std::size_t last) {
@@ -105,7 +109,8 @@ Margins marginsIn(double unit, const ScoreRows& scores, const Gauge& gauge, Grou
         float* best = columnOf[task].data();
         for (std::size_t i = first; i < last; ++i) {
             const float* values = scores.row(i, room);
-            for (std::size_t j = 0; j < d; ++j) strengths[j] = group == Group::signedPermutation ? std::fabs(values[j]) : orientation * values[j];
+            for (std::size_t j = 0; j < d; ++j)
+                strengths[j] = group == Group::signedPermutation ? std::fabs(values[j]) : orientation * values[j];
             strengths[gauge.perm()[i]] = none;
             for (std::size_t j = 0; j < d; ++j) best[j] = std::max(best[j], strengths[j]);
             row[i] = largestOf(strengths, none);
@@ -126,12 +131,14 @@ Margins marginsIn(double unit, const ScoreRows& scores, const Gauge& gauge, Grou
 
 // The winners of `one`, measured in `other`. place(line, across) is the entry's index in the matrix.
 template <class Place>
-double oneWay(const Winners& winners, const ScoreMatrix& one, const ScoreMatrix& other, double squaresOfOther, Group group, Place place) {
+double oneWay(const Winners& winners, const ScoreMatrix& one, const ScoreMatrix& other, double squaresOfOther,
+              Group group, Place place) {
     double gain = 0, matched = 0;
     for (std::size_t line = 0; line < one.d; ++line) {
         const std::size_t first = place(line, winners.first[line]), second = place(line, winners.second[line]);
         const double top = other.value[first];
-        gain += signOf(one.value[first], group) * top - signOf(one.value[second], group) * static_cast<double>(other.value[second]);
+        gain += signOf(one.value[first], group) * top -
+                signOf(one.value[second], group) * static_cast<double>(other.value[second]);
         matched += top * top;
     }
     return gain / static_cast<double>(one.d) / rootMeanSquare(squaresOfOther, matched, one.d);
@@ -166,8 +173,10 @@ double advantage(const Halves& halves, Group group, unsigned threads) {
     parallelFor(threads, 2, [&](std::size_t k) {
         const ScoreMatrix &one = halves[k], &other = halves[1 - k];
         const double squaresOfOther = squares(other, 1);
-        both[k] = oneWay(rowWinners(one, group), one, other, squaresOfOther, group, [d](std::size_t line, std::size_t across) { return line * d + across; }) +
-                  oneWay(columnWinners(one, group), one, other, squaresOfOther, group, [d](std::size_t line, std::size_t across) { return across * d + line; });
+        both[k] = oneWay(rowWinners(one, group), one, other, squaresOfOther, group,
+                         [d](std::size_t line, std::size_t across) { return line * d + across; }) +
+                  oneWay(columnWinners(one, group), one, other, squaresOfOther, group,
+                         [d](std::size_t line, std::size_t across) { return across * d + line; });
     });
     return (both[0] + both[1]) / 4;
 }

@@ -12,14 +12,16 @@ namespace {
 
 // 2^24 steps to 1, as fine as float32 and far below maxScore; fewer, by a power of two, where scores exceed 1.
 float unitFor(const ScoreRows& scores, unsigned threads) {
-    // As bits floats without their sign order like integers, and compilers turn an integer maximum into vector code and a float maximum into a chain.
+    // As bits floats without their sign order like integers, and compilers turn an integer maximum into vector code and
+    // a float maximum into a chain.
     std::vector<std::int32_t> largestOf(rowTasks(scores.d()), 0);
     forRowTasks(scores.d(), threads, [&](std::size_t task, std::size_t first, std::size_t last) {
         std::vector<float> room;
         std::int32_t largest = 0;
         for (std::size_t i = first; i < last; ++i) {
             const float* row = scores.row(i, room);
-            for (std::size_t j = 0; j < scores.d(); ++j) largest = std::max(largest, std::bit_cast<std::int32_t>(row[j]) & 0x7fffffff);
+            for (std::size_t j = 0; j < scores.d(); ++j)
+                largest = std::max(largest, std::bit_cast<std::int32_t>(row[j]) & 0x7fffffff);
         }
         largestOf[task] = largest;
     });
@@ -38,7 +40,8 @@ Answer solve(const ScoreRows& scores, Group group, unsigned threads, const Progr
     kernels::UnclearedVector<std::int32_t> integers(d * d);
     float orientation = 1;
     const auto integer = [&](float score) {
-        return static_cast<std::int32_t>((group == Group::signedPermutation ? std::fabs(score) : orientation * score) * unit);
+        return static_cast<std::int32_t>((group == Group::signedPermutation ? std::fabs(score) : orientation * score) *
+                                         unit);
     };
     const auto assigned = [&] {
         forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {

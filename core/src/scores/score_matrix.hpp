@@ -1,4 +1,5 @@
-// Signed similarity between target channels (rows) and source channels (columns), and what one matrix answers on its own.
+// Signed similarity between target channels (rows) and source channels (columns), and what one matrix answers on its
+// own.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,9 @@ public:
     ScoreRows(const ScoreMatrix& a, const ScoreMatrix& b) : d_(a.d), first_(a.value.data()), second_(b.value.data()) {}
 
     std::size_t d() const { return d_; }
-    float at(std::size_t i, std::size_t j) const { return second_ == nullptr ? first_[i * d_ + j] : first_[i * d_ + j] + second_[i * d_ + j]; }
+    float at(std::size_t i, std::size_t j) const {
+        return second_ == nullptr ? first_[i * d_ + j] : first_[i * d_ + j] + second_[i * d_ + j];
+    }
     // Row i, in `room` where it is a sum.
     const float* row(std::size_t i, std::vector<float>& room) const {
         const float* first = first_ + i * d_;
@@ -47,8 +50,8 @@ struct Answer {
 
 // Cuts to integers and solves the assignment exactly (paper section 4):
 //   signed       maximise sum |value[i, perm[i]]|, sign[i] = sgn value[i, perm[i]]   (sign-marginalized matching)
-//   permutation  maximise sum value[i, perm[i]], all signs +1                        (raw signed matching, the baseline)
-//   layernorm    the better of +value and -value, one sign for all
+//   permutation  maximise sum value[i, perm[i]], all signs +1                        (raw signed matching, the
+//   baseline) layernorm    the better of +value and -value, one sign for all
 // A channel whose row is all zero (constant) gets sign 0.
 Answer solve(const ScoreRows& scores, Group group, unsigned threads, const Progress& progress);
 

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "io/bytes.hpp"
 #include "base/sha256.hpp"
+#include "io/bytes.hpp"
 
 namespace regauge {
 namespace {
@@ -59,7 +59,8 @@ public:
     explicit HeadingReader(const std::string& where) : where_(where) {}
 
     [[noreturn]] void refuse(const std::string& what) const {
-        throw Error(ErrorCode::malformed, where_, "the heading of this statistics file " + what + "; sum the rows again");
+        throw Error(ErrorCode::malformed, where_,
+                    "the heading of this statistics file " + what + "; sum the rows again");
     }
     const Json& at(const Json& object, const char* key) const {
         const auto found = object.is_object() ? object.find(key) : object.end();
@@ -102,7 +103,8 @@ public:
         for (const Json& range : list(at(value, "covered"))) {
             if (list(range).size() != 2) refuse("has a range of rows without two ends");
             const std::uint64_t begin = number(range[0], mostRows), end = number(range[1], mostRows);
-            if (begin >= end || (begin <= last && !result.covered.empty()) || end > result.known) refuse("has ranges of rows out of order");
+            if (begin >= end || (begin <= last && !result.covered.empty()) || end > result.known)
+                refuse("has ranges of rows out of order");
             result.covered.emplace_back(begin, end);
             last = end;
         }
@@ -118,7 +120,8 @@ private:
 void writeHeading(const Statistics::Heading& heading, ByteSink& sink) {
     Json sites = Json::array();
     for (const Statistics::SiteHeading& site : heading.sites)
-        sites.push_back({{"name", site.name}, {"weights", site.weights}, {"known", site.known}, {"covered", site.covered}});
+        sites.push_back(
+            {{"name", site.name}, {"weights", site.weights}, {"known", site.known}, {"covered", site.covered}});
     const Json json{{"d", heading.d},
                     {"gram", heading.withGram},
                     {"chosen", heading.chosen},
@@ -128,7 +131,9 @@ void writeHeading(const Statistics::Heading& heading, ByteSink& sink) {
                     {"gains", {{"source", namesOf(heading.sourceGains)}, {"target", namesOf(heading.targetGains)}}},
                     {"sites", std::move(sites)}};
     const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);  // a path need not be UTF-8
-    if (text.size() > mostJson) throw Error(ErrorCode::tooLarge, "", "the names of these sites and files take more than 64 MiB; choose sites with --site");
+    if (text.size() > mostJson)
+        throw Error(ErrorCode::tooLarge, "",
+                    "the names of these sites and files take more than 64 MiB; choose sites with --site");
 
     HashedSink out(sink);
     out.write(asBytes(magic));
@@ -137,7 +142,9 @@ void writeHeading(const Statistics::Heading& heading, ByteSink& sink) {
     put<std::uint32_t>(out, static_cast<std::uint32_t>(text.size()));
     out.write(asBytes(text));
     for (const std::vector<Gains>* side : {&heading.sourceGains, &heading.targetGains})
-        for (const Gains& gains : *side) out.write(std::as_bytes(std::span(gains.values)));  // little-endian hosts only: kernels/element.hpp asserts it
+        for (const Gains& gains : *side)
+            out.write(
+                std::as_bytes(std::span(gains.values)));  // little-endian hosts only: kernels/element.hpp asserts it
     sink.write(asBytes(out.hash.hex()));
 }
 
@@ -148,16 +155,20 @@ bool Statistics::recognises(const ByteSource& file) {
 ReadHeading readHeading(const ByteSource& file) {
     const std::string& where = file.name();
     const HeadingReader reader(where);
-    if (!Statistics::recognises(file)) throw Error(ErrorCode::malformed, where, "expected a statistics file, as 'regauge stats' writes them");
-    if (file.size() < fixedBytes + digestBytes) throw Error(ErrorCode::truncated, where, "ends within its heading; copy it again");
+    if (!Statistics::recognises(file))
+        throw Error(ErrorCode::malformed, where, "expected a statistics file, as 'regauge stats' writes them");
+    if (file.size() < fixedBytes + digestBytes)
+        throw Error(ErrorCode::truncated, where, "ends within its heading; copy it again");
     const std::vector<std::byte> fixed = readBytes(file, 0, fixedBytes);
     const auto found = loadLittle<std::uint16_t>(&fixed[magic.size() + 1]);
     if (found != version)
         throw Error(ErrorCode::unsupported, where,
-                    "expected version " + std::to_string(version) + " of statistics files, found " + std::to_string(found) + "; sum the rows again with this regauge");
+                    "expected version " + std::to_string(version) + " of statistics files, found " +
+                        std::to_string(found) + "; sum the rows again with this regauge");
     const std::uint64_t jsonBytes = loadLittle<std::uint32_t>(&fixed[magic.size() + 3]);
     if (jsonBytes > mostJson) reader.refuse("is longer than 64 MiB");
-    if (file.size() < fixedBytes + jsonBytes + digestBytes) throw Error(ErrorCode::truncated, where, "ends within its heading; copy it again");
+    if (file.size() < fixedBytes + jsonBytes + digestBytes)
+        throw Error(ErrorCode::truncated, where, "ends within its heading; copy it again");
     const std::vector<std::byte> text = readBytes(file, fixedBytes, jsonBytes);
     const Json json = Json::parse(asText(text), nullptr, false);
     if (!json.is_object()) reader.refuse("is not JSON");
@@ -179,9 +190,11 @@ ReadHeading readHeading(const ByteSource& file) {
         if (!names.insert(heading.sites.back().name).second) reader.refuse("has two sites of one name");
     }
 
-    const std::uint64_t vectors = heading.sourceGains.size() + heading.targetGains.size(), begin = fixedBytes + jsonBytes;
+    const std::uint64_t vectors = heading.sourceGains.size() + heading.targetGains.size(),
+                        begin = fixedBytes + jsonBytes;
     const std::uint64_t body = begin + vectors * heading.d * sizeof(double);
-    if (file.size() < body + digestBytes) throw Error(ErrorCode::truncated, where, "ends within its gains; copy it again");
+    if (file.size() < body + digestBytes)
+        throw Error(ErrorCode::truncated, where, "ends within its gains; copy it again");
     Sha256 hash;
     hash.update(fixed), hash.update(text);
     std::uint64_t at = begin;
@@ -196,7 +209,9 @@ ReadHeading readHeading(const ByteSource& file) {
         }
     }
     if (hash.hex() != asText(readBytes(file, body, digestBytes)))
-        throw Error(ErrorCode::malformed, where, "the checksum of the heading does not fit; the bytes were damaged on their way, so copy them again");
+        throw Error(
+            ErrorCode::malformed, where,
+            "the checksum of the heading does not fit; the bytes were damaged on their way, so copy them again");
     result.end = body + digestBytes;
     return result;
 }

@@ -3,7 +3,8 @@
 //   "regauge stats"  13 bytes        then little-endian:
 //   u8 0 · u16 version (2) · u32 bytes of the JSON
 //   JSON: {"d", "gram", "chosen", "skip_first", "source": [{"name", "sha256"}, ..], "target": [..],
-//          "gains": {"source": [name, ..], "target": [..]}, "sites": [{"name", "weights", "known", "covered": [[begin, end], ..]}, ..]}
+//          "gains": {"source": [name, ..], "target": [..]}, "sites": [{"name", "weights", "known", "covered": [[begin,
+//          end], ..]}, ..]}
 //   f64 gains: a vector [d] for every name, the source's first
 //   the SHA-256 of everything before it, in 64 hexadecimal digits
 //
@@ -16,7 +17,8 @@ namespace regauge {
 
 void writeHeading(const Statistics::Heading& heading, ByteSink& out);
 
-// The heading and where the images begin; what images say of a site is not in it yet. Throws Error: malformed, truncated, unsupported.
+// The heading and where the images begin; what images say of a site is not in it yet. Throws Error: malformed,
+// truncated, unsupported.
 struct ReadHeading {
     Statistics::Heading heading;
     std::uint64_t end = 0;

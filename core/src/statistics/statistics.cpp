@@ -8,8 +8,8 @@
 
 #include "pairing/memory.hpp"
 #include "pairing/site_sums.hpp"
-#include "statistics/heading.hpp"
 #include "regauge/error.hpp"
+#include "statistics/heading.hpp"
 
 namespace regauge {
 namespace {
@@ -25,7 +25,8 @@ std::span<const Resolution> resolutions(bool withGram) {
 }
 
 std::string rowsText(const Range& range, const std::string& site) {
-    return "rows " + std::to_string(range.first) + " to " + std::to_string(range.second - 1) + " of site '" + site + "'";
+    return "rows " + std::to_string(range.first) + " to " + std::to_string(range.second - 1) + " of site '" + site +
+           "'";
 }
 
 // Sorted, touching ranges as one. Where two overlap, `clash` gets what they share.
@@ -33,7 +34,8 @@ std::vector<Range> unite(std::vector<Range> ranges, std::optional<Range>& clash)
     std::ranges::sort(ranges);
     std::vector<Range> united;
     for (const Range& range : ranges) {
-        if (!united.empty() && range.first < united.back().second) clash = Range{range.first, std::min(range.second, united.back().second)};
+        if (!united.empty() && range.first < united.back().second)
+            clash = Range{range.first, std::min(range.second, united.back().second)};
         if (!united.empty() && range.first <= united.back().second)
             united.back().second = std::max(united.back().second, range.second);
         else
@@ -51,14 +53,17 @@ void addInputs(std::vector<Statistics::Input>& inputs, const std::vector<Statist
 }
 
 bool sameGains(const std::vector<Gains>& a, const std::vector<Gains>& b) {
-    return std::ranges::equal(a, b, [](const Gains& x, const Gains& y) { return x.name == y.name && x.values == y.values; });
+    return std::ranges::equal(a, b,
+                              [](const Gains& x, const Gains& y) { return x.name == y.name && x.values == y.values; });
 }
 
 // Gains may come with every part or with one of them.
-void addGains(std::vector<Gains>& gains, const std::vector<Gains>& more, const std::string& file, const std::string& first) {
+void addGains(std::vector<Gains>& gains, const std::vector<Gains>& more, const std::string& file,
+              const std::string& first) {
     if (gains.empty()) gains = more;
     if (!more.empty() && !sameGains(gains, more))
-        throw Error(ErrorCode::usage, file, "its gains are not those of " + first + "; merge parts of one pair of models only");
+        throw Error(ErrorCode::usage, file,
+                    "its gains are not those of " + first + "; merge parts of one pair of models only");
 }
 
 std::string siteNames(const Heading& heading) {
@@ -70,17 +75,22 @@ std::string siteNames(const Heading& heading) {
 void addHeading(Heading& into, const Statistics& part, const std::string& first) {
     const Heading& more = part.heading();
     const auto refuse = [&](const std::string& sentence) { throw Error(ErrorCode::usage, part.name(), sentence); };
-    if (more.d != into.d) refuse("d = " + std::to_string(more.d) + ", and " + first + " has d = " + std::to_string(into.d) + "; merge parts of one pair of models only");
+    if (more.d != into.d)
+        refuse("d = " + std::to_string(more.d) + ", and " + first + " has d = " + std::to_string(into.d) +
+               "; merge parts of one pair of models only");
     if (!std::ranges::equal(more.sites, into.sites, {}, &SiteHeading::name, &SiteHeading::name))
-        refuse("its sites are " + siteNames(more) + ", and those of " + first + " are " + siteNames(into) + "; give every 'regauge stats' the same --site");
+        refuse("its sites are " + siteNames(more) + ", and those of " + first + " are " + siteNames(into) +
+               "; give every 'regauge stats' the same --site");
     if (more.withGram != into.withGram)
-        refuse(std::string("it has ") + (more.withGram ? "" : "no ") + "Gram matrices, unlike " + first + "; give every 'regauge stats' the same --statistic and --group");
+        refuse(std::string("it has ") + (more.withGram ? "" : "no ") + "Gram matrices, unlike " + first +
+               "; give every 'regauge stats' the same --statistic and --group");
     if (more.skipFirst != into.skipFirst)
-        refuse("it leaves out the first " + std::to_string(more.skipFirst) + " rows of each sequence, and " + first + " the first " + std::to_string(into.skipFirst) +
-               "; give every 'regauge stats' the same --skip-first");
+        refuse("it leaves out the first " + std::to_string(more.skipFirst) + " rows of each sequence, and " + first +
+               " the first " + std::to_string(into.skipFirst) + "; give every 'regauge stats' the same --skip-first");
     into.chosen = into.chosen || more.chosen;
     addInputs(into.source, more.source), addInputs(into.target, more.target);
-    addGains(into.sourceGains, more.sourceGains, part.name(), first), addGains(into.targetGains, more.targetGains, part.name(), first);
+    addGains(into.sourceGains, more.sourceGains, part.name(), first),
+        addGains(into.targetGains, more.targetGains, part.name(), first);
     for (std::size_t k = 0; k < into.sites.size(); ++k) {
         SiteHeading& site = into.sites[k];
         site.known = std::max(site.known, more.sites[k].known);
@@ -89,7 +99,8 @@ void addHeading(Heading& into, const Statistics& part, const std::string& first)
         site.covered = unite(std::move(site.covered), clash);
         if (clash)
             refuse(rowsText(*clash, site.name) +
-                   " are in another of these files too; give every part once, and rows that lie in several files their --first-row");
+                   " are in another of these files too; give every part once, and rows that lie in several files their "
+                   "--first-row");
     }
 }
 
@@ -100,7 +111,8 @@ Alignment::Side sideOf(const std::vector<Statistics::Input>& inputs) {
 }
 
 // A side as match() looks at it: without rows to read.
-Evidence withoutRows(const Heading& heading, const std::vector<Statistics::Input>& inputs, const std::vector<Gains>& gains) {
+Evidence withoutRows(const Heading& heading, const std::vector<Statistics::Input>& inputs,
+                     const std::vector<Gains>& gains) {
     Evidence evidence;
     const Alignment::Side side = sideOf(inputs);
     evidence.name = side.name, evidence.sha256 = FileHash(side.sha256), evidence.d = heading.d, evidence.gains = gains;
@@ -114,14 +126,20 @@ std::uint64_t mostRows(const Heading& heading) {
     return most;
 }
 
-QuantizerPair quantizersOf(const Statistics& like, const std::string& site, Resolution resolution, const Heading& wanted) {
+QuantizerPair quantizersOf(const Statistics& like, const std::string& site, Resolution resolution,
+                           const Heading& wanted) {
     const Heading& heading = like.heading();
     const auto found = std::ranges::find(heading.sites, site, &SiteHeading::name);
-    if (found == heading.sites.end()) throw Error(ErrorCode::usage, like.name(), "there is no site '" + site + "' to be like; its sites are " + siteNames(heading));
+    if (found == heading.sites.end())
+        throw Error(ErrorCode::usage, like.name(),
+                    "there is no site '" + site + "' to be like; its sites are " + siteNames(heading));
     if (heading.d != wanted.d)
-        throw Error(ErrorCode::dimensionMismatch, like.name(), "d = " + std::to_string(heading.d) + ", and these rows have d = " + std::to_string(wanted.d));
+        throw Error(ErrorCode::dimensionMismatch, like.name(),
+                    "d = " + std::to_string(heading.d) + ", and these rows have d = " + std::to_string(wanted.d));
     if (heading.withGram != wanted.withGram)
-        throw Error(ErrorCode::usage, like.name(), std::string("has ") + (heading.withGram ? "" : "no ") + "Gram matrices, unlike what is to be summed; give both the same --statistic and --group");
+        throw Error(ErrorCode::usage, like.name(),
+                    std::string("has ") + (heading.withGram ? "" : "no ") +
+                        "Gram matrices, unlike what is to be summed; give both the same --statistic and --group");
     return like.quantizers(static_cast<std::size_t>(found - heading.sites.begin()), resolution);
 }
 
@@ -136,15 +154,18 @@ Statistics::Statistics(std::shared_ptr<const ByteSource> file) : file_(std::move
         for (const Resolution resolution : resolutions(heading_.withGram)) {
             const CorrelationSums::Image image = CorrelationSums::image(*file_, at, where(site));
             if (resolution == Resolution::coarse) site.rows = image.rows(), site.setAside = image.setAside;
-            if (image.d != heading_.d || image.withGram != heading_.withGram || image.limit != limitOf(resolution) || image.rows() != site.rows ||
-                image.setAside != site.setAside || site.rows + site.setAside > covered)
-                throw Error(ErrorCode::malformed, where(site), "these sums do not fit the heading of the file; sum the rows again");
+            if (image.d != heading_.d || image.withGram != heading_.withGram || image.limit != limitOf(resolution) ||
+                image.rows() != site.rows || image.setAside != site.setAside || site.rows + site.setAside > covered)
+                throw Error(ErrorCode::malformed, where(site),
+                            "these sums do not fit the heading of the file; sum the rows again");
             offsets_.push_back(at);
             at += image.bytes;
         }
     }
     if (at != file_->size())
-        throw Error(ErrorCode::malformed, name(), "expected " + std::to_string(at) + " bytes, found " + std::to_string(file_->size()) + "; copy it again");
+        throw Error(
+            ErrorCode::malformed, name(),
+            "expected " + std::to_string(at) + " bytes, found " + std::to_string(file_->size()) + "; copy it again");
 }
 
 std::string Statistics::where(const SiteHeading& site) const { return name() + ": " + site.name; }
@@ -175,51 +196,69 @@ std::string Statistics::missing() const {
     return "";
 }
 
-void writeStatistics(const Evidence& source, const Evidence& target, const StatisticsOptions& options, ByteSink& out, const Progress& progress) {
+void writeStatistics(const Evidence& source, const Evidence& target, const StatisticsOptions& options, ByteSink& out,
+                     const Progress& progress) {
     requireOneWidth(source, target);
     for (const Evidence* side : {&source, &target})
         for (const Gains& gains : side->gains)
             if (gains.values.size() != source.d)
                 throw Error(ErrorCode::dimensionMismatch, side->name,
-                            "gains '" + gains.name + "' have " + std::to_string(gains.values.size()) + " channels, and the rows " + std::to_string(source.d));
+                            "gains '" + gains.name + "' have " + std::to_string(gains.values.size()) +
+                                " channels, and the rows " + std::to_string(source.d));
     const RowShare share{options.firstRow, options.part, options.parts};
-    Heading heading{.d = source.d, .withGram = needsGram(options.match), .chosen = !options.match.sites.empty(), .skipFirst = options.match.skipFirst,
-                    .source = {{source.name, source.sha256.hex()}}, .target = {{target.name, target.sha256.hex()}},
-                    .sourceGains = source.gains, .targetGains = target.gains, .sites = {}};
+    Heading heading{.d = source.d,
+                    .withGram = needsGram(options.match),
+                    .chosen = !options.match.sites.empty(),
+                    .skipFirst = options.match.skipFirst,
+                    .source = {{source.name, source.sha256.hex()}},
+                    .target = {{target.name, target.sha256.hex()}},
+                    .sourceGains = source.gains,
+                    .targetGains = target.gains,
+                    .sites = {}};
     for (const std::string& name : commonSites(source, target, options.match.sites)) {
         const SitePair pair(source, target, name, options.match, share);
         const RowRange here = pair.here();
-        SiteHeading site{.name = name, .weights = std::ranges::find(source.sites, name, &Site::name)->weights, .known = pair.known().end, .covered = {}};
+        SiteHeading site{.name = name,
+                         .weights = std::ranges::find(source.sites, name, &Site::name)->weights,
+                         .known = pair.known().end,
+                         .covered = {}};
         if (!options.fitOnly && here.begin < here.end) site.covered.emplace_back(here.begin, here.end);
         heading.sites.push_back(std::move(site));
     }
-    if (heading.sites.empty() && (source.gains.empty() || target.gains.empty())) throw Error(ErrorCode::usage, target.name, noCommonEvidence(source, target));
+    if (heading.sites.empty() && (source.gains.empty() || target.gains.empty()))
+        throw Error(ErrorCode::usage, target.name, noCommonEvidence(source, target));
     std::uint64_t rows = 0;
     for (const SiteHeading& site : heading.sites)
         for (const auto& [begin, end] : site.covered) rows = std::max(rows, end - begin);
     if (!heading.sites.empty())
-        requireMemory({.d = heading.d, .rows = rows, .withGram = heading.withGram, .sites = 1, .sumsOnly = true}, options.match.memory, target.name);
+        requireMemory({.d = heading.d, .rows = rows, .withGram = heading.withGram, .sites = 1, .sumsOnly = true},
+                      options.match.memory, target.name);
     writeHeading(heading, out);
 
     for (const SiteHeading& site : heading.sites) {
         const SitePair pair(source, target, site.name, options.match, share);
         for (const Resolution resolution : resolutions(heading.withGram)) {
-            const QuantizerPair quantizers = options.like == nullptr ? pair.fit(resolution, options.match.threads) : quantizersOf(*options.like, site.name, resolution, heading);
-            const CorrelationSums sums = options.fitOnly ? CorrelationSums(quantizers.x, quantizers.y, heading.withGram)
-                                                         : pair.sum(quantizers, heading.withGram, options.match.threads, progress);
+            const QuantizerPair quantizers = options.like == nullptr
+                                                 ? pair.fit(resolution, options.match.threads)
+                                                 : quantizersOf(*options.like, site.name, resolution, heading);
+            const CorrelationSums sums = options.fitOnly
+                                             ? CorrelationSums(quantizers.x, quantizers.y, heading.withGram)
+                                             : pair.sum(quantizers, heading.withGram, options.match.threads, progress);
             sums.write(out);
         }
     }
 }
 
-void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out, const Progress& progress, std::uint64_t memory) {
+void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out, const Progress& progress,
+                     std::uint64_t memory) {
     if (parts.empty()) throw Error(ErrorCode::usage, "", "there is nothing to merge; give statistics files");
     const Statistics& first = *parts.front();
     Heading heading = first.heading();
     for (const auto& part : parts.subspan(1)) addHeading(heading, *part, first.name());
     std::uint64_t rows = 0;
     for (const auto& part : parts) rows += mostRows(part->heading());
-    requireMemory({.d = heading.d, .rows = rows, .withGram = heading.withGram, .sites = 2, .sumsOnly = true}, memory, first.name());
+    requireMemory({.d = heading.d, .rows = rows, .withGram = heading.withGram, .sites = 2, .sumsOnly = true}, memory,
+                  first.name());
     writeHeading(heading, out);
     const auto held = resolutions(heading.withGram);
     const std::uint64_t steps = heading.sites.size() * held.size() * parts.size();
@@ -230,12 +269,15 @@ void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, B
             std::optional<CorrelationSums> sums;
             for (const auto& part : parts) {
                 std::optional<CorrelationSums> more;
-                if (part->heading().sites[site].rows > 0) more = part->sums(site, resolution);  // the rest is but quantizers
+                if (part->heading().sites[site].rows > 0)
+                    more = part->sums(site, resolution);  // the rest is but quantizers
                 QuantizerPair its = more ? more->quantizers() : part->quantizers(site, resolution);
                 if (quantizers && its != *quantizers)
                     throw Error(ErrorCode::usage, part->name(),
-                                "site '" + heading.sites[site].name + "' was quantized otherwise than in " + first.name() +
-                                    ", because each took the scale of its own rows; run 'regauge stats SOURCE TARGET --fit -o fit.stats' once and give every "
+                                "site '" + heading.sites[site].name + "' was quantized otherwise than in " +
+                                    first.name() +
+                                    ", because each took the scale of its own rows; run 'regauge stats SOURCE TARGET "
+                                    "--fit -o fit.stats' once and give every "
                                     "'regauge stats' --like fit.stats");
                 if (!quantizers) quantizers = std::move(its);
                 if (more && sums)
@@ -253,16 +295,22 @@ Alignment match(const Statistics& statistics, const MatchOptions& options, const
     const Heading& heading = statistics.heading();
     if (needsGram(options) != heading.withGram && !heading.sites.empty())
         throw Error(ErrorCode::usage, statistics.name(),
-                    std::string("these statistics have ") + (heading.withGram ? "" : "no ") + "Gram matrices, which --statistic correlation and --group permutation do " +
-                        (heading.withGram ? "without, on coarser sums" : "without and everything else needs") + "; give 'regauge stats' the same --statistic and --group");
-    requireMemory({.d = heading.d, .rows = mostRows(heading), .withGram = heading.withGram, .sites = heading.sites.size()}, options.memory, statistics.name());
-    const Evidence source = withoutRows(heading, heading.source, heading.sourceGains), target = withoutRows(heading, heading.target, heading.targetGains);
+                    std::string("these statistics have ") + (heading.withGram ? "" : "no ") +
+                        "Gram matrices, which --statistic correlation and --group permutation do " +
+                        (heading.withGram ? "without, on coarser sums" : "without and everything else needs") +
+                        "; give 'regauge stats' the same --statistic and --group");
+    requireMemory(
+        {.d = heading.d, .rows = mostRows(heading), .withGram = heading.withGram, .sites = heading.sites.size()},
+        options.memory, statistics.name());
+    const Evidence source = withoutRows(heading, heading.source, heading.sourceGains),
+                   target = withoutRows(heading, heading.target, heading.targetGains);
     MatchOptions asked = options;
     asked.team = nullptr;
     if (asked.sites.empty() && heading.chosen)
         for (const SiteHeading& site : heading.sites) asked.sites.push_back(site.name);
     const auto sumsOf = [&](const std::string& name, Resolution resolution) {
-        const auto site = static_cast<std::size_t>(std::ranges::find(heading.sites, name, &SiteHeading::name) - heading.sites.begin());
+        const auto site = static_cast<std::size_t>(std::ranges::find(heading.sites, name, &SiteHeading::name) -
+                                                   heading.sites.begin());
         CorrelationSums sums = statistics.sums(site, resolution);
         progress.report("reading " + name, 1, 1);
         return sums;

@@ -10,23 +10,28 @@
 #include <utility>
 
 #include "match/confidence.hpp"
-#include "scores/score_matrix.hpp"
 #include "regauge/error.hpp"
+#include "scores/score_matrix.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr double weakHop = 0.995;         // a hop below this is worth skipping over or around,
-constexpr double fairHop = 0.9995;        // and then one below this
-constexpr double goodTrace = 0.998;       // and is tried while the whole path is estimated below this
-constexpr double fairRoute = 0.5;        // routes estimated below this share of the best have no vote
-constexpr double smallestShare = 1e-6;   // keeps logarithms finite
+constexpr double weakHop = 0.995;       // a hop below this is worth skipping over or around,
+constexpr double fairHop = 0.9995;      // and then one below this
+constexpr double goodTrace = 0.998;     // and is tried while the whole path is estimated below this
+constexpr double fairRoute = 0.5;       // routes estimated below this share of the best have no vote
+constexpr double smallestShare = 1e-6;  // keeps logarithms finite
 
 // Every pair of checkpoints is matched at most once.
 class Edges {
 public:
-    Edges(const Files& files, const std::vector<std::string>& checkpoints, const MatchOptions& options, const Progress& progress)
-        : files_(files), checkpoints_(checkpoints), options_(options), progress_(progress), hashes_(checkpoints.size()) {}
+    Edges(const Files& files, const std::vector<std::string>& checkpoints, const MatchOptions& options,
+          const Progress& progress)
+        : files_(files),
+          checkpoints_(checkpoints),
+          options_(options),
+          progress_(progress),
+          hashes_(checkpoints.size()) {}
 
     const Alignment& match(std::size_t from, std::size_t to) {
         const auto found = edges_.find({from, to});
@@ -78,27 +83,34 @@ Route compose(std::vector<std::size_t> path, Edges& edges) {
             continue;
         }
         std::vector<double> confidence(hop.gauge.d());
-        for (std::size_t i = 0; i < confidence.size(); ++i) confidence[i] = hop.confidence[i] * route.confidence[hop.gauge.perm()[i]];
+        for (std::size_t i = 0; i < confidence.size(); ++i)
+            confidence[i] = hop.confidence[i] * route.confidence[hop.gauge.perm()[i]];
         route.gauge = route.gauge.then(hop.gauge);
         route.confidence = std::move(confidence);
     }
     return route;
 }
 
-// The surest ways to every checkpoint from the first, and from every checkpoint to the last: by the product of the estimates of the pairs matched so far.
+// The surest ways to every checkpoint from the first, and from every checkpoint to the last: by the product of the
+// estimates of the pairs matched so far.
 class SurestPaths {
 public:
     // between: leave out the direct match of the ends.
     SurestPaths(const Edges& edges, std::size_t checkpoints, bool between = false)
-        : from_(checkpoints, -INFINITY), to_(checkpoints, -INFINITY), before_(checkpoints, 0), after_(checkpoints, checkpoints - 1) {
+        : from_(checkpoints, -INFINITY),
+          to_(checkpoints, -INFINITY),
+          before_(checkpoints, 0),
+          after_(checkpoints, checkpoints - 1) {
         from_.front() = to_.back() = 0;
         const auto reach = [&](auto&& take) {
             for (const auto& [ends, alignment] : edges.all())
-                if (!between || ends != std::pair(std::size_t{0}, checkpoints - 1)) take(ends.first, ends.second, std::log(std::max(alignment.estimate, smallestShare)));
+                if (!between || ends != std::pair(std::size_t{0}, checkpoints - 1))
+                    take(ends.first, ends.second, std::log(std::max(alignment.estimate, smallestShare)));
         };
         for (std::size_t here = 1; here < checkpoints; ++here)
             reach([&](std::size_t from, std::size_t to, double weight) {
-                if (to == here && from_[from] + weight > from_[to]) from_[to] = from_[from] + weight, before_[to] = from;
+                if (to == here && from_[from] + weight > from_[to])
+                    from_[to] = from_[from] + weight, before_[to] = from;
             });
         for (std::size_t here = checkpoints - 1; here-- > 0;)
             reach([&](std::size_t from, std::size_t to, double weight) {
@@ -128,8 +140,9 @@ double estimateOf(const std::vector<std::size_t>& path, Edges& edges) {
     return product;
 }
 
-// Matches pairs over and around the hops of a path that are not good: all pairs of a short stretch of them with one checkpoint more on either side, of a long one
-// those that skip one or two checkpoints. False where there was nothing new to match, or enough is.
+// Matches pairs over and around the hops of a path that are not good: all pairs of a short stretch of them with one
+// checkpoint more on either side, of a long one those that skip one or two checkpoints. False where there was nothing
+// new to match, or enough is.
 bool matchAroundWeakHops(const std::vector<std::size_t>& path, Edges& edges, double good, std::size_t mostPairs) {
     constexpr std::size_t shortStretch = 7;
     const std::size_t before = edges.all().size();
@@ -150,7 +163,8 @@ bool matchAroundWeakHops(const std::vector<std::size_t>& path, Edges& edges, dou
     return edges.all().size() > before;
 }
 
-// As long as neither the surest path nor the surest through at least one checkpoint between is good, and there is a weak hop left to try.
+// As long as neither the surest path nor the surest through at least one checkpoint between is good, and there is a
+// weak hop left to try.
 void improve(Edges& edges, std::size_t checkpoints) {
     const std::size_t mostPairs = 4 * checkpoints + 32;
     for (const double good : {weakHop, fairHop})
@@ -158,7 +172,8 @@ void improve(Edges& edges, std::size_t checkpoints) {
             const SurestPaths paths(edges, checkpoints);
             if (estimateOf(paths.surest(), edges) >= goodTrace) return;
             more = false;
-            for (const std::vector<std::size_t>& path : {paths.surest(), SurestPaths(edges, checkpoints, true).surest()})
+            for (const std::vector<std::size_t>& path :
+                 {paths.surest(), SurestPaths(edges, checkpoints, true).surest()})
                 if (path.size() > 2) more = matchAroundWeakHops(path, edges, good, mostPairs) || more;
         }
 }
@@ -169,17 +184,19 @@ std::vector<std::size_t> everyOneOf(std::size_t checkpoints) {
     return path;
 }
 
-// What drifted while checkpoints were skipped misleads every route that skips them: of such routes those after the first confirm less.
+// What drifted while checkpoints were skipped misleads every route that skips them: of such routes those after the
+// first confirm less.
 void tellApart(std::vector<Route>& routes) {
     std::set<std::size_t> skipped;
     for (Route& route : routes) {
-        route.apart = std::ranges::none_of(route.skipped, [&](std::size_t checkpoint) { return skipped.contains(checkpoint); });
+        route.apart =
+            std::ranges::none_of(route.skipped, [&](std::size_t checkpoint) { return skipped.contains(checkpoint); });
         if (route.apart) skipped.insert(route.skipped.begin(), route.skipped.end());
     }
 }
 
-// The routes that vote: the surest, then others that share no weak hop with one that votes already, so that no mistake counts twice. Of a route without weak
-// hops any hop may be the mistake.
+// The routes that vote: the surest, then others that share no weak hop with one that votes already, so that no mistake
+// counts twice. Of a route without weak hops any hop may be the mistake.
 std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std::size_t checkpoints) {
     std::set<std::vector<std::size_t>> others{{0, checkpoints - 1}, everyOneOf(checkpoints)};
     for (const auto& [ends, alignment] : edges.all()) others.insert(paths.through(ends.first, ends.second));
@@ -226,8 +243,8 @@ Gauge vote(const std::vector<Route>& routes, Group group, unsigned threads, cons
     return solve(votes, group, threads, progress).gauge;
 }
 
-// A channel is wrong where every route that says so is wrong, or where one that contradicts them is right. Routes that are more likely wrong than right
-// may well be wrong alike: they confirm nothing.
+// A channel is wrong where every route that says so is wrong, or where one that contradicts them is right. Routes that
+// are more likely wrong than right may well be wrong alike: they confirm nothing.
 std::vector<double> confidenceOf(const Gauge& answer, const std::vector<Route>& routes) {
     std::vector<double> confidence(answer.d());
     for (std::size_t i = 0; i < confidence.size(); ++i) {
@@ -249,7 +266,8 @@ std::vector<double> confidenceOf(const Gauge& answer, const std::vector<Route>& 
 
 }  // namespace
 
-Trace trace(const Files& files, const std::vector<std::string>& checkpoints, const MatchOptions& options, const Progress& progress) {
+Trace trace(const Files& files, const std::vector<std::string>& checkpoints, const MatchOptions& options,
+            const Progress& progress) {
     const std::size_t count = checkpoints.size();
     if (count < 2) throw Error(ErrorCode::usage, "", "a trace needs at least two checkpoints, the first and the last");
     Edges edges(files, checkpoints, options, progress);

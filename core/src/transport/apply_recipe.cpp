@@ -14,15 +14,19 @@ std::string place(const Member& member, const std::string& tensor) {
     return tensor.empty() ? member.file.source->name() : member.file.source->name() + ": " + tensor;
 }
 
-bool isSymbol(const std::string& word) { return word == "odd" || word == "even" || word == "d" || (word[0] >= 'A' && word[0] <= 'Z'); }
+bool isSymbol(const std::string& word) {
+    return word == "odd" || word == "even" || word == "d" || (word[0] >= 'A' && word[0] <= 'Z');
+}
 std::string symbolOf(const std::string& word) { return word == "odd" || word == "even" ? "d" : word; }
 
 bool isLength(const std::string& word) { return word[0] >= '0' && word[0] <= '9'; }
 bool isLookedUp(const std::string& word) {
-    return word == "in" || word == "out" || word == "in:even" || word == "out:even" || word == "row" || word == "column";
+    return word == "in" || word == "out" || word == "in:even" || word == "out:even" || word == "row" ||
+           word == "column";
 }
 
-// What becomes of an axis word of an adapter: as the axis of the adapted weight that it stands for. The weights of experts in one tensor have axes before the matrix's.
+// What becomes of an axis word of an adapter: as the axis of the adapted weight that it stands for. The weights of
+// experts in one tensor have axes before the matrix's.
 std::string lookedUp(const std::string& word, const Parameter& parameter) {
     const std::vector<std::string>& shape = parameter.rule->shape;
     const bool last = word == "column" || (word != "row" && word.starts_with("in") != parameter.transposed);
@@ -30,9 +34,11 @@ std::string lookedUp(const std::string& word, const Parameter& parameter) {
     return axis != "odd" ? "*" : word.ends_with(":even") ? "even" : "odd";
 }
 
-// The shape's words, one for each axis: "..." is spread, and "in" and "out" are looked up in the parameter's own rule, which is left in `about`.
+// The shape's words, one for each axis: "..." is spread, and "in" and "out" are looked up in the parameter's own rule,
+// which is left in `about`.
 // Nothing where the number of axes does not fit, or a length that the rule gives.
-std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::string_view module, const Shape& shape, const std::string& where, Parameter& about) {
+std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::string_view module, const Shape& shape,
+                                                 const std::string& where, Parameter& about) {
     const std::size_t axes = shape.size();
     std::vector<std::string> words = rule.shape;
     if (!words.empty() && words[0] == "...") {
@@ -46,7 +52,9 @@ std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::st
     for (std::string& word : words) {
         if (!isLookedUp(word)) continue;
         about = parameterRule(std::string(module) + ".weight", std::max<std::size_t>(axes, 2));
-        if (!about.rule) throw Error(ErrorCode::unknownTensor, where, "is about '" + std::string(module) + "', a module that no model family of regauge has");
+        if (!about.rule)
+            throw Error(ErrorCode::unknownTensor, where,
+                        "is about '" + std::string(module) + "', a module that no model family of regauge has");
         word = lookedUp(word, about);
     }
     return words;
@@ -54,7 +62,8 @@ std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::st
 
 class Application {
 public:
-    Application(const Recipe& recipe, const Config& config, std::size_t d) : recipe_(recipe), used_(recipe.tensors.size()) {
+    Application(const Recipe& recipe, const Config& config, std::size_t d)
+        : recipe_(recipe), used_(recipe.tensors.size()) {
         if (d) bind("d", d);
         for (const auto& [symbol, keys] : recipe.sizes)
             if (const auto value = config.number(keys)) configured_.emplace_back(symbol, keys, *value);
@@ -65,28 +74,40 @@ public:
         const TensorInfo& info = stored.info;
         const std::string where = place(member, info.name);
         if (!stored.quantized.empty())
-            throw Error(ErrorCode::unsupported, where, "is stored as " + stored.quantized + ", in blocks along an axis; convert the file to F16, BF16 or F32 first and move that");
+            throw Error(ErrorCode::unsupported, where,
+                        "is stored as " + stored.quantized +
+                            ", in blocks along an axis; convert the file to F16, BF16 or F32 first and move that");
         for (const auto& [pattern, what] : sharedRules().quantised)
             if (matchName(pattern, info.name))
-                throw Error(ErrorCode::unsupported, where, "is " + what + ", whose blocks run along the residual axis; dequantize the model first (save it in float) and move that");
+                throw Error(ErrorCode::unsupported, where,
+                            "is " + what +
+                                ", whose blocks run along the residual axis; dequantize the model first (save it in "
+                                "float) and move that");
         Parameter about;
-        const std::string_view name = recipe_.model || recipe_.aboutParameters ? withoutModelPrefixes(member.names[index]) : std::string_view(member.names[index]);
+        const std::string_view name = recipe_.model || recipe_.aboutParameters
+                                          ? withoutModelPrefixes(member.names[index])
+                                          : std::string_view(member.names[index]);
         const TensorRule* nearest = nullptr;
         for (std::size_t i = 0; i < recipe_.tensors.size(); ++i) {
             const TensorRule& rule = recipe_.tensors[i];
             const auto module = matchName(rule.name, name);
             if (!module) continue;
-            const auto words = rule.like.empty() ? wordsFor(rule, *module, info.shape, where, about) : likeWords(rule, *module, info, about);
+            const auto words = rule.like.empty() ? wordsFor(rule, *module, info.shape, where, about)
+                                                 : likeWords(rule, *module, info, about);
             if (!words) {
                 if (rule.like.empty()) nearest = &rule;
                 continue;
             }
             used_[i] = true;
             if (!about.permutationOnly.empty()) applied_.permutationOnly = about.permutationOnly;
-            applied_.moves.push_back({info, movesOf(*words, info, where), rule.why + (member.parameters.empty() ? "" : ": " + member.parameters[index])});
+            applied_.moves.push_back({info, movesOf(*words, info, where),
+                                      rule.why + (member.parameters.empty() ? "" : ": " + member.parameters[index])});
             return;
         }
-        if (nearest) throw Error(ErrorCode::shapeMismatch, where, "has shape " + toString(info.shape) + "; " + recipe_.title + " has " + shapeText(*nearest) + " there");
+        if (nearest)
+            throw Error(
+                ErrorCode::shapeMismatch, where,
+                "has shape " + toString(info.shape) + "; " + recipe_.title + " has " + shapeText(*nearest) + " there");
         applied_.moves.push_back({info, {}, "no rule of " + recipe_.title + " names it"});
         applied_.unknown.push_back(info.name.empty() ? member.file.source->name() : info.name);
     }
@@ -94,11 +115,14 @@ public:
     Applied finish(const std::string& where) {
         for (std::size_t i = 0; i < used_.size(); ++i)
             if (recipe_.tensors[i].required && !used_[i])
-                throw Error(ErrorCode::malformed, where, "has no tensor '" + recipe_.tensors[i].name + "', which every " + recipe_.title + " has");
+                throw Error(ErrorCode::malformed, where,
+                            "has no tensor '" + recipe_.tensors[i].name + "', which every " + recipe_.title + " has");
         for (const auto& [symbol, key, value] : configured_) {
             const std::uint64_t found = applied_.sizes.of(symbol);
             if (found && found != value)
-                throw Error(ErrorCode::shapeMismatch, where, recipe_.configName() + " says " + key + " = " + std::to_string(value) + ", and its tensors have " + std::to_string(found));
+                throw Error(ErrorCode::shapeMismatch, where,
+                            recipe_.configName() + " says " + key + " = " + std::to_string(value) +
+                                ", and its tensors have " + std::to_string(found));
             if (!found) bind(symbol, value);
         }
         return std::move(applied_);
@@ -115,7 +139,8 @@ private:
 
     // As the parameter itself (its module's weight), or as it without signs (second moments).
     // Nothing where no model family knows the parameter.
-    static std::optional<std::vector<std::string>> likeWords(const TensorRule& rule, std::string_view module, const TensorInfo& info, Parameter& about) {
+    static std::optional<std::vector<std::string>> likeWords(const TensorRule& rule, std::string_view module,
+                                                             const TensorInfo& info, Parameter& about) {
         about = parameterRule(module, info.shape.size());
         if (!about.rule) about = parameterRule(std::string(module) + ".weight", info.shape.size());
         if (!about.rule) return std::nullopt;
@@ -124,7 +149,8 @@ private:
         return words;
     }
 
-    std::vector<AxisMove> movesOf(const std::vector<std::string>& words, const TensorInfo& info, const std::string& where) {
+    std::vector<AxisMove> movesOf(const std::vector<std::string>& words, const TensorInfo& info,
+                                  const std::string& where) {
         std::vector<AxisMove> moves;
         for (std::size_t axis = 0; axis < words.size(); ++axis) {
             const std::string& word = words[axis];
@@ -139,10 +165,13 @@ private:
         const std::uint64_t length = info.shape[axis], expected = applied_.sizes.of(symbol);
         if (!expected) return bind(symbol, length);
         if (length == expected) return;
-        const std::string found = "axis " + std::to_string(axis) + " of " + toString(info.shape) + " has length " + std::to_string(length);
+        const std::string found =
+            "axis " + std::to_string(axis) + " of " + toString(info.shape) + " has length " + std::to_string(length);
         if (symbol == "d")
-            throw Error(ErrorCode::dimensionMismatch, where, found + ", and the residual stream's width is d = " + std::to_string(expected));
-        throw Error(ErrorCode::shapeMismatch, where, found + ", and " + symbol + " is " + std::to_string(expected) + " elsewhere in the object");
+            throw Error(ErrorCode::dimensionMismatch, where,
+                        found + ", and the residual stream's width is d = " + std::to_string(expected));
+        throw Error(ErrorCode::shapeMismatch, where,
+                    found + ", and " + symbol + " is " + std::to_string(expected) + " elsewhere in the object");
     }
 
     const Recipe& recipe_;
@@ -168,7 +197,9 @@ Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, co
 Parameter parameterRule(std::string_view name, std::size_t axes) {
     Parameter found;
     const std::string_view own = withoutModelPrefixes(name);
-    const auto moved = [](const std::string& word) { return word == "odd" || word == "even" ? word : std::string("*"); };
+    const auto moved = [](const std::string& word) {
+        return word == "odd" || word == "even" ? word : std::string("*");
+    };
     for (const Recipe& recipe : recipes()) {
         if (!recipe.namesParameters) continue;
         for (const TensorRule& rule : recipe.tensors) {
@@ -179,7 +210,9 @@ Parameter parameterRule(std::string_view name, std::size_t axes) {
             const bool first = !found.rule;
             found.rule = &rule;
             found.transposed = recipe.transposed;
-            found.permutationOnly = recipe.alwaysPermutationOnly.empty() || !(first || !found.permutationOnly.empty()) ? "" : recipe.alwaysPermutationOnly;
+            found.permutationOnly = recipe.alwaysPermutationOnly.empty() || !(first || !found.permutationOnly.empty())
+                                        ? ""
+                                        : recipe.alwaysPermutationOnly;
             break;
         }
     }

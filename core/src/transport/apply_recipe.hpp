@@ -25,9 +25,11 @@ struct Applied {
     std::string permutationOnly;  // why, where the parameters that the object is about are of LayerNorm models only
 };
 
-// Every tensor of the members by the recipe's rules. Tensors that no rule names are in `unknown` and, without moves, in `moves`.
+// Every tensor of the members by the recipe's rules. Tensors that no rule names are in `unknown` and, without moves, in
+// `moves`.
 // d: the gauge's width, or 0 where there is none yet; then the object's own lengths must agree on one.
-// Throws Error: dimensionMismatch (an axis that must be d), shapeMismatch, malformed (a required tensor is not there), unsupported (quantised).
+// Throws Error: dimensionMismatch (an axis that must be d), shapeMismatch, malformed (a required tensor is not there),
+// unsupported (quantised).
 Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d);
 
 // How a model's parameter moves.

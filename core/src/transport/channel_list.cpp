@@ -19,17 +19,26 @@ const Recipe& listRecipe() {
     return *std::find_if(recipes().begin(), recipes().end(), [](const Recipe& recipe) { return recipe.isList(); });
 }
 
-bool among(const std::vector<std::string>& words, std::string_view word) { return std::find(words.begin(), words.end(), word) != words.end(); }
+bool among(const std::vector<std::string>& words, std::string_view word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+}
 
 enum class Role { index, odd, even, about, unknown };
 Role roleOf(std::string_view key) {
     std::string lower(key);
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     const Recipe::ListKeys& keys = listRecipe().list;
-    return among(keys.index, lower) ? Role::index : among(keys.odd, lower) ? Role::odd : among(keys.even, lower) ? Role::even : among(keys.about, lower) ? Role::about : Role::unknown;
+    return among(keys.index, lower)   ? Role::index
+           : among(keys.odd, lower)   ? Role::odd
+           : among(keys.even, lower)  ? Role::even
+           : among(keys.about, lower) ? Role::about
+                                      : Role::unknown;
 }
 
-bool isPolarKey(std::string_view key) { return key.find("positive") != std::string_view::npos || key.find("negative") != std::string_view::npos; }
+bool isPolarKey(std::string_view key) {
+    return key.find("positive") != std::string_view::npos || key.find("negative") != std::string_view::npos;
+}
 
 std::optional<std::uint64_t> channelIn(std::string_view text) {
     std::uint64_t value = 0;
@@ -42,8 +51,8 @@ std::optional<std::uint64_t> channelIn(std::string_view text) {
 struct Scalar {
     std::size_t begin = 0, end = 0;  // without quotes
     std::string key;                 // the nearest object key
-    std::string object;              // path of the object or list that holds it: parallel lists share the parent of theirs
-    std::size_t at = 0;              // place in its list
+    std::string object;  // path of the object or list that holds it: parallel lists share the parent of theirs
+    std::size_t at = 0;  // place in its list
     bool inList = false;
 };
 
@@ -64,7 +73,9 @@ std::vector<Scalar> scalarsOf(std::string_view text) {
             // A list belongs to its object: its values run parallel to those of the object's other lists.
             const bool list = c == '[';
             const std::string parent = levels.empty() ? "" : levels.back().path;
-            levels.push_back({list, key, list && !levels.empty() && !levels.back().list ? parent : parent + "/" + std::to_string(serial++), 0});
+            levels.push_back(
+                {list, key,
+                 list && !levels.empty() && !levels.back().list ? parent : parent + "/" + std::to_string(serial++), 0});
             ++at;
         } else if (c == '}' || c == ']') {
             levels.pop_back();
@@ -87,7 +98,9 @@ std::vector<Scalar> scalarsOf(std::string_view text) {
                 levels.back().key = key;
             } else {
                 const bool inList = !levels.empty() && levels.back().list;
-                scalars.push_back({begin, end, levels.empty() ? "" : levels.back().key, levels.empty() ? "" : levels.back().path, levels.empty() ? 0 : levels.back().count, inList});
+                scalars.push_back({begin, end, levels.empty() ? "" : levels.back().key,
+                                   levels.empty() ? "" : levels.back().path, levels.empty() ? 0 : levels.back().count,
+                                   inList});
             }
             at = after;
         }
@@ -95,7 +108,9 @@ std::vector<Scalar> scalarsOf(std::string_view text) {
     return scalars;
 }
 
-bool isNumber(std::string_view text) { return !text.empty() && (text[0] == '-' || text[0] == '+' || (text[0] >= '0' && text[0] <= '9')); }
+bool isNumber(std::string_view text) {
+    return !text.empty() && (text[0] == '-' || text[0] == '+' || (text[0] >= '0' && text[0] <= '9'));
+}
 
 // One line of the plan for each key or column.
 class Summary {
@@ -135,7 +150,8 @@ ChannelList jsonList(std::string text, bool bare) {
     std::map<std::pair<std::string, std::size_t>, std::size_t> channels;  // (object, place) -> entry
     const std::vector<Scalar> scalars = scalarsOf(list.text);
     const auto roleOfScalar = [&](const Scalar& scalar) {
-        if (bare || (!scalar.key.empty() && scalar.key.find_first_not_of("0123456789") == std::string::npos)) return Role::index;  // bare numbers, or {"layer": [..]}
+        if (bare || (!scalar.key.empty() && scalar.key.find_first_not_of("0123456789") == std::string::npos))
+            return Role::index;  // bare numbers, or {"layer": [..]}
         return roleOf(scalar.key);
     };
     for (const bool indices : {true, false})
@@ -144,17 +160,21 @@ ChannelList jsonList(std::string text, bool bare) {
             const std::string_view value = std::string_view(list.text).substr(scalar.begin, scalar.end - scalar.begin);
             const std::pair place(scalar.object, scalar.inList ? scalar.at : 0);
             if (indices) {
-                if (role != Role::about && (role != Role::unknown || isNumber(value))) summary.add(scalar.key.empty() ? "channels" : scalar.key, role);
+                if (role != Role::about && (role != Role::unknown || isNumber(value)))
+                    summary.add(scalar.key.empty() ? "channels" : scalar.key, role);
                 if (role != Role::index) continue;
                 channels[place] = list.entries.size();
                 list.entries.push_back({scalar.begin, scalar.end, true, 0, isPolarKey(scalar.key)});
             } else if (role == Role::odd) {
                 const auto channel = channels.find(place);
                 if (channels.empty()) continue;  // not a list at all
-                if (channel == channels.end()) throw Error(ErrorCode::malformed, "", "'" + scalar.key + "' has a value that belongs to no channel");
+                if (channel == channels.end())
+                    throw Error(ErrorCode::malformed, "",
+                                "'" + scalar.key + "' has a value that belongs to no channel");
                 list.entries.push_back({scalar.begin, scalar.end, false, channel->second, false});
             } else if (role == Role::even) {
-                if (const auto channel = channels.find(place); channel != channels.end()) list.even.push_back({scalar.begin, scalar.end, scalar.key, channel->second});
+                if (const auto channel = channels.find(place); channel != channels.end())
+                    list.even.push_back({scalar.begin, scalar.end, scalar.key, channel->second});
             }
         }
     list.plan = summary.plan("list of " + std::to_string(channels.size()) + " channels, JSON");
@@ -162,12 +182,14 @@ ChannelList jsonList(std::string text, bool bare) {
 }
 
 // Fields of one CSV line, as positions. Quoted fields are passed over whole, without their quotes.
-std::vector<std::pair<std::size_t, std::size_t>> fieldsOf(std::string_view text, std::size_t begin, std::size_t end, char separator) {
+std::vector<std::pair<std::size_t, std::size_t>> fieldsOf(std::string_view text, std::size_t begin, std::size_t end,
+                                                          char separator) {
     std::vector<std::pair<std::size_t, std::size_t>> fields;
     for (std::size_t at = begin; at <= end;) {
         if (at < end && text[at] == '"') {
             std::size_t close = at + 1;
-            while (close < end && (text[close] != '"' || (close + 1 < end && text[close + 1] == '"'))) close += text[close] == '"' ? 2 : 1;
+            while (close < end && (text[close] != '"' || (close + 1 < end && text[close + 1] == '"')))
+                close += text[close] == '"' ? 2 : 1;
             fields.emplace_back(at + 1, std::min(close, end));
             at = std::min(text.find(separator, std::min(close, end)), end) + 1;
         } else {
@@ -202,12 +224,18 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
             indexColumn = static_cast<std::size_t>(std::find(roles.begin(), roles.end(), Role::index) - roles.begin());
         } else if (end > begin) {
             ++rows;
-            if (fields.size() != header.size()) throw Error(ErrorCode::malformed, where, "row " + std::to_string(rows) + " has " + std::to_string(fields.size()) + " fields where the header has " + std::to_string(header.size()));
+            if (fields.size() != header.size())
+                throw Error(ErrorCode::malformed, where,
+                            "row " + std::to_string(rows) + " has " + std::to_string(fields.size()) +
+                                " fields where the header has " + std::to_string(header.size()));
             const std::size_t channel = list.entries.size();
-            list.entries.push_back({fields[indexColumn].first, fields[indexColumn].second, true, 0, isPolarKey(header[indexColumn])});
+            list.entries.push_back(
+                {fields[indexColumn].first, fields[indexColumn].second, true, 0, isPolarKey(header[indexColumn])});
             for (std::size_t k = 0; k < fields.size(); ++k) {
-                if (roles[k] == Role::odd) list.entries.push_back({fields[k].first, fields[k].second, false, channel, false});
-                if (roles[k] == Role::even) list.even.push_back({fields[k].first, fields[k].second, header[k], channel});
+                if (roles[k] == Role::odd)
+                    list.entries.push_back({fields[k].first, fields[k].second, false, channel, false});
+                if (roles[k] == Role::even)
+                    list.even.push_back({fields[k].first, fields[k].second, header[k], channel});
             }
         }
         begin = next;
@@ -220,27 +248,35 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
     return list;
 }
 
-// Bare numbers in a JSON array: channel numbers where they are distinct and whole, unless they could as well be a vector of width d.
-bool bareNumbersAreChannels(const nlohmann::json& array, const TransportOptions& options, std::size_t d, const std::string& where) {
+// Bare numbers in a JSON array: channel numbers where they are distinct and whole, unless they could as well be a
+// vector of width d.
+bool bareNumbersAreChannels(const nlohmann::json& array, const TransportOptions& options, std::size_t d,
+                            const std::string& where) {
     if (options.kind) return true;
     std::set<std::uint64_t> seen;
     for (const nlohmann::json& one : array)
         if (!one.is_number_unsigned() || !seen.insert(one.get<std::uint64_t>()).second) return false;
     if (seen.empty()) return false;
     if (d != 0 && array.size() == d)
-        throw Error(ErrorCode::ambiguous, where, "could be a vector or a list of channels, as it has d distinct whole numbers; say --kind vector or --kind neurons");
+        throw Error(ErrorCode::ambiguous, where,
+                    "could be a vector or a list of channels, as it has d distinct whole numbers; say --kind vector or "
+                    "--kind neurons");
     return true;
 }
 
 // A value with its sign turned, in the form in which it is written: -x and x, or the words of a polarity.
 std::string negated(std::string_view value, const std::string& where) {
-    static constexpr std::array<std::pair<std::string_view, std::string_view>, 3> words{{{"+", "-"}, {"positive", "negative"}, {"pos", "neg"}}};
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 3> words{
+        {{"+", "-"}, {"positive", "negative"}, {"pos", "neg"}}};
     for (const auto& [plus, minus] : words) {
         if (value == plus) return std::string(minus);
         if (value == minus) return std::string(plus);
     }
     if (value.empty() || value == "null") return std::string(value);
-    if (!isNumber(value) || value[0] == '+') throw Error(ErrorCode::malformed, where, "holds '" + std::string(value) + "' where a signed value is expected: a number without '+', or + and -");
+    if (!isNumber(value) || value[0] == '+')
+        throw Error(
+            ErrorCode::malformed, where,
+            "holds '" + std::string(value) + "' where a signed value is expected: a number without '+', or + and -");
     return value[0] == '-' ? std::string(value.substr(1)) : "-" + std::string(value);
 }
 
@@ -256,11 +292,14 @@ std::optional<ChannelList> openChannelList(const ObjectPath& object, const Trans
     if (!isText) return std::nullopt;
     const std::vector<std::byte> bytes = readBytes(*source, 0, source->size());
     std::optional<ChannelList> list = parseChannelList(std::string(asText(bytes)), options, d, source->name());
-    if (!list && asked) throw Error(ErrorCode::malformed, source->name(), "has no channel numbers: a JSON key or a CSV column called neuron, channel or index is expected");
+    if (!list && asked)
+        throw Error(ErrorCode::malformed, source->name(),
+                    "has no channel numbers: a JSON key or a CSV column called neuron, channel or index is expected");
     return list;
 }
 
-std::optional<ChannelList> parseChannelList(std::string text, const TransportOptions& options, std::size_t d, const std::string& where) {
+std::optional<ChannelList> parseChannelList(std::string text, const TransportOptions& options, std::size_t d,
+                                            const std::string& where) {
     const std::size_t first = text.find_first_not_of(" \n\r\t");
     std::optional<ChannelList> list;
     if (first != std::string::npos && (text[first] == '{' || text[first] == '[')) {
@@ -272,7 +311,8 @@ std::optional<ChannelList> parseChannelList(std::string text, const TransportOpt
     } else {
         list = csvList(std::move(text), where);
     }
-    const bool hasChannels = list && std::any_of(list->entries.begin(), list->entries.end(), [](const auto& entry) { return entry.isIndex; });
+    const bool hasChannels = list && std::any_of(list->entries.begin(), list->entries.end(),
+                                                 [](const auto& entry) { return entry.isIndex; });
     return hasChannels ? std::move(list) : std::nullopt;
 }
 
@@ -285,13 +325,20 @@ std::string movedList(const ChannelList& list, const Gauge& gauge, const std::st
         if (!entry.isIndex) continue;
         const std::string_view written = std::string_view(list.text).substr(entry.begin, entry.end - entry.begin);
         const auto channel = channelIn(written);
-        if (!channel) throw Error(ErrorCode::malformed, where, "has '" + std::string(written) + "' where a channel number is expected");
-        if (*channel >= gauge.d()) throw Error(ErrorCode::dimensionMismatch, where, "names channel " + std::to_string(*channel) + ", and the gauge has d = " + std::to_string(gauge.d()) + " (counted from 0)");
+        if (!channel)
+            throw Error(ErrorCode::malformed, where,
+                        "has '" + std::string(written) + "' where a channel number is expected");
+        if (*channel >= gauge.d())
+            throw Error(ErrorCode::dimensionMismatch, where,
+                        "names channel " + std::to_string(*channel) +
+                            ", and the gauge has d = " + std::to_string(gauge.d()) + " (counted from 0)");
         const std::uint32_t to = back.perm()[static_cast<std::size_t>(*channel)];
         signs[i] = gauge.sign()[to];
         if (entry.polar && signs[i] < 0)
-            throw Error(ErrorCode::unsupported, where, "holds a set of one polarity, and channel " + std::to_string(*channel) + " changes sign under the gauge, so it would belong to the other; "
-                        "write one list with a 'polarity' or 'value' for each channel");
+            throw Error(ErrorCode::unsupported, where,
+                        "holds a set of one polarity, and channel " + std::to_string(*channel) +
+                            " changes sign under the gauge, so it would belong to the other; "
+                            "write one list with a 'polarity' or 'value' for each channel");
         moved[i] = std::to_string(to);
     }
     for (std::size_t i = 0; i < list.entries.size(); ++i) {
@@ -299,12 +346,16 @@ std::string movedList(const ChannelList& list, const Gauge& gauge, const std::st
         if (entry.isIndex) continue;
         const std::string_view written = std::string_view(list.text).substr(entry.begin, entry.end - entry.begin);
         const std::int8_t sign = signs[entry.channel];
-        if (sign == 0) throw Error(ErrorCode::undeterminedSign, where, "needs the sign of a channel that the gauge leaves undetermined; align with activations or embedding rows, not gains alone");
+        if (sign == 0)
+            throw Error(ErrorCode::undeterminedSign, where,
+                        "needs the sign of a channel that the gauge leaves undetermined; align with activations or "
+                        "embedding rows, not gains alone");
         moved[i] = sign < 0 ? negated(written, where) : std::string(written);
     }
     std::vector<std::size_t> order(list.entries.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return list.entries[a].begin < list.entries[b].begin; });
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return list.entries[a].begin < list.entries[b].begin; });
     std::string text;
     std::size_t at = 0;
     for (const std::size_t i : order) {

@@ -1,4 +1,5 @@
-// Lists of channels: neuron sets, top-k lists, attributions, as JSON or CSV. Channel numbers move by j -> perm^-1[j], and a channel's own values change sign with it.
+// Lists of channels: neuron sets, top-k lists, attributions, as JSON or CSV. Channel numbers move by j -> perm^-1[j],
+// and a channel's own values change sign with it.
 #pragma once
 
 #include <cstddef>
@@ -17,15 +18,16 @@ struct ChannelList {
     // One number or word of the text, [begin, end).
     struct Entry {
         std::size_t begin = 0, end = 0;
-        bool isIndex = false;        // a channel number; else a value that is odd
-        std::size_t channel = 0;     // of a value: the entry that is its channel
-        bool polar = false;          // of an index: it stands in a set of one polarity ("top_positive"), which cannot be carried
+        bool isIndex = false;     // a channel number; else a value that is odd
+        std::size_t channel = 0;  // of a value: the entry that is its channel
+        bool polar =
+            false;  // of an index: it stands in a set of one polarity ("top_positive"), which cannot be carried
     };
     // A value of a channel that stays as it is: what a list may be ranked by.
     struct Even {
         std::size_t begin = 0, end = 0;
         std::string key;
-        std::size_t channel = 0;     // the entry that is its channel
+        std::size_t channel = 0;  // the entry that is its channel
     };
     std::string text;
     std::vector<Entry> entries;
@@ -33,15 +35,17 @@ struct ChannelList {
     Plan plan;
 };
 
-// The list that a file is, or nothing where it is none. d: the gauge's width, or 0; it decides whether bare numbers are a list or a vector.
+// The list that a file is, or nothing where it is none. d: the gauge's width, or 0; it decides whether bare numbers are
+// a list or a vector.
 // Throws Error: ambiguous (d distinct channel numbers could be either), malformed, usage.
 std::optional<ChannelList> openChannelList(const ObjectPath& object, const TransportOptions& options, std::size_t d);
 
 // The same of a text that was read already; where: for messages. Nothing where it has no channel numbers.
-std::optional<ChannelList> parseChannelList(std::string text, const TransportOptions& options, std::size_t d, const std::string& where);
+std::optional<ChannelList> parseChannelList(std::string text, const TransportOptions& options, std::size_t d,
+                                            const std::string& where);
 
-// The text with its channels and values moved. Throws Error: dimensionMismatch (a channel beyond d), undeterminedSign, unsupported (a set of one polarity of
-// which a channel changes sign).
+// The text with its channels and values moved. Throws Error: dimensionMismatch (a channel beyond d), undeterminedSign,
+// unsupported (a set of one polarity of which a channel changes sign).
 std::string movedList(const ChannelList& list, const Gauge& gauge, const std::string& where);
 
 }  // namespace regauge

@@ -10,7 +10,8 @@ namespace regauge {
 
 // The gauge that this object takes: its width, its verdict, and signs only where signs are its symmetry.
 // Throws Error: unrelated (unless forced), dimensionMismatch, unsupported.
-void checkGauge(const Plan& plan, const Alignment& alignment, const std::string& object, const TransportOptions& options);
+void checkGauge(const Plan& plan, const Alignment& alignment, const std::string& object,
+                const TransportOptions& options);
 
 // Odd axes hold floats, and every sign that they need is there. Throws Error: wrongDtype, undeterminedSign.
 void checkTensors(const Plan& plan, const Gauge& gauge, const std::string& object);

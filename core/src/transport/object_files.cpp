@@ -11,7 +11,8 @@ namespace {
 
 bool holdsTensors(const std::string& name) {
     const auto& endings = sharedRules().tensorFileEndings;
-    return std::any_of(endings.begin(), endings.end(), [&](const std::string& ending) { return name.ends_with(ending); });
+    return std::any_of(endings.begin(), endings.end(),
+                       [&](const std::string& ending) { return name.ends_with(ending); });
 }
 
 std::vector<std::string> fitting(const ObjectPath& object, const std::string& pattern) {
@@ -38,7 +39,8 @@ std::vector<Member> tensorFilesOf(const ObjectPath& object, const Recipe& recipe
                 if (std::find(found.begin(), found.end(), name) == found.end()) found.push_back(name);
         std::vector<Member> members;
         for (std::size_t i = 0; i < found.size(); ++i)
-            members.push_back({found[i], i < opened.size() ? std::move(opened[i]) : openTensorFile(object.open(found[i])), {}, {}});
+            members.push_back(
+                {found[i], i < opened.size() ? std::move(opened[i]) : openTensorFile(object.open(found[i])), {}, {}});
         return members;
     }
     return {};
@@ -65,7 +67,9 @@ bool ObjectPath::sameName(std::string_view a, std::string_view b) {
 }
 
 std::string ObjectPath::pathOf(const std::string& name) const { return joinPath(folder_, name); }
-bool ObjectPath::has(const std::string& name) const { return files_->exists(pathOf(name)) && !files_->isFolder(pathOf(name)); }
+bool ObjectPath::has(const std::string& name) const {
+    return files_->exists(pathOf(name)) && !files_->isFolder(pathOf(name));
+}
 std::unique_ptr<ByteSource> ObjectPath::open(const std::string& name) const { return files_->open(pathOf(name)); }
 
 const Config& ObjectPath::config(const std::string& name) const {
@@ -80,7 +84,8 @@ void nameTensors(std::vector<Member>& members, const std::string& folder, bool b
     for (Member& member : members) {
         member.names.clear();
         for (const StoredTensor& tensor : member.file.tensors)
-            member.names.push_back(byFolder ? fileNameOf(folder) + "/" + member.name + "/" + tensor.info.name : tensor.info.name);
+            member.names.push_back(byFolder ? fileNameOf(folder) + "/" + member.name + "/" + tensor.info.name
+                                            : tensor.info.name);
     }
 }
 
@@ -96,8 +101,11 @@ Members membersOf(const ObjectPath& object, const Recipe& recipe) {
     result.members = tensorFilesOf(object, recipe);
     nameTensors(result.members, object.path(), recipe.namedByFolder);
     for (const std::string& name : object.names()) {
-        if (std::any_of(result.members.begin(), result.members.end(), [&](const Member& member) { return member.name == name; })) continue;
-        const bool copied = std::any_of(recipe.copyFiles.begin(), recipe.copyFiles.end(), [&](const auto& p) { return matchName(p, name); });
+        if (std::any_of(result.members.begin(), result.members.end(),
+                        [&](const Member& member) { return member.name == name; }))
+            continue;
+        const bool copied = std::any_of(recipe.copyFiles.begin(), recipe.copyFiles.end(),
+                                        [&](const auto& p) { return matchName(p, name); });
         (copied || !holdsTensors(name) ? result.copies : result.left).push_back(name);
     }
     return result;

@@ -45,7 +45,8 @@ private:
 struct Member {
     std::string name;  // in the folder; "" where the object is a single file
     TensorFile file;
-    std::vector<std::string> names;       // by which the rules know its tensors, one for each: their own, unless the recipe says otherwise
+    std::vector<std::string>
+        names;  // by which the rules know its tensors, one for each: their own, unless the recipe says otherwise
     std::vector<std::string> parameters;  // the model's parameter that a numbered one is; empty, or one for each tensor
 };
 

@@ -20,10 +20,14 @@ struct Group {
 };
 
 std::string sentence(const std::string& what) {
-    return what + "; save the optimizer with named parameters (optimizer.param_groups[i]['param_names']), or put the model's files and config.json beside it";
+    return what +
+           "; save the optimizer with named parameters (optimizer.param_groups[i]['param_names']), or put the model's "
+           "files and config.json beside it";
 }
 
-[[noreturn]] void refuse(const Member& member, const std::string& what) { throw Error(ErrorCode::unsupported, member.file.source->name(), sentence(what)); }
+[[noreturn]] void refuse(const Member& member, const std::string& what) {
+    throw Error(ErrorCode::unsupported, member.file.source->name(), sentence(what));
+}
 
 // "param_groups.0.params.3" = "3" and "param_groups.0.param_names.3" = "model.norm.weight", in order.
 std::vector<Group> groupsOf(const Member& member) {
@@ -38,7 +42,8 @@ std::vector<Group> groupsOf(const Member& member) {
         groups.emplace_back();
         for (const auto& [at, id] : list) groups.back().ids.push_back(id);
         for (const auto& [at, name] : names[group]) groups.back().names.push_back(name);
-        if (!groups.back().names.empty() && groups.back().names.size() != groups.back().ids.size()) refuse(member, "has param_names that do not fit its params");
+        if (!groups.back().names.empty() && groups.back().names.size() != groups.back().ids.size())
+            refuse(member, "has param_names that do not fit its params");
     }
     return groups;
 }
@@ -46,7 +51,8 @@ std::vector<Group> groupsOf(const Member& member) {
 // The Trainer's rule for what is not decayed.
 bool isDecayed(const std::string& name) {
     std::string lower = name;
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     for (const char* part : {"bias", "layernorm", "rmsnorm"})
         if (lower.find(part) != std::string::npos) return false;
     const std::string between = "." + lower + ".";
@@ -58,7 +64,8 @@ struct Parameter {
     Shape shape;
 };
 
-// The place of a name in the order in which the family's modules register their parameters, which is the order of its table:
+// The place of a name in the order in which the family's modules register their parameters, which is the order of its
+// table:
 // what comes before the layers, then layer by layer, then what comes after. Nothing where the table does not name it.
 std::optional<std::tuple<int, unsigned long, std::size_t>> placeOfName(const Recipe& family, std::string_view name) {
     const std::string_view own = withoutModelPrefixes(name);
@@ -69,7 +76,8 @@ std::optional<std::tuple<int, unsigned long, std::size_t>> placeOfName(const Rec
         if (layer != std::string::npos) section = 1;
         if (layer == std::string::npos && section == 1) section = 2;
         if (!matchName(pattern, own)) continue;
-        if (pattern.find("{e}") != std::string::npos || pattern.find("{any}") != std::string::npos) return std::nullopt;  // experts have an order of their own
+        if (pattern.find("{e}") != std::string::npos || pattern.find("{any}") != std::string::npos)
+            return std::nullopt;  // experts have an order of their own
         if (layer == std::string::npos) return std::tuple(section, 0UL, rule);
         return std::tuple(1, std::stoul(std::string(own.substr(layer, 9))), rule);
     }
@@ -81,7 +89,8 @@ const Recipe* familyOf(const std::vector<Parameter>& parameters, const Config& c
     for (const Parameter& parameter : parameters) names.push_back(parameter.name);
     for (const Recipe& recipe : recipes()) {
         if (!recipe.model || !recipe.refuse.empty()) continue;
-        const bool configured = std::all_of(recipe.when.begin(), recipe.when.end(), [&](const ConfigRule& rule) { return rule.holds(config); });
+        const bool configured = std::all_of(recipe.when.begin(), recipe.when.end(),
+                                            [&](const ConfigRule& rule) { return rule.holds(config); });
         if (config.has("model_type") ? configured : recipe.requiredNamesFit(names)) return &recipe;
     }
     return nullptr;
@@ -103,13 +112,16 @@ std::vector<Parameter> parametersBeside(const Member& member, const ObjectPath& 
     std::vector<Parameter> parameters;
     for (const TensorFile& shard : openCheckpointFiles(files, joinPath(folder, model)).shards)
         for (const StoredTensor& tensor : shard.tensors)
-            if (!(tied && withoutModelPrefixes(tensor.info.name) == "lm_head.weight")) parameters.push_back({tensor.info.name, tensor.info.shape});
+            if (!(tied && withoutModelPrefixes(tensor.info.name) == "lm_head.weight"))
+                parameters.push_back({tensor.info.name, tensor.info.shape});
     const Recipe* family = familyOf(parameters, config);
     if (!family) refuse(member, "numbers its parameters, and the model beside it is of no family that regauge knows");
     std::vector<std::pair<std::tuple<int, unsigned long, std::size_t>, Parameter>> placed;
     for (Parameter& parameter : parameters) {
         const auto place = placeOfName(*family, parameter.name);
-        if (!place) refuse(member, "numbers its parameters, and their order cannot be told: " + parameter.name + " is not in the table of " + family->title);
+        if (!place)
+            refuse(member, "numbers its parameters, and their order cannot be told: " + parameter.name +
+                               " is not in the table of " + family->title);
         placed.emplace_back(*place, std::move(parameter));
     }
     std::sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -118,34 +130,43 @@ std::vector<Parameter> parametersBeside(const Member& member, const ObjectPath& 
     return parameters;
 }
 
-std::map<std::string, Parameter> numberedFrom(const Member& member, const std::vector<Group>& groups, const std::vector<Parameter>& parameters) {
+std::map<std::string, Parameter> numberedFrom(const Member& member, const std::vector<Group>& groups,
+                                              const std::vector<Parameter>& parameters) {
     std::vector<Parameter> ordered;
     if (groups.size() == 1) {
         ordered = parameters;
     } else if (groups.size() == 2) {
         for (const bool decayed : {true, false}) {
             const std::size_t before = ordered.size();
-            std::copy_if(parameters.begin(), parameters.end(), std::back_inserter(ordered), [&](const Parameter& one) { return isDecayed(one.name) == decayed; });
+            std::copy_if(parameters.begin(), parameters.end(), std::back_inserter(ordered),
+                         [&](const Parameter& one) { return isDecayed(one.name) == decayed; });
             const std::size_t expected = ordered.size() - before, found = groups[decayed ? 0 : 1].ids.size();
             if (expected != found)
-                refuse(member, "has " + std::to_string(found) + " parameters in group " + (decayed ? "0" : "1") + " where the model has " + std::to_string(expected) + (decayed ? " decayed" : " not decayed"));
+                refuse(member, "has " + std::to_string(found) + " parameters in group " + (decayed ? "0" : "1") +
+                                   " where the model has " + std::to_string(expected) +
+                                   (decayed ? " decayed" : " not decayed"));
         }
     } else {
-        refuse(member, "has " + std::to_string(groups.size()) + " parameter groups, which is not how the Trainer groups them");
+        refuse(member,
+               "has " + std::to_string(groups.size()) + " parameter groups, which is not how the Trainer groups them");
     }
     std::map<std::string, Parameter> numbered;
     std::size_t next = 0;
     for (const Group& group : groups)
         for (const std::string& id : group.ids)
             if (next < ordered.size()) numbered[id] = ordered[next++];
-    if (next != ordered.size() || numbered.size() != ordered.size()) refuse(member, "has " + std::to_string(numbered.size()) + " parameters, and the model has " + std::to_string(ordered.size()));
+    if (next != ordered.size() || numbered.size() != ordered.size())
+        refuse(member, "has " + std::to_string(numbered.size()) + " parameters, and the model has " +
+                           std::to_string(ordered.size()));
     return numbered;
 }
 
 }  // namespace
 
 void nameParameters(Member& member, const ObjectPath& object) {
-    const bool numbers = std::any_of(member.names.begin(), member.names.end(), [](const std::string& name) { return matchName("state.{l}.{word}", name).has_value(); });
+    const bool numbers = std::any_of(member.names.begin(), member.names.end(), [](const std::string& name) {
+        return matchName("state.{l}.{word}", name).has_value();
+    });
     if (!numbers) return;
     const std::vector<Group> groups = groupsOf(member);
     if (groups.empty()) refuse(member, "numbers its parameters and has no param_groups");
@@ -165,7 +186,8 @@ void nameParameters(Member& member, const ObjectPath& object) {
         if (at == numbered.end()) refuse(member, "has state of a parameter number " + id + " that no group names");
         const Shape& shape = member.file.tensors[i].info.shape;
         if (!shape.empty() && !at->second.shape.empty() && shape != at->second.shape)
-            refuse(member, "has " + member.names[i] + " of shape " + toString(shape) + " where the model's " + at->second.name + " has " + toString(at->second.shape));
+            refuse(member, "has " + member.names[i] + " of shape " + toString(shape) + " where the model's " +
+                               at->second.name + " has " + toString(at->second.shape));
         member.names[i] = "state." + at->second.name + member.names[i].substr(dot);
         member.parameters[i] = at->second.name;
     }

@@ -13,7 +13,9 @@ namespace {
 
 bool anyFits(const std::string& pattern, const std::vector<Member>& members) {
     const auto fits = [&](const std::string& name) { return matchName(pattern, name).has_value(); };
-    return std::any_of(members.begin(), members.end(), [&](const Member& member) { return std::any_of(member.names.begin(), member.names.end(), fits); });
+    return std::any_of(members.begin(), members.end(), [&](const Member& member) {
+        return std::any_of(member.names.begin(), member.names.end(), fits);
+    });
 }
 
 std::size_t tensorCount(const std::vector<Member>& members) {
@@ -26,7 +28,9 @@ bool allHold(const std::vector<ConfigRule>& rules, const Config& config) {
     return std::all_of(rules.begin(), rules.end(), [&](const ConfigRule& rule) { return rule.holds(config); });
 }
 
-bool configFits(const Recipe& recipe, const ObjectPath& object) { return allHold(recipe.when, object.config(recipe.config)); }
+bool configFits(const Recipe& recipe, const ObjectPath& object) {
+    return allHold(recipe.when, object.config(recipe.config));
+}
 
 // What the recipe's conditions and sizes are about: its companion file, or the header of the object's own first file.
 Config configOf(const Recipe& recipe, const ObjectPath& object, const Members& files) {
@@ -46,15 +50,17 @@ bool tensorsFit(const Recipe& recipe, const std::vector<Member>& members) {
     if (members.empty()) return false;
     if (recipe.single && tensorCount(members) != 1) return false;
     if (!recipe.header.empty() && !allHold(recipe.header, Config::of(members.front().file.metadata))) return false;
-    if (!recipe.formats.empty() && std::find(recipe.formats.begin(), recipe.formats.end(), name(members.front().file.format)) == recipe.formats.end()) return false;
+    if (!recipe.formats.empty() && std::find(recipe.formats.begin(), recipe.formats.end(),
+                                             name(members.front().file.format)) == recipe.formats.end())
+        return false;
     if (recipe.model) {
         std::vector<std::string_view> names;
-        for (const Member& member : members)
-            names.insert(names.end(), member.names.begin(), member.names.end());
+        for (const Member& member : members) names.insert(names.end(), member.names.begin(), member.names.end());
         // A table that is there to be refused has no names of its own: any transformer's will do.
-        return recipe.refuse.empty() ? recipe.requiredNamesFit(names) : std::any_of(names.begin(), names.end(), [](std::string_view name) {
-            return matchName("{any}.{l}.{any}.weight", name).has_value();
-        });
+        return recipe.refuse.empty() ? recipe.requiredNamesFit(names)
+                                     : std::any_of(names.begin(), names.end(), [](std::string_view name) {
+                                           return matchName("{any}.{l}.{any}.weight", name).has_value();
+                                       });
     }
     if (!recipe.anyTensor.empty() && std::none_of(recipe.anyTensor.begin(), recipe.anyTensor.end(), fits)) return false;
     return std::all_of(recipe.allTensors.begin(), recipe.allTensors.end(), fits);
@@ -75,7 +81,8 @@ std::string describe(const Recipe& recipe, const Config& config, const Applied& 
 
 std::string leftOut(const Members& files) {
     std::string text;
-    for (const std::string& file : files.left) text += (text.empty() ? "; left out, being no part of it: " : ", ") + file;
+    for (const std::string& file : files.left)
+        text += (text.empty() ? "; left out, being no part of it: " : ", ") + file;
     return text;
 }
 
@@ -85,24 +92,37 @@ void checkHook(const std::string& hook, const std::string& where, bool insist) {
     for (const auto& [pattern, what] : shared.otherHooks)
         if (fits(pattern))
             throw Error(ErrorCode::unsupported, where,
-                        "lives at '" + hook + "', which is " + what + ", not residual coordinates: the gauge does not act there, whatever the width. It stays as it is for the same "
-                        "model in other coordinates, and needs another alignment for another model");
+                        "lives at '" + hook + "', which is " + what +
+                            ", not residual coordinates: the gauge does not act there, whatever the width. It stays as "
+                            "it is for the same "
+                            "model in other coordinates, and needs another alignment for another model");
     if (!insist && std::none_of(shared.residualHooks.begin(), shared.residualHooks.end(), fits))
-        throw Error(ErrorCode::unsupported, where, "lives at '" + hook + "', and regauge does not know whether that is in residual coordinates; --unknown copy goes on as if it were");
+        throw Error(ErrorCode::unsupported, where,
+                    "lives at '" + hook +
+                        "', and regauge does not know whether that is in residual coordinates; --unknown copy goes on "
+                        "as if it were");
 }
 
 // What the recipe's configuration forbids. Throws Error(unsupported).
-void checkConfig(const Recipe& recipe, const Config& config, const std::string& where, const TransportOptions& options) {
+void checkConfig(const Recipe& recipe, const Config& config, const std::string& where,
+                 const TransportOptions& options) {
     for (const std::string& part : recipe.refusePaths)
         if (where.find(part) != std::string::npos)
-            throw Error(ErrorCode::unsupported, where, "lies in '" + part + "': attention SAEs of this publisher read attn.hook_z, head space, not residual coordinates, whatever the width");
+            throw Error(ErrorCode::unsupported, where,
+                        "lies in '" + part +
+                            "': attention SAEs of this publisher read attn.hook_z, head space, not residual "
+                            "coordinates, whatever the width");
     if (!recipe.refuse.empty()) throw Error(ErrorCode::unsupported, where, recipe.refuse);
     for (const ConfigRule& rule : recipe.refuseWhen)
-        if (rule.holds(config)) throw Error(ErrorCode::unsupported, where, recipe.configName() + " has " + rule.key + (rule.present ? "" : " = " + *config.text(rule.key)) + ": " + rule.why);
+        if (rule.holds(config))
+            throw Error(ErrorCode::unsupported, where,
+                        recipe.configName() + " has " + rule.key +
+                            (rule.present ? "" : " = " + *config.text(rule.key)) + ": " + rule.why);
     for (const auto& [key, values] : recipe.known) {
         const auto value = config.text(key);
         if (value && std::find(values.begin(), values.end(), *value) == values.end())
-            throw Error(ErrorCode::unsupported, where, recipe.configName() + " has " + key + " = " + *value + ", which regauge does not know yet");
+            throw Error(ErrorCode::unsupported, where,
+                        recipe.configName() + " has " + key + " = " + *value + ", which regauge does not know yet");
     }
     for (const std::string& key : recipe.hooks)
         if (const auto hook = config.text(key)) checkHook(*hook, where, options.copyUnknown);
@@ -113,7 +133,8 @@ struct Candidate {
     Members files;
 };
 
-std::optional<Error> forbiddenBy(const Candidate& candidate, const ObjectPath& object, const TransportOptions& options) {
+std::optional<Error> forbiddenBy(const Candidate& candidate, const ObjectPath& object,
+                                 const TransportOptions& options) {
     try {
         checkConfig(*candidate.recipe, configOf(*candidate.recipe, object, candidate.files), object.path(), options);
     } catch (const Error& error) {
@@ -152,8 +173,9 @@ std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOp
 
 bool sameMoves(const Plan& a, const Plan& b) {
     const auto same = [](const TensorMove& x, const TensorMove& y) {
-        return std::equal(x.moves.begin(), x.moves.end(), y.moves.begin(), y.moves.end(),
-                          [](const AxisMove& p, const AxisMove& q) { return p.action == q.action && p.axis == q.axis; });
+        return std::equal(
+            x.moves.begin(), x.moves.end(), y.moves.begin(), y.moves.end(),
+            [](const AxisMove& p, const AxisMove& q) { return p.action == q.action && p.axis == q.axis; });
     };
     return a.unknown == b.unknown && std::equal(a.moves.begin(), a.moves.end(), b.moves.begin(), b.moves.end(), same);
 }
@@ -170,7 +192,8 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
     result.plan.d = static_cast<std::size_t>(applied.sizes.of("d"));
     result.plan.moves = std::move(applied.moves);
     result.plan.unknown = std::move(applied.unknown);
-    result.plan.permutationOnlyReason = recipe.alwaysPermutationOnly.empty() ? applied.permutationOnly : recipe.alwaysPermutationOnly;
+    result.plan.permutationOnlyReason =
+        recipe.alwaysPermutationOnly.empty() ? applied.permutationOnly : recipe.alwaysPermutationOnly;
     for (const ConfigRule& rule : recipe.permutationOnly)
         if (rule.holds(config)) result.plan.permutationOnlyReason = rule.why;
     result.plan.permutationOnly = !result.plan.permutationOnlyReason.empty();
@@ -179,7 +202,8 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
     return result;
 }
 
-// A training checkpoint's optimizer state goes along with its model; one that is not understood stays behind, and the description says so.
+// A training checkpoint's optimizer state goes along with its model; one that is not understood stays behind, and the
+// description says so.
 void addOptimizer(PlannedObject& model, const ObjectPath& object, const TransportOptions& options) {
     for (const char* name : {"optimizer.pt", "optimizer.bin"}) {
         const auto at = std::find(model.files.left.begin(), model.files.left.end(), name);
@@ -187,7 +211,8 @@ void addOptimizer(PlannedObject& model, const ObjectPath& object, const Transpor
         try {
             TransportOptions asOptimizer = options;
             asOptimizer.kind = "optimizer";
-            PlannedObject state = planObject(ObjectPath(object.files(), object.pathOf(name)), asOptimizer, model.plan.d);
+            PlannedObject state =
+                planObject(ObjectPath(object.files(), object.pathOf(name)), asOptimizer, model.plan.d);
             state.files.members.front().name = name;
             model.files.members.push_back(std::move(state.files.members.front()));
             model.plan.moves.insert(model.plan.moves.end(), state.plan.moves.begin(), state.plan.moves.end());
@@ -210,20 +235,26 @@ void refuseFamily(const ObjectPath& object) {
     for (const Member& member : membersOf(object, checkpoint).members)
         for (const StoredTensor& tensor : member.file.tensors)
             if (!parameterRule(tensor.info.name, tensor.info.shape.size()).rule) strange.push_back(tensor.info.name);
-    std::string text = "config.json says model_type = " + *family + ", a family that regauge has no table for, so it does not know how its channels move";
-    for (std::size_t i = 0; i < std::min<std::size_t>(strange.size(), 8); ++i) text += (i == 0 ? "; no family has " : ", ") + strange[i];
-    throw Error(ErrorCode::unsupported, object.path(), text + (strange.size() > 8 ? " and " + std::to_string(strange.size() - 8) + " more" : ""));
+    std::string text = "config.json says model_type = " + *family +
+                       ", a family that regauge has no table for, so it does not know how its channels move";
+    for (std::size_t i = 0; i < std::min<std::size_t>(strange.size(), 8); ++i)
+        text += (i == 0 ? "; no family has " : ", ") + strange[i];
+    throw Error(ErrorCode::unsupported, object.path(),
+                text + (strange.size() > 8 ? " and " + std::to_string(strange.size() - 8) + " more" : ""));
 }
 
 // Nothing recognises it: shown by inspect, refused by transport.
 PlannedObject unrecognised(const ObjectPath& object) {
     refuseFamily(object);
     if (object.isFolder())
-        throw Error(ErrorCode::unsupported, object.path(), "holds nothing that regauge recognises (a checkpoint, an SAE with its cfg.json, an adapter); name one file, or give --kind");
+        throw Error(ErrorCode::unsupported, object.path(),
+                    "holds nothing that regauge recognises (a checkpoint, an SAE with its cfg.json, an adapter); name "
+                    "one file, or give --kind");
     PlannedObject result;
     result.files = membersOf(object, Recipe{});
     result.plan.kind = "unknown";
-    result.plan.description = "not recognised: give --kind, or --kind vector where every tensor's last axis is the residual one";
+    result.plan.description =
+        "not recognised: give --kind, or --kind vector where every tensor's last axis is the residual one";
     for (const Member& member : result.files.members)
         for (const StoredTensor& tensor : member.file.tensors) {
             result.plan.moves.push_back({tensor.info, {}, "no recipe names it"});
@@ -237,7 +268,8 @@ PlannedObject unrecognised(const ObjectPath& object) {
 std::vector<KindInfo> kinds() {
     std::vector<KindInfo> found;
     for (const Recipe& recipe : recipes())
-        if (recipe.refuse.empty() && std::none_of(found.begin(), found.end(), [&](const KindInfo& one) { return one.kind == recipe.kind; }))
+        if (recipe.refuse.empty() &&
+            std::none_of(found.begin(), found.end(), [&](const KindInfo& one) { return one.kind == recipe.kind; }))
             found.push_back({recipe.kind, recipe.title});
     return found;
 }
@@ -265,8 +297,8 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
     for (const PlannedObject& other : plans)
         if (!sameMoves(other.plan, plans.front().plan))
             throw Error(ErrorCode::ambiguous, object.path(),
-                        "could be " + plans.front().recipe->title + " (--kind " + plans.front().plan.kind + ") or " + other.recipe->title + " (--kind " + other.plan.kind +
-                            "), whose axes differ; say which");
+                        "could be " + plans.front().recipe->title + " (--kind " + plans.front().plan.kind + ") or " +
+                            other.recipe->title + " (--kind " + other.plan.kind + "), whose axes differ; say which");
     // A checkpoint without its config.json can be of several families that move alike.
     for (std::size_t i = 1; i < plans.size(); ++i) {
         Plan& plan = plans.front().plan;

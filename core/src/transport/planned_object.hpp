@@ -13,14 +13,15 @@
 namespace regauge {
 
 struct PlannedObject {
-    Plan plan;                       // plan.moves: the members' tensors in order, one after the other
+    Plan plan;  // plan.moves: the members' tensors in order, one after the other
     const Recipe* recipe = nullptr;
     Members files;
     std::optional<Error> forbidden;  // what its configuration forbids, until it is known that this reading is the one
 };
 
 // Recognises the object and applies the recipe that fits. d: the gauge's width, or 0.
-// Throws Error: missingFile, malformed, unsupported, ambiguous, shapeMismatch, dimensionMismatch, and those of openTensorFile.
+// Throws Error: missingFile, malformed, unsupported, ambiguous, shapeMismatch, dimensionMismatch, and those of
+// openTensorFile.
 PlannedObject planObject(const ObjectPath& object, const TransportOptions& options, std::size_t d);
 
 }  // namespace regauge

@@ -7,8 +7,10 @@
 
 namespace regauge {
 
-// "<fingerprint>,<fingerprint>": `record` with this gauge's fingerprint at its end; or, where the gauge undoes the last one, without that one.
-// Then an object that is moved and moved back has no record, and is the input byte for byte. The identity leaves no trace.
+// "<fingerprint>,<fingerprint>": `record` with this gauge's fingerprint at its end; or, where the gauge undoes the last
+// one, without that one.
+// Then an object that is moved and moved back has no record, and is the input byte for byte. The identity leaves no
+// trace.
 std::string recordAfter(const std::string& record, const Gauge& gauge);
 
 }  // namespace regauge

@@ -24,15 +24,19 @@ void checkUnknown(const Plan& plan, const std::string& object, const TransportOp
         for (std::size_t i = 0; i < shown; ++i) list += (i ? ", " : "") + plan.unknown[i];
         if (shown < plan.unknown.size()) list += " and " + std::to_string(plan.unknown.size() - shown) + " more";
         throw Error(ErrorCode::unknownTensor, object,
-                    "no recipe says how these move: " + list + (plan.kind == "unknown" ? "; give --kind, or --kind vector where every tensor's last axis is the residual one"
-                                                                                      : "; --unknown copy copies them as they are"));
+                    "no recipe says how these move: " + list +
+                        (plan.kind == "unknown"
+                             ? "; give --kind, or --kind vector where every tensor's last axis is the residual one"
+                             : "; --unknown copy copies them as they are"));
     }
 }
 
 // Bytes so far, of all tensors.
 class Meter {
 public:
-    Meter(const Progress& progress, std::uint64_t total) : progress_(progress), total_(total) { progress_.report("moving tensors", 0, total_); }
+    Meter(const Progress& progress, std::uint64_t total) : progress_(progress), total_(total) {
+        progress_.report("moving tensors", 0, total_);
+    }
     void add(std::uint64_t bytes) {
         done_ += bytes;
         if (done_ < total_ && done_ - shown_ < step) return;
@@ -47,22 +51,26 @@ private:
 
 using Record = std::vector<std::pair<std::string, std::string>>;
 
-// The entry for a member's metadata; empty where the format has no room, or would be read differently with a block that was not there.
+// The entry for a member's metadata; empty where the format has no room, or would be read differently with a block that
+// was not there.
 Record recordFor(const Member& member, const Recipe& recipe, const Gauge& gauge) {
     const auto& metadata = member.file.metadata;
     if (member.file.format != FileFormat::safetensors || (metadata.empty() && !recipe.metadata)) return {};
-    const auto found = std::find_if(metadata.begin(), metadata.end(), [](const auto& entry) { return entry.first == recordKey; });
+    const auto found =
+        std::find_if(metadata.begin(), metadata.end(), [](const auto& entry) { return entry.first == recordKey; });
     const std::string before = found == metadata.end() ? "" : found->second, after = recordAfter(before, gauge);
     return after == before ? Record() : Record{{recordKey, after}};
 }
 
 // A companion as it is, but for the record where its readers ignore what they do not know.
-void writeCompanion(const ObjectPath& path, const std::string& name, const Recipe* recipe, const Gauge& gauge, ByteSink& out) {
+void writeCompanion(const ObjectPath& path, const std::string& name, const Recipe* recipe, const Gauge& gauge,
+                    ByteSink& out) {
     const std::unique_ptr<ByteSource> in = path.open(name);
     if (!recipe || recipe->recordIn.empty() || name != recipe->config) return copyBytes(*in, 0, in->size(), out);
     const std::vector<std::byte> bytes = readBytes(*in, 0, in->size());
     const std::string_view text = asText(bytes);
-    const auto object = std::find_if(recipe->recordIn.begin(), recipe->recordIn.end(), [&](const std::string& one) { return hasJsonObject(text, one); });
+    const auto object = std::find_if(recipe->recordIn.begin(), recipe->recordIn.end(),
+                                     [&](const std::string& one) { return hasJsonObject(text, one); });
     if (object == recipe->recordIn.end()) return out.write(bytes);
     const std::string after = recordAfter(jsonEntry(text, *object, configRecordKey), gauge);
     out.write(asBytes(withJsonEntry(text, *object, configRecordKey, after)));
@@ -70,10 +78,12 @@ void writeCompanion(const ObjectPath& path, const std::string& name, const Recip
 
 }  // namespace
 
-Plan transport(Files& files, const std::string& object, const Alignment& alignment, const std::string& out, const TransportOptions& options, const Progress& progress) {
+Plan transport(Files& files, const std::string& object, const Alignment& alignment, const std::string& out,
+               const TransportOptions& options, const Progress& progress) {
     const Gauge& gauge = alignment.gauge;
     const ObjectPath path(files, object);
-    if (ObjectPath::sameName(object, out)) throw Error(ErrorCode::usage, out, "is the input itself, which is never overwritten; name another output");
+    if (ObjectPath::sameName(object, out))
+        throw Error(ErrorCode::usage, out, "is the input itself, which is never overwritten; name another output");
     if (auto list = openChannelList(path, options, gauge.d())) {
         checkGauge(list->plan, alignment, object, options);
         checkUnknown(list->plan, object, options);
@@ -96,15 +106,17 @@ Plan transport(Files& files, const std::string& object, const Alignment& alignme
     std::size_t first = 0;  // of the member's tensors in plan.moves
     for (const Member& member : planned.files.members) {
         const Record record = planned.recipe ? recordFor(member, *planned.recipe, gauge) : Record();
-        rewriteTensorFile(member.file, record,
-                          [&](std::size_t index, const ByteSource& in, ByteSink& to) {
-                              moveTensor(gauge, member.file.tensors[index], planned.plan.moves[first + index].moves, in, to, buffers,
-                                         [&](std::uint64_t bytes) { meter.add(bytes); });
-                          },
-                          output->file(member.name));
+        rewriteTensorFile(
+            member.file, record,
+            [&](std::size_t index, const ByteSource& in, ByteSink& to) {
+                moveTensor(gauge, member.file.tensors[index], planned.plan.moves[first + index].moves, in, to, buffers,
+                           [&](std::uint64_t bytes) { meter.add(bytes); });
+            },
+            output->file(member.name));
         first += member.file.tensors.size();
     }
-    for (const std::string& name : planned.files.copies) writeCompanion(path, name, planned.recipe, gauge, output->file(name));
+    for (const std::string& name : planned.files.copies)
+        writeCompanion(path, name, planned.recipe, gauge, output->file(name));
     output->commit();
     return std::move(planned.plan);
 }

@@ -21,8 +21,9 @@ public:
     virtual void read(std::uint64_t offset, std::span<std::byte> into) const = 0;
     // What messages call it: the path or file name.
     virtual const std::string& name() const = 0;
-    // Begins the SHA-256 of all bytes: each call of what it gives takes in a next piece, about a millisecond's, and the last one gives the digest in
-    // lower-case hexadecimal. The source must outlive it. A face may know a faster way than reading the bytes here.
+    // Begins the SHA-256 of all bytes: each call of what it gives takes in a next piece, about a millisecond's, and the
+    // last one gives the digest in lower-case hexadecimal. The source must outlive it. A face may know a faster way
+    // than reading the bytes here.
     virtual std::function<std::optional<std::string>()> sha256() const;
 };
 
@@ -32,17 +33,19 @@ public:
     virtual ~ByteSink() = default;
     // Throws Error(writeFailed).
     virtual void write(std::span<const std::byte> bytes) = 0;
-    // A place where the next `count` bytes may be made and then written from without a copy; it is there until the next call. Empty where a sink has none.
+    // A place where the next `count` bytes may be made and then written from without a copy; it is there until the next
+    // call. Empty where a sink has none.
     // Throws Error(writeFailed).
     virtual std::span<std::byte> room(std::size_t /*count*/) { return {}; }
 };
 
-// One output, a file or a folder of files, that appears whole or not at all: destroyed without commit(), it leaves nothing behind.
+// One output, a file or a folder of files, that appears whole or not at all: destroyed without commit(), it leaves
+// nothing behind.
 class Output {
 public:
     virtual ~Output() = default;
-    // The sink of one member file; name "" where the output is a single file. One sink is open at a time: opening the next, or commit(),
-    // finishes the one before, and a finished member is not opened again. `name` may contain '/'.
+    // The sink of one member file; name "" where the output is a single file. One sink is open at a time: opening the
+    // next, or commit(), finishes the one before, and a finished member is not opened again. `name` may contain '/'.
     virtual ByteSink& file(const std::string& name) = 0;
     virtual void commit() = 0;
 };

@@ -10,12 +10,14 @@
 
 namespace regauge {
 
-// The SHA-256 of a file in lower-case hexadecimal, worked out when it is first asked for, or piece by piece before that. Copies share it. One thread at a time.
+// The SHA-256 of a file in lower-case hexadecimal, worked out when it is first asked for, or piece by piece before
+// that. Copies share it. One thread at a time.
 class FileHash {
 public:
     FileHash() = default;  // "", of what has none
     explicit FileHash(std::string hex) : state_(std::make_shared<State>(State{nullptr, {}, std::move(hex)})) {}
-    explicit FileHash(std::shared_ptr<const ByteSource> file) : state_(std::make_shared<State>(State{std::move(file), {}, std::nullopt})) {}
+    explicit FileHash(std::shared_ptr<const ByteSource> file)
+        : state_(std::make_shared<State>(State{std::move(file), {}, std::nullopt})) {}
 
     // Takes in a next piece; false where none was left. Throws as the file's read() does.
     bool step() const {
@@ -27,7 +29,8 @@ public:
     }
     // All of it.
     std::string hex() const {
-        while (step()) {}
+        while (step()) {
+        }
         return state_ ? *state_->hex : "";
     }
 

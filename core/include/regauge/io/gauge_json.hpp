@@ -13,7 +13,8 @@ namespace regauge {
 std::string toJson(const Alignment& alignment);
 
 // Reads a gauge file. Only format, version, d, group, perm and sign are required, so a hand-written gauge is welcome.
-// Throws Error: malformed (not JSON, not a gauge file, a wrong type), unsupported (a later version), invalidGauge (also when the fingerprint disagrees).
+// Throws Error: malformed (not JSON, not a gauge file, a wrong type), unsupported (a later version), invalidGauge (also
+// when the fingerprint disagrees).
 Alignment parseGauge(std::string_view text, const std::string& where);
 
 // Opens and parses; throws as Files::open and parseGauge do.

@@ -19,7 +19,9 @@ struct NewTensor {
     std::span<const std::byte> bytes;
 };
 
-// Writes header and data in the order given. Throws Error(internal) where bytes do not fit a shape, and as ByteSink::write does.
-void writeSafetensors(const std::vector<NewTensor>& tensors, const std::vector<std::pair<std::string, std::string>>& metadata, ByteSink& out);
+// Writes header and data in the order given. Throws Error(internal) where bytes do not fit a shape, and as
+// ByteSink::write does.
+void writeSafetensors(const std::vector<NewTensor>& tensors,
+                      const std::vector<std::pair<std::string, std::string>>& metadata, ByteSink& out);
 
 }  // namespace regauge
