@@ -1,6 +1,7 @@
 """Forks of the base under hard fine-tuning, and the evidence that they leave.
 
-Run A begins at the base and sees code; run B begins at the base moved by a planted gauge and sees prose. The gauge from A to B is the planted one.
+Run A begins at the base and sees code; run B begins at the base moved by a planted gauge and sees prose.
+The gauge from A to B is the planted one.
 """
 
 import json

@@ -231,10 +231,12 @@ def sweep(kept):
 def write(path, kept, regauge, command):
     path.write_text(f"""# SmolLM2-135M-Instruct under hard fine-tuning: what was measured
 
-Written by `{command}`, with {regauge}. How it is made: [README.md](README.md). Figures are percent of channels unless said otherwise; "says" is regauge's own estimate.
+Written by `{command}`, with {regauge}. How it is made: [README.md](README.md).
+Figures are percent of channels unless said otherwise; "says" is regauge's own estimate.
 
 ## Recovery over drift, depth and rows
-One site, its first rows. **plain**: Pearson over the rows and SciPy's assignment. **rows**: `regauge align` on the same rows. **with gains**: on the same rows and the norm gains. Means over the seeds.
+One site, its first rows. **plain**: Pearson over the rows and SciPy's assignment. **rows**: `regauge align` on the same
+rows. **with gains**: on the same rows and the norm gains. Means over the seeds.
 
 {recovery(kept)}
 ## Calibration
@@ -242,14 +244,16 @@ Every pair of the tables above, by regauge's verdict.
 
 {calibration(kept)}
 ## From the last checkpoint of run A to the last of run B
-`align` with every site and the gains; hops run from A's last checkpoint back to the base, over to the moved base, and on to B's last.
+`align` with every site and the gains;
+hops run from A's last checkpoint back to the base, over to the moved base, and on to B's last.
 
 {ways(kept)}
 ## Unrelated: the base and a random initialisation
 
 {unrelated(kept)}
 ## Sentiment steering, at the lightest learning rate
-A vector of resid.15 made in run A, added in run B at every token; the effect is the change of the log odds of good words against bad ones.
+A vector of resid.15 made in run A, added in run B at every token;
+the effect is the change of the log odds of good words against bad ones.
 
 {steering(kept)}
 ## Gauge sweep
@@ -257,5 +261,6 @@ Run B put into other random gauges of a stated share of positive signs, found an
 
 {sweep(kept)}
 ## Not run
-SAE reconstruction, refusal, merge and AdamW resume are not part of this experiment yet; the [toy models](../RESULTS.md) have them.
+SAE reconstruction, refusal, merge and AdamW resume are not part of this experiment yet;
+the [toy models](../RESULTS.md) have them.
 """)

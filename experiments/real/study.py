@@ -1,6 +1,10 @@
-"""What regauge and plain correlation recover of the planted gauges. Every result is kept under its key, so that a killed run goes on."""
+"""What regauge and plain correlation recover of the planted gauges.
+
+Every result is kept under its key, so that a killed run goes on.
+"""
 
 import hashlib
+import itertools
 import json
 import pathlib
 import resource
@@ -42,7 +46,7 @@ class Results:
 
 
 def run_regauge(regauge, command, *arguments):
-    """The gauge file's content and the CPU seconds. `align` and `trace` write one even where the answer is no (exit 1)."""
+    """The gauge file's content and the CPU seconds. A file is written even where the answer is no (exit 1)."""
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder) / "gauge.json"
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -109,15 +113,12 @@ class Study:
 
     def recovery(self, places, rows):
         """One site, the first rows only: plain, regauge on the rows alone, and on the rows with the gains."""
-        for seed in self.seeds:
-            for rate in self.rates:
-                for step in self.steps[1:]:
-                    for prompts in forks.PROMPTS:
-                        a, b = self.pair(seed, rate, step, prompts)
-                        for place in places:
-                            for count in rows:
-                                key = f"recovery {seed} {forks.rate_name(rate)} {step} {prompts or '_long'} {place} {count}"
-                                self.results.once(key, lambda: self.recover(a, b, place, count, self.truth[seed]))
+        cases = itertools.product(forks.PROMPTS, self.seeds, self.rates, self.steps[1:], places, rows)
+        for prompts, seed, rate, step, place, count in cases:
+            a, b = self.pair(seed, rate, step, prompts)
+            if a.exists() and b.exists():  # trained in part: what is there is judged
+                key = f"recovery {seed} {forks.rate_name(rate)} {step} {prompts or '_long'} {place} {count}"
+                self.results.once(key, lambda: self.recover(a, b, place, count, self.truth[seed]))
 
     def recover(self, a, b, place, count, truth):
         with tempfile.TemporaryDirectory() as folder:
@@ -137,10 +138,11 @@ class Study:
         }
 
     def ways(self):
-        """From the last checkpoint of A to the last of B: directly, hop by hop through the saved ones, via the base, and by trace."""
+        """From the last checkpoint of A to the last of B: directly, hop by hop, via the base, and by trace."""
         for seed in self.seeds:
             for rate in self.rates:
-                self.results.once(f"ways {seed} {forks.rate_name(rate)}", lambda: self.way(seed, rate))
+                if all(path.exists() for path in self.pair(seed, rate, self.steps[-1])):
+                    self.results.once(f"ways {seed} {forks.rate_name(rate)}", lambda: self.way(seed, rate))
 
     def way(self, seed, rate):
         truth = self.truth[seed]
@@ -172,6 +174,8 @@ class Study:
             gauge, seconds = run_regauge(self.regauge, "align", self.data / "base", self.data / "random")
             return {"verdict": gauge["verdict"], "estimate": gauge["summary"]["estimate"], "seconds": seconds}
 
+        if not (self.data / "unrelated_short_b.safetensors").exists():  # the last to be made
+            return
         for prompts in forks.PROMPTS:
             self.results.once(f"unrelated {prompts or '_long'} 1024", lambda: bundle(prompts))
             self.results.once(f"unrelated {prompts or '_long'} 64", lambda: bundle(prompts, "--rows", 64))
@@ -187,6 +191,8 @@ class Study:
                 *(f"sweep {seed} {share} {n}" for share in POSITIVE_SHARES for n in range(gauges)),
             ]
             if all(key in self.results.kept for key in keys):
+                continue
+            if not all((self.data / f"s{seed}_lr{name}_{side}/model.safetensors").exists() for side in "ab"):
                 continue
             truth = smollm.Gauge.of(self.truth[seed])
             source = Sentiment(self.data / f"s{seed}_lr{name}_a")
