@@ -73,10 +73,10 @@ def main():
     results = study.Results(options.data / "results", options.regauge)
     if options.only in (None, "evaluate"):
         work = study.Study(options.data, options.regauge, results, options.seeds, options.rates, steps)
-        work.unrelated()
         work.ways()
         work.steering(options.gauges)
         work.recovery(options.places, options.rows)
+        work.unrelated()
 
     version = subprocess.run([options.regauge, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     report.write(
