@@ -28,7 +28,9 @@ struct Fusion {
     std::optional<Block> alone;  // the only block with an advantage so far, or the best of those without
     Halves halves;     // of several: divided by their spreads and weighted by their squared advantage, signs and all
     double scale = 0;  // what a similarity of 1 in every block would add up to
-    double best = -1e300;                                               // the largest advantage
+    double best = -1e300;  // the largest advantage
+    std::optional<std::pair<double, ScoreMatrix>>
+        soft;  // the weakest whitening of the site with the largest weight, and that weight, while nothing is sure
     bool sure = false;                                                  // some block answers beyond doubt
     std::vector<std::pair<double, std::vector<Structure>>> structures;  // by the squared advantage of their site
     std::vector<Levels> levels;                                         // of every site

@@ -5,6 +5,8 @@
 #include "match/confidence.hpp"
 #include "match/fusion.hpp"
 #include "match/gain_scores.hpp"
+#include "match/policy.hpp"
+#include "match/rotation_null.hpp"
 #include "match/second_opinion.hpp"
 #include "numeric/whitening.hpp"
 #include "pairing/memory.hpp"
@@ -117,6 +119,7 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
     double bestAdvantage = -1e300;
     bool sure = false;
     std::vector<Structure> structures;
+    ScoreMatrix soft;
     for (std::size_t strength = 1; strength <= poles.size() && !sure;
          ++strength) {  // stronger whitening adds nothing to a sure answer
         x.strengthen(options.threads, progress), y.strengthen(options.threads, progress);
@@ -136,11 +139,14 @@ SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site
             best = report(site, statisticNames[strength], block, fine);
         }
         sure = block.sure();
+        if (strength == 2) soft = sum(block.halves);
         fuse(fusion, std::move(block));
         if (!sure && (strength == 2 || strength == poles.size()))
             structures.push_back({offDiagonal(x.matrix(), constantX), offDiagonal(y.matrix(), constantY)});
     }
     if (best.weight > 0 && !sure) fusion.structures.emplace_back(best.weight, std::move(structures));
+    if (!sure && !soft.value.empty() && (!fusion.soft || best.weight > fusion.soft->first))
+        fusion.soft.emplace(best.weight, std::move(soft));
     if (mayBeWitness && !fusion.sure && (!fusion.witness || best.weight > fusion.witness->weight))
         fusion.witness = Witness{best.weight, rows, std::move(cross), std::move(gramX), std::move(gramY)};
     return best;
@@ -163,6 +169,19 @@ double meanOfKnown(const std::vector<double>& probability) {
     for (const double p : probability)
         if (p > 0) known.push_back(p);
     return mean(known);
+}
+
+// What the rotation null says of a gauge: in the fused scores or in the weakest whitening, whichever tells more. The
+// latter does where rows are few, as strong whitening makes their noise louder.
+std::vector<double> judgedByRotations(const Block& block, const Fusion& fusion, const Gauge& gauge,
+                                      const MatchOptions& options, const Progress& progress) {
+    const auto judged = [&](const ScoreRows& scores) {
+        return rotationConfidence(scores, gauge, options.group, options.threads, progress);
+    };
+    std::vector<double> confidence = judged(ScoreRows(block.halves[0], block.halves[1]));
+    if (!fusion.soft) return confidence;
+    std::vector<double> soft = judged(fusion.soft->second);
+    return mean(soft) > mean(confidence) ? soft : confidence;
 }
 
 // A channel that the rows say nothing of (constant) has a place, perhaps by its gains, and no sign; channels that look
@@ -312,6 +331,11 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
             rows = &plain.block, scores = {};
             alignment.statistic = "correlation";
         }
+    }
+    if (whitened && !block.sure()) {
+        const std::vector<double> null = judgedByRotations(block, fusion, answer.gauge, options, progress);
+        const double weight = plain.better ? policy::ofNullForPlain : policy::ofNull;
+        for (std::size_t i = 0; i < null.size(); ++i) probability[i] += weight * (null[i] - probability[i]);
     }
     if (withMassive) {
         if (scores.value.empty()) {
