@@ -25,6 +25,9 @@ std::string verdictSentence(const Alignment& alignment) {
             return "aligned: " + percent(alignment.estimate) + " of the " + std::to_string(d) +
                    " channels are estimated right.";
         case Verdict::partial:
+            if (alignment.gauge.d() > 0 && alignment.gauge.undetermined() == alignment.gauge.d())
+                return "partial: gains say which channel is which, and no sign is known; rows (activations, "
+                       "embeddings) would tell the signs.";
             return "partial: about " + percent(alignment.estimate) + " of the " + std::to_string(d) +
                    " channels are estimated right; do not trust the others.";
         case Verdict::unrelated:
@@ -78,10 +81,11 @@ std::string summaryText(const Alignment& alignment) {
     text += table(rows);
     if (!alignment.sites.empty()) {
         std::vector<std::vector<std::string>> sites{
-            {"site", "statistic", "rows", "mean score", "halves agree", "estimate", "weight"}};
+            {"site", "statistic", "rows", "set aside", "mean score", "halves agree", "estimate", "weight"}};
         for (const SiteReport& site : alignment.sites)
-            sites.push_back({site.name, site.statistic, std::to_string(site.rows), fixed(site.meanScore, 3),
-                             percent(site.agreement), percent(site.estimate), fixed(site.weight, 2)});
+            sites.push_back({site.name, site.statistic, std::to_string(site.rows), std::to_string(site.setAside),
+                             fixed(site.meanScore, 3), percent(site.agreement), percent(site.estimate),
+                             fixed(site.weight, 2)});
         text += "\n" + table(sites);
     }
     return text;

@@ -28,6 +28,9 @@ RunJob addTransport(CLI::App& command) {
         if (options->output.path.empty() && !options->dryRun) throw CLI::RequiredError("-o OUT (or --dry-run)");
         requireFree(job.host.files, options->output);
         const Alignment gauge = readGauge(job.host.files, options->gauge);
+        if (gauge.verdict == Verdict::partial)
+            job.say("warning: the gauge is partial: about " + percent(gauge.estimate) +
+                    " of its channels are estimated right, and what the others carry is moved to wrong places");
         TransportOptions transportOptions;
         if (!options->kind.empty()) transportOptions.kind = options->kind;
         transportOptions.copyUnknown = options->unknown == "copy";

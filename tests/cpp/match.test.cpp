@@ -433,8 +433,30 @@ TEST_CASE("gains alone give the permutation and leave every sign undetermined") 
     const Alignment alignment = match(source, target);
     CHECK(alignment.gauge.perm() == truth.perm());
     CHECK(alignment.gauge.undetermined() == d);
-    CHECK(alignment.verdict == Verdict::aligned);
+    CHECK(alignment.verdict == Verdict::partial);  // no sign is known
+    CHECK(alignment.estimate == 0);
     CHECK(alignment.statistic == "gains");
+    MatchOptions gainsOnly;
+    gainsOnly.sites = {"gains"};
+    CHECK(match(source, target, gainsOnly).gauge.perm() == truth.perm());
+}
+
+TEST_CASE("sure gains place the channels, and few rows tell their signs") {
+    auto random = seeded(19);
+    const std::size_t d = 96;
+    const Gauge truth = planted(d, 0.5, random);
+    const Rows x = gaussianRows(40, d, random);
+    Evidence source = evidence(x, d), target = evidence(seenFrom(x, truth, 1.2, random), d);
+    for (int vector = 0; vector < 24; ++vector) {
+        Gains of{"norm." + std::to_string(vector), std::vector<double>(d)}, y = of;
+        for (double& value : of.values) value = 1 + 0.2 * gaussian(random);
+        for (std::size_t i = 0; i < d; ++i) y.values[i] = of.values[truth.perm()[i]] + 0.02 * gaussian(random);
+        source.gains.push_back(of), target.gains.push_back(y);
+    }
+    const Alignment alignment = match(source, target);
+    CHECK(alignment.gauge.perm() == truth.perm());
+    CHECK(rightOf(alignment, truth) >= 0.95);
+    CHECK(std::fabs(alignment.estimate - rightOf(alignment, truth)) < 0.05);
 }
 
 TEST_CASE("the layernorm group finds a permutation and one sign for all") {

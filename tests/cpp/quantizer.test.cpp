@@ -124,6 +124,43 @@ TEST_CASE("rows 200 times larger than the rest are beyond the limit, and do not 
     }
 }
 
+TEST_CASE(
+    "rows that stand 7 times above the rest, or 160 times and are half of all, are beyond the limit where they point "
+    "one way") {
+    const std::size_t d = 40;
+    const auto [every, times] = GENERATE(std::pair{std::size_t{128}, 7.0F}, std::pair{std::size_t{4}, 160.0F},
+                                         std::pair{std::size_t{2}, 160.0F});
+    Rows rows = RowPair(512, d).x;
+    std::vector<float> values(d), norms;
+    for (std::size_t row = 0; row < rows.rows; ++row) {
+        for (std::size_t j = 0; j < d; ++j) values[j] = rows.at(row, j);
+        norms.push_back(static_cast<float>(rowNorm(values)));
+    }
+    std::ranges::nth_element(norms, norms.begin() + 256);
+    for (std::size_t row = 0; row < rows.rows; row += every) {
+        for (std::size_t j = 0; j < d; ++j) rows.at(row, j) *= 0.5F;
+        rows.at(row, 11) = times * norms[256];
+    }
+    const double limit = fitQuantizer(rows.view(), "x", Resolution::fine).rowLimit;
+    for (std::size_t row = 0; row < rows.rows; ++row) {
+        for (std::size_t j = 0; j < d; ++j) values[j] = rows.at(row, j);
+        CHECK((rowNorm(values) > limit) == (row % every == 0));
+    }
+}
+
+TEST_CASE("a table of which six in ten rows are unused and small, but not constant, keeps its used rows") {
+    Rows rows = RowPair(500, 40).x;
+    for (std::size_t row = 0; row < rows.rows; ++row)
+        if (row % 5 < 3)
+            for (std::size_t j = 0; j < 40; ++j) rows.at(row, j) *= 0.1F;
+    std::vector<float> values(40);
+    const double limit = fitQuantizer(rows.view(), "x", Resolution::fine).rowLimit;
+    for (std::size_t row = 0; row < rows.rows; ++row) {
+        for (std::size_t j = 0; j < 40; ++j) values[j] = rows.at(row, j);
+        CHECK(rowNorm(values) <= limit);
+    }
+}
+
 TEST_CASE("a table whose rows are mostly unused and nearly constant keeps its used rows, and scales by them") {
     Rows rows(1000, 32);
     Numbers numbers(4);

@@ -1,6 +1,7 @@
 #include "regauge/match.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "match/confidence.hpp"
 #include "match/fusion.hpp"
@@ -184,6 +185,29 @@ std::vector<double> judgedByRotations(const Block& block, const Fusion& fusion, 
     return mean(soft) > mean(confidence) ? soft : confidence;
 }
 
+// The probability that a standard normal number is below t.
+double normalBelow(double t) { return 0.5 * std::erfc(-t / std::sqrt(2.0)); }
+
+// Gains that are sure say which channel is which; rows then only choose signs. A sign is that of the plain correlation
+// of the matched pair, as sure as its t statistic, or the answer's own where that has the channel in the same place and
+// is surer.
+void placeByGains(const GainMatch& gains, const Halves& cross, std::uint64_t rows, Answer& answer,
+                  std::vector<double>& probability) {
+    const std::size_t d = answer.gauge.d();
+    std::vector<std::int8_t> sign(d);
+    for (std::size_t i = 0; i < d; ++i) {
+        const std::uint32_t j = gains.perm[i];
+        const double r =
+            std::clamp(static_cast<double>(cross[0].value[i * d + j]) + cross[1].value[i * d + j], -1.0, 1.0);
+        const double ofSign =
+            normalBelow(std::fabs(r) * std::sqrt(static_cast<double>(rows) / std::max(1 - r * r, policy::leastRest)));
+        const bool own = answer.gauge.perm()[i] == j && answer.gauge.sign()[i] != 0 && probability[i] >= ofSign;
+        sign[i] = own ? answer.gauge.sign()[i] : static_cast<std::int8_t>((r > 0) - (r < 0));
+        probability[i] = gains.confidence[i] * (own ? probability[i] : ofSign);
+    }
+    answer.gauge = Gauge(gains.perm, std::move(sign));
+}
+
 // A channel that the rows say nothing of (constant) has a place, perhaps by its gains, and no sign; channels that look
 // alike share their confidence.
 void settleUndetermined(Answer& answer, std::vector<double>& probability, const Margins& ofRows, const Fusion& fusion,
@@ -212,11 +236,19 @@ Alignment matchGains(const Evidence& source, const Evidence& target, const Match
                                                           : alignment.sites[0].gauge;
     alignment.group = options.group;
     alignment.confidence = gains.confidence;
-    alignment.estimate = mean(gains.confidence);
     alignment.agreement = gains.agreement;
     // Half of the vectors say far less than all of them, so half agreement may be low and the whole right; where there
     // is none, nothing confirms it.
-    alignment.verdict = gains.agreement < 0.1 ? Verdict::unrelated : verdictOf(alignment.estimate, source.d);
+    const double placed = mean(gains.confidence);
+    const Verdict ofPlaces =
+        gains.agreement < policy::unconfirmedGains ? Verdict::unrelated : verdictOf(placed, source.d);
+    alignment.estimate = placed;
+    alignment.verdict = ofPlaces;
+    if (options.group == Group::signedPermutation) {  // a place without its sign is not a channel matched right
+        alignment.estimate = 0;
+        alignment.confidence.assign(source.d, 0.0);
+        alignment.verdict = std::max(ofPlaces, Verdict::partial);
+    }
     alignment.score = gains.confidence;  // distances of gains have no similarity of their own
     alignment.statistic = "gains";
     alignment.source = {source.name, source.sha256.hex()};
@@ -319,6 +351,10 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
     double agreed = agreement(first, second);
     alignment.statistic = whitened ? "whitened" : "correlation";
     SecondOpinion plain;
+    const bool placed = fusion.witness && withGains && options.group == Group::signedPermutation &&
+                        mean(gains.confidence) >= policy::sureGains && gains.agreement >= policy::confirmedGains;
+    const Halves witnessed = placed ? fusion.witness->cross : Halves{};
+    const std::uint64_t witnessRows = placed ? fusion.witness->rows : 0;
     if (fusion.witness) {
         plain = askPlainCorrelation(*fusion.witness, withGains ? &gains : nullptr, answer.gauge, mean(probability),
                                     options, progress);
@@ -337,7 +373,10 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
         const double weight = plain.better ? policy::ofNullForPlain : policy::ofNull;
         for (std::size_t i = 0; i < null.size(); ++i) probability[i] += weight * (null[i] - probability[i]);
     }
-    if (withMassive) {
+    if (placed) {
+        placeByGains(gains, witnessed, witnessRows, answer, probability);
+        margin = margins({rows->halves[0], rows->halves[1]}, answer.gauge, options.group, options.threads);
+    } else if (withMassive) {
         if (scores.value.empty()) {
             scores = inSpreads(*rows);
             if (withGains) addGains(scores, gains);

@@ -91,6 +91,11 @@ std::vector<double> rotationConfidence(const ScoreRows& scores, const Gauge& gau
     std::vector<std::size_t> left;
     for (std::size_t i = 0; i < gauge.d(); ++i)
         if (gauge.sign()[i] != 0 && scores.at(i, gauge.perm()[i]) != 0) left.push_back(i);
+    // In an order and with signs of their own, so that the same models in other coordinates are judged alike.
+    const auto matchedAt = [&](std::size_t i) {
+        return gauge.sign()[i] * static_cast<double>(scores.at(i, gauge.perm()[i]));
+    };
+    std::ranges::stable_sort(left, std::ranges::greater{}, matchedAt);
     RandomGauges random(policy::rotationSeed);
     for (int round = 0; round < policy::nullRounds && left.size() >= policy::fewestInNull; ++round) {
         // Channels matched wrong compete for the partners that right ones leave: the null is that of so many of the
@@ -104,10 +109,11 @@ std::vector<double> rotationConfidence(const ScoreRows& scores, const Gauge& gau
         const std::size_t m = asked.size();
         ScoreMatrix block{m, kernels::UnclearedVector<float>(m * m)};
         for (std::size_t i = 0; i < m; ++i)
-            for (std::size_t j = 0; j < m; ++j) block.value[i * m + j] = scores.at(asked[i], gauge.perm()[asked[j]]);
+            for (std::size_t j = 0; j < m; ++j)
+                block.value[i * m + j] =
+                    static_cast<float>(gauge.sign()[asked[i]]) * scores.at(asked[i], gauge.perm()[asked[j]]);
         std::vector<double> matched, null;
-        for (const std::size_t i : left)
-            matched.push_back(gauge.sign()[i] * static_cast<double>(scores.at(i, gauge.perm()[i])));
+        for (const std::size_t i : left) matched.push_back(matchedAt(i));
         while (null.size() < policy::fewestNullScores || null.size() < 3 * m) {
             const std::vector<double> ofOne = solve(rotated(block, random), group, threads, progress).score;
             null.insert(null.end(), ofOne.begin(), ofOne.end());

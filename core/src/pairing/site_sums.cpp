@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "base/parallel.hpp"
 #include "correlation/float_rows.hpp"
@@ -22,6 +23,9 @@ constexpr std::uint64_t fitBlocks = 64;
 // read in short pieces.
 constexpr std::uint64_t fewestBlocks = 16, leastBytesAtOnce = std::uint64_t{1} << 20,
                         mostBytesAtOnce = std::uint64_t{4} << 20;
+
+// What tables call the gains.
+constexpr std::string_view gainsSite = "gains";
 
 const Site& findSite(const Evidence& evidence, const std::string& name) {
     const auto found = std::ranges::find(evidence.sites, name, &Site::name);
@@ -216,8 +220,15 @@ void requireOneWidth(const Evidence& source, const Evidence& target) {
 std::vector<std::string> commonSites(const Evidence& source, const Evidence& target,
                                      const std::vector<std::string>& asked) {
     if (!asked.empty()) {
-        for (const std::string& site : asked) findSite(source, site), findSite(target, site);
-        return asked;
+        std::vector<std::string> names;
+        for (const std::string& site : asked) {
+            const bool areGains = site == gainsSite && !source.gains.empty() && !target.gains.empty() &&
+                                  std::ranges::find(source.sites, site, &Site::name) == source.sites.end();
+            if (areGains) continue;  // they take part whenever both sides have them, and are no rows
+            findSite(source, site), findSite(target, site);
+            names.push_back(site);
+        }
+        return names;
     }
     std::vector<std::string> names;
     for (const Site& site : source.sites)

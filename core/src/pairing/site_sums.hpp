@@ -17,8 +17,8 @@ void requireOneWidth(const Evidence& source, const Evidence& target);
 // The sentence for evidence without a site or gains in common.
 std::string noCommonEvidence(const Evidence& source, const Evidence& target);
 
-// The site names that take part: those asked for, or all that both sides have. Throws Error(usage) where there are
-// none, or one asked for is missing.
+// The site names that take part: those asked for, or all that both sides have; none where only "gains" were asked for,
+// which are no rows. Throws Error(usage) where there are none, or one asked for is missing.
 std::vector<std::string> commonSites(const Evidence& source, const Evidence& target,
                                      const std::vector<std::string>& asked);
 
