@@ -24,7 +24,7 @@ inline constexpr double ofNull = 1.0 / 2, ofNullForPlain = 1.0 / 3;
 // Gains (gain_scores.hpp). Sure ones place the channels: at d = 576, with 61 vectors and 64 rows, 99 to 100 % right
 // where both fused were 62 to 75 %.
 inline constexpr double sureGains = 0.99;      // mean posterior from which they place the channels alone,
-inline constexpr double confirmedGains = 0.9;  // and agreement of their halves: posteriors of few vectors are too high
+inline constexpr double confirmedGains = 0.7;  // and agreement of their halves: posteriors of few vectors are too high
 inline constexpr double unconfirmedGains = 0.1;  // agreement of their halves below which gains alone say nothing
 inline constexpr double leastRest = 1e-6;        // 1 - r^2 of a pair at least: what sums in single precision resolve
 
