@@ -6,6 +6,7 @@
 
 #include "evidence/kinds.hpp"
 #include "io/bytes.hpp"
+#include "io/json_text.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
 namespace regauge {
@@ -88,7 +89,7 @@ Config readConfig(const Files& files, const std::string& folder) {
     const std::unique_ptr<ByteSource> source = files.open(path);
     if (source->size() > (std::uint64_t{16} << 20))
         throw Error(ErrorCode::tooLarge, path, "a config of more than 16 MiB is not a model's");
-    const nlohmann::json json = nlohmann::json::parse(asText(readBytes(*source, 0, source->size())), nullptr, false);
+    const nlohmann::json json = parseJson(asText(readBytes(*source, 0, source->size())));
     if (!json.is_object())
         throw Error(ErrorCode::malformed, path, "expected a JSON object with the model's configuration");
     const auto take = [&](const nlohmann::json& from) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 #include "regauge/version.hpp"
 
@@ -137,12 +138,9 @@ std::string toJson(const Alignment& alignment) {
 }
 
 Alignment parseGauge(std::string_view text, const std::string& where) {
-    Json file;
-    try {
-        file = Json::parse(text);
-    } catch (const Json::exception&) {
-        refuse(where, "a gauge file is JSON, and this is not");
-    }
+    const std::string strict = strictJson(text);
+    const Json file = Json::parse(std::string_view(strict), nullptr, false);
+    if (file.is_discarded()) refuse(where, "a gauge file is JSON, and this is not");
     if (!file.is_object() || optional<std::string>(file, "format", "", where) != "regauge-gauge")
         refuse(where, "not a gauge file: expected a JSON object with \"format\": \"regauge-gauge\"");
     const Json& versionEntry = required(file, "version", where);

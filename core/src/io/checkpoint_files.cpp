@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "io/bytes.hpp"
+#include "io/json_text.hpp"
 
 namespace regauge {
 namespace {
@@ -19,7 +20,7 @@ std::map<std::string, std::vector<std::string>> shardsOf(const ByteSource& index
     if (index.size() > mostIndexBytes)
         throw Error(ErrorCode::tooLarge, index.name(), "an index of more than 64 MiB is not a checkpoint's");
     const std::vector<std::byte> text = readBytes(index, 0, index.size());
-    const nlohmann::json json = nlohmann::json::parse(asText(text), nullptr, false);
+    const nlohmann::json json = parseJson(asText(text));
     if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() ||
         json["weight_map"].empty()) {
         throw Error(ErrorCode::malformed, index.name(),

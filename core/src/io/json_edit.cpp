@@ -1,5 +1,7 @@
 #include "io/json_edit.hpp"
 
+#include "io/json_text.hpp"
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -8,21 +10,14 @@
 namespace regauge {
 namespace {
 
-// A member of a JSON object, as positions in the text: "key" : value
-//                                                      ^begin     ^value end^
-struct Member {
-    std::string key;
-    std::size_t begin = 0;
-    std::size_t value = 0;
-    std::size_t end = 0;
-};
-
 bool isSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 std::size_t skipSpace(std::string_view text, std::size_t at) {
     while (at < text.size() && isSpace(text[at])) ++at;
     return at;
 }
+
+std::size_t outermostOf(std::string_view text) { return skipSpace(text, byteOrderMark(text)); }
 
 std::size_t skipString(std::string_view text, std::size_t at) {
     for (++at; at < text.size() && text[at] != '"'; ++at) {
@@ -51,12 +46,13 @@ std::size_t skipValue(std::string_view text, std::size_t at) {
     return at;
 }
 
-// The members of the object that opens at `open`.
-std::vector<Member> membersOf(std::string_view text, std::size_t open) {
-    std::vector<Member> members;
+}  // namespace
+
+std::vector<JsonMember> jsonMembers(std::string_view text, std::size_t open) {
+    std::vector<JsonMember> members;
     std::size_t at = skipSpace(text, open + 1);
     while (at < text.size() && text[at] != '}') {
-        Member member;
+        JsonMember member;
         member.begin = at;
         const std::size_t keyEnd = skipString(text, at);
         member.key = nlohmann::json::parse(text.substr(at, keyEnd - at)).get<std::string>();
@@ -69,15 +65,17 @@ std::vector<Member> membersOf(std::string_view text, std::size_t open) {
     return members;
 }
 
-std::optional<Member> memberOf(std::string_view text, std::size_t open, std::string_view key) {
-    std::vector<Member> members = membersOf(text, open);
+namespace {
+
+std::optional<JsonMember> memberOf(std::string_view text, std::size_t open, std::string_view key) {
+    std::vector<JsonMember> members = jsonMembers(text, open);
     const auto found =
-        std::find_if(members.begin(), members.end(), [&](const Member& member) { return member.key == key; });
+        std::find_if(members.begin(), members.end(), [&](const JsonMember& member) { return member.key == key; });
     return found == members.end() ? std::nullopt : std::optional(std::move(*found));
 }
 
 std::optional<std::size_t> openOf(std::string_view text, std::string_view object) {
-    const std::size_t outermost = skipSpace(text, 0);
+    const std::size_t outermost = outermostOf(text);
     if (object.empty()) return outermost;
     const auto member = memberOf(text, outermost, object);
     return member && text[member->value] == '{' ? std::optional(member->value) : std::nullopt;
@@ -96,7 +94,7 @@ std::string entry(std::string_view key, std::string_view value, std::size_t extr
 
 // Only the key's own entry, right after the brace: how an object that was made for it looks. One that was there and
 // empty keeps a space.
-bool wasMadeFor(std::string_view text, std::size_t open, const Member& only) {
+bool wasMadeFor(std::string_view text, std::size_t open, const JsonMember& only) {
     return only.begin == open + 1 && text[only.end] == '}';
 }
 
@@ -111,12 +109,12 @@ std::string inserted(std::string_view text, std::size_t open, std::string_view k
     if (text[first] == '}')
         return spliced(text, open + 1, open + 1, " " + entry(key, value, text.size() + 1, alignment));
     // Behind the last one, and set off as the first one is: pretty text stays pretty.
-    const std::size_t last = membersOf(text, open).back().end;
+    const std::size_t last = jsonMembers(text, open).back().end;
     return spliced(text, last, last,
                    "," + std::string(space) + entry(key, value, text.size() + space.size() + 1, alignment));
 }
 
-std::string removed(std::string_view text, std::string_view object, std::size_t open, const Member& member) {
+std::string removed(std::string_view text, std::string_view object, std::size_t open, const JsonMember& member) {
     const std::size_t after = skipSpace(text, member.end);
     const bool first = skipSpace(text, open + 1) == member.begin;
     if (text[after] == ',')
@@ -125,8 +123,8 @@ std::string removed(std::string_view text, std::string_view object, std::size_t 
     if (!first) return spliced(text, text.rfind(',', member.begin), member.end, "");
     if (object.empty() || !wasMadeFor(text, open, member)) return spliced(text, open + 1, member.end, "");
     // The object goes with its only entry, as it came: first of the outermost one.
-    const std::size_t outermost = skipSpace(text, 0);
-    const Member whole = *memberOf(text, outermost, object);
+    const std::size_t outermost = outermostOf(text);
+    const JsonMember whole = *memberOf(text, outermost, object);
     return removed(text, "", outermost, whole);
 }
 
@@ -146,7 +144,7 @@ std::string withJsonEntry(std::string_view json, std::string_view object, std::s
     const auto open = openOf(json, object);
     if (!open) {
         if (value.empty()) return std::string(json);
-        const std::size_t outermost = skipSpace(json, 0), first = skipSpace(json, outermost + 1);
+        const std::size_t outermost = outermostOf(json), first = skipSpace(json, outermost + 1);
         const bool alone = json[first] == '}';
         const std::string_view space = alone ? "" : json.substr(outermost + 1, first - outermost - 1);
         const std::string before = std::string(space) + quoted(object) + ":{", behind = alone ? "}" : "},";

@@ -5,8 +5,21 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace regauge {
+
+// A member of a JSON object, as positions in the text: "key" : value
+//                                                      ^begin     ^value end^
+struct JsonMember {
+    std::string key;
+    std::size_t begin = 0;
+    std::size_t value = 0;
+    std::size_t end = 0;
+};
+
+// The members of the object whose brace is at `open`. The text must be valid JSON.
+std::vector<JsonMember> jsonMembers(std::string_view text, std::size_t open);
 
 // The text with object[key] = value (a string), where `object` names a member of the outermost object, or "" that
 // object itself.

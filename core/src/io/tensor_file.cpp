@@ -4,6 +4,7 @@
 
 #include "io/bytes.hpp"
 #include "io/gguf.hpp"
+#include "io/json_text.hpp"
 #include "io/json_vector.hpp"
 #include "io/npy.hpp"
 #include "io/npz.hpp"
@@ -55,13 +56,14 @@ TensorFile recognise(std::shared_ptr<const ByteSource> source) {
         if (text.starts_with(refusal.head))
             throw Error(ErrorCode::unsupported, source->name(), std::string(refusal.sentence));
     }
-    const std::size_t first = text.find_first_not_of(" \t\r\n");
-    if (first != std::string_view::npos && text[first] == '[') return openJsonVector(std::move(source));
-    if ((text.size() > 8 && text[8] == '{') || source->name().ends_with(".safetensors"))
-        return openSafetensors(std::move(source));
+    const std::size_t first = text.find_first_not_of(" \t\r\n", byteOrderMark(text));
+    const bool named = source->name().ends_with(".safetensors");
+    if (first != std::string_view::npos && (text[first] == '[' || (text[first] == '{' && !named)))
+        return openJsonVector(std::move(source));
+    if ((text.size() > 8 && text[8] == '{') || named) return openSafetensors(std::move(source));
     throw Error(ErrorCode::malformed, source->name(),
-                "not a tensor file that regauge knows: expected .safetensors, .npy, .npz, .pt (zip), .gguf or a JSON "
-                "array of numbers");
+                "not a tensor file that regauge knows: expected .safetensors, .npy, .npz, .pt (zip), .gguf, or JSON "
+                "with arrays of numbers");
 }
 
 }  // namespace
@@ -88,7 +90,7 @@ TensorFile openTensorFile(std::shared_ptr<const ByteSource> source) { return rec
 
 std::unique_ptr<ByteSource> tensorBytes(const TensorFile& file, std::size_t index) {
     if (file.format == FileFormat::npz) return npzTensorBytes(file, index);
-    if (file.format == FileFormat::jsonVector) return jsonTensorBytes(file);
+    if (file.format == FileFormat::jsonVector) return jsonTensorBytes(file, index);
     if (file.format == FileFormat::torchZip) return torchTensorBytes(file, index);
     const TensorInfo& info = file.tensors.at(index).info;
     return std::make_unique<SliceSource>(file.source, info.offset, info.bytes, placeOf(file.source->name(), info.name));

@@ -3,6 +3,7 @@
 #include <numbers>
 #include <set>
 
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 #include "regauge/model.hpp"
 
@@ -137,7 +138,7 @@ void setPositions(ModelConfig& config, const Reader& json) {
 }  // namespace
 
 ModelConfig parseModelConfig(std::string_view text, const std::string& where) {
-    const Json file = Json::parse(text, nullptr, false);
+    const Json file = parseJson(text);
     if (!file.is_object()) throw Error(ErrorCode::malformed, where, "config.json must be a JSON object");
     if (file.contains("quantization_config") && !file["quantization_config"].is_null())
         unsupported(where, "the checkpoint is quantised; dequantise it first");

@@ -1,6 +1,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/tensor_file.hpp"
 #include "regauge/model.hpp"
@@ -32,7 +33,7 @@ std::vector<std::int64_t> integers(std::span<const std::byte> bytes, Dtype dtype
 std::vector<std::vector<std::int64_t>> fromJson(const ByteSource& source) {
     std::string text(static_cast<std::size_t>(source.size()), '\0');
     source.read(0, std::as_writable_bytes(std::span(text)));
-    const nlohmann::json json = nlohmann::json::parse(std::string_view(text), nullptr, false);
+    const nlohmann::json json = parseJson(text);
     const auto sequence = [&](const nlohmann::json& list) {
         std::vector<std::int64_t> tokens;
         for (const auto& entry : list) {

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/byte_source.hpp"
 
@@ -33,7 +34,7 @@ Config Config::read(const ByteSource& source) {
         throw Error(ErrorCode::tooLarge, source.name(), "is larger than a configuration can be (64 MB)");
     std::string text(static_cast<std::size_t>(source.size()), '\0');
     source.read(0, std::as_writable_bytes(std::span(text.data(), text.size())));
-    const nlohmann::json json = nlohmann::json::parse(std::string_view(text), nullptr, false);
+    const nlohmann::json json = parseJson(text);
     if (!json.is_object())
         throw Error(ErrorCode::malformed, source.name(),
                     "is not a JSON object; regauge needs it to tell what the tensors are");

@@ -8,12 +8,14 @@
 #include <set>
 
 #include "io/bytes.hpp"
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
 
 constexpr std::uint64_t maxBytes = 64u << 20;
+constexpr int mostDepth = 64;  // of JSON in JSON; what lies deeper is no list
 
 const Recipe& listRecipe() {
     return *std::find_if(recipes().begin(), recipes().end(), [](const Recipe& recipe) { return recipe.isList(); });
@@ -34,6 +36,10 @@ Role roleOf(std::string_view key) {
            : among(keys.even, lower)  ? Role::even
            : among(keys.about, lower) ? Role::about
                                       : Role::unknown;
+}
+
+bool isDigits(std::string_view key) {
+    return !key.empty() && key.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 bool isPolarKey(std::string_view key) {
@@ -67,7 +73,7 @@ std::vector<Scalar> scalarsOf(std::string_view text) {
     std::vector<Level> levels;
     std::string key;
     std::size_t serial = 0;
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t at = byteOrderMark(text); at < text.size();) {
         const char c = text[at];
         if (c == '{' || c == '[') {
             // A list belongs to its object: its values run parallel to those of the object's other lists.
@@ -143,15 +149,15 @@ private:
     std::map<std::string, std::pair<Role, std::size_t>> counts_;
 };
 
-ChannelList jsonList(std::string text, bool bare) {
+// bare: a list of numbers without keys. layers: keys of digits name layers, whose lists are channel numbers.
+ChannelList jsonList(std::string text, bool bare, bool layers) {
     ChannelList list;
     list.text = std::move(text);
     Summary summary;
     std::map<std::pair<std::string, std::size_t>, std::size_t> channels;  // (object, place) -> entry
     const std::vector<Scalar> scalars = scalarsOf(list.text);
     const auto roleOfScalar = [&](const Scalar& scalar) {
-        if (bare || (!scalar.key.empty() && scalar.key.find_first_not_of("0123456789") == std::string::npos))
-            return Role::index;  // bare numbers, or {"layer": [..]}
+        if (bare || (layers && isDigits(scalar.key))) return Role::index;  // bare numbers, or {"12": [..]}
         return roleOf(scalar.key);
     };
     for (const bool indices : {true, false})
@@ -209,7 +215,7 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
     std::vector<Role> roles;
     std::size_t indexColumn = 0, rows = 0;
     char separator = ',';
-    for (std::size_t begin = 0; begin < view.size();) {
+    for (std::size_t begin = byteOrderMark(view); begin < view.size();) {
         std::size_t end = std::min(view.find('\n', begin), view.size());
         const std::size_t next = end + 1;
         if (end > begin && view[end - 1] == '\r') --end;
@@ -248,19 +254,39 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
     return list;
 }
 
+bool areDistinctChannels(const nlohmann::json& array) {
+    std::set<std::uint64_t> seen;
+    for (const nlohmann::json& one : array)
+        if (!one.is_number_unsigned() || !seen.insert(one.get<std::uint64_t>()).second) return false;
+    return !seen.empty();
+}
+
+constexpr const char* listOrVector =
+    "could be a vector or a list of channels, as it has d distinct whole numbers; say --kind vector or --kind neurons";
+
+// Whether the lists under keys of digits, {"12": [3, 17]}, can all be channel numbers. Fractions, negative numbers and
+// repeats are those of a vector.
+bool digitsNameLists(const nlohmann::json& json, std::size_t d, const std::string& where, int depth) {
+    if (depth > mostDepth || !json.is_structured()) return true;
+    for (const auto& [key, value] : json.items()) {
+        if (json.is_object() && isDigits(key) && !value.is_object()) {
+            const nlohmann::json list = value.is_array() ? value : nlohmann::json::array({value});
+            if (!list.empty() && !areDistinctChannels(list)) return false;
+            if (d != 0 && list.size() == d) throw Error(ErrorCode::ambiguous, where + ": " + key, listOrVector);
+        } else if (!digitsNameLists(value, d, where, depth + 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 // Bare numbers in a JSON array: channel numbers where they are distinct and whole, unless they could as well be a
 // vector of width d.
 bool bareNumbersAreChannels(const nlohmann::json& array, const TransportOptions& options, std::size_t d,
                             const std::string& where) {
     if (options.kind) return true;
-    std::set<std::uint64_t> seen;
-    for (const nlohmann::json& one : array)
-        if (!one.is_number_unsigned() || !seen.insert(one.get<std::uint64_t>()).second) return false;
-    if (seen.empty()) return false;
-    if (d != 0 && array.size() == d)
-        throw Error(ErrorCode::ambiguous, where,
-                    "could be a vector or a list of channels, as it has d distinct whole numbers; say --kind vector or "
-                    "--kind neurons");
+    if (!areDistinctChannels(array)) return false;
+    if (d != 0 && array.size() == d) throw Error(ErrorCode::ambiguous, where, listOrVector);
     return true;
 }
 
@@ -300,14 +326,14 @@ std::optional<ChannelList> openChannelList(const ObjectPath& object, const Trans
 
 std::optional<ChannelList> parseChannelList(std::string text, const TransportOptions& options, std::size_t d,
                                             const std::string& where) {
-    const std::size_t first = text.find_first_not_of(" \n\r\t");
+    const std::size_t first = text.find_first_not_of(" \n\r\t", byteOrderMark(text));
     std::optional<ChannelList> list;
     if (first != std::string::npos && (text[first] == '{' || text[first] == '[')) {
-        const nlohmann::json json = nlohmann::json::parse(std::string_view(text), nullptr, false);
+        const nlohmann::json json = parseJson(text);
         if (json.is_discarded()) return std::nullopt;
         const bool bare = json.is_array() && !json.empty() && json.front().is_number();
         if (bare && !bareNumbersAreChannels(json, options, d, where)) return std::nullopt;
-        list = jsonList(std::move(text), bare);
+        list = jsonList(std::move(text), bare, options.kind || digitsNameLists(json, d, where, 0));
     } else {
         list = csvList(std::move(text), where);
     }

@@ -1,0 +1,53 @@
+#include "io/json_text.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace regauge {
+namespace {
+
+constexpr std::string_view mark = "\xEF\xBB\xBF";
+constexpr std::string_view notJson[] = {"-Infinity", "Infinity",
+                                        "NaN"};  // as Python's json.dumps writes floats that JSON has no number for
+
+// The end of the string that begins at `at`, behind its closing quote.
+std::size_t stringEnd(std::string_view text, std::size_t at) {
+    for (++at; at < text.size() && text[at] != '"'; ++at)
+        if (text[at] == '\\') ++at;
+    return std::min(at + 1, text.size());
+}
+
+}  // namespace
+
+std::size_t byteOrderMark(std::string_view text) { return text.starts_with(mark) ? mark.size() : 0; }
+
+std::string strictJson(std::string_view text) {
+    text.remove_prefix(byteOrderMark(text));
+    std::string strict;
+    std::size_t copied = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        if (text[at] == '"') {
+            at = stringEnd(text, at);
+            continue;
+        }
+        std::size_t length = 0;
+        if (text[at] == 'N' || text[at] == 'I' || text[at] == '-')
+            for (const std::string_view word : notJson)
+                if (text.substr(at).starts_with(word)) length = word.size();
+        if (length == 0) {
+            ++at;
+            continue;
+        }
+        strict.append(text, copied, at - copied).append("null");
+        at += length;
+        copied = at;
+    }
+    return strict.append(text, copied, std::string_view::npos);
+}
+
+nlohmann::json parseJson(std::string_view text) {
+    const std::string strict = strictJson(text);
+    return nlohmann::json::parse(std::string_view(strict), nullptr, false);
+}
+
+}  // namespace regauge
