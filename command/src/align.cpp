@@ -1,4 +1,5 @@
 // The subcommands that match: align, trace.
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -50,6 +51,17 @@ Alignment matchStatistics(const AlignOptions& options, const Job& job) {
     return match(*statistics, flags.options(job.host), job.progress());
 }
 
+// Vocabularies of two lengths are paired by token number.
+void sayShared(const Evidence& source, const Evidence& target, const Job& job) {
+    for (const Site& site : source.sites)
+        for (const Site& other : target.sites)
+            if (site.name == other.name && site.vocabulary && other.vocabulary &&
+                site.rows->rows() != other.rows->rows())
+                job.say(site.name + ": " + std::to_string(site.rows->rows()) + " rows against " +
+                        std::to_string(other.rows->rows()) + "; the tokens that both have are paired, the first " +
+                        std::to_string(std::min(site.rows->rows(), other.rows->rows())));
+}
+
 // Nothing on the members of a team that do not lead.
 std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& job) {
     Evidence source, target;
@@ -65,6 +77,7 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
             source.gains = openEvidence(files, options.gains[0]).gains;
             target.gains = openEvidence(files, options.gains[1]).gains;
         }
+        if (leads(job)) sayShared(source, target, job);
     };
     MatchOptions wanted = options.match.options(job.host);
     wanted.team = job.host.team;

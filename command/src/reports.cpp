@@ -58,10 +58,15 @@ std::string auditJson(const AuditReport& report) {
 }
 
 std::string mergeJson(const MergeReport& report) {
-    return Json{{"kind", report.kind},         {"form", report.taskVector ? "task-vector" : "linear"},
-                {"weight", report.weight},     {"d", report.d},
-                {"averaged", report.averaged}, {"equal", report.equal},
-                {"bytes", report.bytes},       {"gauge", report.gauge}}
+    return Json{{"kind", report.kind},
+                {"form", report.taskVector ? "task-vector" : "linear"},
+                {"weight", report.weight},
+                {"d", report.d},
+                {"averaged", report.averaged},
+                {"equal", report.equal},
+                {"shared_rows", report.sharedRows},
+                {"bytes", report.bytes},
+                {"gauge", report.gauge}}
         .dump();
 }
 

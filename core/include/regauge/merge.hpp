@@ -22,7 +22,9 @@ struct MergeOptions {
 
 // What was merged.
 struct MergeReport {
-    std::string kind;  // the model family
+    std::uint64_t sharedRows = 0;  // rows of the vocabulary that were merged, where one is longer than the other; A's
+                                   // other rows are kept, B's left out
+    std::string kind;              // the model family
     bool taskVector = false;
     double weight = 0;
     std::size_t d = 0;

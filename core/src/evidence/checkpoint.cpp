@@ -7,6 +7,7 @@
 #include "evidence/kinds.hpp"
 #include "io/bytes.hpp"
 #include "io/json_text.hpp"
+#include "recipes/recipe_table.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
 namespace regauge {
@@ -41,22 +42,6 @@ bool isOneOf(std::string_view text, const std::string_view (&list)[N]) {
     return std::find(std::begin(list), std::end(list), text) != std::end(list);
 }
 
-// Without what wrappers put in front: "language_model.model.layers.0.mlp.up_proj.weight" ->
-// "layers.0.mlp.up_proj.weight".
-std::string_view withoutPrefix(std::string_view name) {
-    constexpr std::string_view prefixes[] = {"_orig_mod.", "module.",      "base_model.model.", "language_model.",
-                                             "model.",     "transformer.", "gpt_neox."};
-    for (bool again = true; again;) {
-        again = false;
-        for (const std::string_view prefix : prefixes) {
-            if (!name.starts_with(prefix)) continue;
-            name.remove_prefix(prefix.size());
-            again = true;
-        }
-    }
-    return name;
-}
-
 // "layers.12.mlp.up_proj.weight" -> 12 and "mlp.up_proj".
 struct InLayer {
     std::string_view layer;
@@ -76,14 +61,14 @@ std::optional<InLayer> inLayer(std::string_view name) {
     return std::nullopt;
 }
 
-struct Config {
+struct ModelHints {
     std::string modelType;
     std::optional<std::uint64_t> hiddenSize;
     bool tied = false;
 };
 
-Config readConfig(const Files& files, const std::string& folder) {
-    Config config;
+ModelHints readConfig(const Files& files, const std::string& folder) {
+    ModelHints config;
     const std::string path = joinPath(folder, "config.json");
     if (!files.exists(path)) return config;
     const std::unique_ptr<ByteSource> source = files.open(path);
@@ -107,14 +92,15 @@ Config readConfig(const Files& files, const std::string& folder) {
 }
 
 // Gemma multiplies with 1 + w. Without a config its four norms a layer, input_layernorm among them, tell it from OLMo2.
-bool addsOne(const Config& config, const std::vector<std::shared_ptr<const TensorFile>>& shards) {
+bool addsOne(const ModelHints& config, const std::vector<std::shared_ptr<const TensorFile>>& shards) {
     if (!config.modelType.empty())
         return config.modelType.starts_with("gemma") && !config.modelType.starts_with("gemma4");
     bool input = false;
     bool sandwich = false;
     for (const auto& shard : shards) {
         for (const StoredTensor& tensor : shard->tensors) {
-            const std::optional<InLayer> at = inLayer(withoutPrefix(tensor.info.name));
+            const std::string own = ownName(tensor.info.name);
+            const std::optional<InLayer> at = inLayer(own);
             input = input || (at && at->module == "input_layernorm");
             sandwich = sandwich || (at && at->module == "pre_feedforward_layernorm");
         }
@@ -124,7 +110,7 @@ bool addsOne(const Config& config, const std::vector<std::shared_ptr<const Tenso
 
 class Collector {
 public:
-    Collector(const Config& config, double gainOffset)
+    Collector(const ModelHints& config, double gainOffset)
         : config_(config), gainOffset_(gainOffset), d_(config.hiddenSize.value_or(0)) {}
 
     // Vision towers and adapters have layers and norms of their own, in another space.
@@ -134,14 +120,14 @@ public:
     }
 
     void findWidth(const TensorRef& tensor) {
-        if (d_ == 0 && !isForeign(tensor.info().name) && isOneOf(withoutPrefix(tensor.info().name), embeddings) &&
+        if (d_ == 0 && !isForeign(tensor.info().name) && isOneOf(ownName(tensor.info().name), embeddings) &&
             tensor.info().shape.size() == 2)
             d_ = tensor.info().shape[1];
     }
 
     void add(const TensorRef& tensor) {
         if (isForeign(tensor.info().name)) return;
-        const std::string_view name = withoutPrefix(tensor.info().name);
+        const std::string name = ownName(tensor.info().name);
         const std::optional<InLayer> at = inLayer(name);
         if (isOneOf(name, embeddings)) {
             addRows("embedding", tensor, false);
@@ -185,6 +171,7 @@ private:
         site.name = std::move(name);
         site.rows = columns ? columnsOf(tensor) : rowsOf(tensor);
         site.weights = weights;
+        site.vocabulary = !weights;
         sites_.push_back(std::move(site));
     }
 
@@ -197,7 +184,7 @@ private:
         gains_.push_back({std::move(name), readGains(tensor, gainOffset_)});
     }
 
-    const Config& config_;
+    const ModelHints& config_;
     double gainOffset_;
     std::uint64_t d_;
     std::vector<Site> sites_;
@@ -208,7 +195,7 @@ private:
 
 bool looksLikeCheckpoint(const TensorFile& file) {
     return std::any_of(file.tensors.begin(), file.tensors.end(), [](const StoredTensor& tensor) {
-        const std::string_view name = withoutPrefix(tensor.info.name);
+        const std::string name = ownName(tensor.info.name);
         const std::optional<InLayer> at = inLayer(name);
         return isOneOf(name, embeddings) || (at && isOneOf(at->module, layerNorms));
     });
@@ -216,7 +203,7 @@ bool looksLikeCheckpoint(const TensorFile& file) {
 
 Evidence checkpointEvidence(const Files& files, const std::string& path) {
     CheckpointFiles checkpoint = openCheckpointFiles(files, path);
-    const Config config = readConfig(files, checkpoint.folder);
+    const ModelHints config = readConfig(files, checkpoint.folder);
     std::vector<std::shared_ptr<const TensorFile>> shards;
     for (TensorFile& shard : checkpoint.shards) shards.push_back(std::make_shared<const TensorFile>(std::move(shard)));
 

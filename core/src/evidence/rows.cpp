@@ -1,5 +1,8 @@
 // Activation bundles and plain rows.
 #include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
 
 #include "evidence/kinds.hpp"
 #include "io/bytes.hpp"
@@ -49,6 +52,116 @@ void setSequence(Evidence& evidence, std::uint64_t sequence) {
 std::string stemOf(const std::string& name) {
     const std::size_t dot = name.find_last_of('.');
     return dot == std::string::npos || dot == 0 ? name : name.substr(0, dot);
+}
+
+// Several readers, one behind the other.
+class JoinedRows : public RowReader {
+public:
+    // All of one width and one element type.
+    explicit JoinedRows(std::vector<std::shared_ptr<const RowReader>> parts) : parts_(std::move(parts)) {
+        ends_.reserve(parts_.size());
+        for (const auto& part : parts_) ends_.push_back((ends_.empty() ? 0 : ends_.back()) + part->rows());
+    }
+    std::uint64_t rows() const override { return ends_.back(); }
+    std::size_t d() const override { return parts_.front()->d(); }
+    Dtype dtype() const override { return parts_.front()->dtype(); }
+    const std::string& where() const override { return parts_.front()->where(); }
+    void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
+        const std::size_t rowBytes = d() * byteSize(dtype());
+        while (count > 0) {
+            const auto part =
+                static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), first) - ends_.begin());
+            const std::uint64_t begin = ends_[part] - parts_[part]->rows(),
+                                taken = std::min(count, ends_[part] - first);
+            const std::size_t bytes = static_cast<std::size_t>(taken) * rowBytes;
+            parts_[part]->read(first - begin, taken, out.first(bytes));
+            out = out.subspan(bytes);
+            first += taken, count -= taken;
+        }
+    }
+
+private:
+    std::vector<std::shared_ptr<const RowReader>> parts_;
+    std::vector<std::uint64_t> ends_;  // the row behind each part
+};
+
+// A member of a list, or of a list of lists: "acts.3" is {"acts", 3} and "2.7" is {"", 2, 7}.
+struct Listed {
+    std::string list;
+    std::vector<std::uint64_t> at;
+    const TensorRef* tensor = nullptr;
+};
+
+Listed listed(const TensorRef& tensor) {
+    Listed result{tensor.info().name, {}, &tensor};
+    while (result.at.size() < 2) {
+        const std::size_t dot = result.list.rfind('.'), begin = dot == std::string::npos ? 0 : dot + 1;
+        std::uint64_t number = 0;
+        const char* const end = result.list.data() + result.list.size();
+        const auto [stop, error] = std::from_chars(result.list.data() + begin, end, number);
+        if (error != std::errc() || stop != end) break;
+        result.at.insert(result.at.begin(), number);
+        result.list.resize(dot == std::string::npos ? 0 : dot);
+    }
+    return result;
+}
+
+std::uint64_t rowCount(const TensorRef& tensor) { return rowsOf(tensor)->rows(); }
+
+// Lists of tensors, one a prompt: prompts differ in length, and layers of one pass do not. So where the lengths of a
+// list differ, its tensors are one site's rows, one behind the other; in lists of lists the index over which lengths
+// agree is the layer, and each layer a site. A list of vectors [d] is a site, too.
+// False where there is no such list: then every tensor is what its name says.
+bool addJoined(Evidence& evidence, const std::vector<TensorRef>& floats) {
+    const bool matrices = std::any_of(floats.begin(), floats.end(),
+                                      [](const TensorRef& tensor) { return tensor.info().shape.size() > 1; });
+    std::map<std::string, std::vector<Listed>> lists;
+    for (const TensorRef& tensor : floats) {
+        if (matrices && tensor.info().shape.size() < 2) continue;
+        Listed one = listed(tensor);
+        if (one.at.empty()) return false;
+        const bool alike = lists.empty() || (lists.begin()->second.front().at.size() == one.at.size() &&
+                                             one.tensor->info().dtype == floats.front().info().dtype &&
+                                             one.tensor->info().shape.back() == floats.front().info().shape.back());
+        if (!alike || one.tensor->info().shape.empty()) return false;
+        lists[one.list].push_back(std::move(one));
+    }
+    std::map<std::string, std::vector<Listed>> sites;
+    for (auto& [name, members] : lists) {
+        const auto agreeOver = [&](std::size_t fixed) {  // whether the lengths depend on this index alone, and do
+            std::map<std::uint64_t, std::uint64_t> lengths;
+            bool differ = false;
+            for (const Listed& one : members) {
+                const std::uint64_t rows = rowCount(*one.tensor);
+                if (lengths.emplace(one.at[fixed], rows).first->second != rows) return false;
+                differ = differ || rows != lengths.begin()->second;
+            }
+            return differ;
+        };
+        const bool nested = members.front().at.size() == 2;
+        const bool vectors = !matrices && !nested && members.size() > 1;
+        const std::optional<std::size_t> prompt = vectors || agreeOver(0)  ? std::optional<std::size_t>(0)
+                                                  : nested && agreeOver(1) ? std::optional<std::size_t>(1)
+                                                                           : std::nullopt;
+        if (!prompt) return false;
+        for (Listed& one : members) {
+            const std::string layer = nested ? std::to_string(one.at[1 - *prompt]) : "";
+            const std::string site = name.empty() || layer.empty() ? name + layer : name + "." + layer;
+            if (*prompt == 1) std::swap(one.at[0], one.at[1]);
+            sites[site.empty() ? "rows" : site].push_back(std::move(one));
+        }
+    }
+    for (auto& [name, members] : sites) {
+        std::sort(members.begin(), members.end(), [](const Listed& a, const Listed& b) { return a.at < b.at; });
+        std::vector<std::shared_ptr<const RowReader>> parts;
+        for (const Listed& one : members) parts.push_back(rowsOf(*one.tensor));
+        Site site;
+        site.name = name;
+        site.rows = std::make_shared<JoinedRows>(std::move(parts));
+        evidence.d = site.rows->d();
+        evidence.sites.push_back(std::move(site));
+    }
+    return !sites.empty();
 }
 
 }  // namespace
@@ -106,7 +219,7 @@ Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file) {
     if (floats.empty() && !others.empty()) rowsOf(others.front());  // refuses, and says why
     if (floats.size() == 1) {
         addSite(evidence, "rows", floats.front());
-    } else {
+    } else if (!addJoined(evidence, floats)) {
         // One-dimensional tensors beside the rows are means, norms or biases, not activations.
         for (const TensorRef& tensor : floats) {
             if (tensor.info().shape.size() > 1) addSite(evidence, tensor.info().name, tensor);

@@ -58,8 +58,8 @@ std::string joinPath(const std::string& folder, const std::string& name) {
 
 std::string checkpointFileIn(const Files& files, const std::string& folder) {
     const std::vector<std::string> names = files.list(folder);
-    for (const char* wanted :
-         {"model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin"}) {
+    for (const char* wanted : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                               "pytorch_model.bin.index.json", "consolidated.safetensors"}) {
         if (std::find(names.begin(), names.end(), wanted) != names.end()) return wanted;
     }
     for (const char* ending : {".safetensors.index.json", ".bin.index.json", ".safetensors"}) {

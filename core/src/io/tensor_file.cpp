@@ -50,6 +50,11 @@ TensorFile recognise(std::shared_ptr<const ByteSource> source) {
     const bool plausible = text.size() > 8 && text.substr(4, 4) == std::string_view("\0\0\0\0", 4) && text[8] == '{';
     if (plausible) return openSafetensors(std::move(source));
     if (text.starts_with("\x93NUMPY")) return openNpy(std::move(source));
+    if (source->name().ends_with(".distcp"))
+        throw Error(ErrorCode::unsupported, source->name(),
+                    "one file of a distributed checkpoint of PyTorch; convert its folder with python -m "
+                    "torch.distributed.checkpoint.format_utils "
+                    "dcp_to_torch FOLDER model.pt, and give that");
     if (text.starts_with("PK\x03\x04") || text.starts_with("PK\x05\x06")) return openZip(std::move(source));
     if (text.starts_with("GGUF")) return openGguf(std::move(source));
     for (const Refusal& refusal : refusals) {

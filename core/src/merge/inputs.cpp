@@ -11,6 +11,15 @@ namespace {
 
 bool isOptimizer(const Member& member) { return member.name == "optimizer.pt" || member.name == "optimizer.bin"; }
 
+// Embedding and unembedding rows are numbered by token: a vocabulary that was extended begins with the shorter one.
+bool shareVocabulary(const TensorInfo& a, const TensorInfo& b) {
+    constexpr std::string_view tables[] = {"embed_tokens.weight", "lm_head.weight",   "wte.weight",
+                                           "embed_in.weight",     "embed_out.weight", "tok_embeddings.weight",
+                                           "output.weight"};
+    return a.shape.size() == 2 && b.shape.size() == 2 && a.shape[1] == b.shape[1] &&
+           std::find(std::begin(tables), std::end(tables), ownName(a.name)) != std::end(tables);
+}
+
 }  // namespace
 
 std::string shortList(const std::vector<std::string>& words) {
@@ -68,7 +77,7 @@ std::vector<MergeInput::Place> pairTensors(const MergeInput& a, const MergeInput
             continue;
         }
         const TensorInfo& theirs = other.info(found->second);
-        if (mine.shape != theirs.shape || mine.dtype != theirs.dtype)
+        if ((mine.shape != theirs.shape && !shareVocabulary(mine, theirs)) || mine.dtype != theirs.dtype)
             different.push_back(mine.name + " (" + std::string(name(mine.dtype)) + " " + toString(mine.shape) +
                                 " against " + std::string(name(theirs.dtype)) + " " + toString(theirs.shape) + ")");
         pairs.push_back(found->second);

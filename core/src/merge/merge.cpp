@@ -34,9 +34,9 @@ class Average {
 public:
     Average(double weight, bool taskVector) : weight_(weight), taskVector_(taskVector) {}
 
-    void write(Dtype dtype, const ByteSource& a, const ByteSource& b, const ByteSource* base, ByteSink& out,
-               const std::function<void(std::uint64_t)>& done) {
-        forEachBlock(a.size(), [&](std::uint64_t at, std::size_t count) {
+    void write(Dtype dtype, const ByteSource& a, const ByteSource& b, const ByteSource* base, std::uint64_t bytes,
+               ByteSink& out, const std::function<void(std::uint64_t)>& done) {
+        forEachBlock(bytes, [&](std::uint64_t at, std::size_t count) {
             read(a, at, count, dtype, a_);
             result_ = bytes_;  // what is equal stays as it is, to the byte
             read(b, at, count, dtype, b_);
@@ -144,6 +144,8 @@ private:
         for (std::size_t i = 0; i < a_.places.size(); ++i) {
             const TensorInfo& info = a_.info(a_.places[i]);
             report_.bytes += info.bytes;
+            const TensorInfo& other = b_.info(pairB_[i]);
+            if (info.shape != other.shape) report_.sharedRows = std::min(info.shape[0], other.shape[0]);
             const bool averages = isArithmetic(info.dtype) && !a_.unknown(a_.places[i]) && !b_.unknown(pairB_[i]);
             averaged_.push_back(averages);
             ++(averages ? report_.averaged : report_.equal);
@@ -170,7 +172,13 @@ private:
         }
         const std::shared_ptr<const ByteSource> b = b_.bytes(pairB_[i], buffers_),
                                                 base = base_ ? base_->bytes(pairBase_[i], buffers_) : nullptr;
-        Average(options_.weight, report_.taskVector).write(a_.info(a_.places[i]).dtype, in, *b, base.get(), to, done);
+        // Of a vocabulary that is longer on one side the shared rows are averaged; A's others stay, and those of the
+        // others are left out.
+        const std::uint64_t shared = std::min({in.size(), b->size(), base ? base->size() : UINT64_MAX});
+        Average(options_.weight, report_.taskVector)
+            .write(a_.info(a_.places[i]).dtype, in, *b, base.get(), shared, to, done);
+        copyBytes(in, shared, in.size() - shared, to);
+        if (shared < in.size()) done(in.size() - shared);
     }
 
     // What was merged, in A's metadata; nothing where the format has no room, or where the weight leaves A as it is.

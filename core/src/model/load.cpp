@@ -2,6 +2,7 @@
 #include <map>
 
 #include "model/weights.hpp"
+#include "recipes/recipe_table.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/tensor_file.hpp"
 
@@ -27,7 +28,7 @@ public:
         for (std::size_t file = 0; file < files_.size(); ++file)
             for (std::size_t k = 0; k < files_[file].tensors.size(); ++k) {
                 const TensorInfo& info = files_[file].tensors[k].info;
-                places_[bare(info.name)] = {file, k};
+                places_[ownName(info.name)] = {file, k};
                 elements += *elementCount(info.shape);
             }
         if (elements * sizeof(float) > largestModel)
@@ -60,13 +61,6 @@ public:
 
 private:
     static std::string_view name_(Dtype dtype) { return regauge::name(dtype); }
-    static std::string bare(std::string name) {
-        for (const std::string_view prefix :
-             {"_orig_mod.", "module.", "language_model.", "model.language_model.", "model."})
-            if (name.starts_with(prefix)) name.erase(0, prefix.size());
-        return name;
-    }
-
     std::string folder_;
     std::vector<TensorFile> files_;
     std::map<std::string, std::pair<std::size_t, std::size_t>> places_;

@@ -243,15 +243,18 @@ SitePair::SitePair(const Evidence& source, const Evidence& target, std::string s
     x_ = siteX.rows, y_ = siteY.rows;
     const RowReader &x = *x_, &y = *y_;
     requireOneWidth(x.d(), x.where(), y.d(), y.where());
-    if (x.rows() != y.rows())
+    // Rows of a vocabulary are numbered by token, so the first ones are the same tokens; --rows may ask for no more
+    // than both sides have.
+    const std::uint64_t both = std::min(x.rows(), y.rows());
+    if (x.rows() != y.rows() && !(siteX.vocabulary && siteY.vocabulary) && options.rows.value_or(UINT64_MAX) > both)
         throw Error(ErrorCode::rowsMismatch, y.where(),
                     std::to_string(y.rows()) + " rows, and " + x.where() + " has " + std::to_string(x.rows()) +
                         "; rows are paired by position, so both sides need the same tokens in the same order");
-    requireSameTokens(source, target, x.rows());
+    if (x.rows() == y.rows()) requireSameTokens(source, target, both);
     const std::uint64_t wanted = options.rows.value_or(UINT64_MAX);
-    usable_ = std::min(x.rows(), wanted - std::min(wanted, share.firstRow));
+    usable_ = std::min(both, wanted - std::min(wanted, share.firstRow));
     begin_ = partBegin(usable_, share.part, share.parts), end_ = partBegin(usable_, share.part + 1, share.parts);
-    skip_ = skippedRows(source, target, x.rows(), share.firstRow, siteX.sequence, options.skipFirst);
+    skip_ = skippedRows(source, target, both, share.firstRow, siteX.sequence, options.skipFirst);
     hashX_ = source.sha256, hashY_ = target.sha256;
 }
 

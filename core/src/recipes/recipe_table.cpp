@@ -59,43 +59,17 @@ void asModel(Recipe& recipe, const Strings& modelTypes) {
     recipe.model = recipe.namesParameters = true;
     recipe.config = "config.json";
     recipe.when.push_back({"model_type", modelTypes, {}, false, ""});
-    recipe.refuseWhen.push_back({"quantization_config",
-                                 {},
-                                 {},
-                                 true,
-                                 "quantised blocks run along the residual axis and cannot be permuted; dequantize the "
-                                 "model (save it in float) and move that"});
     recipe.sizes.emplace_back("d", "hidden_size|text_config.hidden_size|n_embd");
     recipe.describe = {"{model_type}", "d = {d}", "{num_hidden_layers|text_config.num_hidden_layers|n_layer} layers"};
     recipe.metadata = false;  // transformers refuses a __metadata__ without its own "format"
 }
 
 Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
-    onlyKeys(json, {"kind",
-                    "title",
-                    "recognise",
-                    "config",
-                    "files",
-                    "also_files",
-                    "copy_files",
-                    "refuse",
-                    "refuse_when",
-                    "refuse_paths",
-                    "permutation_only",
-                    "known",
-                    "hooks",
-                    "sizes",
-                    "describe",
-                    "metadata",
-                    "record_in",
-                    "about",
-                    "model",
-                    "optimizer",
-                    "named_by_folder",
-                    "transposed",
-                    "list",
-                    "tensors",
-                    "note"});
+    onlyKeys(json, {"kind",       "title",  "recognise",   "config",          "files",          "also_files",
+                    "copy_files", "refuse", "refuse_when", "refuse_paths",    "refuse_tensors", "permutation_only",
+                    "known",      "hooks",  "sizes",       "describe",        "metadata",       "record_in",
+                    "about",      "model",  "optimizer",   "named_by_folder", "transposed",     "list",
+                    "tensors",    "note"});
     Recipe recipe;
     recipe.path = file.path;
     recipe.kind = json.at("kind");
@@ -131,6 +105,7 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     recipe.aboutParameters = json.value("about", "") == "parameters";
     recipe.namesParameters = json.value("about", "") == "model";
     recipe.refusePaths = strings(json, "refuse_paths");
+    recipe.refuseTensors = pairs(json, "refuse_tensors");
     recipe.optimizer = json.value("optimizer", false);
     recipe.namedByFolder = json.value("named_by_folder", false);
     recipe.transposed = json.value("transposed", false);
@@ -156,12 +131,22 @@ Tables parseAll() {
         try {
             const Json json = Json::parse(file.json);
             if (file.path == "shared.json") {
-                onlyKeys(json, {"residual_hooks", "other_hooks", "quantised", "tensor_file_endings", "model_prefixes",
+                onlyKeys(json, {"residual_hooks", "other_hooks", "quantised", "tensor_file_endings", "wrappers",
+                                "adapter_parts", "other_streams", "projectors", "heads", "model_prefixes",
                                 "model_files", "model_copy_files", "note"});
-                tables.shared = {strings(json, "residual_hooks"),  pairs(json, "other_hooks"),
-                                 pairs(json, "quantised"),         strings(json, "tensor_file_endings"),
-                                 strings(json, "model_prefixes"),  strings(json, "model_files"),
+                tables.shared = {strings(json, "residual_hooks"),
+                                 pairs(json, "other_hooks"),
+                                 pairs(json, "quantised"),
+                                 strings(json, "tensor_file_endings"),
+                                 strings(json, "wrappers"),
+                                 strings(json, "adapter_parts"),
+                                 strings(json, "other_streams"),
+                                 strings(json, "projectors"),
+                                 {},
+                                 strings(json, "model_prefixes"),
+                                 strings(json, "model_files"),
                                  strings(json, "model_copy_files")};
+                for (const Json& rule : json.at("heads")) tables.shared.heads.push_back(tensorRule(rule));
             } else if (json.is_array()) {
                 for (const Json& one : json) tables.recipes.push_back(parseRecipe(file, one));
             } else {
@@ -172,7 +157,10 @@ Tables parseAll() {
         }
     }
     for (Recipe& recipe : tables.recipes)
-        if (recipe.model) {
+        if (recipe.config == "adapter_config.json")
+            recipe.copyFiles.insert(recipe.copyFiles.end(), tables.shared.modelCopyFiles.begin(),
+                                    tables.shared.modelCopyFiles.end());
+        else if (recipe.model) {
             recipe.files = tables.shared.modelFiles;
             recipe.copyFiles = tables.shared.modelCopyFiles;
         }
@@ -201,12 +189,13 @@ int Recipe::certainty() const {
 
 bool Recipe::requiredNamesFit(const std::vector<std::string_view>& names) const {
     bool some = false;
+    std::vector<std::string> own;
+    for (const std::string_view name : names) own.push_back(ownName(name));
     for (const TensorRule& rule : tensors) {
         if (!rule.required) continue;
         some = true;
-        if (std::none_of(names.begin(), names.end(), [&](std::string_view name) {
-                return matchName(rule.name, withoutModelPrefixes(name)).has_value();
-            }))
+        if (std::none_of(own.begin(), own.end(),
+                         [&](const std::string& name) { return matchName(rule.name, name).has_value(); }))
             return false;
     }
     return some;
@@ -222,6 +211,35 @@ std::string_view withoutModelPrefixes(std::string_view name) {
             }
     }
     return name;
+}
+
+std::string ownName(std::string_view name) {
+    std::string own = unwrapped(name);
+    own.erase(0, own.size() - withoutModelPrefixes(own).size());
+    constexpr std::string_view adapted = ".base_layer.";  // a weight that a PEFT adapter stands beside
+    if (const std::size_t at = own.find(adapted); at != std::string::npos) own.replace(at, adapted.size(), ".");
+    return own;
+}
+
+std::string unwrapped(std::string_view name) {
+    const auto among = [](const Strings& words, std::string_view word) {
+        return std::find(words.begin(), words.end(), word) != words.end();
+    };
+    std::string kept;
+    std::string_view before;  // the part before, kept or not
+    bool whole = false;       // a vector that is a parameter by itself, whose saved name has no ".weight"
+    while (!name.empty()) {
+        const std::size_t dot = name.find('.');
+        const std::string_view part = name.substr(0, dot);
+        name = dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
+        const bool isParameter = part == "weight" || part == "bias" || part == "token_adapter";
+        const bool adapterName = among(sharedRules().adapterParts, before) && !isParameter;
+        const bool dropped = among(sharedRules().wrappers, part) || adapterName || (whole && part == "weight");
+        whole = part == "lora_magnitude_vector" || (whole && dropped);
+        before = part;
+        if (!dropped) kept.append(kept.empty() ? "" : ".").append(part);
+    }
+    return kept;
 }
 
 const std::vector<Recipe>& recipes() { return tables().recipes; }

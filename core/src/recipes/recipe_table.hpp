@@ -27,6 +27,9 @@ struct TensorRule {
     std::string name;                // pattern (name_pattern.hpp), after the recipe's prefixes were cut
     std::vector<std::string> shape;  // words as above; for `like` rules empty
     std::string like;  // "same" or "even": as the parameter {module} or {module}.weight moves, or that without signs
+                       // "stacked": as it moves, behind one more axis; "rows", "columns": without signs
+                       // and without the last axis, or the last but one (Adafactor's factors); in all of
+                       // them an axis of length 1 may stand for a moved one
     bool required = false;  // an object without it is not of this kind
     std::string why;
 };
@@ -52,9 +55,11 @@ struct Recipe {
     std::vector<ConfigRule>
         header;  // on the tensor file's own metadata (GGUF key-values), which is then the configuration, too
     std::vector<std::string> allTensors, anyTensor;  // patterns that must fit some tensor: each, at least one
-    std::vector<std::string> formats;                // container names
-    bool single = false;                             // exactly one tensor
-    bool asked = false;                              // only by --kind: its names do not tell enough
+    std::vector<std::pair<std::string, std::string>>
+        refuseTensors;                 // name pattern -> what it is, for tensors that cannot be moved
+    std::vector<std::string> formats;  // container names
+    bool single = false;               // exactly one tensor
+    bool asked = false;                // only by --kind: its names do not tell enough
     std::vector<std::string>
         files;  // in a folder: the tensor files, the first pattern that is there; an .index.json means its shards
     std::vector<std::string> alsoFiles;  // and these where they are there
@@ -101,6 +106,11 @@ struct SharedRules {
     std::vector<std::pair<std::string, std::string>> otherHooks;  // pattern -> what it is
     std::vector<std::pair<std::string, std::string>> quantised;   // tensor name pattern -> what it is
     std::vector<std::string> tensorFileEndings;                   // files that hold tensors, by name
+    std::vector<std::string> wrappers;      // parts of a name that wrappers put in anywhere: "_orig_mod"
+    std::vector<std::string> adapterParts;  // parts behind which an adapter may have its name: "lora_A"
+    std::vector<std::string> otherStreams,
+        projectors;  // modules of vision and audio towers; those among them that may end in the residual stream
+    std::vector<TensorRule> heads;           // what any model may end in: score, value and classification heads
     std::vector<std::string> modelPrefixes;  // "model.", "base_model.model.": wrappers around a model's own names
     std::vector<std::string> modelFiles, modelCopyFiles;  // files and copyFiles of every model family
 };
@@ -108,6 +118,15 @@ struct SharedRules {
 // "model.language_model.layers.0.x" -> "layers.0.x": the wrappers around a model's own names, cut as often as they
 // occur.
 std::string_view withoutModelPrefixes(std::string_view name);
+
+// The name without what wrappers put in, wherever it stands, and without the names that PEFT gives adapters:
+//     layers.0._orig_mod.mlp.up_proj.weight -> layers.0.mlp.up_proj.weight
+//     q_proj.lora_A.default.weight -> q_proj.lora_A.weight        score.modules_to_save.default.weight -> score.weight
+std::string unwrapped(std::string_view name);
+
+// A tensor's name as its model family's table has it: unwrapped, without the model's prefixes, and without PEFT's
+// "base_layer".
+std::string ownName(std::string_view name);
 
 // Parsed once. Throws Error(internal) where a compiled-in recipe is wrong; a test reads them all.
 const std::vector<Recipe>& recipes();

@@ -1,6 +1,7 @@
 #include "regauge/trace.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -10,7 +11,9 @@
 #include <utility>
 
 #include "match/confidence.hpp"
+#include "recipes/config.hpp"
 #include "regauge/error.hpp"
+#include "regauge/io/checkpoint_files.hpp"
 #include "scores/score_matrix.hpp"
 
 namespace regauge {
@@ -264,12 +267,51 @@ std::vector<double> confidenceOf(const Gauge& answer, const std::vector<Route>& 
     return confidence;
 }
 
+// The step that a checkpoint was saved at: global_step in the trainer_state.json of its folder, else the last number in
+// its name. Nothing where neither tells.
+std::optional<std::uint64_t> stepOf(const Files& files, std::string path) {
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    const std::string state = joinPath(files.isFolder(path) ? path : folderOf(path), "trainer_state.json");
+    if (files.exists(state))
+        if (const auto step = Config::read(*files.open(state)).number("global_step")) return step;
+    std::string name = fileNameOf(path);
+    if (const std::size_t dot = name.find_last_of('.'); dot != std::string::npos && dot > 0 && !files.isFolder(path))
+        name.resize(dot);
+    const std::size_t end = name.find_last_of("0123456789");
+    if (end == std::string::npos) return std::nullopt;
+    const std::size_t begin = name.find_last_not_of("0123456789", end) + 1;  // npos + 1 is 0
+    std::uint64_t step = 0;
+    const auto [at, error] = std::from_chars(name.data() + begin, name.data() + end + 1, step);
+    return error == std::errc() ? std::optional(step) : std::nullopt;
+}
+
+// Steps go up, or down, from each checkpoint to the next: a shell's checkpoint-* puts 1000 before 500.
+void requireOrder(const Files& files, const std::vector<std::string>& checkpoints) {
+    std::vector<std::pair<std::uint64_t, std::string>> steps;
+    for (const std::string& checkpoint : checkpoints) {
+        const auto step = stepOf(files, checkpoint);
+        if (!step) return;
+        steps.emplace_back(*step, checkpoint);
+    }
+    const auto earlier = [](const auto& a, const auto& b) { return a.first < b.first; };
+    if (std::is_sorted(steps.begin(), steps.end(), earlier) || std::is_sorted(steps.rbegin(), steps.rend(), earlier))
+        return;
+    std::stable_sort(steps.begin(), steps.end(), earlier);
+    std::string order;
+    for (const auto& [step, checkpoint] : steps) order += " " + checkpoint;
+    throw Error(ErrorCode::usage, "",
+                "the checkpoints are not in the order of their steps, and a trace goes through them as they are given; "
+                "give them as:" +
+                    order);
+}
+
 }  // namespace
 
 Trace trace(const Files& files, const std::vector<std::string>& checkpoints, const MatchOptions& options,
             const Progress& progress) {
     const std::size_t count = checkpoints.size();
     if (count < 2) throw Error(ErrorCode::usage, "", "a trace needs at least two checkpoints, the first and the last");
+    requireOrder(files, checkpoints);
     Edges edges(files, checkpoints, options, progress);
     const std::size_t last = count - 1;
     edges.match(0, last);

@@ -34,11 +34,24 @@ std::string lookedUp(const std::string& word, const Parameter& parameter) {
     return axis != "odd" ? "*" : word.ends_with(":even") ? "even" : "odd";
 }
 
+// Whether a module belongs to a vision or audio tower, whose channels are not the language model's: what is about it is
+// copied. A projector's own length d may be the residual stream's; then nothing is known.
+bool inOtherStream(std::string_view module, const Shape& shape, std::uint64_t d) {
+    const auto among = [&](const std::vector<std::string>& patterns) {
+        return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+            return matchName(pattern, "." + std::string(module) + ".").has_value();
+        });
+    };
+    if (!among(sharedRules().otherStreams)) return false;
+    return !among(sharedRules().projectors) || (d != 0 && std::find(shape.begin(), shape.end(), d) == shape.end());
+}
+
 // The shape's words, one for each axis: "..." is spread, and "in" and "out" are looked up in the parameter's own rule,
 // which is left in `about`.
 // Nothing where the number of axes does not fit, or a length that the rule gives.
+// d: the residual stream's width where it is known, or 0.
 std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::string_view module, const Shape& shape,
-                                                 const std::string& where, Parameter& about) {
+                                                 std::uint64_t d, const std::string& where, Parameter& about) {
     const std::size_t axes = shape.size();
     std::vector<std::string> words = rule.shape;
     if (!words.empty() && words[0] == "...") {
@@ -52,12 +65,23 @@ std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::st
     for (std::string& word : words) {
         if (!isLookedUp(word)) continue;
         about = parameterRule(std::string(module) + ".weight", std::max<std::size_t>(axes, 2));
+        if (!about.rule && inOtherStream(module, shape, d)) {
+            word = "*";
+            continue;
+        }
         if (!about.rule)
             throw Error(ErrorCode::unknownTensor, where,
                         "is about '" + std::string(module) + "', a module that no model family of regauge has");
         word = lookedUp(word, about);
     }
     return words;
+}
+
+// The rules of LoRA's own tensors: optimizers keep state for them, and PEFT's raw state has them among the model's.
+const std::vector<TensorRule>& adapterRules() {
+    const auto lora = std::find_if(recipes().begin(), recipes().end(),
+                                   [](const Recipe& recipe) { return recipe.kind == "peft-lora"; });
+    return lora->tensors;
 }
 
 class Application {
@@ -83,22 +107,37 @@ public:
                             "is " + what +
                                 ", whose blocks run along the residual axis; dequantize the model first (save it in "
                                 "float) and move that");
+        for (const auto& [pattern, what] : recipe_.refuseTensors)
+            if (matchName(pattern, member.names[index])) throw Error(ErrorCode::unsupported, where, "is " + what);
         Parameter about;
-        const std::string_view name = recipe_.model || recipe_.aboutParameters
-                                          ? withoutModelPrefixes(member.names[index])
-                                          : std::string_view(member.names[index]);
+        const std::string name = recipe_.model             ? ownName(member.names[index])
+                                 : recipe_.aboutParameters ? std::string(withoutModelPrefixes(member.names[index]))
+                                                           : member.names[index];
         const TensorRule* nearest = nullptr;
-        for (std::size_t i = 0; i < recipe_.tensors.size(); ++i) {
-            const TensorRule& rule = recipe_.tensors[i];
+        std::vector<const TensorRule*> rules;
+        for (const TensorRule& rule : recipe_.tensors) rules.push_back(&rule);
+        if (recipe_.model)  // any model may have these, too
+            for (const std::vector<TensorRule>* more : {&sharedRules().heads, &adapterRules()})
+                for (const TensorRule& rule : *more)
+                    if (rule.like.empty()) rules.push_back(&rule);
+        const auto scale = recipe_.model ? scaleWords(name, info, where) : std::nullopt;
+        if (scale) {
+            applied_.moves.push_back(
+                {info, movesOf(*scale, info, where), "a scale of quantised weights: with its output, never negated"});
+            return;
+        }
+        for (std::size_t i = 0; i < rules.size(); ++i) {
+            const TensorRule& rule = *rules[i];
             const auto module = matchName(rule.name, name);
             if (!module) continue;
-            const auto words = rule.like.empty() ? wordsFor(rule, *module, info.shape, where, about)
-                                                 : likeWords(rule, *module, info, about);
+            const auto words = rule.like.empty()
+                                   ? wordsFor(rule, *module, info.shape, applied_.sizes.of("d"), where, about)
+                                   : likeWords(rule, *module, info, where, about);
             if (!words) {
                 if (rule.like.empty()) nearest = &rule;
                 continue;
             }
-            used_[i] = true;
+            if (i < used_.size()) used_[i] = true;
             if (!about.permutationOnly.empty()) applied_.permutationOnly = about.permutationOnly;
             applied_.moves.push_back({info, movesOf(*words, info, where),
                                       rule.why + (member.parameters.empty() ? "" : ": " + member.parameters[index])});
@@ -137,15 +176,62 @@ private:
         return text + "]";
     }
 
-    // As the parameter itself (its module's weight), or as it without signs (second moments).
-    // Nothing where no model family knows the parameter.
-    static std::optional<std::vector<std::string>> likeWords(const TensorRule& rule, std::string_view module,
-                                                             const TensorInfo& info, Parameter& about) {
-        about = parameterRule(module, info.shape.size());
-        if (!about.rule) about = parameterRule(std::string(module) + ".weight", info.shape.size());
+    // The words of a model's parameter of so many axes, or of an adapter's. Nothing where no table knows it.
+    std::optional<std::vector<std::string>> parameterWords(std::string_view name, std::size_t axes,
+                                                           const std::string& where, Parameter& about) const {
+        about = parameterRule(name, axes);
+        if (!about.rule) about = parameterRule(std::string(name) + ".weight", axes);
+        if (about.rule) return about.rule->shape;
+        for (const TensorRule& rule : adapterRules()) {
+            const auto module = rule.like.empty() ? matchName(rule.name, name) : std::nullopt;
+            if (!module || rule.shape.size() != axes) continue;
+            return wordsFor(rule, *module, Shape(axes, 1), applied_.sizes.of("d"), where, about);
+        }
+        if (inOtherStream(name, {}, 0)) return std::vector<std::string>(axes, "*");
+        return std::nullopt;
+    }
+
+    // As the parameter itself (its module's weight), or in one of the ways in which optimizers keep something for it
+    // (TensorRule::like).
+    std::optional<std::vector<std::string>> likeWords(const TensorRule& rule, std::string_view module,
+                                                      const TensorInfo& info, const std::string& where,
+                                                      Parameter& about) const {
+        const bool rows = rule.like == "rows", columns = rule.like == "columns", stacked = rule.like == "stacked";
+        const std::size_t axes = info.shape.size();
+        if (stacked && axes < 2) return std::nullopt;
+        auto words = parameterWords(module, rows || columns ? axes + 1 : stacked ? axes - 1 : axes, where, about);
+        if (!words) return std::nullopt;
+        if (rows) words->pop_back();
+        if (columns) words->erase(words->end() - 2);
+        if (stacked) words->insert(words->begin(), "*");
+        for (std::size_t axis = 0; axis < words->size(); ++axis) {
+            std::string& word = (*words)[axis];
+            if (isLength(word)) continue;
+            if (info.shape[axis] == 1) word = "*";  // a mean over the axis
+            if (word == "odd" && rule.like != "same" && !stacked) word = "even";
+        }
+        return words;
+    }
+
+    // A weight's scales as FP8 checkpoints have them: one for each output, [out, 1] or [out], or one in all. Nothing
+    // where the name is none of these.
+    static std::optional<std::vector<std::string>> scaleWords(const std::string& name, const TensorInfo& info,
+                                                              const std::string& where) {
+        for (const std::string_view ending : {"input_scale", "input_scale_ub", "output_scale"})
+            if (name.ends_with("." + std::string(ending)) && elementCount(info.shape) == 1)
+                return std::vector<std::string>(info.shape.size(), "*");
+        constexpr std::string_view ending = ".weight_scale";
+        if (!name.ends_with(ending)) return std::nullopt;
+        std::vector<std::string> words(info.shape.size(), "*");
+        if (elementCount(info.shape) == 1) return words;
+        if (info.shape.size() == 2 && info.shape[1] != 1)
+            throw Error(ErrorCode::unsupported, where,
+                        "has shape " + toString(info.shape) +
+                            ", a scale for each block of a row, and such blocks run along the residual axis; "
+                            "dequantise the model first (save it in float) and move that");
+        const Parameter about = parameterRule(name.substr(0, name.size() - ending.size()) + ".weight", 2);
         if (!about.rule) return std::nullopt;
-        std::vector<std::string> words = about.rule->shape;
-        if (rule.like == "even") std::replace(words.begin(), words.end(), std::string("odd"), std::string("even"));
+        if (about.rule->shape[0] == "odd") words[0] = "even";
         return words;
     }
 
@@ -216,6 +302,9 @@ Parameter parameterRule(std::string_view name, std::size_t axes) {
             break;
         }
     }
+    if (found.rule) return found;
+    for (const TensorRule& rule : sharedRules().heads)
+        if (rule.shape.size() == axes && matchName(rule.name, own)) found.rule = &rule;
     return found;
 }
 

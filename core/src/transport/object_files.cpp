@@ -1,6 +1,7 @@
 #include "transport/object_files.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "recipes/name_pattern.hpp"
 #include "regauge/error.hpp"
@@ -24,11 +25,23 @@ std::vector<std::string> fitting(const ObjectPath& object, const std::string& pa
     return found;
 }
 
+// Shards without an index: model-00002-of-00005.safetensors. Throws Error(missingFile) where one of the five is not
+// there.
+void requireAllOf(const ObjectPath& object, const std::vector<std::string>& names) {
+    const std::size_t of = names.front().rfind("-of-");
+    const auto count = std::strtoul(names.front().c_str() + of + 4, nullptr, 10);
+    if (names.size() != count)
+        throw Error(ErrorCode::missingFile, object.path(),
+                    "has " + std::to_string(names.size()) + " of the " + std::to_string(count) + " shards that " +
+                        names.front() + " names; fetch the others");
+}
+
 std::vector<Member> tensorFilesOf(const ObjectPath& object, const Recipe& recipe) {
     for (const std::string& pattern : recipe.files) {
         std::vector<std::string> found = fitting(object, pattern);
         std::vector<TensorFile> opened;
         if (found.empty()) continue;
+        if (found.front().find("-of-") != std::string::npos) requireAllOf(object, found);
         if (pattern.ends_with(".index.json")) {
             CheckpointFiles checkpoint = openCheckpointFiles(object.files(), object.pathOf(found.front()));
             found = checkpoint.names;
@@ -85,7 +98,7 @@ void nameTensors(std::vector<Member>& members, const std::string& folder, bool b
         member.names.clear();
         for (const StoredTensor& tensor : member.file.tensors)
             member.names.push_back(byFolder ? fileNameOf(folder) + "/" + member.name + "/" + tensor.info.name
-                                            : tensor.info.name);
+                                            : unwrapped(tensor.info.name));
     }
 }
 
@@ -104,9 +117,12 @@ Members membersOf(const ObjectPath& object, const Recipe& recipe) {
         if (std::any_of(result.members.begin(), result.members.end(),
                         [&](const Member& member) { return member.name == name; }))
             continue;
+        // An index is the model's only where its shards are; the other one is of an older save.
+        const bool stale = name.ends_with(".index.json") && recipe.model &&
+                           (result.members.size() == 1 || !name.starts_with(result.members.front().name.substr(0, 5)));
         const bool copied = std::any_of(recipe.copyFiles.begin(), recipe.copyFiles.end(),
                                         [&](const auto& p) { return matchName(p, name); });
-        (copied || !holdsTensors(name) ? result.copies : result.left).push_back(name);
+        (!stale && (copied || !holdsTensors(name)) ? result.copies : result.left).push_back(name);
     }
     return result;
 }

@@ -81,6 +81,9 @@ std::optional<std::tuple<int, unsigned long, std::size_t>> placeOfName(const Rec
         if (layer == std::string::npos) return std::tuple(section, 0UL, rule);
         return std::tuple(1, std::stoul(std::string(own.substr(layer, 9))), rule);
     }
+    const std::vector<TensorRule>& heads = sharedRules().heads;
+    for (std::size_t head = 0; head < heads.size(); ++head)
+        if (matchName(heads[head].name, own)) return std::tuple(3, 0UL, head);
     return std::nullopt;
 }
 
@@ -96,6 +99,52 @@ const Recipe* familyOf(const std::vector<Parameter>& parameters, const Config& c
     return nullptr;
 }
 
+// The parameters of the adapter in the same folder, in the order in which PEFT registers them: module by module as the
+// model has them, and in each module A before B.
+std::vector<Parameter> adapterParameters(const Member& member, const ObjectPath& object) {
+    constexpr std::string_view parts[] = {"lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B",
+                                          "lora_magnitude_vector"};
+    const auto partOf = [&](const std::string& name) -> std::pair<std::string, std::size_t> {
+        for (std::size_t part = 0; part < std::size(parts); ++part)
+            if (const std::size_t at = name.find("." + std::string(parts[part])); at != std::string::npos)
+                return {name.substr(0, at) + ".weight", part};
+        return {name, 0};
+    };
+    std::string file;
+    for (const char* name : {"adapter_model.safetensors", "adapter_model.bin"})
+        if (file.empty() && object.has(name)) file = name;
+    if (file.empty())
+        refuse(member, "numbers its parameters, and the adapter beside it has no adapter_model.safetensors");
+    std::vector<Parameter> parameters;
+    const TensorFile adapter = openTensorFile(object.open(file));
+    for (const StoredTensor& tensor : adapter.tensors)
+        parameters.push_back({unwrapped(tensor.info.name), tensor.info.shape});
+    using Placed = std::pair<std::pair<std::tuple<int, unsigned long, std::size_t>, std::size_t>, std::size_t>;
+    std::vector<std::size_t> order;
+    for (const Recipe& family : recipes()) {  // every family that has all the modules must give the same order
+        if (!family.model || !family.refuse.empty()) continue;
+        std::vector<Placed> placed;
+        for (std::size_t i = 0; i < parameters.size(); ++i) {
+            const auto [module, part] = partOf(parameters[i].name);
+            if (const auto place = placeOfName(family, module)) placed.push_back({{*place, part}, i});
+        }
+        if (placed.size() != parameters.size()) continue;
+        std::sort(placed.begin(), placed.end());
+        std::vector<std::size_t> own;
+        for (const auto& [place, i] : placed) own.push_back(i);
+        if (!order.empty() && own != order)
+            refuse(member,
+                   "numbers its parameters, and model families that have the adapter's modules order them differently");
+        order = own;
+    }
+    if (order.empty())
+        refuse(member,
+               "numbers its parameters, and the adapter beside it is about modules of no family that regauge knows");
+    std::vector<Parameter> ordered;
+    for (const std::size_t i : order) ordered.push_back(parameters[i]);
+    return ordered;
+}
+
 // The model's parameters in the order of its modules.
 std::vector<Parameter> parametersBeside(const Member& member, const ObjectPath& object) {
     const Files& files = object.files();
@@ -105,6 +154,7 @@ std::vector<Parameter> parametersBeside(const Member& member, const ObjectPath& 
     for (const std::string& name : sharedRules().modelFiles)
         if (model.empty() && object.has(name)) model = name;
     if (model.empty() && object.has(stem + "_model.pt")) model = stem + "_model.pt";
+    if (model.empty() && object.has("adapter_config.json")) return adapterParameters(member, object);
     if (model.empty()) refuse(member, "numbers its parameters, and no model lies beside it to tell which they are");
 
     const Config& config = object.config("config.json");
@@ -161,6 +211,21 @@ std::map<std::string, Parameter> numberedFrom(const Member& member, const std::v
     return numbered;
 }
 
+// Whether state of this shape can be kept for such a parameter: as long, one of Adafactor's factors, or two stacked.
+bool isOf(const Shape& state, const Shape& parameter) {
+    if (state.empty() || parameter.empty() || state == parameter) return true;
+    Shape rows = parameter, columns = parameter, stacked = parameter, rowMeans = parameter, columnMeans = parameter;
+    stacked.insert(stacked.begin(), 2);
+    rows.pop_back();
+    rowMeans.back() = 1;
+    if (parameter.size() >= 2) {
+        columns.erase(columns.end() - 2);
+        columnMeans[columnMeans.size() - 2] = 1;
+    }
+    const bool one = state == Shape{1};  // an empty factor, as Adafactor keeps for the other form
+    return one || state == rows || state == columns || state == stacked || state == rowMeans || state == columnMeans;
+}
+
 }  // namespace
 
 void nameParameters(Member& member, const ObjectPath& object) {
@@ -185,10 +250,10 @@ void nameParameters(Member& member, const ObjectPath& object) {
         const auto at = numbered.find(id);
         if (at == numbered.end()) refuse(member, "has state of a parameter number " + id + " that no group names");
         const Shape& shape = member.file.tensors[i].info.shape;
-        if (!shape.empty() && !at->second.shape.empty() && shape != at->second.shape)
+        if (!isOf(shape, at->second.shape))
             refuse(member, "has " + member.names[i] + " of shape " + toString(shape) + " where the model's " +
                                at->second.name + " has " + toString(at->second.shape));
-        member.names[i] = "state." + at->second.name + member.names[i].substr(dot);
+        member.names[i] = "state." + unwrapped(at->second.name) + member.names[i].substr(dot);
         member.parameters[i] = at->second.name;
     }
 }

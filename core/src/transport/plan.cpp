@@ -88,7 +88,8 @@ std::string leftOut(const Members& files) {
 
 void checkHook(const std::string& hook, const std::string& where, bool insist) {
     const SharedRules& shared = sharedRules();
-    const auto fits = [&](const std::string& pattern) { return matchName(pattern, hook).has_value(); };
+    const std::string own = ownName(hook);  // "model.language_model.layers.7" is layers.7 of the language model
+    const auto fits = [&](const std::string& pattern) { return matchName(pattern, hook) || matchName(pattern, own); };
     for (const auto& [pattern, what] : shared.otherHooks)
         if (fits(pattern))
             throw Error(ErrorCode::unsupported, where,
@@ -103,6 +104,32 @@ void checkHook(const std::string& hook, const std::string& where, bool insist) {
                         "as if it were");
 }
 
+// What quantization_config says, where the weights' scales do not move with their channels: "gptq". Nothing where there
+// is no such configuration, or FP8 with one scale for a row or a tensor, which moves exactly.
+std::optional<std::string> quantisedInBlocks(const Config& config) {
+    constexpr std::string_view key = "quantization_config";
+    if (!config.text(key)) return std::nullopt;
+    const std::string method =
+        config.text("quantization_config.quant_method").value_or("a method that it does not name");
+    if (method == "fbgemm_fp8") return std::nullopt;
+    bool whole = false, blocks = false;
+    for (const auto& [name, value] : config.below("quantization_config.config_groups.")) {
+        if (name.ends_with(".weights.strategy")) (value == "channel" || value == "tensor" ? whole : blocks) = true;
+        if (name.ends_with(".weights.type") && value != "float") blocks = true;
+    }
+    return whole && !blocks ? std::nullopt : std::optional(method);
+}
+
+void refuseQuantised(const Config& config, const std::string& where) {
+    if (const auto method = quantisedInBlocks(config))
+        throw Error(ErrorCode::unsupported, where,
+                    "config.json has quantization_config: the weights are quantised (" + *method +
+                        "), in blocks along the residual axis, which a permutation "
+                        "of the channels does not keep together; dequantise the model first (in transformers, "
+                        "model.dequantize() where the method has it, then save_pretrained), or move the "
+                        "model that it was made from");
+}
+
 // What the recipe's configuration forbids. Throws Error(unsupported).
 void checkConfig(const Recipe& recipe, const Config& config, const std::string& where,
                  const TransportOptions& options) {
@@ -113,6 +140,7 @@ void checkConfig(const Recipe& recipe, const Config& config, const std::string& 
                             "': attention SAEs of this publisher read attn.hook_z, head space, not residual "
                             "coordinates, whatever the width");
     if (!recipe.refuse.empty()) throw Error(ErrorCode::unsupported, where, recipe.refuse);
+    if (recipe.model) refuseQuantised(config, where);
     for (const ConfigRule& rule : recipe.refuseWhen)
         if (rule.holds(config))
             throw Error(ErrorCode::unsupported, where,
@@ -180,11 +208,29 @@ bool sameMoves(const Plan& a, const Plan& b) {
     return a.unknown == b.unknown && std::equal(a.moves.begin(), a.moves.end(), b.moves.begin(), b.moves.end(), same);
 }
 
+// bitsandbytes keeps first moments or squares under one name, "state1", and only with a "state2" beside it is it clear
+// which.
+void requireTwoStates(const Member& member) {
+    const auto has = [&](const char* pattern) {
+        return std::any_of(member.names.begin(), member.names.end(),
+                           [&](const std::string& name) { return matchName(pattern, name).has_value(); });
+    };
+    if (has("state.{any}.state1") && !has("state.{any}.state2"))
+        throw Error(ErrorCode::unsupported, member.file.source->name(),
+                    "is the state of a bitsandbytes optimizer with one state a parameter: Lion's momentum changes sign "
+                    "with its channel and "
+                    "RMSprop's or Adagrad's squares do not, and the file does not say which it is; rename 'state1' to "
+                    "exp_avg (Lion) or square_avg (RMSprop, Adagrad), and move that");
+}
+
 PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t d) {
     const Recipe& recipe = *candidate.recipe;
     const Config config = configOf(recipe, object, candidate.files);
     if (recipe.optimizer)
-        for (Member& member : candidate.files.members) nameParameters(member, object);
+        for (Member& member : candidate.files.members) {
+            requireTwoStates(member);
+            nameParameters(member, object);
+        }
     Applied applied = applyRecipe(recipe, candidate.files.members, config, d);
     PlannedObject result;
     result.plan.kind = recipe.kind;
@@ -225,6 +271,31 @@ void addOptimizer(PlannedObject& model, const ObjectPath& object, const Transpor
     }
 }
 
+// A checkpoint of a family that has a table, and names that the table does not have: says which are missing.
+[[noreturn]] void refuseNames(const Recipe& recipe, const ObjectPath& object, const Members& files) {
+    if (files.members.empty())
+        throw Error(ErrorCode::missingFile, object.path(),
+                    "has a config.json (" + recipe.title +
+                        ") and no weights: expected model.safetensors, its shards, or pytorch_model.bin" +
+                        (files.left.empty() ? "" : "; found " + files.left.front()));
+    std::vector<std::string> names;
+    for (const Member& member : files.members)
+        for (const std::string& name : member.names) names.push_back(ownName(name));
+    std::string missing, found;
+    for (const TensorRule& rule : recipe.tensors) {
+        const auto fits = [&](const std::string& name) { return matchName(rule.name, name).has_value(); };
+        if (rule.required && missing.size() < 200 && std::none_of(names.begin(), names.end(), fits))
+            missing += (missing.empty() ? "" : ", ") + rule.name;
+    }
+    for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 3); ++i) found += (i ? ", " : "") + names[i];
+    throw Error(ErrorCode::unsupported, object.path(),
+                "is a " + recipe.title +
+                    " by its config.json, but its tensors are not named as that family's are: it has no " + missing +
+                    "; it has " + found + (names.size() > 3 ? ", ..." : "") +
+                    ". Save the model with transformers (save_pretrained), and move that; or move this file with "
+                    "--kind of the family whose names it has");
+}
+
 // A checkpoint of a family without a table: says which, and what in it no family has.
 void refuseFamily(const ObjectPath& object) {
     const auto family = object.config("config.json").text("model_type");
@@ -232,9 +303,16 @@ void refuseFamily(const ObjectPath& object) {
     Recipe checkpoint;
     checkpoint.files = sharedRules().modelFiles;
     std::vector<std::string> strange;
-    for (const Member& member : membersOf(object, checkpoint).members)
+    const Members files = membersOf(object, checkpoint);
+    refuseQuantised(object.config("config.json"), object.path());
+    for (const Member& member : files.members)
         for (const StoredTensor& tensor : member.file.tensors)
             if (!parameterRule(tensor.info.name, tensor.info.shape.size()).rule) strange.push_back(tensor.info.name);
+    for (const Recipe& recipe : recipes()) {
+        const bool own = recipe.model && recipe.refuse.empty() && !recipe.when.empty() &&
+                         allHold(recipe.when, object.config("config.json"));
+        if (own) refuseNames(recipe, object, files);
+    }
     std::string text = "config.json says model_type = " + *family +
                        ", a family that regauge has no table for, so it does not know how its channels move";
     for (std::size_t i = 0; i < std::min<std::size_t>(strange.size(), 8); ++i)
@@ -243,8 +321,19 @@ void refuseFamily(const ObjectPath& object) {
                 text + (strange.size() > 8 ? " and " + std::to_string(strange.size() - 8) + " more" : ""));
 }
 
+// PyTorch's distributed checkpoints: a folder of .distcp files with .metadata.
+void refuseDistributed(const ObjectPath& object) {
+    for (const std::string& name : object.names())
+        if (name.ends_with(".distcp"))
+            throw Error(ErrorCode::unsupported, object.path(),
+                        "is a distributed checkpoint of PyTorch (.distcp); convert it with python -m "
+                        "torch.distributed.checkpoint.format_utils dcp_to_torch "
+                        "FOLDER model.pt, and move that");
+}
+
 // Nothing recognises it: shown by inspect, refused by transport.
 PlannedObject unrecognised(const ObjectPath& object) {
+    refuseDistributed(object);
     refuseFamily(object);
     if (object.isFolder())
         throw Error(ErrorCode::unsupported, object.path(),
@@ -308,7 +397,8 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
         plan.permutationOnlyReason = plans[i].plan.permutationOnlyReason;
     }
     if (plans.front().forbidden) throw *plans.front().forbidden;
-    if (plans.front().recipe->model && object.isFolder()) addOptimizer(plans.front(), object, options);
+    if ((plans.front().recipe->model || plans.front().recipe->config == "adapter_config.json") && object.isFolder())
+        addOptimizer(plans.front(), object, options);
     plans.front().plan.description += leftOut(plans.front().files);
     return std::move(plans.front());
 }

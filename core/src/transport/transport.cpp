@@ -17,6 +17,22 @@ namespace {
 constexpr const char* recordKey = "regauge.gauges";        // in safetensors metadata
 constexpr const char* configRecordKey = "regauge_gauges";  // in JSON that Python reads into keyword arguments
 
+// --unknown copy is right only where no axis can be the residual one.
+std::string wayOut(const Plan& plan) {
+    for (const TensorMove& move : plan.moves) {
+        const bool unknown =
+            std::find(plan.unknown.begin(), plan.unknown.end(), move.tensor.name) != plan.unknown.end();
+        if (!unknown || plan.d == 0 ||
+            std::find(move.tensor.shape.begin(), move.tensor.shape.end(), plan.d) == move.tensor.shape.end())
+            continue;
+        return "; " + move.tensor.name + " " + toString(move.tensor.shape) +
+               " has an axis as long as the residual stream is wide, so a copy may well be wrong: where its last axis "
+               "is the "
+               "residual one, save it to a file of its own and move that with --kind vector";
+    }
+    return "; --unknown copy copies them as they are";
+}
+
 void checkUnknown(const Plan& plan, const std::string& object, const TransportOptions& options) {
     if (!plan.unknown.empty() && !options.copyUnknown) {
         std::string list;
@@ -27,7 +43,7 @@ void checkUnknown(const Plan& plan, const std::string& object, const TransportOp
                     "no recipe says how these move: " + list +
                         (plan.kind == "unknown"
                              ? "; give --kind, or --kind vector where every tensor's last axis is the residual one"
-                             : "; --unknown copy copies them as they are"));
+                             : wayOut(plan)));
     }
 }
 
