@@ -193,21 +193,23 @@ TEST_CASE("field: FP8 scales move with their outputs where there is one for a ro
 TEST_CASE("field: LoRA on a vision tower is copied, and a place in the language model is known under its prefix") {
     MemoryFiles files;
     const Array vision = randomArray(
-        "base_model.model.model.vision_tower.vision_model.encoder.layers.0.self_attn.out_proj.lora_B.weight", {d, 2},
+        "base_model.model.model.vision_tower.vision_model.encoder.layers.0.self_attn.out_proj.lora_A.weight", {2, d},
         1);
     const Array language =
-        randomArray("base_model.model.model.language_model.layers.0.self_attn.o_proj.lora_B.weight", {d, 2}, 2);
+        randomArray("base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight", {2, d}, 2);
     files.put("a/adapter_model.safetensors", safetensors({vision, language}));
     files.put("a/adapter_config.json", R"({"peft_type":"LORA","r":2})");
     CHECK(moved(files, "a", "out/adapter_model.safetensors", vision.name).values == vision.values);
     CHECK(arrayIn(files, "out/adapter_model.safetensors", language.name).values ==
-          movedAxis(language, gauge, 0).values);
+          movedAxis(language, gauge, 1).values);
 }
 
 TEST_CASE("field: a trace in the order of a shell's glob is refused with the order of the steps") {
     MemoryFiles files;
-    for (const char* step : {"100", "500", "1000"})
+    for (const char* step : {"100", "500", "1000"}) {
         files.put(std::string("c/checkpoint-") + step + "/model.safetensors", safetensors(llama()));
+        files.put(std::string("c/checkpoint-") + step + "/config.json", llamaConfig);
+    }
     try {
         trace(files, {"c/checkpoint-100", "c/checkpoint-1000", "c/checkpoint-500"}, {});
         FAIL("went through");
