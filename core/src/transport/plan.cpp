@@ -228,6 +228,11 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
     const Config config = configOf(recipe, object, candidate.files);
     if (recipe.optimizer)
         for (Member& member : candidate.files.members) {
+            for (const std::string& name :
+                 member.names)  // before they are named: a state that cannot move fits no parameter's shape
+                for (const auto& [pattern, what] : recipe.refuseTensors)
+                    if (matchName(pattern, name))
+                        throw Error(ErrorCode::unsupported, member.file.source->name() + ": " + name, "is " + what);
             requireTwoStates(member);
             nameParameters(member, object);
         }
