@@ -39,10 +39,10 @@ struct Site {
     std::shared_ptr<const RowReader> rows;
     std::uint64_t sequence =
         0;                    // rows of one sequence, from a shape [.., sequence, d]; 0 where the shape does not tell
-    bool vocabulary = false;  // one row a token, numbered as the tokenizer numbers them: a longer vocabulary begins
-                              // with the shorter one
     bool weights = false;     // rows or columns of a weight inside the layers: evidence only where heads and neurons of
                               // both models still correspond
+    bool vocabulary = false;  // one row a token, numbered as the tokenizer numbers them: a longer vocabulary begins
+                              // with the shorter one
 };
 
 // The gain vector of one RMSNorm, as the model multiplies with it (Gemma: 1 + w). Even: it permutes and takes no sign.
