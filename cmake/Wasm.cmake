@@ -5,8 +5,8 @@ file(GLOB REGAUGE_WASM_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/*.c
 # A page downloads the module, so -O3 is for the loops that rows and tensors' bytes pass through. What strings them together is compiled for
 # size with vector instructions (-Os), and what reads headers, recipes and words for size alone (-Oz): a quarter less to download.
 # By room: hot ones keep -O3, warm ones get -Os, all others -Oz.
-set(REGAUGE_HOT "/core/src/(assignment|base|codec|correlation|gauge|numeric|scores)/")
-set(REGAUGE_WARM "/core/src/(audit|match|merge|model|pairing)/")
+set(REGAUGE_HOT "/core/src/(assignment|correlation|numeric|scores)/")
+set(REGAUGE_WARM "/core/src/(base|codec|gauge|match)/")
 foreach(source IN LISTS REGAUGE_CORE_SOURCES REGAUGE_COMMAND_SOURCES REGAUGE_WASM_SOURCES)
   if(source MATCHES "${REGAUGE_HOT}")
     continue()

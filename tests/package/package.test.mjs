@@ -58,9 +58,9 @@ test("the package holds what it needs and nothing else", () => {
 
 // A page loads one of the first two; the last, with the command line and every subcommand in it, is only ever read from a disk.
 for (const [module, kilobytes] of [
-    ["regauge", 480],
-    ["regauge-mt", 480],
-    ["regauge-command", 590],
+    ["regauge", 420],
+    ["regauge-mt", 425],
+    ["regauge-command", 550],
 ])
     test(`${module}.wasm is at most ${kilobytes} KB gzipped`, (t) => {
         const wasm = readFileSync(join(installed, `dist/wasm/${module}.wasm`));
