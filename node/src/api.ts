@@ -2,7 +2,7 @@
 
 import { refusal } from "./error.js";
 import type { GaugeJson } from "./gauge-json.js";
-import { Gauge, type Agreement } from "./gauge.js";
+import { Gauge, type Agreement, type GaugeInput } from "./gauge.js";
 import { Inputs, type EvidenceInput, type FileInput, type TokensInput } from "./inputs.js";
 import type { Platform } from "./platform.js";
 import { Pool } from "./pool.js";
@@ -37,9 +37,6 @@ import type {
     TraceOptions,
     TransportOptions,
 } from "./types.js";
-
-/** A gauge, a gauge file's object or text, or the path of a gauge file (Node). */
-export type GaugeInput = Gauge | string | URL | object;
 
 export interface Api {
     /**

@@ -24,6 +24,9 @@ export interface Agreement {
     readonly both: number;
 }
 
+/** A gauge, a gauge file's object or text, or the path of a gauge file (Node). */
+export type GaugeInput = Gauge | string | URL | object;
+
 /** What a gauge says beyond its permutation and signs, all of it optional. */
 export interface GaugeDetails {
     readonly group?: Group;

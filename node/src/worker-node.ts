@@ -11,7 +11,7 @@ import type { HostFiles } from "./host.js";
 import { MemoryFiles } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
 import { server } from "./serve.js";
-import { newThread } from "./threads-node.js";
+import { newThread } from "./start-wasm-thread-node.js";
 
 if (!parentPort) throw new Error("worker-node.js runs as a worker only");
 const port = parentPort;

@@ -6,7 +6,7 @@ import type { ThreadWorker } from "./engine.js";
 
 /** A worker thread as a browser's Worker. It starts beside this one, which need not wait for it, and ends with it. */
 export function newThread(module: string): ThreadWorker {
-    const worker = new Worker(new URL("./thread-node.js", import.meta.url), {
+    const worker = new Worker(new URL("./wasm-thread-node.js", import.meta.url), {
         execArgv: [],
         workerData: `./wasm/${module}.mjs`,
     });
