@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "jobs.hpp"
+#include "map_reports.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "summary.hpp"
 
@@ -11,8 +12,13 @@ namespace regauge {
 
 RunJob addShow(CLI::App& command) {
     auto path = std::make_shared<std::string>();
-    command.add_option("GAUGE", *path, "a gauge file")->required();
+    command.add_option("GAUGE", *path, "a gauge file, or a map file")->required();
     return [path](const Job& job) {
+        if (isMapFile(*job.host.files.open(*path))) {
+            const MapSet maps = readMaps(job.host.files, *path);
+            job.print(job.json ? mapsJson(maps) : mapsText(maps));
+            return 0;
+        }
         const Alignment alignment = readGauge(job.host.files, *path);
         job.print(job.json ? summaryJson(alignment) : summaryText(alignment));
         return 0;

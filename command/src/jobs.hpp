@@ -47,6 +47,7 @@ RunJob addCeiling(CLI::App& command);
 RunJob addMerge(CLI::App& command);
 RunJob addAudit(CLI::App& command);
 RunJob addSteer(CLI::App& command);
+RunJob addMap(CLI::App& command);
 
 // The gauge options that several subcommands share: -o OUT and --force.
 struct OutputOptions {
