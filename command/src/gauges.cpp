@@ -36,7 +36,7 @@ RunJob addCompose(CLI::App& command) {
         if (job.json)
             job.print(summaryJson(composed));
         else
-            job.say("wrote " + options->output.path);
+            job.wrote(options->output.path);
         return 0;
     };
 }
@@ -56,7 +56,7 @@ RunJob addInvert(CLI::App& command) {
         if (job.json)
             job.print(summaryJson(inverted));
         else
-            job.say("wrote " + options->output.path);
+            job.wrote(options->output.path);
         return 0;
     };
 }
