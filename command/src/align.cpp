@@ -15,7 +15,10 @@ namespace {
 int statusOf(const Alignment& alignment) { return alignment.verdict == Verdict::unrelated ? 1 : 0; }
 
 void sayWhere(const Job& job, const std::string& path) {
-    job.say(path.empty() ? "the gauge was not written; -o FILE writes it" : "wrote " + path);
+    if (path.empty())
+        job.say("the gauge was not written; -o FILE writes it");
+    else
+        job.wrote(path);
 }
 
 // What `align` was asked.

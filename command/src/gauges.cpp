@@ -42,7 +42,7 @@ RunJob addCompose(CLI::App& command) {
         if (job.json)
             job.print(summaryJson(composed));
         else
-            job.say("wrote " + options->output.path);
+            job.wrote(options->output.path);
         return 0;
     };
 }
@@ -62,7 +62,7 @@ RunJob addInvert(CLI::App& command) {
         if (job.json)
             job.print(summaryJson(inverted));
         else
-            job.say("wrote " + options->output.path);
+            job.wrote(options->output.path);
         return 0;
     };
 }

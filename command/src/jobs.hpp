@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "held_files.hpp"
 #include "progress_bar.hpp"
 #include "regauge/command.hpp"
 #include "regauge/match.hpp"
@@ -15,14 +16,21 @@ namespace regauge {
 
 // What every subcommand has at hand when it runs.
 struct Job {
-    Host& host;
-    bool json = false;   // --json: one JSON object on stdout
-    bool quiet = false;  // --quiet: no progress, no messages; only errors
+    Host& host;           // its files hold outputs back
+    HeldFiles& held;      // until then
+    bool json = false;    // --json: one JSON object on stdout
+    bool quiet = false;   // --quiet: no progress, no messages; only errors
+    bool noSync = false;  // --no-sync: outputs need not be on disk when the command ends
 
     void say(const std::string& line) const {
         if (!quiet) host.err(line + "\n");
     }                                                              // messages
-    void print(const std::string& text) const { host.out(text); }  // the answer
+    void print(const std::string& text) const { host.out(text); }  // the answer; throws where it does not arrive
+    // Puts the outputs in their places: after the answer, which may still fail.
+    void wrote(const std::string& path) const {
+        held.release();
+        say("wrote " + path);
+    }
     Progress progress() const {
         return quiet ? Progress([this](auto&&...) { return !host.cancelled(); }) : progressBar(host);
     }

@@ -83,7 +83,7 @@ RunJob addActivations(CLI::App& command) {
                     .dump() +
                 "\n");
         else
-            job.say("wrote " + options->output.path);
+            job.wrote(options->output.path);
         return 0;
     };
 }

@@ -63,7 +63,20 @@ int refuse(Host& host, const std::string& sentence) {
 
 }  // namespace
 
-int runCommand(const std::vector<std::string>& args, Host& host) {
+namespace {
+
+// Throws Error and what the library throws, but no CLI::ParseError.
+int parseAndRun(const std::vector<std::string>& args, Host& lent) {
+    HeldFiles held(lent.files);
+    Host host{.files = held,
+              .out = lent.out,
+              .err = lent.err,
+              .errIsTerminal = lent.errIsTerminal,
+              .cancelled = lent.cancelled,
+              .threads = lent.threads,
+              .memory = lent.memory,
+              .team = lent.team,
+              .withoutSync = lent.withoutSync};
     CLI::App app(
         "Moves steering vectors, SAEs, adapters, optimizer state and checkpoints between transformers whose "
         "residual-stream "
@@ -75,7 +88,7 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
         "`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one "
         "line says why.");
 
-    Job job{host};
+    Job job{host, held};
     const bool leads = host.team == nullptr || host.team->rank() == 0;
     std::vector<std::pair<CLI::App*, RunJob>> jobs;
     for (const Subcommand& subcommand : subcommands) {
@@ -85,12 +98,20 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
         jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([run](const Job&) { return 0; }));
         command->add_flag("--json", job.json, "print one JSON object on stdout");
         command->add_flag("--quiet", job.quiet, "no progress and no messages, only errors");
+        if (command->get_option_no_throw("--output") != nullptr)
+            command->add_flag("--no-sync", job.noSync,
+                              "do not wait until the disk has the output: faster, and a power cut may leave it empty");
     }
 
     try {
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes them last first
+        if (job.noSync) host.withoutSync();
         for (const auto& [command, run] : jobs)
-            if (command->parsed()) return run(job);
+            if (command->parsed()) {
+                const int status = run(job);
+                held.release();
+                return status;
+            }
         return refuse(host, "no command was given; see 'regauge --help'");
     } catch (const CLI::CallForVersion&) {
         host.out("regauge " + std::string(version) + "\n");
@@ -108,6 +129,14 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
         for (const auto& [command, run] : jobs)
             if (command->parsed()) place += " " + command->get_name();
         return refuse(host, std::string(error.what()) + "; see '" + place + " --help'");
+    }
+}
+
+}  // namespace
+
+int runCommand(const std::vector<std::string>& args, Host& host) {
+    try {
+        return parseAndRun(args, host);
     } catch (const Error& error) {
         if (error.code() == ErrorCode::cancelled) {
             host.err(std::string("regauge: ") + error.what() + "\n");

@@ -43,12 +43,13 @@ int writeAndTell(const Job& job, const OutputOptions& output, const std::functio
         write(file->file(""));
         file->commit();
     }
+    job.held.release();  // it is read again
     const Statistics written(job.host.files.open(output.path));
     if (job.json)
         job.print(statisticsJson(written));
     else if (!job.quiet)
         job.print(statisticsText(written));
-    job.say("wrote " + output.path);
+    job.wrote(output.path);
     return 0;
 }
 

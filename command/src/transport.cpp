@@ -63,8 +63,11 @@ RunJob addTransport(CLI::App& command) {
                 job.print(planJson(plan));
             else if (options->dryRun)
                 job.print(planText(plan));
-            else
-                job.say(plan.description + "\nwrote " + options->output.path);
+            else {
+                job.held.release();
+                job.say(plan.description);
+                job.wrote(options->output.path);
+            }
         };
         if (!options->map.empty()) {
             const MapSet maps = readMaps(job.host.files, options->map);

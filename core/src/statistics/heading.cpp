@@ -18,7 +18,6 @@ constexpr std::size_t fixedBytes = magic.size() + 1 + 2 + 4;
 constexpr std::size_t digestBytes = 64;
 constexpr std::uint64_t mostJson = std::uint64_t{64} << 20;
 constexpr std::uint64_t largestD = 1U << 16;
-constexpr std::uint64_t mostRows = std::uint64_t{1} << 44;  // of row numbers: their sums stay far inside 64 bits
 
 // Everything that is written passes a hash.
 class HashedSink final : public ByteSink {
@@ -98,11 +97,11 @@ public:
         Statistics::SiteHeading result;
         result.name = text(at(value, "name"));
         result.weights = flag(at(value, "weights"));
-        result.known = number(at(value, "known"), mostRows);
+        result.known = number(at(value, "known"), largestRowNumber);
         std::uint64_t last = 0;
         for (const Json& range : list(at(value, "covered"))) {
             if (list(range).size() != 2) refuse("has a range of rows without two ends");
-            const std::uint64_t begin = number(range[0], mostRows), end = number(range[1], mostRows);
+            const std::uint64_t begin = number(range[0], largestRowNumber), end = number(range[1], largestRowNumber);
             if (begin >= end || (begin <= last && !result.covered.empty()) || end > result.known)
                 refuse("has ranges of rows out of order");
             result.covered.emplace_back(begin, end);

@@ -218,6 +218,10 @@ void writeStatistics(const Evidence& source, const Evidence& target, const Stati
     for (const std::string& name : commonSites(source, target, options.match.sites)) {
         const SitePair pair(source, target, name, options.match, share);
         const RowRange here = pair.here();
+        if (pair.known().end > largestRowNumber || pair.known().end < options.firstRow)
+            throw Error(ErrorCode::usage, "--first-row",
+                        "is " + std::to_string(options.firstRow) + ", and rows are numbered to " +
+                            std::to_string(largestRowNumber));
         SiteHeading site{.name = name,
                          .weights = std::ranges::find(source.sites, name, &Site::name)->weights,
                          .known = pair.known().end,
