@@ -11,6 +11,7 @@ namespace regauge {
 RunJob addTransport(CLI::App& command) {
     struct Options {
         std::string object, gauge, kind, unknown = "refuse";
+        std::string dequantize;
         bool dryRun = false;
         OutputOptions output;
     };
@@ -22,6 +23,10 @@ RunJob addTransport(CLI::App& command) {
     command.add_option("--kind", options->kind, "what OBJECT is, where its content does not tell");
     command.add_option("--unknown", options->unknown, "tensors that no recipe names: refuse, or copy them as they are")
         ->check(CLI::IsMember({"refuse", "copy"}));
+    command
+        .add_option("--dequantize", options->dequantize,
+                    "write quantised weights (GGUF blocks, FP8) as floats: bf16, f16 or f32")
+        ->check(CLI::IsMember({"bf16", "f16", "f32"}));
     command.add_flag("--dry-run", options->dryRun, "print how each tensor would move, and write nothing");
 
     return [options](const Job& job) {
@@ -35,6 +40,10 @@ RunJob addTransport(CLI::App& command) {
         if (!options->kind.empty()) transportOptions.kind = options->kind;
         transportOptions.copyUnknown = options->unknown == "copy";
         transportOptions.force = options->output.force;
+        if (!options->dequantize.empty())
+            transportOptions.dequantize = options->dequantize == "bf16"  ? Dtype::BF16
+                                          : options->dequantize == "f16" ? Dtype::F16
+                                                                         : Dtype::F32;
         const Plan plan = options->dryRun
                               ? planTransport(job.host.files, options->object, transportOptions, gauge.gauge.d())
                               : transport(job.host.files, options->object, gauge, options->output.path,
