@@ -88,6 +88,18 @@ AlignOptions alignOptions(const std::string& json, unsigned threadsUnlessSaid) {
     return options;
 }
 
+namespace {
+
+Dtype dequantized(const std::string& key, const Json& value) {
+    const std::string text = as<std::string>(key, value, "bf16, f16 or f32");
+    if (text == "bf16") return Dtype::BF16;
+    if (text == "f16") return Dtype::F16;
+    if (text == "f32") return Dtype::F32;
+    refuse("option " + key + " must be bf16, f16 or f32");
+}
+
+}  // namespace
+
 TransportOptions transportOptions(const std::string& json) {
     TransportOptions options;
     const Json given = parse(json);
@@ -98,6 +110,8 @@ TransportOptions transportOptions(const std::string& json) {
             options.copyUnknown = as<bool>(key, value, "true or false");
         else if (key == "force")
             options.force = as<bool>(key, value, "true or false");
+        else if (key == "dequantize")
+            options.dequantize = dequantized(key, value);
         else
             refuse("unknown option " + key);
     }

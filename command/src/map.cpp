@@ -85,8 +85,10 @@ RunJob addMap(CLI::App& command) {
             job.print(mapsJson(maps));
         else if (!job.quiet)
             job.print(mapsText(maps));
-        job.say(options->output.path.empty() ? "the map was not written; -o FILE writes it"
-                                             : "wrote " + options->output.path);
+        if (options->output.path.empty())
+            job.say("the map was not written; -o FILE writes it");
+        else
+            job.wrote(options->output.path);
         return maps.best().helps ? 0 : 1;
     };
 }

@@ -26,7 +26,7 @@ std::string ownFile(const Job& job, const std::string& path) {
 
 RunJob addTransport(CLI::App& command) {
     struct Options {
-        std::string object, gauge, map, site, kind, unknown = "refuse";
+        std::string object, gauge, map, site, kind, unknown = "refuse", dequantize;
         bool dryRun = false, keepStrength = false;
         OutputOptions output;
     };
@@ -47,6 +47,10 @@ RunJob addTransport(CLI::App& command) {
     command.add_option("--kind", options->kind, "what OBJECT is, where its content does not tell");
     command.add_option("--unknown", options->unknown, "tensors that no recipe names: refuse, or copy them as they are")
         ->check(CLI::IsMember({"refuse", "copy"}));
+    command
+        .add_option("--dequantize", options->dequantize,
+                    "write quantised weights (GGUF blocks, FP8) as floats: bf16, f16 or f32")
+        ->check(CLI::IsMember({"bf16", "f16", "f32"}));
     command.add_flag("--dry-run", options->dryRun, "print how each tensor would move, and write nothing");
 
     return [options](const Job& job) {
@@ -58,6 +62,10 @@ RunJob addTransport(CLI::App& command) {
         if (!options->kind.empty()) transportOptions.kind = options->kind;
         transportOptions.copyUnknown = options->unknown == "copy";
         transportOptions.force = options->output.force;
+        if (!options->dequantize.empty())
+            transportOptions.dequantize = options->dequantize == "bf16"  ? Dtype::BF16
+                                          : options->dequantize == "f16" ? Dtype::F16
+                                                                         : Dtype::F32;
         const auto say = [&](const Plan& plan) {
             if (job.json)
                 job.print(planJson(plan));

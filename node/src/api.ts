@@ -156,11 +156,11 @@ export function createApi(platform: Platform): Api {
         },
 
         async transport(object, gauge, options = {}) {
-            const { out, kind, copyUnknown, force, dryRun } = options;
+            const { out, kind, copyUnknown, dequantize, force, dryRun } = options;
             const moving = gaugeFrom(gauge);
             const inputs = new Inputs(platform, [object, out]);
             const path = await inputs.add(object, "object");
-            const words = JSON.stringify({ kind, copyUnknown, force });
+            const words = JSON.stringify({ kind, copyUnknown, dequantize, force });
             if (dryRun) {
                 const answer = await run({ name: "plan", object: path, options: words, d: moving.d }, inputs, options);
                 return { plan: JSON.parse(answer.value) as Plan, files: [], dispose: async () => undefined };

@@ -92,6 +92,8 @@ export interface TransportOptions extends InspectOptions {
     force?: boolean | undefined;
     /** Copy tensors that no recipe names, instead of refusing them. */
     copyUnknown?: boolean | undefined;
+    /** Write quantised weights (GGUF blocks, FP8) as these floats; without it, blocks along the residual axis are refused. */
+    dequantize?: "bf16" | "f16" | "f32" | undefined;
     /** Only say how each tensor would move. */
     dryRun?: boolean | undefined;
 }

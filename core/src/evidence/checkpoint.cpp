@@ -6,7 +6,9 @@
 
 #include "evidence/kinds.hpp"
 #include "io/bytes.hpp"
+#include "io/dequantized.hpp"
 #include "io/json_text.hpp"
+#include "recipes/gguf_model.hpp"
 #include "recipes/recipe_table.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
@@ -110,8 +112,9 @@ bool addsOne(const ModelHints& config, const std::vector<std::shared_ptr<const T
 
 class Collector {
 public:
-    Collector(const ModelHints& config, double gainOffset)
-        : config_(config), gainOffset_(gainOffset), d_(config.hiddenSize.value_or(0)) {}
+    // gguf: the model in whose words the tensors are named, or null.
+    Collector(const ModelHints& config, double gainOffset, const GgufModel* gguf)
+        : config_(config), gainOffset_(gainOffset), gguf_(gguf), d_(config.hiddenSize.value_or(0)) {}
 
     // Vision towers and adapters have layers and norms of their own, in another space.
     static bool isForeign(std::string_view name) {
@@ -120,14 +123,14 @@ public:
     }
 
     void findWidth(const TensorRef& tensor) {
-        if (d_ == 0 && !isForeign(tensor.info().name) && isOneOf(ownName(tensor.info().name), embeddings) &&
+        if (d_ == 0 && !isForeign(tensor.info().name) && isOneOf(nameOf(tensor), embeddings) &&
             tensor.info().shape.size() == 2)
             d_ = tensor.info().shape[1];
     }
 
     void add(const TensorRef& tensor) {
         if (isForeign(tensor.info().name)) return;
-        const std::string name = ownName(tensor.info().name);
+        const std::string name = nameOf(tensor);
         const std::optional<InLayer> at = inLayer(name);
         if (isOneOf(name, embeddings)) {
             addRows("embedding", tensor, false);
@@ -140,7 +143,7 @@ public:
             addGains(std::string(at->module) + '.' + std::string(at->layer), tensor);
         } else if (at && (isOneOf(at->module, readers) || isOneOf(at->module, writers))) {
             if (!isRowDtype(tensor.info().dtype))
-                return;  // quantized weights are no evidence; embedding and gains are seldom quantized
+                return;  // packed in a way that is not computed; embedding and gains seldom are
             const std::string module(at->module.substr(at->module.find('.') + 1));
             addRows("weights." + std::string(at->layer) + '.' + module, tensor, true, isOneOf(at->module, writers));
         }
@@ -156,6 +159,10 @@ public:
     }
 
 private:
+    std::string nameOf(const TensorRef& tensor) const {
+        return gguf_ != nullptr ? gguf_->nameOf(tensor.info().name) : ownName(tensor.info().name);
+    }
+
     void addRows(std::string name, const TensorRef& tensor, bool weights, bool columns = false) {
         const Shape& shape = tensor.info().shape;
         const std::uint64_t width = shape.size() != 2 ? 0 : columns ? shape[0] : shape[1];
@@ -170,6 +177,8 @@ private:
         Site site;
         site.name = std::move(name);
         site.rows = columns ? columnsOf(tensor) : rowsOf(tensor);
+        if (const std::uint64_t heads = gguf_ != nullptr ? gguf_->interleavedHeads(tensor.info().name) : 0; heads != 0)
+            site.rows = inHalves(std::move(site.rows), heads);
         site.weights = weights;
         site.vocabulary = !weights;
         sites_.push_back(std::move(site));
@@ -186,6 +195,7 @@ private:
 
     const ModelHints& config_;
     double gainOffset_;
+    const GgufModel* gguf_;
     std::uint64_t d_;
     std::vector<Site> sites_;
     std::vector<Gains> gains_;
@@ -194,6 +204,7 @@ private:
 }  // namespace
 
 bool looksLikeCheckpoint(const TensorFile& file) {
+    if (file.format == FileFormat::gguf) return file.find("token_embd.weight") != nullptr;
     return std::any_of(file.tensors.begin(), file.tensors.end(), [](const StoredTensor& tensor) {
         const std::string name = ownName(tensor.info.name);
         const std::optional<InLayer> at = inLayer(name);
@@ -203,11 +214,20 @@ bool looksLikeCheckpoint(const TensorFile& file) {
 
 Evidence checkpointEvidence(const Files& files, const std::string& path) {
     CheckpointFiles checkpoint = openCheckpointFiles(files, path);
-    const ModelHints config = readConfig(files, checkpoint.folder);
     std::vector<std::shared_ptr<const TensorFile>> shards;
-    for (TensorFile& shard : checkpoint.shards) shards.push_back(std::make_shared<const TensorFile>(std::move(shard)));
+    for (TensorFile& shard : dequantized(std::move(checkpoint.shards), Dtype::F32))
+        shards.push_back(std::make_shared<const TensorFile>(std::move(shard)));
+    std::optional<GgufModel> gguf;
+    ModelHints config;
+    if (shards.front()->format == FileFormat::gguf) {
+        gguf.emplace(*shards.front());
+        config.hiddenSize = gguf->number("embedding_length");
+    } else {
+        config = readConfig(files, checkpoint.folder);
+    }
 
-    Collector collector(config, addsOne(config, shards) ? 1.0 : 0.0);
+    // GGUF files have Gemma's gains with the one added.
+    Collector collector(config, !gguf && addsOne(config, shards) ? 1.0 : 0.0, gguf ? &*gguf : nullptr);
     const auto each = [&](auto&& visit) {
         for (const auto& shard : shards) {
             for (std::size_t i = 0; i < shard->tensors.size(); ++i) visit(TensorRef{shard, i});

@@ -206,7 +206,8 @@ Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file) {
     const std::string& where = file->source->name();
     if (file->format == FileFormat::gguf)
         throw Error(ErrorCode::unsupported, where,
-                    "a GGUF file is no evidence; give the safetensors checkpoint it was made from, or activations");
+                    "this GGUF file holds no model (no token_embd.weight), and only models are evidence; give two "
+                    "models, or activations");
     Evidence evidence;
     std::uint64_t sequence = 0;
     std::vector<TensorRef> floats;
