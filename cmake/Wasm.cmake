@@ -17,6 +17,7 @@ foreach(source IN LISTS REGAUGE_CORE_SOURCES REGAUGE_COMMAND_SOURCES REGAUGE_WAS
   endif()
   set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:${size}>")
 endforeach()
+set_property(SOURCE ${REGAUGE_ZLIB_FILES} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-Os>")  # as codec/, which calls it
 
 # tsc (npm's typescript) checks and writes the types that Embind declares.
 find_program(REGAUGE_TSC tsc HINTS "${PROJECT_SOURCE_DIR}/node_modules/.bin" NO_CMAKE_FIND_ROOT_PATH)
