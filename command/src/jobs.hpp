@@ -24,6 +24,7 @@ struct Job {
     }                                                              // messages
     void print(const std::string& text) const { host.out(text); }  // the answer
     Progress progress() const {
+        if (host.progress) return Progress(host.progress);
         return quiet ? Progress([this](auto&&...) { return !host.cancelled(); }) : progressBar(host);
     }
 };
@@ -47,6 +48,7 @@ RunJob addCeiling(CLI::App& command);
 RunJob addMerge(CLI::App& command);
 RunJob addAudit(CLI::App& command);
 RunJob addSteer(CLI::App& command);
+RunJob addCompletion(CLI::App& command);
 
 // The gauge options that several subcommands share: -o OUT and --force.
 struct OutputOptions {
