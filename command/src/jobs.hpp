@@ -32,6 +32,7 @@ struct Job {
         say("wrote " + path);
     }
     Progress progress() const {
+        if (host.progress) return Progress(host.progress);
         return quiet ? Progress([this](auto&&...) { return !host.cancelled(); }) : progressBar(host);
     }
 };
@@ -56,6 +57,7 @@ RunJob addMerge(CLI::App& command);
 RunJob addAudit(CLI::App& command);
 RunJob addSteer(CLI::App& command);
 RunJob addMap(CLI::App& command);
+RunJob addCompletion(CLI::App& command);
 
 // The gauge options that several subcommands share: -o OUT and --force.
 struct OutputOptions {

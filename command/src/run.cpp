@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <new>
 
 #include "jobs.hpp"
@@ -54,16 +55,32 @@ constexpr Subcommand subcommands[] = {
      "regauge steer source target --vector source/steering_resid2.npy --site resid.2 --gauge gauge.json --tokens "
      "source/tokens.npy",
      addSteer},
+    {"completion", "Print a shell's completion of this command.", "regauge completion bash > regauge.bash",
+     addCompletion},
 };
 
-int refuse(Host& host, const std::string& sentence) {
-    host.err("regauge: " + sentence + "\n");
-    return refused;
+// What `regauge` alone answers.
+constexpr const char* firstSteps =
+    "regauge: which command? Three to begin with, and `regauge --help` for all of them:\n"
+    "  regauge inspect source/sae_resid2\n"
+    "  regauge align source/evidence.safetensors target/evidence.safetensors -o gauge.json\n"
+    "  regauge transport source/sae_resid2 --gauge gauge.json -o moved_sae\n";
+
+std::string commandNames() {
+    std::string names;
+    for (const Subcommand& subcommand : subcommands)
+        names += (names.empty() ? "" : ", ") + std::string(subcommand.name);
+    return names;
 }
 
-}  // namespace
-
-namespace {
+// Says why, to whoever listens; the exit status.
+int refuse(Host& host, const Error& error) {
+    if (host.refused)
+        host.refused(error);
+    else
+        host.err(std::string("regauge: ") + error.what() + "\n");
+    return error.code() == ErrorCode::cancelled ? interrupted : refused;
+}
 
 // Throws Error and what the library throws, but no CLI::ParseError.
 int parseAndRun(const std::vector<std::string>& args, Host& lent) {
@@ -75,6 +92,8 @@ int parseAndRun(const std::vector<std::string>& args, Host& lent) {
               .cancelled = lent.cancelled,
               .threads = lent.threads,
               .memory = lent.memory,
+              .progress = lent.progress,
+              .refused = lent.refused,
               .team = lent.team,
               .withoutSync = lent.withoutSync};
     CLI::App app(
@@ -103,7 +122,16 @@ int parseAndRun(const std::vector<std::string>& args, Host& lent) {
                               "do not wait until the disk has the output: faster, and a power cut may leave it empty");
     }
 
+    if (args.empty()) {
+        host.err(firstSteps);
+        return refused;
+    }
     try {
+        if (!args[0].starts_with('-') &&
+            std::ranges::none_of(subcommands, [&](const Subcommand& known) { return args[0] == known.name; }))
+            throw Error(
+                ErrorCode::usage, "",
+                "there is no command '" + args[0] + "'; there are " + commandNames() + "; see 'regauge --help'");
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes them last first
         if (job.noSync) host.withoutSync();
         for (const auto& [command, run] : jobs)
@@ -112,7 +140,7 @@ int parseAndRun(const std::vector<std::string>& args, Host& lent) {
                 held.release();
                 return status;
             }
-        return refuse(host, "no command was given; see 'regauge --help'");
+        return refuse(host, Error(ErrorCode::usage, "", "no command was given; see 'regauge --help'"));
     } catch (const CLI::CallForVersion&) {
         host.out("regauge " + std::string(version) + "\n");
         return 0;
@@ -128,7 +156,7 @@ int parseAndRun(const std::vector<std::string>& args, Host& lent) {
         std::string place = "regauge";
         for (const auto& [command, run] : jobs)
             if (command->parsed()) place += " " + command->get_name();
-        return refuse(host, std::string(error.what()) + "; see '" + place + " --help'");
+        return refuse(host, Error(ErrorCode::usage, "", std::string(error.what()) + "; see '" + place + " --help'"));
     }
 }
 
@@ -138,22 +166,28 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
     try {
         return parseAndRun(args, host);
     } catch (const Error& error) {
-        if (error.code() == ErrorCode::cancelled) {
-            host.err(std::string("regauge: ") + error.what() + "\n");
-            return interrupted;
-        }
-        return refuse(host, error.what());
+        return refuse(host, error);
     } catch (const std::bad_alloc&) {
-        return refuse(host, "not enough memory; the inputs were left as they are and nothing was written");
+        return refuse(host, Error(ErrorCode::tooLarge, "",
+                                  "not enough memory; the inputs were left as they are and nothing was written"));
     } catch (const std::exception& error) {
-        return refuse(
-            host, std::string("a defect of regauge: ") + error.what() + "; please report it with the command you ran");
+        return refuse(host, Error(ErrorCode::internal, "",
+                                  std::string("a defect of regauge: ") + error.what() +
+                                      "; please report it with the command you ran"));
     }
 }
 
 void addOutput(CLI::App& command, OutputOptions& output, bool required, const std::string& what) {
     CLI::Option* option = command.add_option("-o,--output", output.path, what);
     if (required) option->required();
+    option->check(CLI::Validator(
+        [](std::string& path) {
+            return path == "-" ? std::string(
+                                     "outputs appear whole or not at all, so they need a file of their own: '-' "
+                                     "(standard output) is none; name one")
+                               : std::string();
+        },
+        ""));
     command.add_flag("--force", output.force, "overwrite an output that exists");
 }
 
