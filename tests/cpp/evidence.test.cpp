@@ -208,6 +208,54 @@ TEST_CASE("evidence: prefixes of wrappers are understood, and vision towers left
     CHECK(evidence.sites.size() == 1);
 }
 
+TEST_CASE("evidence: what wrappers put into a checkpoint's names is no part of them, here as in transport") {
+    for (const char* prefix : {"_orig_mod.model.", "module._fsdp_wrapped_module.model.", "base_model.model.model."}) {
+        INFO(prefix);
+        MemoryFiles files;
+        const std::string layer = std::string(prefix) + "layers.0._fsdp_wrapped_module.";
+        files.put("m.safetensors", safetensors({randomArray(std::string(prefix) + "embed_tokens.weight", {5, 4}, 1),
+                                                randomArray(layer + "input_layernorm.weight", {4}, 2),
+                                                randomArray(layer + "mlp.up_proj.weight", {6, 4}, 3)}));
+        const Evidence evidence = openEvidence(files, "m.safetensors");
+        CHECK(siteOf(evidence, "embedding") != nullptr);
+        CHECK(siteOf(evidence, "weights.0.up_proj") != nullptr);
+        CHECK(gainsOf(evidence, "input_layernorm.0") != nullptr);
+    }
+}
+
+TEST_CASE("evidence: every weight that a family must have is evidence under its own names, Meta's and GPT-2's too") {
+    MemoryFiles files;
+    files.put("meta.safetensors", safetensors({randomArray("tok_embeddings.weight", {5, 4}, 1),
+                                               randomArray("layers.0.attention.wq.weight", {6, 4}, 2),
+                                               randomArray("layers.0.attention.wo.weight", {4, 6}, 3),
+                                               randomArray("layers.0.attention_norm.weight", {4}, 4),
+                                               randomArray("output.weight", {5, 4}, 5)}));
+    const Evidence meta = openEvidence(files, "meta.safetensors");
+    CHECK(siteOf(meta, "unembedding") != nullptr);
+    CHECK(siteOf(meta, "weights.0.wq")->rows->rows() == 6);
+    CHECK(siteOf(meta, "weights.0.wo")->rows->rows() == 6);
+    files.put("gpt2.safetensors",
+              safetensors({randomArray("wte.weight", {5, 4}, 1), randomArray("h.0.attn.c_attn.weight", {4, 12}, 2),
+                           randomArray("h.0.attn.c_proj.weight", {4, 4}, 3),
+                           randomArray("h.0.mlp.c_proj.weight", {16, 4}, 4)}));
+    const Evidence gpt2 = openEvidence(files, "gpt2.safetensors");
+    CHECK(siteOf(gpt2, "weights.0.c_attn")->rows->rows() == 12);
+    CHECK(siteOf(gpt2, "weights.0.attn.c_proj") != nullptr);
+    CHECK(siteOf(gpt2, "weights.0.mlp.c_proj")->rows->rows() == 16);
+}
+
+TEST_CASE("evidence: hooks that are known to be in another space are left out, whatever their width") {
+    MemoryFiles files;
+    files.put("cache.safetensors", safetensors({randomArray("blocks.0.attn.hook_q", {6, 4}, 1),
+                                                randomArray("blocks.0.hook_resid_post", {6, 4}, 2),
+                                                randomArray("blocks.0.mlp.hook_post", {6, 16}, 3)}));
+    CHECK(openEvidence(files, "cache.safetensors").sites.size() == 1);
+    files.put("bundle.safetensors", safetensors({randomArray("activations/blocks.0.attn.hook_z", {6, 4}, 1)}));
+    const Refusal refusal = evidenceRefusal(files, "bundle.safetensors");
+    CHECK(refusal.code == ErrorCode::unsupported);
+    CHECK_THAT(refusal.message, ContainsSubstring("head space"));
+}
+
 TEST_CASE("checkpoint files: shards are read by their index, and checked against it") {
     MemoryFiles files;
     const auto index = [&](const std::string& map) {
