@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "io/bytes.hpp"
+#include "regauge/first_row.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 #include "tensor_files.hpp"
 #include "transport_objects.hpp"
@@ -254,6 +255,21 @@ TEST_CASE("evidence: hooks that are known to be in another space are left out, w
     const Refusal refusal = evidenceRefusal(files, "bundle.safetensors");
     CHECK(refusal.code == ErrorCode::unsupported);
     CHECK_THAT(refusal.message, ContainsSubstring("head space"));
+}
+
+TEST_CASE("the first row of a tensor is read as numbers, in every order and format") {
+    MemoryFiles files;
+    const std::vector<double> all = valuesOf(openText(fixture("c_order.npy")), "array");
+    for (const char* name : {"c_order.npy", "fortran_order.npy", "big_endian.npy", "compressed.npz"}) {
+        INFO(name);
+        files.put(name, fixture(name));
+        const FirstRow row = firstRow(files, name, "whatever");
+        REQUIRE(row.values.size() == row.shape.back());
+        CHECK(std::equal(row.values.begin(), row.values.end(), all.begin()));
+    }
+    files.put("two.safetensors", safetensors({randomArray("a", {2, 4}, 1), randomArray("b", {4}, 2)}));
+    CHECK(firstRow(files, "two.safetensors", "b").values == randomArray("b", {4}, 2).values);
+    CHECK_THROWS_AS(firstRow(files, "two.safetensors", "c"), Error);
 }
 
 TEST_CASE("checkpoint files: shards are read by their index, and checked against it") {

@@ -5,7 +5,6 @@ import { destination } from "./lib/download";
 import { newId } from "./lib/files";
 import { forget, keep, kept } from "./lib/keep";
 import { positiveFraction, samePermutation } from "./lib/select";
-import * as peek from "./lib/peek";
 import type { Inspection, Item, Moved, MovedFile, Role } from "./lib/types";
 import { zip } from "./lib/zip";
 
@@ -32,7 +31,7 @@ export interface Result {
   evidence: { source: Item; target: Item } | null;
   baseline: Gauge | null;
   correlation: { site: string; r: Float32Array } | null;
-  gains: { source: Map<string, Float64Array>; target: Map<string, Float64Array> } | null;
+  gains: { source: Map<string, Float32Array>; target: Map<string, Float32Array> } | null;
 }
 
 /** A gauge traced along the series, with the names of its checkpoints as they were then. */
@@ -216,7 +215,7 @@ class Bench {
     const site = bestSite(gauge);
     const correlation = await engine.correlation(source, target, { ...(site ? { site } : {}), signal: options.signal });
     this.patch({ correlation: { site: correlation.site, r: correlation.values } });
-    this.patch({ gains: { source: await peek.gains(source, gauge.d), target: await peek.gains(target, gauge.d) } });
+    this.patch({ gains: { source: await engine.gains(source), target: await engine.gains(target) } });
     const settings = $state.snapshot(this.settings);
     this.patch({ baseline: await engine.align(source, target, { ...settings, group: "permutation", ...options }) });
   }
