@@ -53,7 +53,7 @@ regauge_dependency(nlohmann_json 3.11 nlohmann_json::nlohmann_json
 set(REGAUGE_ZLIB_VERSION 1.3.1)
 set(REGAUGE_ZLIB_SOURCE "${PROJECT_SOURCE_DIR}/.toolchain/zlib-source" CACHE PATH "where zlib's source is")
 if(NOT EXISTS "${REGAUGE_ZLIB_SOURCE}/deflate.c")
-  message(STATUS "zlib ${REGAUGE_ZLIB_VERSION} is not here: fetching its source")
+  message(STATUS "zlib ${REGAUGE_ZLIB_VERSION} is not here (on Debian tools/bootstrap native brings it): fetching its source")
   FetchContent_Declare(zlib SOURCE_SUBDIR "regauge-compiles-it"
     URL https://github.com/madler/zlib/releases/download/v1.3.1/zlib-1.3.1.tar.gz
     URL_HASH SHA256=9a93b2b7dfdac77ceba5a558a580e74667dd6fede4585b91eefb60f03b72df23

@@ -62,8 +62,6 @@ function(regauge_add_wasm name)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE ${command} nlohmann_json::nlohmann_json)
   target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
-  target_include_directories(${target} PRIVATE
-    "${PROJECT_SOURCE_DIR}/core/src" "${PROJECT_SOURCE_DIR}/command/src")  # one site's sums; plans as JSON
   regauge_compile_options(${target})
   regauge_wasm_link_options(${target})
   set_target_properties(${target} PROPERTIES

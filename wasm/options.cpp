@@ -7,6 +7,7 @@
 #include "host.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "regauge/words.hpp"
 
 namespace regauge::wasm {
 namespace {
@@ -51,9 +52,9 @@ unsigned threads(const std::string& key, const Json& value) {
 
 template <class Enum>
 Enum oneOf(const std::string& key, const Json& value, std::optional<Enum> (*fromName)(std::string_view),
-           const char* expected) {
+           const Words& words) {
     const auto found = value.is_string() ? fromName(value.get<std::string>()) : std::nullopt;
-    if (!found) refuse("option " + key + " is " + value.dump() + "; expected " + expected);
+    if (!found) refuse("option " + key + " is " + value.dump() + "; expected " + either(words));
     return *found;
 }
 
@@ -67,9 +68,9 @@ AlignOptions alignOptions(const std::string& json, unsigned threadsUnlessSaid) {
     const Json given = parse(json);  // named: items() only refers to it
     for (const auto& [key, value] : given.items()) {
         if (key == "group")
-            match.group = oneOf(key, value, groupFromName, "signed, permutation or layernorm");
+            match.group = oneOf(key, value, groupFromName, groupWords());
         else if (key == "statistic")
-            match.statistic = oneOf(key, value, statisticFromName, "auto, correlation or whitened");
+            match.statistic = oneOf(key, value, statisticFromName, statisticWords());
         else if (key == "sites")
             match.sites = as<std::vector<std::string>>(key, value, "a list of site names");
         else if (key == "rows")

@@ -7,6 +7,7 @@
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/trace.hpp"
+#include "regauge/words.hpp"
 #include "summary.hpp"
 
 namespace regauge {
@@ -97,11 +98,13 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
 }  // namespace
 
 void addMatchFlags(CLI::App& command, MatchFlags& flags) {
+    const auto among = [](const Words& words) {
+        return CLI::IsMember(std::vector<std::string>(words.begin(), words.end()));
+    };
     command
         .add_option("--group", flags.group, "signed (RMSNorm), permutation (the baseline without signs) or layernorm")
-        ->check(CLI::IsMember({"signed", "permutation", "layernorm"}));
-    command.add_option("--statistic", flags.statistic, "auto, correlation or whitened")
-        ->check(CLI::IsMember({"auto", "correlation", "whitened"}));
+        ->check(among(groupWords()));
+    command.add_option("--statistic", flags.statistic, either(statisticWords()))->check(among(statisticWords()));
     command.add_option("--site", flags.sites, "use only this site; may be given several times")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

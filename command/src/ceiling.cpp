@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "jobs.hpp"
-#include "reports.hpp"
+#include "regauge/reports.hpp"
 #include "summary.hpp"
 
 namespace regauge {

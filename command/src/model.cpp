@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "jobs.hpp"
-#include "reports.hpp"
+#include "regauge/reports.hpp"
 
 namespace regauge {
 

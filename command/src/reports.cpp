@@ -1,4 +1,4 @@
-#include "reports.hpp"
+#include "regauge/reports.hpp"
 
 #include <nlohmann/json.hpp>
 

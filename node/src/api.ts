@@ -29,6 +29,8 @@ import type {
     AlignOptions,
     Correlation,
     CorrelationOptions,
+    FirstRow,
+    FirstRowOptions,
     InspectOptions,
     JobControl,
     MatchOptions,
@@ -57,6 +59,12 @@ export interface Api {
 
     /** Correlations of every source channel with every target channel at one site: what alignment starts from. */
     correlation(source: EvidenceInput, target: EvidenceInput, options?: CorrelationOptions): Promise<Correlation>;
+
+    /** A look at a tensor's numbers: one file of any format that regauge reads. */
+    firstRow(file: FileInput, options?: FirstRowOptions): Promise<FirstRow>;
+
+    /** The gains of every norm in the evidence, as the model multiplies with them: by name, d numbers each. */
+    gains(evidence: EvidenceInput, options?: JobControl): Promise<Map<string, Float32Array>>;
 
     /**
      * The weighted average of two checkpoints of one base, B moved into A's coordinates: (1 - w) A + w B, or with a base A + w (B - BASE). Heads and
@@ -210,6 +218,27 @@ export function createApi(platform: Platform): Api {
             const words = matchOptions({ ...others, ...(site === undefined ? {} : { sites: [site] }) });
             const answer = await run({ name: "correlation", ...paths, options: words }, inputs, options);
             return { ...(JSON.parse(answer.value) as Omit<Correlation, "values">), values: answer.array! };
+        },
+
+        async firstRow(file, options = {}) {
+            const inputs = new Inputs(platform, [file]);
+            const call: Call = {
+                name: "firstRow",
+                file: await inputs.add(file, "file"),
+                tensor: options.tensor ?? "",
+            };
+            const answer = await run(call, inputs, options);
+            return { ...(JSON.parse(answer.value) as Omit<FirstRow, "values">), values: answer.array! };
+        },
+
+        async gains(evidence, options = {}) {
+            const inputs = new Inputs(platform, [evidence]);
+            const call: Call = { name: "gains", evidence: await inputs.add(evidence, "evidence") };
+            const answer = await run(call, inputs, options);
+            const { names } = JSON.parse(answer.value) as { names: string[] };
+            const values = answer.array!;
+            const d = values.length / names.length;
+            return new Map(names.map((name, k) => [name, values.slice(k * d, (k + 1) * d)]));
         },
 
         async merge(a, b, options) {

@@ -10,6 +10,8 @@ export const {
     inspect,
     trace,
     correlation,
+    firstRow,
+    gains,
     merge,
     audit,
     ceiling,

@@ -8,6 +8,8 @@ export const calls = {
     transport: ["object", "gauge", "out", "options"],
     plan: ["object", "options", "d"],
     correlation: ["source", "target", "options"],
+    firstRow: ["file", "tensor"],
+    gains: ["evidence"],
     merge: ["a", "b", "gauge", "out", "options"],
     audit: ["object", "gauge", "options"],
     ceiling: ["options"],

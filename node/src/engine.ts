@@ -95,8 +95,9 @@ export class Engine {
         return this.#calls().version();
     }
 
-    get errorCodes(): string[] {
-        return this.#calls().errorCodes();
+    /** The words of C++'s enums, to compare with those of this package. */
+    get words(): Record<"groups" | "statistics" | "verdicts" | "errorCodes", string[]> {
+        return JSON.parse(String(this.#calls().words())) as Engine["words"];
     }
 
     /**

@@ -6,8 +6,7 @@ import type { Mount, OutputFile } from "./memory-files.js";
 
 /** A call of the package's module, or a command line. */
 export type Call =
-    | ModuleCall
-    | { readonly name: "run"; readonly args: readonly string[]; readonly errIsTerminal: boolean };
+    ModuleCall | { readonly name: "run"; readonly args: readonly string[]; readonly errIsTerminal: boolean };
 
 export interface Job {
     readonly id: number;

@@ -34,6 +34,8 @@ export type {
     AlignOptions,
     Correlation,
     CorrelationOptions,
+    FirstRow,
+    FirstRowOptions,
     InspectOptions,
     JobControl,
     MatchOptions,

@@ -54,6 +54,19 @@ export interface Correlation {
     readonly values: Float32Array;
 }
 
+export interface FirstRowOptions extends JobControl {
+    /** Which tensor, in a file that holds several. */
+    tensor?: string | undefined;
+}
+
+/** The first vector along a tensor's last axis. */
+export interface FirstRow {
+    readonly tensor: string;
+    /** Of the tensor. */
+    readonly shape: readonly number[];
+    readonly values: Float32Array;
+}
+
 /** How one axis moves: odd `out[i] = sign[i] * in[perm[i]]`, even without the sign, index `j -> perm^-1[j]`, copy not at all. */
 export type Action = "odd" | "even" | "index" | "copy";
 

@@ -3,13 +3,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { pathToFileURL } from "node:url";
 
 import * as node from "regauge";
 
+import { inside } from "./engine.mjs";
 import { repository } from "./helpers.mjs";
 
-const inside = (name) => import(pathToFileURL(join(repository, "node/dist", name)).href);
 const { calls } = await inside("calls.js");
 const { createApi } = await inside("api.js");
 

@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 
 import { repository } from "./helpers.mjs";
 
+/** A module of the package, by its file. */
 export const inside = (name) => import(pathToFileURL(join(repository, "node/dist", name)).href);
 
 /** module: "regauge", the package's calls without threads, "regauge-mt" with them, or "regauge-command". */

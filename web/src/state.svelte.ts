@@ -8,7 +8,6 @@ import type { Figure } from "./lib/figure";
 import { forget, keep, kept } from "./lib/keep";
 import { fromLink, mostChannels, pack, toLink, unpack, type Settings } from "./lib/link";
 import { positiveFraction, samePermutation } from "./lib/select";
-import * as peek from "./lib/peek";
 import type { Inspection, Item, Moved, MovedFile, Role } from "./lib/types";
 import { zip } from "./lib/zip";
 
@@ -43,7 +42,7 @@ export interface Result {
   /** Matching that ignores signs; for large evidence only where it was asked for. */
   baseline: Gauge | null;
   correlation: { site: string; r: Float32Array } | null;
-  gains: { source: Map<string, Float64Array>; target: Map<string, Float64Array> } | null;
+  gains: { source: Map<string, Float32Array>; target: Map<string, Float32Array> } | null;
 }
 
 /** A gauge traced along the series, with the names of its checkpoints as they were then. */
@@ -289,7 +288,7 @@ class Bench {
       const correlation = await engine.correlation(source, target, { ...(site ? { site } : {}), signal });
       if (signal.aborted) return;
       this.patch({ correlation: { site: correlation.site, r: correlation.values } });
-      const gains = { source: await peek.gains(source, gauge.d), target: await peek.gains(target, gauge.d) };
+      const gains = { source: await engine.gains(source), target: await engine.gains(target) };
       if (signal.aborted) return;
       this.patch({ gains });
       if (size(source) + size(target) <= lightEvidence) await this.matchWithoutSigns(evidence, signal);

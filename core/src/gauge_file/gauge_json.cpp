@@ -7,6 +7,7 @@
 #include "io/json_text.hpp"
 #include "regauge/error.hpp"
 #include "regauge/version.hpp"
+#include "regauge/words.hpp"
 
 namespace regauge {
 namespace {
@@ -156,7 +157,7 @@ Alignment parseGauge(std::string_view text, const std::string& where) {
     Alignment alignment;
     const std::string groupWord = optional<std::string>(file, "group", "", where);
     const std::optional<Group> group = groupFromName(groupWord);
-    if (!group) refuse(where, "\"group\" is \"" + groupWord + "\"; it must be signed, permutation or layernorm");
+    if (!group) refuse(where, "\"group\" is \"" + groupWord + "\"; it must be " + either(groupWords()));
     alignment.group = *group;
     const auto highest = static_cast<std::int64_t>(d) - 1;
     alignment.gauge = Gauge(integers<std::uint32_t>(required(file, "perm", where), "perm", d, 0, highest, where),
@@ -171,7 +172,7 @@ Alignment parseGauge(std::string_view text, const std::string& where) {
     alignment.confidence = optionalNumbers(file, "confidence", d, where);
     const std::string verdictWord = optional<std::string>(file, "verdict", "aligned", where);
     const std::optional<Verdict> verdict = verdictFromName(verdictWord);
-    if (!verdict) refuse(where, "\"verdict\" is \"" + verdictWord + "\"; it must be aligned, partial or unrelated");
+    if (!verdict) refuse(where, "\"verdict\" is \"" + verdictWord + "\"; it must be " + either(verdictWords()));
     alignment.verdict = *verdict;
     if (const auto summary = file.find("summary"); summary != file.end() && summary->is_object()) {
         alignment.estimate = optional<double>(*summary, "estimate", 1, where);

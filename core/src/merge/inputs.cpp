@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "recipes/stream_roles.hpp"
 #include "regauge/error.hpp"
 #include "transport/move_checks.hpp"
 
@@ -13,11 +14,9 @@ bool isOptimizer(const Member& member) { return member.name == "optimizer.pt" ||
 
 // Embedding and unembedding rows are numbered by token: a vocabulary that was extended begins with the shorter one.
 bool shareVocabulary(const TensorInfo& a, const TensorInfo& b) {
-    constexpr std::string_view tables[] = {"embed_tokens.weight", "lm_head.weight",   "wte.weight",
-                                           "embed_in.weight",     "embed_out.weight", "tok_embeddings.weight",
-                                           "output.weight"};
+    const std::optional<StreamRole> role = streamRole(ownName(a.name));
     return a.shape.size() == 2 && b.shape.size() == 2 && a.shape[1] == b.shape[1] &&
-           std::find(std::begin(tables), std::end(tables), ownName(a.name)) != std::end(tables);
+           (role == StreamRole::embedding || role == StreamRole::unembedding);
 }
 
 }  // namespace

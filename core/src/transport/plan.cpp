@@ -3,6 +3,7 @@
 
 #include "io/foreign.hpp"
 #include "recipes/name_pattern.hpp"
+#include "recipes/stream_roles.hpp"
 #include "regauge/error.hpp"
 #include "transport/apply_recipe.hpp"
 #include "transport/channel_list.hpp"
@@ -97,17 +98,15 @@ std::string leftOut(const Members& files) {
 }
 
 void checkHook(const std::string& hook, const std::string& where, bool insist) {
-    const SharedRules& shared = sharedRules();
-    const std::string own = ownName(hook);  // "model.language_model.layers.7" is layers.7 of the language model
+    if (const auto what = otherSpace(hook))
+        throw Error(ErrorCode::unsupported, where,
+                    "lives at '" + hook + "', which is " + *what +
+                        ", not residual coordinates: the gauge does not act there, whatever the width. It stays as it "
+                        "is for the same model in other coordinates, and needs another alignment for another model");
+    const std::string own = ownName(hook);
     const auto fits = [&](const std::string& pattern) { return matchName(pattern, hook) || matchName(pattern, own); };
-    for (const auto& [pattern, what] : shared.otherHooks)
-        if (fits(pattern))
-            throw Error(ErrorCode::unsupported, where,
-                        "lives at '" + hook + "', which is " + what +
-                            ", not residual coordinates: the gauge does not act there, whatever the width. It stays as "
-                            "it is for the same "
-                            "model in other coordinates, and needs another alignment for another model");
-    if (!insist && std::none_of(shared.residualHooks.begin(), shared.residualHooks.end(), fits))
+    const std::vector<std::string>& residual = sharedRules().residualHooks;
+    if (!insist && std::none_of(residual.begin(), residual.end(), fits))
         throw Error(ErrorCode::unsupported, where,
                     "lives at '" + hook +
                         "', and regauge does not know whether that is in residual coordinates; --unknown copy goes on "

@@ -1,14 +1,12 @@
-#include "correlations.hpp"
-
-#include <nlohmann/json.hpp>
+#include "regauge/site_correlations.hpp"
 
 #include "pairing/site_sums.hpp"
 #include "regauge/error.hpp"
 
-namespace regauge::wasm {
+namespace regauge {
 
-Correlations correlate(const Evidence& source, const Evidence& target, const MatchOptions& options,
-                       const Progress& progress) {
+SiteCorrelations correlateSite(const Evidence& source, const Evidence& target, const MatchOptions& options,
+                               const Progress& progress) {
     const std::vector<std::string> sites = commonSites(source, target, options.sites);
     if (sites.empty())
         throw Error(ErrorCode::usage, target.name,
@@ -16,11 +14,9 @@ Correlations correlate(const Evidence& source, const Evidence& target, const Mat
     MatchOptions plain = options;
     plain.statistic = Statistic::correlation;
     const CorrelationSums sums = sumSite(source, target, sites.front(), plain, Resolution::coarse, progress);
-    Correlations found;
-    found.r.resize(sums.d() * sums.d());
+    SiteCorrelations found{sites.front(), sums.d(), sums.rows(), std::vector<float>(sums.d() * sums.d())};
     sums.cross(std::span<float>(found.r));
-    found.json = nlohmann::ordered_json{{"d", sums.d()}, {"site", sites.front()}, {"rows", sums.rows()}}.dump();
     return found;
 }
 
-}  // namespace regauge::wasm
+}  // namespace regauge

@@ -6,12 +6,19 @@
 
 #include "regauge/audit.hpp"
 #include "regauge/ceiling.hpp"
+#include "regauge/match.hpp"
 #include "regauge/merge.hpp"
 #include "regauge/model.hpp"
+#include "regauge/recipe.hpp"
 #include "regauge/steer.hpp"
+#include "regauge/trace.hpp"
 
 namespace regauge {
 
+std::string summaryJson(const Alignment& alignment);
+// The summary, with the path and every pair that was matched.
+std::string traceJson(const Trace& trace);
+std::string planJson(const Plan& plan);
 // tolerance: the largest logit difference that counts as the same function.
 std::string verifyJson(const FunctionDifference& difference, double tolerance);
 std::string auditJson(const AuditReport& report);
