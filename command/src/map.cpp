@@ -72,6 +72,7 @@ RunJob addMap(CLI::App& command) {
         if (options->rows > 0) wanted.rows = options->rows;
         wanted.skipFirst = options->skipFirst;
         wanted.threads = options->threads > 0 ? options->threads : job.host.threads;
+        wanted.memory = job.host.memory();
         const Evidence source = openEvidence(job.host.files, options->source),
                        target = openEvidence(job.host.files, options->target);
         const MapSet maps = fitMaps(source, target, wanted, job.progress());

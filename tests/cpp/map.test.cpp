@@ -209,6 +209,20 @@ TEST_CASE("the sums' moments are those of the rows", "[map]") {
         }
 }
 
+TEST_CASE("what cannot be fitted is refused with what to do", "[map]") {
+    const Values x = random(256 * 8, 1);
+    const Pair narrow(x, 8, random(256 * 5, 2), 5);
+    CHECK_THROWS_WITH(narrow.fit(only(MapFamily::gauge)), ContainsSubstring("--family orthogonal"));
+    MapOptions options;
+    options.memory = 1000;
+    CHECK_THROWS_WITH(narrow.fit(options), ContainsSubstring("memory"));
+    options = {};
+    options.sites = {{"resid.1", "resid.8"}};
+    CHECK_THROWS_WITH(narrow.fit(options), ContainsSubstring("its sites: resid.1"));
+    CHECK_THROWS_WITH(Pair(random(40 * 8, 1), 8, random(40 * 5, 2), 5).fit(), ContainsSubstring("at least 64"));
+    CHECK_THROWS_WITH(Pair(x, 8, random(128 * 5, 2), 5).fit(), ContainsSubstring("no site and no gains in common"));
+}
+
 TEST_CASE("each source site finds its own place among the target's sites", "[map]") {
     const std::size_t d = 12, rows = 256;
     const Values a = random(rows * d, 1), b = random(rows * d, 2);

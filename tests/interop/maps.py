@@ -110,7 +110,7 @@ def main(pairs=100, d=64, n=1024):
                     r2.append(said["r2"])
                 print(f"{kind}, noise {noise}: {right} of {pairs}, R2 {min(r2):.3f} .. {max(r2):.3f}", flush=True)
                 failed += right < pairs
-    sys.exit(failed > 0)
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

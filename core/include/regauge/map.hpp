@@ -73,6 +73,7 @@ struct MapOptions {
     std::optional<std::uint64_t> rows;                       // use only the first N rows of each site
     std::uint64_t skipFirst = 0;                             // leave out the first N rows of each sequence (BOS)
     unsigned threads = 1;                                    // the answer does not depend on it
+    std::uint64_t memory = 0;  // bytes that may be taken; 0: nobody knows. What cannot fit is refused
 };
 
 // How well an affine map of one pair of sites does, held out.
@@ -95,7 +96,7 @@ struct MapSet {
 
 // Fits maps to paired rows. Rows are paired by position, as match() pairs them; widths may differ.
 // Throws Error: usage (no such site, no sites whose rows pair, a family that needs one width), rowsMismatch,
-// tokensDiffer, notFinite, cancelled. Time O(rows d^2 + d^3) a pair, memory O(d^2).
+// tokensDiffer, notFinite, tooLarge, cancelled. Time O(rows d^2 + d^3) a pair, memory O(d^2).
 MapSet fitMaps(const Evidence& source, const Evidence& target, const MapOptions& options = {},
                const Progress& progress = {});
 

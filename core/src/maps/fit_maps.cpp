@@ -26,8 +26,8 @@ constexpr double standardErrors = 2, leastGain = 0.005, leastShareOfRest = 0.05;
 
 // Penalties that are tried: the mean variance of the source's channels times the rows, times a power of 4.
 constexpr int largestPower = 6, smallestPower = -12, coarseStep = 3;
-// Channels of the target that choose among them where there are more.
-constexpr std::size_t judgesAtMost = 512, judges = 256;
+// So many of the target's channels at most, at even distances, choose among them.
+constexpr std::size_t judges = 128;
 
 constexpr std::uint64_t leastRows = 64;  // two halves of blocks of 32, without which nothing can be held out
 
@@ -52,7 +52,8 @@ struct Sides {
 struct Rung {
     MapFamily family;
     std::array<Fitted, 2> half;
-    Residuals held;  // of each half's map on the other half
+    std::array<std::vector<double>, 2> image;  // of each half's map, by the other half's moments (imageOf)
+    Residuals held;                            // of each half's map on the other half
     double ridge = 0;
 };
 
@@ -63,13 +64,17 @@ public:
 
     template <class Fit>
     Rung rung(MapFamily family, Fit&& fit) const {
-        Rung result{family, {fit(0), fit(1)}, {}, 0};
+        Rung result{family, {fit(0), fit(1)}, {}, {}, 0};
         judge(result);
         return result;
     }
 
     void judge(Rung& rung) const {
-        for (std::size_t k = 0; k < 2; ++k) rung.held.add(residuals(rung.half[k], sides_.half[1 - k], threads_));
+        for (std::size_t k = 0; k < 2; ++k) {
+            const Moments& rows = sides_.half[1 - k];
+            rung.image[k] = imageOf(rung.half[k], rows, threads_);
+            rung.held.add(residuals(rung.half[k], rows, rung.image[k]));
+        }
     }
 
     // Of the moments, for a penalty in units of the mean variance times rows.
@@ -80,10 +85,8 @@ public:
 
     // The power of 4 with the least held-out error: from the middle down or up in coarse steps, then in single ones.
     int chosenPower() const {
-        std::vector<std::size_t> targets;
-        const std::size_t dy = sides_.all.dy();
-        if (dy > judgesAtMost)
-            for (std::size_t k = 0; k < judges; ++k) targets.push_back(k * dy / judges);
+        std::vector<std::size_t> targets(std::min(judges, sides_.all.dy()));
+        for (std::size_t k = 0; k < targets.size(); ++k) targets[k] = k * sides_.all.dy() / targets.size();
         std::map<int, double> known;
         const auto errorAt = [&](int power) {
             const auto found = known.find(power);
@@ -91,9 +94,10 @@ public:
             double sum = 0;
             for (std::size_t k = 0; k < 2; ++k) {
                 const Moments& fit = sides_.half[k];
-                const Fitted fitted =
-                    fitAffine(fit, penalty(fit, std::ldexp(1.0, 2 * power)), threads_, progress_, targets);
-                for (const double error : residuals(fitted, sides_.half[1 - k], threads_, targets).errors) sum += error;
+                const Fitted fitted = fitAffine(fit, penalty(fit, std::ldexp(1.0, 2 * power)), threads_, targets);
+                const Moments& rows = sides_.half[1 - k];
+                for (const double error : residuals(fitted, rows, imageOf(fitted, rows, threads_), targets).errors)
+                    sum += error;
             }
             return known[power] = sum;
         };
@@ -123,9 +127,11 @@ public:
     // Standard error of the difference of two rungs' summed squared errors, if a row's errors are normal; the channels'
     // errors may go together, so their standard errors are added.
     double standardError(const Rung& a, const Rung& b) const {
+        if (&a == &b) return 0;
         std::vector<double> apart(sides_.all.dy(), 0.0);
         for (std::size_t k = 0; k < 2; ++k) {
-            const std::vector<double> more = difference(a.half[k], b.half[k], sides_.half[1 - k], threads_);
+            const std::vector<double> more =
+                difference(a.half[k], a.image[k], b.half[k], b.image[k], sides_.half[1 - k]);
             std::ranges::transform(apart, more, apart.begin(), std::plus{});
         }
         double sum = 0;
@@ -192,7 +198,25 @@ MatchOptions matchOptions(const MapOptions& options) {
     return result;
 }
 
+// Refuses what cannot fit before anything is allocated.
+void requireMemory(std::uint64_t dx, std::uint64_t dy, const MapOptions& options, const std::string& where) {
+    const std::uint64_t d = dx + dy, entry = sizeof(double);
+    const std::uint64_t sums = 2 * (2 * d) * (2 * d) / 2 * sizeof(std::int64_t);  // both halves, lower tiles
+    const std::uint64_t moments = 3 * (dx * dx + dx * dy + dy * dy) * entry;      // halves and all
+    const std::uint64_t solving =
+        (4 * 4 * dx * dy + 2 * std::max(dx * dx, dy * dy)) * entry;  // four rungs with images, an inverse
+    const std::uint64_t needed = moments + std::max(sums, moments + solving);
+    if (options.memory == 0 || needed <= options.memory) return;
+    const auto gigabytes = [](std::uint64_t bytes) { return std::to_string((bytes >> 30) + 1) + " GiB"; };
+    throw Error(ErrorCode::tooLarge, where,
+                "a map from d = " + std::to_string(dx) + " to d = " + std::to_string(dy) + " needs about " +
+                    gigabytes(needed) + " of memory, and less than " + gigabytes(options.memory) +
+                    " is free here; use a machine with more memory");
+}
+
 Sides sumPair(const PairOfSites& pair, const MapOptions& options, const Progress& progress, std::uint64_t& setAside) {
+    requireMemory(siteOf(pair.source, pair.siteX).rows->d(), siteOf(pair.target, pair.siteY).rows->d(), options,
+                  pair.target.name);
     const SitePair rows(pair.source, pair.target, pair.siteX, pair.siteY, matchOptions(options));
     const JointSums sums = JointSums::of(rows, options.threads, progress);
     if (sums.rows() < leastRows)
@@ -226,22 +250,21 @@ std::vector<float> deviations(const std::vector<double>& squares, std::size_t d,
 }
 
 // tr(N M Sxx) / tr(Sxx) on each half, with what the other half gave.
-double roundTrip(const Rung& there, const Rung& back, const Sides& sides, unsigned threads) {
+double roundTrip(const Rung& there, const Rung& back, const Sides& sides) {
     double brought = 0, total = 0;
     for (std::size_t k = 0; k < 2; ++k) {
-        const Moments& rows = sides.half[1 - k];
-        const std::size_t dx = rows.dx(), dy = rows.dy();
-        std::vector<double> image(dy * dx, 0.0);  // M Sxx
-        multiply(there.half[k].m.data(), rows.xx.data(), image.data(), dy, dx, dx, threads);
+        const std::size_t dx = sides.all.dx(), dy = sides.all.dy();
         for (std::size_t j = 0; j < dx; ++j)
-            for (std::size_t i = 0; i < dy; ++i) brought += back.half[k].m[j * dy + i] * image[i * dx + j];
-        total += trace(rows.xx, dx);
+            for (std::size_t i = 0; i < dy; ++i) brought += back.half[k].m[j * dy + i] * there.image[k][i * dx + j];
+        total += trace(sides.half[1 - k].xx, dx);
     }
     return total > 0 ? brought / total : 0;
 }
 
 // What the rows explain of the target when given the target itself, by an affine map with the least penalty.
 double ceilingOf(const Sides& sides, unsigned threads, const Progress& progress) {
+    // Twice as many rows as directions leave no direction out.
+    if (std::min(sides.half[0].rows, sides.half[1].rows) >= 2 * sides.all.dy()) return 1;
     const auto own = [](const Moments& m) { return Moments{m.rows, m.meanY, m.meanY, m.yy, m.yy, m.yy}; };
     const Sides ofTarget{{own(sides.half[0]), own(sides.half[1])}, own(sides.all)};
     const Ladder ladder(ofTarget, threads, progress);
@@ -322,7 +345,7 @@ Map fitPair(const PairOfSites& pair, const MapOptions& options, const Progress& 
     const Sides back = sides.exchanged();
     const Ladder ladderBack(back, threads, progress);
     Fitted forward, backward;
-    Rung rungBack{map.family, {}, {}, 0};
+    Rung rungBack{map.family, {}, {}, {}, 0};
     if (map.family == MapFamily::affine) {
         map.ridge = chosen->ridge;
         forward = fitAffine(sides.all, map.ridge, threads, progress);
@@ -339,7 +362,7 @@ Map fitPair(const PairOfSites& pair, const MapOptions& options, const Progress& 
         ladderBack.judge(rungBack);
     }
     map.r2Back = rungBack.held.r2();
-    map.roundTrip = roundTrip(*chosen, rungBack, sides, threads);
+    map.roundTrip = roundTrip(*chosen, rungBack, sides);
     map.forward = rounded(forward.m), map.forwardBias = rounded(forward.b);
     map.backward = rounded(backward.m), map.backwardBias = rounded(backward.b);
     return map;

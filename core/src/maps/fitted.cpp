@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/parallel.hpp"
 #include "maps/polar.hpp"
 #include "numeric/linalg.hpp"
 #include "regauge/error.hpp"
@@ -18,18 +19,48 @@ double sumOf(const std::vector<double>& values) {
 
 double explained(double errors, double total) { return total > 0 ? 1 - errors / total : 0; }
 
-// Sums over rows of (m (x - mean) + atMean)^2, row by row of m.
-std::vector<double> energies(std::span<const double> m, std::span<const double> atMean, const Moments& rows,
-                             unsigned threads) {
-    const std::size_t dx = rows.dx(), count = atMean.size();
-    std::vector<double> product(m.size(), 0.0), result(count);
-    multiply(m.data(), rows.xx.data(), product.data(), count, dx, dx, threads);
-    for (std::size_t i = 0; i < count; ++i) {
+// Sums over rows of (m (x - mean) + offset)^2, row by row of m; image = m xx.
+std::vector<double> energies(std::span<const double> m, std::span<const double> image, std::span<const double> offset,
+                             const Moments& rows) {
+    const std::size_t dx = rows.dx();
+    std::vector<double> result(offset.size());
+    for (std::size_t i = 0; i < result.size(); ++i) {
         double sum = 0;
-        for (std::size_t j = 0; j < dx; ++j) sum += product[i * dx + j] * m[i * dx + j];
-        result[i] = sum + static_cast<double>(rows.rows) * atMean[i] * atMean[i];
+        for (std::size_t j = 0; j < dx; ++j) sum += image[i * dx + j] * m[i * dx + j];
+        result[i] = sum + static_cast<double>(rows.rows) * offset[i] * offset[i];
     }
     return result;
+}
+
+[[noreturn]] void refuseUndetermined() {
+    throw Error(
+        ErrorCode::usage, "",
+        "the source's rows do not determine an affine map without a penalty (constant or dependent channels, or "
+        "fewer rows than channels); give --ridge a larger number, or leave it out");
+}
+
+std::vector<double> penalised(const Moments& moments, double lambda) {
+    std::vector<double> a = moments.xx;
+    for (std::size_t j = 0; j < moments.dx(); ++j) a[j * moments.dx() + j] += lambda;
+    return a;
+}
+
+// Solves L L^T z = b over b [n, columns] for the lower triangle l [n, n].
+void solve(const std::vector<double>& l, std::size_t n, std::vector<double>& b, std::size_t columns) {
+    const auto subtract = [&](std::size_t from, std::size_t i, double factor) {
+        for (std::size_t k = 0; k < columns; ++k) b[i * columns + k] -= factor * b[from * columns + k];
+    };
+    const auto divide = [&](std::size_t i) {
+        for (std::size_t k = 0; k < columns; ++k) b[i * columns + k] /= l[i * n + i];
+    };
+    for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t j = 0; j < i; ++j) subtract(j, i, l[i * n + j]);
+        divide(i);
+    }
+    for (std::size_t i = n; i-- > 0;) {  // column i of L^T is row i of L: its multiples go to all rows above
+        divide(i);
+        for (std::size_t j = 0; j < i; ++j) subtract(i, j, l[i * n + j]);
+    }
 }
 
 // m x + b at the mean of x.
@@ -54,27 +85,32 @@ Fitted withMeans(std::vector<double> m, const Moments& moments) {
     return result;
 }
 
-Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, const Progress& progress,
-                 std::span<const std::size_t> targets) {
+Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, const Progress& progress) {
+    const std::size_t dx = moments.dx(), dy = moments.dy();
+    std::vector<double> inverse = penalised(moments, lambda), m(dy * dx, 0.0);
+    if (!invertSpd(inverse.data(), dx, threads, progress, "affine map")) refuseUndetermined();
+    multiply(moments.yx.data(), inverse.data(), m.data(), dy, dx, dx, threads);
+    return withMeans(std::move(m), moments);
+}
+
+Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, std::span<const std::size_t> targets) {
     const std::size_t dx = moments.dx();
-    std::vector<double> inverse = moments.xx;
-    for (std::size_t j = 0; j < dx; ++j) inverse[j * dx + j] += lambda;
-    if (!invertSpd(inverse.data(), dx, threads, progress, "affine map"))
-        throw Error(ErrorCode::usage, "",
-                    "the source's rows do not determine an affine map without a penalty (constant or dependent "
-                    "channels, or fewer rows than channels); give --ridge a larger number, or leave it out");
-    if (targets.empty()) {
-        std::vector<double> m(moments.dy() * dx, 0.0);
-        multiply(moments.yx.data(), inverse.data(), m.data(), moments.dy(), dx, dx, threads);
-        return withMeans(std::move(m), moments);
-    }
+    std::vector<double> factor = penalised(moments, lambda);
+    if (!choleskyInPlace(factor.data(), dx, threads)) refuseUndetermined();
     Moments part{moments.rows, moments.meanX, {}, {}, {}, {}};
-    for (const std::size_t i : targets) {
-        part.meanY.push_back(moments.meanY[i]);
-        part.yx.insert(part.yx.end(), &moments.yx[i * dx], &moments.yx[i * dx] + dx);
-    }
-    std::vector<double> m(targets.size() * dx, 0.0);
-    multiply(part.yx.data(), inverse.data(), m.data(), targets.size(), dx, dx, threads);
+    for (const std::size_t i : targets) part.meanY.push_back(moments.meanY[i]);
+    std::vector<double> m(targets.size() * dx);
+    // Blocks of channels, side by side so that they are solved together; each channel's own operations stay in order.
+    constexpr std::size_t block = 32;
+    parallelFor(threads, (targets.size() + block - 1) / block, [&](std::size_t task) {
+        const std::size_t first = task * block, count = std::min(block, targets.size() - first);
+        std::vector<double> b(dx * count);
+        for (std::size_t k = 0; k < count; ++k)
+            for (std::size_t j = 0; j < dx; ++j) b[j * count + k] = moments.yx[targets[first + k] * dx + j];
+        solve(factor, dx, b, count);
+        for (std::size_t k = 0; k < count; ++k)
+            for (std::size_t j = 0; j < dx; ++j) m[(first + k) * dx + j] = b[j * count + k];
+    });
     return withMeans(std::move(m), part);
 }
 
@@ -108,12 +144,19 @@ std::vector<double> Residuals::channelR2() const {
     return result;
 }
 
-Residuals residuals(const Fitted& fitted, const Moments& rows, unsigned threads, std::span<const std::size_t> targets) {
+std::vector<double> imageOf(const Fitted& fitted, const Moments& rows, unsigned threads) {
+    std::vector<double> image(fitted.m.size(), 0.0);
+    multiply(fitted.m.data(), rows.xx.data(), image.data(), fitted.b.size(), rows.dx(), rows.dx(), threads);
+    return image;
+}
+
+Residuals residuals(const Fitted& fitted, const Moments& rows, std::span<const double> image,
+                    std::span<const std::size_t> targets) {
     const std::size_t dx = rows.dx(), dy = rows.dy(), count = fitted.b.size();
     std::vector<double> offset = atMean(fitted, rows);
     const auto channel = [&](std::size_t i) { return targets.empty() ? i : targets[i]; };
     for (std::size_t i = 0; i < count; ++i) offset[i] = rows.meanY[channel(i)] - offset[i];
-    Residuals result{rows.rows, energies(fitted.m, offset, rows, threads), std::vector<double>(count)};
+    Residuals result{rows.rows, energies(fitted.m, image, offset, rows), std::vector<double>(count)};
     for (std::size_t i = 0; i < count; ++i) {
         double both = 0;
         for (std::size_t j = 0; j < dx; ++j) both += fitted.m[i * dx + j] * rows.yx[channel(i) * dx + j];
@@ -123,11 +166,13 @@ Residuals residuals(const Fitted& fitted, const Moments& rows, unsigned threads,
     return result;
 }
 
-std::vector<double> difference(const Fitted& a, const Fitted& b, const Moments& rows, unsigned threads) {
-    std::vector<double> m(a.m.size()), offset = atMean(a, rows);
+std::vector<double> difference(const Fitted& a, std::span<const double> imageA, const Fitted& b,
+                               std::span<const double> imageB, const Moments& rows) {
+    std::vector<double> m(a.m.size()), image(a.m.size()), offset = atMean(a, rows);
     std::ranges::transform(a.m, b.m, m.begin(), std::minus{});
+    std::ranges::transform(imageA, imageB, image.begin(), std::minus{});
     std::ranges::transform(offset, atMean(b, rows), offset.begin(), std::minus{});
-    std::vector<double> result = energies(m, offset, rows, threads);
+    std::vector<double> result = energies(m, image, offset, rows);
     for (double& value : result) value = std::max(0.0, value);
     return result;
 }

@@ -19,10 +19,10 @@ struct Fitted {
 
 // m with b such that the means fit.
 Fitted withMeans(std::vector<double> m, const Moments& moments);
-// m = yx (xx + lambda I)^-1: scikit-learn's Ridge(alpha=lambda). targets: of a part of the target's channels only, in
-// this order; empty: all.
-Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, const Progress& progress,
-                 std::span<const std::size_t> targets = {});
+// m = yx (xx + lambda I)^-1: scikit-learn's Ridge(alpha=lambda).
+Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, const Progress& progress);
+// The same of some of the target's channels, in this order: a third of the time where they are few.
+Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, std::span<const std::size_t> targets);
 // The polar factor of yx: SciPy's orthogonal_procrustes on centred rows.
 Fitted fitOrthogonal(const Moments& moments, unsigned threads, const Progress& progress);
 Fitted fitGauge(const Gauge& gauge, const Moments& moments);
@@ -38,11 +38,14 @@ struct Residuals {
     double r2() const;
     std::vector<double> channelR2() const;
 };
-// targets: the channels that `fitted` is of; empty: all.
-Residuals residuals(const Fitted& fitted, const Moments& rows, unsigned threads,
+// m xx, from which much else follows; m [count, dx].
+std::vector<double> imageOf(const Fitted& fitted, const Moments& rows, unsigned threads);
+// image: imageOf(fitted, rows). targets: the channels that `fitted` is of; empty: all.
+Residuals residuals(const Fitted& fitted, const Moments& rows, std::span<const double> image,
                     std::span<const std::size_t> targets = {});
 
-// Sums over rows of ((m_a x + b_a) - (m_b x + b_b))^2, one for each target channel.
-std::vector<double> difference(const Fitted& a, const Fitted& b, const Moments& rows, unsigned threads);
+// Sums over rows of ((m_a x + b_a) - (m_b x + b_b))^2, one for each target channel; images as above.
+std::vector<double> difference(const Fitted& a, std::span<const double> imageA, const Fitted& b,
+                               std::span<const double> imageB, const Moments& rows);
 
 }  // namespace regauge

@@ -120,7 +120,7 @@ void JointSums::add(const PairedBlock& block, const std::string& whereX, const s
         for (std::size_t k = 0; k < count; ++k) {
             setAside_ += fates[k] == Fate::massive;
             if (fates[k] != Fate::taken) continue;
-            Half& half = half_[(block.first + begin + k) / rowsTogether % 2];
+            Half& half = half_[static_cast<std::size_t>((block.first + begin + k) / rowsTogether % 2)];
             if (!half.waiting) half.waiting.emplace(channels, waitingRows, kernel.rowsPerWord);
             const std::size_t place = half.waitingRows % kernel.rowsPerWord;
             std::uint32_t* group = half.waiting->group(half.waitingRows);
