@@ -86,16 +86,16 @@ void InputsRead::refuseAround(const std::string& folder) const {
                             "holds the input (" + entry.path + "), which is never overwritten; name another output");
 }
 
-void InputsRead::requireUnchanged() const {
+void InputsRead::requireUnchanged(const std::string& output) const {
     const std::lock_guard lock(mutex_);
     for (const auto& [identity, input] : inputs_) {
         struct stat now {};
         if (input.folder || ::stat(input.path.c_str(), &now) != 0 || identityOf(now) != identity)
             continue;  // replaced: what was opened is still the old one
         if (now.st_size != input.status.st_size || !sameTime(now, input.status))
-            throw Error(ErrorCode::truncated, input.path,
-                        "was changed while it was being read; nothing was written; run the command again when nothing "
-                        "writes to it");
+            throw Error(ErrorCode::truncated, output,
+                        "is not written: " + input.path +
+                            " was changed while it was being read; run the command again when nothing writes to it");
     }
 }
 

@@ -34,8 +34,8 @@ public:
     void refuseInput(const std::string& path) const;
     // Throws Error(usage) where the folder holds something that was read, or lies inside a folder that was.
     void refuseAround(const std::string& folder) const;
-    // Throws Error(truncated) where a file was written to since it was opened.
-    void requireUnchanged() const;
+    // Throws Error(truncated), with the output as its place, where a file was written to since it was opened.
+    void requireUnchanged(const std::string& output) const;
 
     // The permissions of an output: those of the input file of that name, else those that all input files grant; always
     // readable and writable by its owner.

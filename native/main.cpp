@@ -30,9 +30,11 @@ bool put(std::FILE* stream, std::string_view text) {
     return std::fwrite(text.data(), 1, text.size(), stream) == text.size() && std::fflush(stream) == 0;
 }
 
-// Standard output. Throws Error(writeFailed).
+// Standard output. A reader that went away (`regauge show g.json | head -1`) has what it wanted.
+// Throws Error(writeFailed).
 void answer(std::string_view text) {
-    if (!put(stdout, text))
+    errno = 0;
+    if (!put(stdout, text) && errno != EPIPE)
         throw regauge::Error(regauge::ErrorCode::writeFailed, "standard output",
                              std::string("the answer could not be written: ") + std::strerror(errno));
 }

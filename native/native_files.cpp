@@ -1,12 +1,14 @@
 #include "native_files.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <set>
@@ -153,11 +155,38 @@ void placeNew(const fs::path& staged, const fs::path& path, bool folder) {
     if (::rename(staged.c_str(), path.c_str()) != 0) placeFailed(path.string(), errno);
 }
 
+bool isAlive(const std::string& process) {
+    const long number = std::strtol(process.c_str(), nullptr, 10);
+    return number <= 0 || ::kill(static_cast<pid_t>(number), 0) == 0 || errno != ESRCH;
+}
+
+// Removes what killed processes left beside an output: ".NAME.regauge-PID", as NativeOutput and Node's host name it.
+// What one of them had moved aside (".NAME.regauge-PID-old") when it was killed goes back where nothing is.
+void collectStale(const fs::path& path) {
+    const std::string stem = "." + path.filename().string() + ".regauge-";
+    const fs::path folder = path.parent_path().empty() ? fs::path(".") : path.parent_path();
+    std::vector<fs::path> stale;
+    std::error_code ignored;
+    for (fs::directory_iterator entry(folder, ignored), end; !ignored && entry != end; entry.increment(ignored)) {
+        const std::string name = entry->path().filename().string();
+        if (!name.starts_with(stem)) continue;
+        const std::string rest = name.substr(stem.size()), process = rest.substr(0, rest.find('-'));
+        if (process.empty() || process.find_first_not_of("0123456789") != std::string::npos || isAlive(process))
+            continue;
+        stale.push_back(entry->path());
+    }
+    for (const fs::path& left : stale) {
+        if (left.string().ends_with("-old") && !fs::exists(fs::symlink_status(path, ignored)) &&
+            ::rename(left.c_str(), path.c_str()) == 0)
+            continue;
+        fs::remove_all(left, ignored);
+    }
+}
+
 class NativeOutput final : public Output {
 public:
     NativeOutput(fs::path path, bool folder, bool overwrite, bool sync, std::shared_ptr<const InputsRead> inputs)
         : path_(std::move(path)), inputs_(std::move(inputs)), folder_(folder), overwrite_(overwrite), sync_(sync) {
-        if (path_.filename().empty()) path_ = path_.parent_path();  // "out/" means "out"
         // A name that nothing has, so that what a killed process of the same number left is never touched.
         const std::string stem = "." + path_.filename().string() + ".regauge-" + std::to_string(::getpid());
         std::error_code ignored;
@@ -192,7 +221,7 @@ public:
 
     void commit() override {
         finishSink();
-        inputs_->requireUnchanged();
+        inputs_->requireUnchanged(path_.string());
         if (folder_)
             inputs_->refuseAround(path_.string());
         else
@@ -220,9 +249,10 @@ private:
                 ErrorCode::outputExists, path_.string(),
                 "is a link, and only a folder itself is replaced; remove the link, or choose another name with -o");
         const auto refuse = [&](const fs::path& entry) {
-            throw Error(ErrorCode::outputExists, (path_ / entry).string(),
-                        "is in the folder to be replaced and is nothing that would be written there again; move it "
-                        "away, or choose another name with -o");
+            throw Error(ErrorCode::outputExists, path_.string(),
+                        "holds " + entry.string() +
+                            ", which is nothing that would be written there again; move it away, or choose another "
+                            "name with -o");
         };
         fs::recursive_directory_iterator entry(path_, error);
         for (const fs::recursive_directory_iterator end; !error && entry != end; entry.increment(error)) {
@@ -382,6 +412,8 @@ std::unique_ptr<ByteSource> NativeFiles::open(const std::string& path) const {
 std::unique_ptr<Output> NativeFiles::create(const std::string& path, bool folder, bool overwrite) {
     std::error_code ignored;
     if (path.empty()) throw Error(ErrorCode::usage, "", "the output has no name");
+    const fs::path named = fs::path(path).filename().empty() ? fs::path(path).parent_path() : fs::path(path);
+    collectStale(named);
     if (folder)
         inputs_->refuseAround(path);
     else
@@ -396,7 +428,7 @@ std::unique_ptr<Output> NativeFiles::create(const std::string& path, bool folder
     const fs::path parent = fs::path(path).parent_path();
     if (!parent.empty() && !fs::is_directory(parent, ignored))
         throw Error(ErrorCode::writeFailed, path, "its folder does not exist; make it first");
-    return std::make_unique<NativeOutput>(path, folder, overwrite, sync, inputs_);
+    return std::make_unique<NativeOutput>(named, folder, overwrite, sync, inputs_);
 }
 
 }  // namespace regauge

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "io/json_text.hpp"
 #include "jobs.hpp"
 #include "map_reports.hpp"
 #include "regauge/io/gauge_json.hpp"
@@ -90,7 +91,7 @@ RunJob addCompare(CLI::App& command) {
                                               {"both", agreement.both},
                                               {"fingerprint", gauge.gauge.fingerprint()},
                                               {"reference_fingerprint", reference.gauge.fingerprint()}};
-            job.print(json.dump() + "\n");
+            job.print(jsonText(json) + "\n");
         } else {
             job.print("permutation  " + percent(agreement.permutation) + "\nsign         " + percent(agreement.sign) +
                       "\nboth         " + percent(agreement.both) + "\n");

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <new>
+#include <stdexcept>
+#include <system_error>
 
 #include "jobs.hpp"
 #include "regauge/error.hpp"
@@ -9,6 +11,7 @@ namespace regauge {
 namespace {
 
 constexpr int refused = 2, interrupted = 130;
+constexpr const char* notEnoughMemory = "not enough memory; the inputs were left as they are and nothing was written";
 
 // Every subcommand: its name, what it does, an example for its --help, and its options.
 struct Subcommand {
@@ -78,16 +81,28 @@ int refuse(Host& host, const Error& error) {
     if (host.refused)
         host.refused(error);
     else
-        host.err(std::string("regauge: ") + error.what() + "\n");
+        host.err("regauge: " + shown(error.what()) + "\n");
     return error.code() == ErrorCode::cancelled ? interrupted : refused;
+}
+
+// The members of a team make the same calls in the same order, so they must have been asked the same: otherwise one
+// would wait for another for ever. Throws Error(usage) on all of them.
+void requireSameWords(Team& team, const std::vector<std::string>& args) {
+    std::uint32_t hash = 2166136261U;  // FNV-1a
+    for (const std::string& arg : args)
+        for (const char c : arg + '\0') hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+    if (team.lowest(hash) != ~team.lowest(~hash))
+        throw Error(ErrorCode::usage, "",
+                    "the processes of this job were started with different words; give every one the same command");
 }
 
 // Throws Error and what the library throws, but no CLI::ParseError.
 int parseAndRun(const std::vector<std::string>& args, Host& lent) {
+    if (lent.team != nullptr) requireSameWords(*lent.team, args);
     HeldFiles held(lent.files);
     Host host{.files = held,
-              .out = lent.out,
-              .err = lent.err,
+              .out = [&](std::string_view text) { lent.out(shown(text, Lines::several)); },
+              .err = [&](std::string_view text) { lent.err(shown(text, Lines::several)); },
               .errIsTerminal = lent.errIsTerminal,
               .cancelled = lent.cancelled,
               .threads = lent.threads,
@@ -107,7 +122,7 @@ int parseAndRun(const std::vector<std::string>& args, Host& lent) {
         "`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one "
         "line says why.");
 
-    Job job{host, held};
+    Job job{host, lent, held};
     const bool leads = host.team == nullptr || host.team->rank() == 0;
     std::vector<std::pair<CLI::App*, RunJob>> jobs;
     for (const Subcommand& subcommand : subcommands) {
@@ -168,8 +183,12 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
     } catch (const Error& error) {
         return refuse(host, error);
     } catch (const std::bad_alloc&) {
-        return refuse(host, Error(ErrorCode::tooLarge, "",
-                                  "not enough memory; the inputs were left as they are and nothing was written"));
+        return refuse(host, Error(ErrorCode::tooLarge, "", notEnoughMemory));
+    } catch (const std::length_error&) {  // of an array longer than any memory
+        return refuse(host, Error(ErrorCode::tooLarge, "", notEnoughMemory));
+    } catch (const std::system_error& error) {
+        return refuse(host, Error(ErrorCode::internal, "",
+                                  std::string("the system refused: ") + error.what() + "; nothing was written"));
     } catch (const std::exception& error) {
         return refuse(host, Error(ErrorCode::internal, "",
                                   std::string("a defect of regauge: ") + error.what() +
@@ -197,10 +216,18 @@ void requireFree(const Files& files, const OutputOptions& output) {
                     "exists already; --force overwrites it, or choose another name with -o");
 }
 
+std::unique_ptr<Output> claim(Files& files, const OutputOptions& output) {
+    return output.path.empty() ? nullptr : files.create(output.path, false, output.force);
+}
+
+void writeText(Output* claimed, const std::string& text) {
+    if (claimed == nullptr) return;
+    claimed->file("").write(std::as_bytes(std::span(text)));
+    claimed->commit();
+}
+
 void writeText(Files& files, const OutputOptions& output, const std::string& text) {
-    const std::unique_ptr<Output> file = files.create(output.path, false, output.force);
-    file->file("").write(std::as_bytes(std::span(text)));
-    file->commit();
+    writeText(claim(files, output).get(), text);
 }
 
 }  // namespace regauge

@@ -7,6 +7,7 @@
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/map_transport.hpp"
+#include "shown.hpp"
 #include "summary.hpp"
 
 namespace regauge {
@@ -122,7 +123,7 @@ RunJob addInspect(CLI::App& command) {
                 object.pop_back();  // the newline
                 json += (json.empty() ? "" : ",") + object;
             } else {
-                job.print((options->paths.size() > 1 ? path + ": " : "") + object);
+                job.print((options->paths.size() > 1 ? shown(path) + ": " : "") + object);
             }
         }
         if (job.json) job.print(options->paths.size() == 1 ? json + "\n" : "{\"files\":[" + json + "]}\n");

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/bytes.hpp"
+#include "io/json_text.hpp"
 #include "io/safetensors.hpp"
 #include "regauge/error.hpp"
 
@@ -22,7 +23,7 @@ std::vector<std::byte> safetensorsHeader(const std::vector<TensorInfo>& tensors,
             {"dtype", name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes}}};
         offset += tensor.bytes;
     }
-    std::string text = header.dump();
+    std::string text = jsonText(header);
     text.resize((text.size() + 7) / 8 * 8, ' ');
     std::byte length[8];
     storeLittle(std::uint64_t{text.size()}, length);
