@@ -74,7 +74,7 @@ ModelHints readConfig(const Files& files, const std::string& folder) {
     const std::unique_ptr<ByteSource> source = files.open(path);
     if (source->size() > (std::uint64_t{16} << 20))
         throw Error(ErrorCode::tooLarge, path, "a config of more than 16 MiB is not a model's");
-    const nlohmann::json json = parseJson(asText(readBytes(*source, 0, source->size())));
+    const nlohmann::json json = parseJson(asText(readBytes(*source, 0, source->size())), path);
     if (!json.is_object())
         throw Error(ErrorCode::malformed, path, "expected a JSON object with the model's configuration");
     const auto take = [&](const nlohmann::json& from) {

@@ -20,7 +20,7 @@ std::map<std::string, std::vector<std::string>> shardsOf(const ByteSource& index
     if (index.size() > mostIndexBytes)
         throw Error(ErrorCode::tooLarge, index.name(), "an index of more than 64 MiB is not a checkpoint's");
     const std::vector<std::byte> text = readBytes(index, 0, index.size());
-    const nlohmann::json json = parseJson(asText(text));
+    const nlohmann::json json = parseJson(asText(text), index.name());
     if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() ||
         json["weight_map"].empty()) {
         throw Error(ErrorCode::malformed, index.name(),

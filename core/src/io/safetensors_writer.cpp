@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/bytes.hpp"
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
@@ -25,7 +26,7 @@ void writeSafetensors(const std::vector<NewTensor>& tensors,
                                {"data_offsets", {offset, offset + tensor.bytes.size()}}};
         offset += tensor.bytes.size();
     }
-    std::string text = header.dump();
+    std::string text = jsonText(header);
     text.resize((text.size() + 7) / 8 * 8, ' ');  // the data starts 8-byte aligned, as the format recommends
     std::array<std::byte, 8> length;
     storeLittle(std::uint64_t{text.size()}, length.data());
