@@ -37,7 +37,8 @@ endfunction()
 function(regauge_add_command target core)
   add_library(${target} STATIC ${REGAUGE_COMMAND_SOURCES})
   target_include_directories(${target}
-    PUBLIC "${PROJECT_SOURCE_DIR}/command/include" PRIVATE "${PROJECT_SOURCE_DIR}/command/src")
+    PUBLIC "${PROJECT_SOURCE_DIR}/command/include"
+    PRIVATE "${PROJECT_SOURCE_DIR}/command/src" "${PROJECT_SOURCE_DIR}/core/src")  # io/json_text.hpp
   target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
   target_link_libraries(${target} PUBLIC ${core} PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json)
   regauge_compile_options(${target})

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "io/json_text.hpp"
 #include "jobs.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "summary.hpp"
@@ -36,7 +37,7 @@ RunJob addCompose(CLI::App& command) {
         if (job.json)
             job.print(summaryJson(composed));
         else
-            job.say("wrote " + options->output.path);
+            job.wrote(options->output.path);
         return 0;
     };
 }
@@ -56,7 +57,7 @@ RunJob addInvert(CLI::App& command) {
         if (job.json)
             job.print(summaryJson(inverted));
         else
-            job.say("wrote " + options->output.path);
+            job.wrote(options->output.path);
         return 0;
     };
 }
@@ -84,7 +85,7 @@ RunJob addCompare(CLI::App& command) {
                                               {"both", agreement.both},
                                               {"fingerprint", gauge.gauge.fingerprint()},
                                               {"reference_fingerprint", reference.gauge.fingerprint()}};
-            job.print(json.dump() + "\n");
+            job.print(jsonText(json) + "\n");
         } else {
             job.print("permutation  " + percent(agreement.permutation) + "\nsign         " + percent(agreement.sign) +
                       "\nboth         " + percent(agreement.both) + "\n");

@@ -1,4 +1,6 @@
 #include <new>
+#include <stdexcept>
+#include <system_error>
 
 #include "jobs.hpp"
 #include "regauge/error.hpp"
@@ -8,6 +10,7 @@ namespace regauge {
 namespace {
 
 constexpr int refused = 2, interrupted = 130;
+constexpr const char* notEnoughMemory = "not enough memory; the inputs were left as they are and nothing was written";
 
 // Every subcommand: its name, what it does, an example for its --help, and its options.
 struct Subcommand {
@@ -55,13 +58,38 @@ constexpr Subcommand subcommands[] = {
 };
 
 int refuse(Host& host, const std::string& sentence) {
-    host.err("regauge: " + sentence + "\n");
+    host.err("regauge: " + shown(sentence) + "\n");
     return refused;
 }
 
 }  // namespace
 
-int runCommand(const std::vector<std::string>& args, Host& host) {
+namespace {
+
+// The members of a team make the same calls in the same order, so they must have been asked the same: otherwise one
+// would wait for another for ever. Throws Error(usage) on all of them.
+void requireSameWords(Team& team, const std::vector<std::string>& args) {
+    std::uint32_t hash = 2166136261U;  // FNV-1a
+    for (const std::string& arg : args)
+        for (const char c : arg + '\0') hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+    if (team.lowest(hash) != ~team.lowest(~hash))
+        throw Error(ErrorCode::usage, "",
+                    "the processes of this job were started with different words; give every one the same command");
+}
+
+// Throws Error and what the library throws, but no CLI::ParseError.
+int parseAndRun(const std::vector<std::string>& args, Host& lent) {
+    if (lent.team != nullptr) requireSameWords(*lent.team, args);
+    HeldFiles held(lent.files);
+    Host host{.files = held,
+              .out = [&](std::string_view text) { lent.out(shown(text, Lines::several)); },
+              .err = [&](std::string_view text) { lent.err(shown(text, Lines::several)); },
+              .errIsTerminal = lent.errIsTerminal,
+              .cancelled = lent.cancelled,
+              .threads = lent.threads,
+              .memory = lent.memory,
+              .team = lent.team,
+              .withoutSync = lent.withoutSync};
     CLI::App app(
         "Moves steering vectors, SAEs, adapters, optimizer state and checkpoints between transformers whose "
         "residual-stream "
@@ -73,7 +101,7 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
         "`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one "
         "line says why.");
 
-    Job job{host};
+    Job job{host, lent, held};
     const bool leads = host.team == nullptr || host.team->rank() == 0;
     std::vector<std::pair<CLI::App*, RunJob>> jobs;
     for (const Subcommand& subcommand : subcommands) {
@@ -83,12 +111,20 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
         jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([run](const Job&) { return 0; }));
         command->add_flag("--json", job.json, "print one JSON object on stdout");
         command->add_flag("--quiet", job.quiet, "no progress and no messages, only errors");
+        if (command->get_option_no_throw("--output") != nullptr)
+            command->add_flag("--no-sync", job.noSync,
+                              "do not wait until the disk has the output: faster, and a power cut may leave it empty");
     }
 
     try {
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes them last first
+        if (job.noSync) host.withoutSync();
         for (const auto& [command, run] : jobs)
-            if (command->parsed()) return run(job);
+            if (command->parsed()) {
+                const int status = run(job);
+                held.release();
+                return status;
+            }
         return refuse(host, "no command was given; see 'regauge --help'");
     } catch (const CLI::CallForVersion&) {
         host.out("regauge " + std::string(version) + "\n");
@@ -106,14 +142,26 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
         for (const auto& [command, run] : jobs)
             if (command->parsed()) place += " " + command->get_name();
         return refuse(host, std::string(error.what()) + "; see '" + place + " --help'");
+    }
+}
+
+}  // namespace
+
+int runCommand(const std::vector<std::string>& args, Host& host) {
+    try {
+        return parseAndRun(args, host);
     } catch (const Error& error) {
         if (error.code() == ErrorCode::cancelled) {
-            host.err(std::string("regauge: ") + error.what() + "\n");
+            refuse(host, error.what());
             return interrupted;
         }
         return refuse(host, error.what());
     } catch (const std::bad_alloc&) {
-        return refuse(host, "not enough memory; the inputs were left as they are and nothing was written");
+        return refuse(host, notEnoughMemory);
+    } catch (const std::length_error&) {  // of an array longer than any memory
+        return refuse(host, notEnoughMemory);
+    } catch (const std::system_error& error) {
+        return refuse(host, std::string("the system refused: ") + error.what() + "; nothing was written");
     } catch (const std::exception& error) {
         return refuse(
             host, std::string("a defect of regauge: ") + error.what() + "; please report it with the command you ran");
@@ -132,10 +180,18 @@ void requireFree(const Files& files, const OutputOptions& output) {
                     "exists already; --force overwrites it, or choose another name with -o");
 }
 
+std::unique_ptr<Output> claim(Files& files, const OutputOptions& output) {
+    return output.path.empty() ? nullptr : files.create(output.path, false, output.force);
+}
+
+void writeText(Output* claimed, const std::string& text) {
+    if (claimed == nullptr) return;
+    claimed->file("").write(std::as_bytes(std::span(text)));
+    claimed->commit();
+}
+
 void writeText(Files& files, const OutputOptions& output, const std::string& text) {
-    const std::unique_ptr<Output> file = files.create(output.path, false, output.force);
-    file->file("").write(std::as_bytes(std::span(text)));
-    file->commit();
+    writeText(claim(files, output).get(), text);
 }
 
 }  // namespace regauge

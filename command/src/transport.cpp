@@ -4,6 +4,7 @@
 
 #include "jobs.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "shown.hpp"
 #include "summary.hpp"
 
 namespace regauge {
@@ -43,8 +44,11 @@ RunJob addTransport(CLI::App& command) {
             job.print(planJson(plan));
         else if (options->dryRun)
             job.print(planText(plan));
-        else
-            job.say(plan.description + "\nwrote " + options->output.path);
+        else {
+            job.held.release();
+            job.say(plan.description);
+            job.wrote(options->output.path);
+        }
         return 0;
     };
 }
@@ -66,12 +70,12 @@ RunJob addInspect(CLI::App& command) {
                 options->kind.empty() ? openStatistics(job.host.files, path) : nullptr;
             const Plan plan = statistics ? Plan() : planTransport(job.host.files, path, transportOptions);
             if (job.json) {
-                std::string object = statistics ? statisticsJson(*statistics) : planJson(plan);
+                std::string object = statistics ? statisticsJson(statistics->heading()) : planJson(plan);
                 object.pop_back();  // the newline
                 json += (json.empty() ? "" : ",") + object;
             } else {
-                job.print((options->paths.size() > 1 ? path + ": " : "") +
-                          (statistics ? statisticsText(*statistics) : planText(plan)));
+                job.print((options->paths.size() > 1 ? shown(path) + ": " : "") +
+                          (statistics ? statisticsText(statistics->heading()) : planText(plan)));
             }
         }
         if (job.json) job.print(options->paths.size() == 1 ? json + "\n" : "{\"files\":[" + json + "]}\n");
