@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 
 import { repository } from "./helpers.mjs";
 
-const inside = (name) => import(pathToFileURL(join(repository, "node/dist", name)).href);
+export const inside = (name) => import(pathToFileURL(join(repository, "node/dist", name)).href);
 
 /** module: "regauge", the package's calls without threads, "regauge-mt" with them, or "regauge-command". */
 export async function loadEngine(module = "regauge") {
