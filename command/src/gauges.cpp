@@ -5,8 +5,8 @@
 
 #include "io/json_text.hpp"
 #include "jobs.hpp"
-#include "map_reports.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "regauge/map_reports.hpp"
 #include "summary.hpp"
 
 namespace regauge {

@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "jobs.hpp"
-#include "map_reports.hpp"
 #include "regauge/error.hpp"
+#include "regauge/map_reports.hpp"
 
 namespace regauge {
 namespace {

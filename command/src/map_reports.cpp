@@ -1,4 +1,4 @@
-#include "map_reports.hpp"
+#include "regauge/map_reports.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -3,9 +3,9 @@
 #include <memory>
 
 #include "jobs.hpp"
-#include "map_reports.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "regauge/map_reports.hpp"
 #include "regauge/map_transport.hpp"
 #include "shown.hpp"
 #include "summary.hpp"
