@@ -67,7 +67,7 @@ std::string gaugeText(std::size_t d, const std::string& more = "") {
 
 std::string safetensors(const std::string& header, std::size_t dataBytes) {
     std::string text(8, '\0');
-    for (std::size_t k = 0; k < 8; ++k) text[k] = static_cast<char>(header.size() >> (8 * k) & 0xFF);
+    for (std::size_t k = 0; k < 8; ++k) text[k] = static_cast<char>(std::uint64_t{header.size()} >> (8 * k) & 0xFF);
     return text + header + std::string(dataBytes, '\0');
 }
 

@@ -186,7 +186,8 @@ TEST_CASE("an answer that is lost is a refusal, and the output is not written", 
         {"show", scratch / "g", "--json"},
         {"--help"},
         {"transport", scratch / "v.npy", "--gauge", scratch / "g", "-o", scratch / "out", "--json"},
-        {"invert", scratch / "g", "-o", scratch / "out", "--json"}};
+        {"invert", scratch / "g", "-o", scratch / "out", "--json"},
+        {"stats", sample + "evidence.safetensors", target + "evidence.safetensors", "-o", scratch / "out"}};
     for (const auto& command : commands) {
         const Ran ran = run(command, true);
         CHECK(ran.status == 2);
@@ -258,5 +259,47 @@ TEST_CASE(
         fs::create_symlink("../../blobs/" + name + "-blob", scratch / ("models--x/snapshots/abc/" + name));
     }
     CHECK(scratch.move("models--x/snapshots/abc", "hub").status == 0);
+}
+
+TEST_CASE("an output that is an input, or in no folder, is refused before the work begins", "[outputs]") {
+    const Scratch scratch;
+    fs::copy_file(sample + "evidence.safetensors", scratch / "e1");
+    fs::copy_file(target + "evidence.safetensors", scratch / "e2");
+    fs::create_symlink("e1", scratch / "link");
+    for (const std::string command : {"align", "trace"})
+        for (const std::string out : {"e1", "link", "no/such/folder"}) {
+            INFO(command << " -o " << out);
+            NativeFiles files;
+            bool worked = false;
+            Host host{.files = files,
+                      .out = [](std::string_view) {},
+                      .err = [](std::string_view) {},
+                      .cancelled = [&] { return worked = true; }};  // asked during long work only
+            CHECK(runCommand({command, scratch / "e1", scratch / "e2", "-o", scratch / out, "--force"}, host) == 2);
+            CHECK_FALSE(worked);
+        }
+}
+
+TEST_CASE("what killed runs left is collected, and a folder that one had moved aside comes back", "[outputs]") {
+    const Scratch scratch;
+    const std::string nobody = std::to_string((1 << 22) + 1);  // beyond the largest process number
+    const std::string alive = ".out.npy.regauge-" + std::to_string(::getpid()) + "-9";
+    write(scratch / (".out.npy.regauge-" + nobody), "half");
+    write(scratch / (".out.npy.regauge-" + nobody + "-3"), "half");
+    write(scratch / alive, "at work");
+    write(scratch / ".out.npy.regauge-notes", "mine");
+    write(scratch / (".other.npy.regauge-" + nobody), "another output's");
+    REQUIRE(scratch.move("v.npy", "out.npy", false).status == 0);
+    CHECK_FALSE(fs::exists(scratch / (".out.npy.regauge-" + nobody)));
+    CHECK_FALSE(fs::exists(scratch / (".out.npy.regauge-" + nobody + "-3")));
+    CHECK(bytesOf(scratch / alive) == "at work");
+    CHECK(bytesOf(scratch / ".out.npy.regauge-notes") == "mine");
+    CHECK(fs::exists(scratch / (".other.npy.regauge-" + nobody)));
+
+    const std::string aside = scratch / (".kept.regauge-" + nobody + "-0-old");
+    fs::create_directories(aside);
+    write(aside + "/sae_weights.safetensors", "old");
+    CHECK(scratch.move("sae", "kept", false).status == 2);  // it is there again
+    CHECK(bytesOf(scratch / "kept/sae_weights.safetensors") == "old");
 }
 #endif
