@@ -27,7 +27,7 @@ constexpr double standardErrors = 2, leastGain = 0.005, leastShareOfRest = 0.05;
 // Penalties that are tried: the mean variance of the source's channels times the rows, times a power of 4.
 constexpr int largestPower = 6, smallestPower = -12, coarseStep = 3;
 // So many of the target's channels at most, at even distances, choose among them.
-constexpr std::size_t judges = 128;
+constexpr std::size_t judges = 64;
 
 constexpr std::uint64_t leastRows = 64;  // two halves of blocks of 32, without which nothing can be held out
 

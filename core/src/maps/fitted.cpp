@@ -1,6 +1,7 @@
 #include "maps/fitted.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 
 #include "base/parallel.hpp"
@@ -45,16 +46,23 @@ std::vector<double> penalised(const Moments& moments, double lambda) {
     return a;
 }
 
-// Solves L L^T z = b over b [n, columns] for the lower triangle l [n, n].
-void solve(const std::vector<double>& l, std::size_t n, std::vector<double>& b, std::size_t columns) {
+// Columns that are solved together: as many as fit a processor's registers.
+constexpr std::size_t sideBySide = 16;
+
+// Solves L L^T z = b over b [n, sideBySide] for the lower triangle l [n, n].
+void solve(const std::vector<double>& l, std::size_t n, std::vector<double>& b) {
     const auto subtract = [&](std::size_t from, std::size_t i, double factor) {
-        for (std::size_t k = 0; k < columns; ++k) b[i * columns + k] -= factor * b[from * columns + k];
+        for (std::size_t k = 0; k < sideBySide; ++k) b[i * sideBySide + k] -= factor * b[from * sideBySide + k];
     };
     const auto divide = [&](std::size_t i) {
-        for (std::size_t k = 0; k < columns; ++k) b[i * columns + k] /= l[i * n + i];
+        for (std::size_t k = 0; k < sideBySide; ++k) b[i * sideBySide + k] /= l[i * n + i];
     };
     for (std::size_t i = 0; i < n; ++i) {
-        for (std::size_t j = 0; j < i; ++j) subtract(j, i, l[i * n + j]);
+        std::array<double, sideBySide> row;
+        std::copy_n(&b[i * sideBySide], sideBySide, row.begin());
+        for (std::size_t j = 0; j < i; ++j)
+            for (std::size_t k = 0; k < sideBySide; ++k) row[k] -= l[i * n + j] * b[j * sideBySide + k];
+        std::ranges::copy(row, &b[i * sideBySide]);
         divide(i);
     }
     for (std::size_t i = n; i-- > 0;) {  // column i of L^T is row i of L: its multiples go to all rows above
@@ -100,16 +108,14 @@ Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, std::s
     Moments part{moments.rows, moments.meanX, {}, {}, {}, {}};
     for (const std::size_t i : targets) part.meanY.push_back(moments.meanY[i]);
     std::vector<double> m(targets.size() * dx);
-    // Blocks of channels, side by side so that they are solved together; each channel's own operations stay in order.
-    constexpr std::size_t block = 32;
-    parallelFor(threads, (targets.size() + block - 1) / block, [&](std::size_t task) {
-        const std::size_t first = task * block, count = std::min(block, targets.size() - first);
-        std::vector<double> b(dx * count);
+    parallelFor(threads, (targets.size() + sideBySide - 1) / sideBySide, [&](std::size_t task) {
+        const std::size_t first = task * sideBySide, count = std::min(sideBySide, targets.size() - first);
+        std::vector<double> b(dx * sideBySide, 0.0);
         for (std::size_t k = 0; k < count; ++k)
-            for (std::size_t j = 0; j < dx; ++j) b[j * count + k] = moments.yx[targets[first + k] * dx + j];
-        solve(factor, dx, b, count);
+            for (std::size_t j = 0; j < dx; ++j) b[j * sideBySide + k] = moments.yx[targets[first + k] * dx + j];
+        solve(factor, dx, b);
         for (std::size_t k = 0; k < count; ++k)
-            for (std::size_t j = 0; j < dx; ++j) m[(first + k) * dx + j] = b[j * count + k];
+            for (std::size_t j = 0; j < dx; ++j) m[(first + k) * dx + j] = b[j * sideBySide + k];
     });
     return withMeans(std::move(m), part);
 }
