@@ -10,9 +10,7 @@ demo: native          ## align the shipped sample, move a steering vector and an
 
 test:                 ## everything: C++ natively and as wasm, the JS API, the packed package, the page
 	@tools/test native wasm js page
-test-python:          ## the Python package, as `pip install .` installs it
-	@tools/test-python
-test-native test-wasm test-js test-page test-mpi:  ## test-mpi is asked for by name only: it brings Open MPI
+test-native test-wasm test-js test-page test-mpi test-python:  ## test-mpi is asked for by name only: it brings Open MPI; test-python: as `pip install .` installs it
 	@tools/test $(@:test-%=%)
 
 native:               ## the command: build/native/regauge
