@@ -271,13 +271,19 @@ TensorFile seenAs(const std::vector<TensorFile>& files, std::size_t f, const Sca
 bool isQuantized(const StoredTensor& stored) { return !stored.quantized.empty() || isFp8(stored.info.dtype); }
 
 std::vector<TensorFile> dequantized(std::vector<TensorFile> files, Dtype dtype) {
+    const auto any = [](const TensorFile& file, auto&& fits) {
+        return std::any_of(file.tensors.begin(), file.tensors.end(), fits);
+    };
+    if (std::none_of(files.begin(), files.end(), [&](const TensorFile& file) { return any(file, isQuantized); }))
+        return files;
     const ScaleTensors scales(files);
     std::vector<TensorFile> seen;
     for (std::size_t f = 0; f < files.size(); ++f) {
-        const std::vector<StoredTensor>& tensors = files[f].tensors;
-        const bool plain = std::none_of(tensors.begin(), tensors.end(), [&](const StoredTensor& stored) {
-            return isQuantized(stored) || scales.isScale(stored.info.name);
-        });
+        // No quantised checkpoint is stored otherwise than row-major and little-endian.
+        const bool plain =
+            any(files[f], [](const StoredTensor& stored) { return stored.fortranOrder || stored.bigEndian; }) ||
+            !any(files[f],
+                 [&](const StoredTensor& stored) { return isQuantized(stored) || scales.isScale(stored.info.name); });
         seen.push_back(plain ? files[f] : seenAs(files, f, scales, dtype));
     }
     return seen;
