@@ -244,7 +244,7 @@ private:
     // A weight's scales as FP8 checkpoints have them: one for each output, [out, 1] or [out], or one in all. Nothing
     // where the name is none of these.
     static std::optional<std::vector<std::string>> scaleWords(const std::string& name, const TensorInfo& info) {
-        for (const std::string_view ending : {"input_scale", "input_scale_ub", "output_scale"})
+        for (const std::string_view ending : {"input_scale", "input_scale_ub", "activation_scale", "output_scale"})
             if (name.ends_with("." + std::string(ending)) && elementCount(info.shape) == 1)
                 return std::vector<std::string>(info.shape.size(), "*");
         const std::string_view ending = name.ends_with("_inv") ? ".weight_scale_inv" : ".weight_scale";
