@@ -65,7 +65,8 @@ Outcome align(JsHost host, std::string source, std::string target, std::string o
     return answer([&] {
         const HostFiles files(host);
         const AlignOptions given = alignOptions(options, hostThreads(host));
-        Evidence from = openEvidence(files, source), to = openEvidence(files, target);
+        Evidence from = openEvidence(files, source, given.match.sites),
+                 to = openEvidence(files, target, given.match.sites);
         if (!given.gains.empty()) {
             from.gains = openEvidence(files, given.gains[0]).gains;
             to.gains = openEvidence(files, given.gains[1]).gains;

@@ -78,7 +78,8 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
             if (openStatistics(files, path))
                 throw Error(ErrorCode::usage, path,
                             "holds the sums of both sides; give it alone: regauge align " + path);
-        source = openEvidence(files, options.source), target = openEvidence(files, options.target);
+        source = openEvidence(files, options.source, options.match.sites);
+        target = openEvidence(files, options.target, options.match.sites);
         if (!options.gains.empty()) {
             source.gains = openEvidence(files, options.gains[0]).gains;
             target.gains = openEvidence(files, options.gains[1]).gains;

@@ -141,7 +141,8 @@ RunJob addStats(CLI::App& command) {
                             "expected a statistics file, as 'regauge stats --fit' writes it");
             wanted.like = like.get();
         }
-        Evidence source = openEvidence(files, options->source), target = openEvidence(files, options->target);
+        Evidence source = openEvidence(files, options->source, wanted.match.sites),
+                 target = openEvidence(files, options->target, wanted.match.sites);
         if (!options->gains.empty()) {
             source.gains = openEvidence(files, options->gains[0]).gains;
             target.gains = openEvidence(files, options->gains[1]).gains;

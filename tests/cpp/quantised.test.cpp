@@ -446,3 +446,24 @@ TEST_CASE("containers: a model's root in the hub's cache is the snapshot that ma
     files.put("models--a--b/refs/main", "gone");
     CHECK_THROWS_WITH(openEvidence(files, "models--a--b"), ContainsSubstring("refs/main"));
 }
+
+TEST_CASE("evidence: sites are chosen before their widths and rows are compared") {
+    MemoryFiles files;
+    files.put("e.safetensors",
+              safetensors({randomArray("activations/hidden", {6, 12}, 1), randomArray("activations/resid", {5, 8}, 2),
+                           randomArray("gains/a", {12}, 3)}));
+    CHECK_THROWS_WITH(openEvidence(files, "e.safetensors"),
+                      ContainsSubstring("--site") && ContainsSubstring("hidden, resid"));
+    const Evidence evidence = openEvidence(files, "e.safetensors", {"resid"});
+    CHECK(evidence.d == 8);
+    REQUIRE(evidence.sites.size() == 1);
+    CHECK(evidence.gains.empty());
+    CHECK_THROWS_AS(openEvidence(files, "e.safetensors", {"other"}), Error);
+}
+
+TEST_CASE("containers: an Arrow stream is refused with a way to save its column, in a folder, too") {
+    MemoryFiles files;
+    files.put("a/data-00000-of-00001.arrow", "\xff\xff\xff\xff\x10\x01");
+    CHECK_THROWS_WITH(openEvidence(files, "a"), ContainsSubstring("load_from_disk"));
+    CHECK_THROWS_WITH(openEvidence(files, "a/data-00000-of-00001.arrow"), ContainsSubstring("Arrow stream"));
+}

@@ -35,13 +35,33 @@ Evidence fromFolder(const Files& files, const std::string& path) {
     return folderOfRows(files, path);
 }
 
+std::string names(const Evidence& evidence) {
+    constexpr std::size_t mostShown = 8;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(mostShown, evidence.sites.size()); ++i)
+        text += (i == 0 ? "" : ", ") + evidence.sites[i].name;
+    return evidence.sites.size() > mostShown ? text + ", ..." : text;
+}
+
+// Keeps the sites that are asked for. Where none of them is there, all stay: who asks is told so later.
+void select(Evidence& evidence, const std::vector<std::string>& sites) {
+    const auto isOther = [&](const Site& site) {
+        return std::find(sites.begin(), sites.end(), site.name) == sites.end();
+    };
+    if (std::all_of(evidence.sites.begin(), evidence.sites.end(), isOther)) return;
+    std::erase_if(evidence.sites, isOther);
+    evidence.d = evidence.sites.front().rows->d();
+    std::erase_if(evidence.gains, [&](const Gains& gains) { return gains.values.size() != evidence.d; });
+}
+
 // Every width and every row count must agree before anyone pairs rows.
 void check(const Evidence& evidence) {
     for (const Site& site : evidence.sites) {
         if (site.rows->d() != evidence.d) {
             throw Error(ErrorCode::shapeMismatch, site.rows->where(),
                         "rows of " + std::to_string(site.rows->d()) + " numbers, where others of this evidence have " +
-                            std::to_string(evidence.d));
+                            std::to_string(evidence.d) + "; choose sites of one width with --site, by the names " +
+                            names(evidence));
         }
     }
     const auto perRow = [&](const char* what, std::size_t count) {
@@ -59,11 +79,14 @@ void check(const Evidence& evidence) {
 
 }  // namespace
 
-Evidence openEvidence(const Files& files, const std::string& given) {
+Evidence openEvidence(const Files& files, const std::string& path) { return openEvidence(files, path, {}); }
+
+Evidence openEvidence(const Files& files, const std::string& given, const std::vector<std::string>& sites) {
     if (!files.exists(given)) throw Error(ErrorCode::missingFile, given, "no such file or folder");
     const std::string path = snapshotOf(files, given);
     Evidence evidence = files.isFolder(path) ? fromFolder(files, path) : fromFile(files, path);
     evidence.name = given;
+    select(evidence, sites);
     check(evidence);
     return evidence;
 }

@@ -273,6 +273,9 @@ Evidence folderOfRows(const Files& files, const std::string& folder) {
     }
     requireSites(evidence, folder, leftOut);
     if (evidence.sites.empty()) {
+        for (const std::string& name : files.list(folder))
+            if (name.ends_with(".arrow") || name.ends_with(".parquet"))
+                openTensorFile(files.open(joinPath(folder, name)));  // refuses, and says what to do
         throw Error(ErrorCode::missingFile, folder,
                     "expected evidence in this folder: a checkpoint (config.json and model.safetensors), "
                     "evidence.safetensors, or .npy files of rows");

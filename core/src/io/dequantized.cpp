@@ -16,7 +16,7 @@
 namespace regauge {
 namespace {
 
-constexpr std::size_t piece = 4096;  // numbers computed at a time: a multiple of every block's
+constexpr std::size_t piece = 1024;  // numbers computed at a time, on the stack: a multiple of every block's
 
 bool isFp8(Dtype dtype) { return dtype == Dtype::F8_E4M3 || dtype == Dtype::F8_E5M2; }
 
@@ -271,13 +271,19 @@ TensorFile seenAs(const std::vector<TensorFile>& files, std::size_t f, const Sca
 bool isQuantized(const StoredTensor& stored) { return !stored.quantized.empty() || isFp8(stored.info.dtype); }
 
 std::vector<TensorFile> dequantized(std::vector<TensorFile> files, Dtype dtype) {
+    const auto any = [](const TensorFile& file, auto&& fits) {
+        return std::any_of(file.tensors.begin(), file.tensors.end(), fits);
+    };
+    if (std::none_of(files.begin(), files.end(), [&](const TensorFile& file) { return any(file, isQuantized); }))
+        return files;
     const ScaleTensors scales(files);
     std::vector<TensorFile> seen;
     for (std::size_t f = 0; f < files.size(); ++f) {
-        const std::vector<StoredTensor>& tensors = files[f].tensors;
-        const bool plain = std::none_of(tensors.begin(), tensors.end(), [&](const StoredTensor& stored) {
-            return isQuantized(stored) || scales.isScale(stored.info.name);
-        });
+        // No quantised checkpoint is stored otherwise than row-major and little-endian.
+        const bool plain =
+            any(files[f], [](const StoredTensor& stored) { return stored.fortranOrder || stored.bigEndian; }) ||
+            !any(files[f],
+                 [&](const StoredTensor& stored) { return isQuantized(stored) || scales.isScale(stored.info.name); });
         seen.push_back(plain ? files[f] : seenAs(files, f, scales, dtype));
     }
     return seen;

@@ -47,7 +47,7 @@ public:
 private:
     // A checkpoint is opened for every pair that it is in, and hashed for the first.
     Evidence open(std::size_t checkpoint) {
-        Evidence evidence = openEvidence(files_, checkpoints_[checkpoint]);
+        Evidence evidence = openEvidence(files_, checkpoints_[checkpoint], options_.sites);
         std::optional<FileHash>& hash = hashes_[checkpoint];
         if (!hash) hash = evidence.sha256;
         evidence.sha256 = *hash;

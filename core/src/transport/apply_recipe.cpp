@@ -98,7 +98,7 @@ public:
         const TensorInfo& info = stored.info;
         const std::string where = place(member, info.name);
         if (isBlockScale(info)) {
-            setBlocks(where, "FP8 with a scale for each");
+            setBlocks(where, "FP8, a scale for each");
             applied_.moves.push_back({info, {}, "the scales of a block-quantised FP8 weight"});
             return;
         }
@@ -144,7 +144,10 @@ public:
                                       rule.why + (member.parameters.empty() ? "" : ": " + member.parameters[index])});
             if (!stored.quantized.empty()) {
                 applied_.moves.back().why += "; stored in blocks of " + stored.quantized;
-                if (!applied_.moves.back().moves.empty()) setBlocks(where, stored.quantized);
+                const std::vector<AxisMove>& axes = applied_.moves.back().moves;
+                const bool along = std::any_of(
+                    axes.begin(), axes.end(), [&](const AxisMove& move) { return move.axis + 1 == info.shape.size(); });
+                if (!axes.empty()) setBlocks(where, stored.quantized, along);
             }
             return;
         }
@@ -225,19 +228,23 @@ private:
                info.shape.back() != 1;
     }
 
-    void setBlocks(const std::string& where, const std::string& type) {
+    // along: whether the blocks lie along the axis that moves; otherwise its rows are whole blocks, whose signs regauge
+    // does not change.
+    void setBlocks(const std::string& where, const std::string& type, bool along = true) {
+        const std::string why = along ? ", which run along the residual axis, and a permutation of the channels does "
+                                        "not keep them together"
+                                      : ", and regauge moves floats";
         if (!applied_.blocks)
             applied_.blocks.emplace(ErrorCode::unsupported, where,
-                                    "is stored in blocks of " + type +
-                                        ", which run along the residual axis, and a permutation of the channels does "
-                                        "not keep them together; transport --dequantize bf16 (or f16, f32) writes the "
-                                        "values as floats and moves those");
+                                    "is stored in blocks of " + type + why +
+                                        "; transport --dequantize bf16 (or f16, f32) writes the values as floats and "
+                                        "moves those");
     }
 
     // A weight's scales as FP8 checkpoints have them: one for each output, [out, 1] or [out], or one in all. Nothing
     // where the name is none of these.
     static std::optional<std::vector<std::string>> scaleWords(const std::string& name, const TensorInfo& info) {
-        for (const std::string_view ending : {"input_scale", "input_scale_ub", "output_scale"})
+        for (const std::string_view ending : {"input_scale", "input_scale_ub", "activation_scale", "output_scale"})
             if (name.ends_with("." + std::string(ending)) && elementCount(info.shape) == 1)
                 return std::vector<std::string>(info.shape.size(), "*");
         const std::string_view ending = name.ends_with("_inv") ? ".weight_scale_inv" : ".weight_scale";
