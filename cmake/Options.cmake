@@ -48,7 +48,7 @@ endfunction()
 function(regauge_position_independent target)
   if(NOT EMSCRIPTEN)
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
-    if(NOT MSVC)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # Clang does so without being asked
       target_compile_options(${target} PRIVATE
         -fno-semantic-interposition)  # nobody replaces our functions at load time, so they may still be inlined
     endif()
