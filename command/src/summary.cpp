@@ -14,6 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::size_t widestColumn = 200;  // letters
+
 double mean(const std::vector<double>& values) {
     double sum = 0;
     for (const double value : values) sum += value;
@@ -44,7 +46,8 @@ std::string verdictSentence(const Alignment& alignment) {
     return {};
 }
 
-// Columns padded to their widest cell, two spaces between. Cells may hold names from files.
+// Columns padded to their widest cell, up to a width that names seldom have (or one long name would be as long a line
+// for each row), two spaces between. Cells may hold names from files.
 std::string table(std::vector<std::vector<std::string>> rows) {
     for (auto& row : rows)
         for (std::string& cell : row) cell = shown(cell);
@@ -52,13 +55,13 @@ std::string table(std::vector<std::vector<std::string>> rows) {
     for (const auto& row : rows)
         for (std::size_t k = 0; k < row.size(); ++k) {
             if (k == width.size()) width.push_back(0);
-            width[k] = std::max(width[k], row[k].size());
+            width[k] = std::min(std::max(width[k], row[k].size()), widestColumn);
         }
     std::string text;
     for (const auto& row : rows) {
         for (std::size_t k = 0; k < row.size(); ++k) {
             text += row[k];
-            if (k + 1 < row.size()) text += std::string(width[k] - row[k].size() + 2, ' ');
+            if (k + 1 < row.size()) text += std::string(width[k] - std::min(width[k], row[k].size()) + 2, ' ');
         }
         text += '\n';
     }

@@ -242,6 +242,13 @@ TEST_CASE("small files do not unfold into much work or memory", "[hostile]") {
         files.put("many", many + "}");
         run(files, {"inspect", "many"});
     }
+    SECTION("one long name among many does not widen every line") {
+        const Timed timed;
+        std::string more = R"({"x)" + std::string(40'000, 'y') + R"(":[1.5])";
+        for (int k = 0; k < 4000; ++k) more += ",\"x" + std::to_string(k) + "\":[1.5]";
+        files.put("many", more + "}");
+        CHECK(run(files, {"inspect", "many"}).out.size() < 2'000'000);
+    }
     SECTION("a gauge of many keys") {
         const Timed timed;
         std::string more;
