@@ -6,6 +6,7 @@
 #include "match/confidence.hpp"
 #include "match/fusion.hpp"
 #include "match/gain_scores.hpp"
+#include "match/match_sums.hpp"
 #include "match/policy.hpp"
 #include "match/rotation_null.hpp"
 #include "match/second_opinion.hpp"
