@@ -37,6 +37,7 @@ function(regauge_add_core target)
   target_link_libraries(${target} PRIVATE
     $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:xsimd> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
   regauge_compile_options(${target})
+  regauge_position_independent(${target})
   if(NOT EMSCRIPTEN)
     target_link_libraries(${target} PUBLIC Threads::Threads)
   elseif(arg_THREADS)
@@ -49,10 +50,12 @@ endfunction()
 function(regauge_add_command target core)
   add_library(${target} STATIC ${REGAUGE_COMMAND_SOURCES})
   target_include_directories(${target}
-    PUBLIC "${PROJECT_SOURCE_DIR}/command/include" PRIVATE "${PROJECT_SOURCE_DIR}/command/src")
+    PUBLIC "${PROJECT_SOURCE_DIR}/command/include"
+    PRIVATE "${PROJECT_SOURCE_DIR}/command/src" "${PROJECT_SOURCE_DIR}/core/src")  # io/json_text.hpp
   target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
   target_link_libraries(${target} PUBLIC ${core} PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json)
   regauge_compile_options(${target})
+  regauge_position_independent(${target})
 endfunction()
 
 regauge_add_core(regauge_core)

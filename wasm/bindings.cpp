@@ -16,6 +16,7 @@
 #include "regauge/error.hpp"
 #include "regauge/first_row.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "regauge/map_reports.hpp"
 #include "regauge/match.hpp"
 #include "regauge/model.hpp"
 #include "regauge/reports.hpp"
@@ -64,7 +65,8 @@ Outcome align(JsHost host, std::string source, std::string target, std::string o
     return answer([&] {
         const HostFiles files(host);
         const AlignOptions given = alignOptions(options, hostThreads(host));
-        Evidence from = openEvidence(files, source), to = openEvidence(files, target);
+        Evidence from = openEvidence(files, source, given.match.sites),
+                 to = openEvidence(files, target, given.match.sites);
         if (!given.gains.empty()) {
             from.gains = openEvidence(files, given.gains[0]).gains;
             to.gains = openEvidence(files, given.gains[1]).gains;
@@ -126,6 +128,35 @@ Outcome readGains(JsHost host, std::string evidence) {
         }
         give(host, values);
         return nlohmann::ordered_json{{"names", names}}.dump();
+    });
+}
+
+// Writes the map file to `out`.
+Outcome fitMapsTo(JsHost host, std::string source, std::string target, std::string out, std::string options) {
+    return answer([&] {
+        HostFiles files(host);
+        const MapSet maps = fitMaps(openEvidence(files, source), openEvidence(files, target),
+                                    mapOptions(options, hostThreads(host)), hostProgress(host));
+        const std::unique_ptr<Output> output = files.create(out, false, false);
+        writeMaps(maps, output->file(""));
+        output->commit();
+        return mapsJson(maps);
+    });
+}
+
+Outcome transportByMaps(JsHost host, std::string object, std::string maps, std::string out, std::string options) {
+    return answer([&] {
+        HostFiles files(host);
+        return planJson(transport(files, object, readMaps(files, maps), out,
+                                  mapTransportOptions(options, hostThreads(host)), hostProgress(host)));
+    });
+}
+
+Outcome planByMaps(JsHost host, std::string object, std::string maps, std::string options) {
+    return answer([&] {
+        const HostFiles files(host);
+        return planJson(
+            planTransport(files, object, readMaps(files, maps), mapTransportOptions(options, hostThreads(host))));
     });
 }
 
@@ -273,6 +304,9 @@ EMSCRIPTEN_BINDINGS(regauge) {
     emscripten::function("correlation(host, source, target, options)", &correlation);
     emscripten::function("firstRow(host, file, tensor)", &readFirstRow);
     emscripten::function("gains(host, evidence)", &readGains);
+    emscripten::function("fitMap(host, source, target, out, options)", &fitMapsTo);
+    emscripten::function("transportMap(host, object, maps, out, options)", &transportByMaps);
+    emscripten::function("planMap(host, object, maps, options)", &planByMaps);
     emscripten::function("merge(host, a, b, gauge, out, options)", &mergeCheckpoints);
     emscripten::function("audit(host, object, gauge, options)", &auditObject);
     emscripten::function("ceiling(host, options)", &simulateCeiling);

@@ -4,6 +4,7 @@ import { refusal } from "./error.js";
 import type { GaugeJson } from "./gauge-json.js";
 import { Gauge, type Agreement, type GaugeInput } from "./gauge.js";
 import { Inputs, type EvidenceInput, type FileInput, type TokensInput } from "./inputs.js";
+import { Maps, type MapsReport } from "./maps.js";
 import type { Platform } from "./platform.js";
 import { Pool } from "./pool.js";
 import type { Answer, Call } from "./protocol.js";
@@ -33,6 +34,7 @@ import type {
     FirstRowOptions,
     InspectOptions,
     JobControl,
+    MapOptions,
     MatchOptions,
     Moved,
     Plan,
@@ -48,8 +50,15 @@ export interface Api {
      */
     align(source: EvidenceInput, target: EvidenceInput, options?: AlignOptions): Promise<Gauge>;
 
-    /** Moves an object (a vector, an SAE, activations: a file or folder in source coordinates) into the target's coordinates. */
-    transport(object: FileInput, gauge: GaugeInput, options?: TransportOptions): Promise<Moved>;
+    /**
+     * Maps between sites of any two models, also of other widths: the lowest rung of identity, signed permutation, orthogonal and affine that
+     * held-out rows call no worse than the best. Rows are paired by position.
+     * Rejects with RegaugeError: usage (no such site, a family that needs one width), rowsMismatch, tokensDiffer, notFinite, ...
+     */
+    fitMap(source: EvidenceInput, target: EvidenceInput, options?: MapOptions): Promise<Maps>;
+
+    /** Moves an object (a vector, an SAE, activations: a file or folder in source coordinates) into the target's coordinates, by a gauge or by maps. */
+    transport(object: FileInput, gauge: GaugeInput | Maps, options?: TransportOptions): Promise<Moved>;
 
     /** What an object is, and how each of its tensors would move. */
     inspect(object: FileInput, options?: InspectOptions): Promise<Plan>;
@@ -163,23 +172,42 @@ export function createApi(platform: Platform): Api {
             return Gauge.from(answer.value);
         },
 
+        async fitMap(source, target, options = {}) {
+            const inputs = new Inputs(platform, [source, target]);
+            const call: Call = {
+                name: "fitMap",
+                source: await inputs.add(source, "source"),
+                target: await inputs.add(target, "target"),
+                out: "map.safetensors",
+                options: mapOptions(options),
+            };
+            const { value, files } = await run(call, inputs, options);
+            const file = new File([files[0]!.blob], "map.safetensors", { type: "application/octet-stream" });
+            return Maps.from(file, JSON.parse(value) as MapsReport);
+        },
+
         async transport(object, gauge, options = {}) {
-            const { out, kind, copyUnknown, force, dryRun } = options;
-            const moving = gaugeFrom(gauge);
-            const inputs = new Inputs(platform, [object, out]);
+            const { out, kind, copyUnknown, dequantize, force, site, keepStrength, dryRun } = options;
+            const moving = gauge instanceof Maps ? undefined : gaugeFrom(gauge);
+            const inputs = new Inputs(platform, [object, out, ...(gauge instanceof Maps ? [gauge.file] : [])]);
             const path = await inputs.add(object, "object");
-            const words = JSON.stringify({ kind, copyUnknown, force });
+            const maps = gauge instanceof Maps ? await inputs.add(gauge.file, "maps") : "";
+            const words = JSON.stringify({ kind, copyUnknown, dequantize, force, site, keepStrength });
             if (dryRun) {
-                const answer = await run({ name: "plan", object: path, options: words, d: moving.d }, inputs, options);
+                const plan: Call = moving
+                    ? { name: "plan", object: path, options: words, d: moving.d }
+                    : { name: "planMap", object: path, maps, options: words };
+                const answer = await run(plan, inputs, options);
                 return { plan: JSON.parse(answer.value) as Plan, files: [], dispose: async () => undefined };
             }
-            const call: Call = {
-                name: "transport",
+            const goes = {
                 object: path,
-                gauge: JSON.stringify(moving),
                 out: out === undefined ? besideNothing(path) : platform.path(out),
                 options: words,
             };
+            const call: Call = moving
+                ? { name: "transport", ...goes, gauge: JSON.stringify(moving) }
+                : { name: "transportMap", ...goes, maps };
             const spill = out === undefined && inputs.bytes > memoryForOutputs ? await platform.spillPath() : undefined;
             const answer = await run(call, inputs, options, out === undefined, spill);
             const dispose = async (): Promise<void> => void (spill && platform.removeTemporary(spill));
@@ -401,6 +429,10 @@ async function steeringWords(
         seed,
         ...(vector === undefined ? {} : { vector: await inputs.addVector(vector, "vector") }),
     };
+}
+
+function mapOptions({ family, sites, ridge, rows, skipFirst, threads }: MapOptions): string {
+    return JSON.stringify({ family, sites, ridge, rows, skipFirst, threads });
 }
 
 /** Only what C++ knows; undefined drops out. */

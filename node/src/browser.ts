@@ -12,6 +12,7 @@ export const {
     correlation,
     firstRow,
     gains,
+    fitMap,
     merge,
     audit,
     ceiling,

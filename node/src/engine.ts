@@ -2,7 +2,7 @@
 
 import { argumentsOf, type Arguments, type CallName, type ModuleCall } from "./calls.js";
 import { refusal, RegaugeError, type ErrorCode } from "./error.js";
-import type { Host, HostFiles } from "./host.js";
+import type { Failure, Host, HostFiles } from "./host.js";
 import type { Answer, Call, Job, ProgressReport } from "./protocol.js";
 import type { MainModule as Calls } from "./wasm/regauge.mjs";
 import type { MainModule as CommandLine } from "./wasm/regauge-command.mjs";
@@ -48,7 +48,7 @@ export interface Surroundings {
     readonly files: HostFiles;
     readonly onProgress: (report: ProgressReport) => void;
     readonly stopped: () => boolean;
-    readonly out: (text: string) => void;
+    readonly out: (text: string) => Failure | void;
     readonly err: (text: string) => void;
 }
 
@@ -129,6 +129,7 @@ export class Engine {
             list: (folder) => files.list(folder),
             open: (path) => files.open(path),
             create: (path, folder, overwrite) => files.create(path, folder, overwrite),
+            withoutSync: () => files.withoutSync?.(),
             progress: throttled(job.wantsProgress ? surroundings.onProgress : undefined, surroundings.stopped),
             cancelled: surroundings.stopped,
             array: (values) => void (array = values.slice()),

@@ -98,7 +98,10 @@ export function parseGauge(json: string | object, where: string): GaugeJson {
         throw refusal(
             "unsupported",
             where,
-            `gauge file version ${String(file["version"])} is not known here; this regauge reads version 1`,
+            `is version ${String(file["version"])} of gauge files, and this regauge reads version 1` +
+                (Number(file["version"]) > 1
+                    ? "; a later regauge wrote it, so update this one"
+                    : "; there is no such version"),
         );
     const d = file["d"];
     if (typeof d !== "number" || !Number.isInteger(d) || d < 0) malformed('"d" must be a whole number');

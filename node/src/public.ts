@@ -5,6 +5,7 @@ export { Gauge, type Agreement, type GaugeDetails, type GaugeInput, type Vector 
 export type { GaugeJson, Group, Side, SiteSummary, Statistic, Summary, Verdict } from "./gauge-json.js";
 export type { Api } from "./api.js";
 export type { Bytes, EvidenceInput, FileInput, TokensInput, VectorInput } from "./inputs.js";
+export { Maps, type MapDepth, type MapFamily, type MapReport, type MapRung, type MapsReport } from "./maps.js";
 export type { MemoryEvidence, Rows } from "./memory-evidence.js";
 export type { OutputFile } from "./memory-files.js";
 export type { ProgressReport } from "./protocol.js";
@@ -38,6 +39,7 @@ export type {
     FirstRowOptions,
     InspectOptions,
     JobControl,
+    MapOptions,
     MatchOptions,
     Moved,
     Plan,

@@ -2,6 +2,7 @@
 
 import type { Group, Statistic } from "./gauge-json.js";
 import type { EvidenceInput } from "./inputs.js";
+import type { MapFamily } from "./maps.js";
 import type { OutputFile } from "./memory-files.js";
 import type { ProgressReport } from "./protocol.js";
 
@@ -34,6 +35,18 @@ export interface TraceOptions extends MatchOptions, JobControl {}
 export interface AlignOptions extends TraceOptions {
     /** More RMSNorm gains: of the source, and of the target. */
     gains?: readonly [EvidenceInput, EvidenceInput] | undefined;
+}
+
+export interface MapOptions extends JobControl {
+    /** Default: the lowest rung that is not worse than the best by more than the rows can tell. */
+    family?: MapFamily | undefined;
+    /** Pairs of source and target sites. Default: for each source site the target site that it explains best. */
+    sites?: readonly (readonly [string, string])[] | undefined;
+    /** The penalty of affine maps in the units of scikit-learn's alpha. Default: from the data. */
+    ridge?: number | undefined;
+    rows?: number | undefined;
+    skipFirst?: number | undefined;
+    threads?: number | undefined;
 }
 
 export interface CorrelationOptions extends JobControl {
@@ -105,6 +118,12 @@ export interface TransportOptions extends InspectOptions {
     force?: boolean | undefined;
     /** Copy tensors that no recipe names, instead of refusing them. */
     copyUnknown?: boolean | undefined;
+    /** Write quantised weights (GGUF blocks, FP8) as these floats; without it, blocks along the residual axis are refused. */
+    dequantize?: "bf16" | "f16" | "f32" | undefined;
+    /** With maps: which of them, "resid.8=resid.12". */
+    site?: string | undefined;
+    /** With maps: scale directions to the strength that they had, in standard deviations of the stream. */
+    keepStrength?: boolean | undefined;
     /** Only say how each tensor would move. */
     dryRun?: boolean | undefined;
 }

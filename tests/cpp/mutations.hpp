@@ -1,6 +1,7 @@
 // The files that mutation tests begin with: one or more of every format.
 #pragma once
 
+#include "io/dequantized.hpp"
 #include "regauge/transport.hpp"
 #include "tensor_files.hpp"
 #include "written_files.hpp"
@@ -18,6 +19,14 @@ inline std::vector<Seed> mutationSeeds() {
          {"c_order.npy", "fortran_order.npy", "compressed.npz", "gemma_scope/params.npz", "control_vector.gguf",
           "ae.pt", "nested_checkpoint.pt", "views_share_storage.pt", "mean_diffs_bf16.pt", "optimizer.pt"})
         seeds.push_back({name, fixture(name)});
+    seeds.push_back({"quantised.gguf", fixture("quantised/blocks.gguf")});
+    // FP8 with a scale a row, and one a block.
+    std::string fp8 = R"({"a":{"dtype":"F8_E4M3","shape":[2,4],"data_offsets":[0,8]},)"
+                      R"("a_scale":{"dtype":"F16","shape":[2,1],"data_offsets":[8,12]},)"
+                      R"("b":{"dtype":"F8_E5M2","shape":[2,4],"data_offsets":[12,20]},)"
+                      R"("b_scale_inv":{"dtype":"F16","shape":[1,2],"data_offsets":[20,24]}})";
+    fp8 = littleEndian(fp8.size(), 8) + fp8 + std::string("\x38\x40\x30\xB8\x01\x7E\xFF\x00\x00\x3C\x00\x40", 12);
+    seeds.push_back({"fp8.safetensors", fp8 + fp8.substr(fp8.size() - 12)});
     seeds.push_back({"a.safetensors", safetensors({randomArray("weight", {3, 16}, 1), randomArray("bias", {3}, 2)})});
     seeds.push_back({"vector.json", "[[0.5, -1e-3, 2], [3, 4.25, -0]]"});
     seeds.push_back(
@@ -35,6 +44,18 @@ inline std::vector<Seed> mutationSeeds() {
     seeds.push_back({"views.pt", torchFile({randomArray("", {3, 16}, 1).values},
                                            {{"layer_0", 0, 0, {3, 16}, {16, 1}}, {"layer_1", 0, 16, {16}, {1}}})});
     return seeds;
+}
+
+// Reads a file's quantised tensors as floats. Either all are read, or an Error says why not.
+inline bool readsAsFloats(const std::string& text) {
+    try {
+        const TensorFile file = dequantized(openText(text), Dtype::BF16);
+        for (std::size_t i = 0; i < file.tensors.size(); ++i) storedBytes(file, i);
+        return true;
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::internal) throw;
+        return false;
+    }
 }
 
 // Moves a file by a gauge. Either it is moved, or an Error says why not and nothing is left behind; anything else

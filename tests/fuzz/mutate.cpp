@@ -23,6 +23,7 @@ TEST_CASE("mutate") {
             const std::string text = mutate(seed.text, random);
             try {
                 readable += survives(text) ? 1 : 0;
+                readsAsFloats(text);
                 movable += movesOrIsRefused(text) ? 1 : 0;
             } catch (...) {
                 std::ofstream("mutate.crash", std::ios::binary) << text;

@@ -70,5 +70,8 @@ struct Evidence {
 // "input_layernorm.<layer>" and the like, and "final". Headers are read now, rows later.
 // Throws Error: missingFile, truncated, malformed, wrongDtype, shapeMismatch, notFinite (gains), unsupported.
 Evidence openEvidence(const Files& files, const std::string& path);
+// The same with these sites only (all, where none is named): what is about others, their widths and numbers of rows, is
+// no obstacle. Gains of another length than the sites' are left out.
+Evidence openEvidence(const Files& files, const std::string& path, const std::vector<std::string>& sites);
 
 }  // namespace regauge

@@ -6,7 +6,9 @@
 
 #include "evidence/kinds.hpp"
 #include "io/bytes.hpp"
+#include "io/dequantized.hpp"
 #include "io/json_text.hpp"
+#include "recipes/gguf_model.hpp"
 #include "recipes/recipe_table.hpp"
 #include "recipes/stream_roles.hpp"
 #include "regauge/io/checkpoint_files.hpp"
@@ -46,7 +48,7 @@ ModelHints readConfig(const Files& files, const std::string& folder) {
     const std::unique_ptr<ByteSource> source = files.open(path);
     if (source->size() > (std::uint64_t{16} << 20))
         throw Error(ErrorCode::tooLarge, path, "a config of more than 16 MiB is not a model's");
-    const nlohmann::json json = parseJson(asText(readBytes(*source, 0, source->size())));
+    const nlohmann::json json = parseJson(asText(readBytes(*source, 0, source->size())), path);
     if (!json.is_object())
         throw Error(ErrorCode::malformed, path, "expected a JSON object with the model's configuration");
     const auto take = [&](const nlohmann::json& from) {
@@ -82,8 +84,9 @@ bool addsOne(const ModelHints& config, const std::vector<std::shared_ptr<const T
 
 class Collector {
 public:
-    Collector(const ModelHints& config, double gainOffset)
-        : config_(config), gainOffset_(gainOffset), d_(config.hiddenSize.value_or(0)) {}
+    // gguf: the model in whose words the tensors are named, or null.
+    Collector(const ModelHints& config, double gainOffset, const GgufModel* gguf)
+        : config_(config), gainOffset_(gainOffset), gguf_(gguf), d_(config.hiddenSize.value_or(0)) {}
 
     void findWidth(const TensorRef& tensor) {
         if (d_ == 0 && roleOf(tensor) == StreamRole::embedding && tensor.info().shape.size() == 2)
@@ -93,7 +96,7 @@ public:
     void add(const TensorRef& tensor) {
         const std::optional<StreamRole> role = roleOf(tensor);
         if (!role) return;
-        const std::string name = ownName(tensor.info().name);
+        const std::string name = nameOf(tensor);
         const std::optional<InLayer> at = inLayer(name);
         switch (*role) {
             case StreamRole::embedding: return addRows("embedding", tensor, false);
@@ -106,7 +109,7 @@ public:
             case StreamRole::reads:
             case StreamRole::writes:
                 if (!at || !isRowDtype(tensor.info().dtype))
-                    return;  // quantized weights are no evidence; embedding and gains are seldom quantized
+                    return;  // packed in a way that is not computed; embedding and gains seldom are
                 return addRows("weights." + std::string(at->layer) + '.' + siteModule(at->module), tensor, true,
                                *role == StreamRole::writes);
         }
@@ -122,11 +125,15 @@ public:
     }
 
 private:
+    std::string nameOf(const TensorRef& tensor) const {
+        return gguf_ != nullptr ? gguf_->nameOf(tensor.info().name) : ownName(tensor.info().name);
+    }
+
     // Vision towers and adapters have layers and norms of their own, in another space.
-    static std::optional<StreamRole> roleOf(const TensorRef& tensor) {
-        const std::string& name = tensor.info().name;
-        if (ofOtherStream(name) || name.find("lora_") != std::string::npos) return std::nullopt;
-        return streamRole(ownName(name));
+    std::optional<StreamRole> roleOf(const TensorRef& tensor) const {
+        const std::string& stored = tensor.info().name;
+        if (ofOtherStream(stored) || stored.find("lora_") != std::string::npos) return std::nullopt;
+        return streamRole(nameOf(tensor));
     }
 
     // "mlp.up_proj" -> "up_proj"; GPT-2 has a c_proj in both, and keeps which.
@@ -149,6 +156,8 @@ private:
         Site site;
         site.name = std::move(name);
         site.rows = columns ? columnsOf(tensor) : rowsOf(tensor);
+        if (const std::uint64_t heads = gguf_ != nullptr ? gguf_->interleavedHeads(tensor.info().name) : 0; heads != 0)
+            site.rows = inHalves(std::move(site.rows), heads);
         site.weights = weights;
         site.vocabulary = !weights;
         sites_.push_back(std::move(site));
@@ -165,6 +174,7 @@ private:
 
     const ModelHints& config_;
     double gainOffset_;
+    const GgufModel* gguf_;
     std::uint64_t d_;
     std::vector<Site> sites_;
     std::vector<Gains> gains_;
@@ -173,6 +183,7 @@ private:
 }  // namespace
 
 bool looksLikeCheckpoint(const TensorFile& file) {
+    if (file.format == FileFormat::gguf) return file.find("token_embd.weight") != nullptr;
     return std::any_of(file.tensors.begin(), file.tensors.end(), [](const StoredTensor& tensor) {
         const std::string name = ownName(tensor.info.name);
         const std::optional<StreamRole> role = streamRole(name);
@@ -182,11 +193,20 @@ bool looksLikeCheckpoint(const TensorFile& file) {
 
 Evidence checkpointEvidence(const Files& files, const std::string& path) {
     CheckpointFiles checkpoint = openCheckpointFiles(files, path);
-    const ModelHints config = readConfig(files, checkpoint.folder);
     std::vector<std::shared_ptr<const TensorFile>> shards;
-    for (TensorFile& shard : checkpoint.shards) shards.push_back(std::make_shared<const TensorFile>(std::move(shard)));
+    for (TensorFile& shard : dequantized(std::move(checkpoint.shards), Dtype::F32))
+        shards.push_back(std::make_shared<const TensorFile>(std::move(shard)));
+    std::optional<GgufModel> gguf;
+    ModelHints config;
+    if (shards.front()->format == FileFormat::gguf) {
+        gguf.emplace(*shards.front());
+        config.hiddenSize = gguf->number("embedding_length");
+    } else {
+        config = readConfig(files, checkpoint.folder);
+    }
 
-    Collector collector(config, addsOne(config, shards) ? 1.0 : 0.0);
+    // GGUF files have Gemma's gains with the one added.
+    Collector collector(config, !gguf && addsOne(config, shards) ? 1.0 : 0.0, gguf ? &*gguf : nullptr);
     const auto each = [&](auto&& visit) {
         for (const auto& shard : shards) {
             for (std::size_t i = 0; i < shard->tensors.size(); ++i) visit(TensorRef{shard, i});

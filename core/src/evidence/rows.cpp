@@ -224,7 +224,8 @@ Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file) {
     const std::string& where = file->source->name();
     if (file->format == FileFormat::gguf)
         throw Error(ErrorCode::unsupported, where,
-                    "a GGUF file is no evidence; give the safetensors checkpoint it was made from, or activations");
+                    "this GGUF file holds no model (no token_embd.weight), and only models are evidence; give two "
+                    "models, or activations");
     Evidence evidence;
     std::uint64_t sequence = 0;
     std::string leftOut;
@@ -272,6 +273,9 @@ Evidence folderOfRows(const Files& files, const std::string& folder) {
     }
     requireSites(evidence, folder, leftOut);
     if (evidence.sites.empty()) {
+        for (const std::string& name : files.list(folder))
+            if (name.ends_with(".arrow") || name.ends_with(".parquet"))
+                openTensorFile(files.open(joinPath(folder, name)));  // refuses, and says what to do
         throw Error(ErrorCode::missingFile, folder,
                     "expected evidence in this folder: a checkpoint (config.json and model.safetensors), "
                     "evidence.safetensors, or .npy files of rows");

@@ -35,8 +35,16 @@ constexpr Refusal refusals[] = {
      "a zlib-compressed file, as joblib writes for pickles, which regauge does not run; save the arrays with NumPy, "
      "e.g. np.savez('probe.npz', coef_=probe.coef_)"},
     {"\x89HDF", "an HDF5 file; save the arrays as .npy or .safetensors"},
-    {"ARROW1", "an Arrow file; save the arrays as .npy or .safetensors"},
-    {"PAR1", "a Parquet file; save the arrays as .npy or .safetensors"},
+    {"ARROW1",
+     "an Arrow file; save the column as numbers, e.g. np.save('rows.npy', "
+     "np.stack(pyarrow.feather.read_table(path)['COLUMN'].to_numpy()))"},
+    {"\xff\xff\xff\xff",
+     "an Arrow stream, as Hugging Face datasets and SAELens's cached activations are stored; save the column as "
+     "numbers, "
+     "e.g. np.save('rows.npy', datasets.load_from_disk(FOLDER).with_format('numpy')[:]['COLUMN'])"},
+    {"PAR1",
+     "a Parquet file; save the column as numbers, e.g. np.save('rows.npy', "
+     "np.stack(pyarrow.parquet.read_table(path)['COLUMN'].to_numpy()))"},
     {"\x1f\x8b", "a gzip file; unpack it first"},
     {"version https://git-lfs", "a Git LFS pointer instead of the file itself; fetch it with git lfs pull"},
 };
@@ -57,15 +65,16 @@ TensorFile recognise(std::shared_ptr<const ByteSource> source) {
                     "dcp_to_torch FOLDER model.pt, and give that");
     if (text.starts_with("PK\x03\x04") || text.starts_with("PK\x05\x06")) return openZip(std::move(source));
     if (text.starts_with("GGUF")) return openGguf(std::move(source));
+    const bool opens = text.size() > 8 && text[8] == '{';  // a safetensors header whose length is damaged
     for (const Refusal& refusal : refusals) {
-        if (text.starts_with(refusal.head))
+        if (text.starts_with(refusal.head) && !opens)
             throw Error(ErrorCode::unsupported, source->name(), std::string(refusal.sentence));
     }
     const std::size_t first = text.find_first_not_of(" \t\r\n", byteOrderMark(text));
     const bool named = source->name().ends_with(".safetensors");
     if (first != std::string_view::npos && (text[first] == '[' || (text[first] == '{' && !named)))
         return openJsonVector(std::move(source));
-    if ((text.size() > 8 && text[8] == '{') || named) return openSafetensors(std::move(source));
+    if (opens || named) return openSafetensors(std::move(source));
     throw Error(ErrorCode::malformed, source->name(),
                 "not a tensor file that regauge knows: expected .safetensors, .npy, .npz, .pt (zip), .gguf, or JSON "
                 "with arrays of numbers");

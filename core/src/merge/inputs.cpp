@@ -42,6 +42,10 @@ std::shared_ptr<const ByteSource> MergeInput::bytes(const Place& place, MoveBuff
 MergeInput openMergeInput(const Files& files, const std::string& path, const std::optional<Alignment>& gauge,
                           std::size_t d, bool force) {
     MergeInput input{path, planObject(ObjectPath(files, path), {}, d), std::nullopt, {}};
+    if (input.planned.blocks)
+        throw Error(ErrorCode::unsupported, path,
+                    "holds quantised weights in blocks, and merge takes floats; transport --dequantize bf16 makes a "
+                    "float model of it");
     if (!input.planned.recipe || !input.planned.recipe->model)
         throw Error(ErrorCode::unsupported, path,
                     "is no checkpoint that regauge knows (" + input.planned.plan.description +

@@ -97,12 +97,13 @@ public:
         const StoredTensor& stored = member.file.tensors[index];
         const TensorInfo& info = stored.info;
         const std::string where = place(member, info.name);
-        if (!stored.quantized.empty())
-            throw Error(ErrorCode::unsupported, where,
-                        "is stored as " + stored.quantized +
-                            ", in blocks along an axis; convert the file to F16, BF16 or F32 first and move that");
+        if (isBlockScale(info)) {
+            setBlocks(where, "FP8, a scale for each");
+            applied_.moves.push_back({info, {}, "the scales of a block-quantised FP8 weight"});
+            return;
+        }
         for (const auto& [pattern, what] : sharedRules().quantised)
-            if (matchName(pattern, info.name))
+            if (matchName(pattern, info.name) && !info.name.ends_with("_scale_inv"))
                 throw Error(ErrorCode::unsupported, where,
                             "is " + what +
                                 ", whose blocks run along the residual axis; dequantize the model first (save it in "
@@ -120,7 +121,7 @@ public:
             for (const std::vector<TensorRule>* more : {&sharedRules().heads, &adapterRules()})
                 for (const TensorRule& rule : *more)
                     if (rule.like.empty()) rules.push_back(&rule);
-        const auto scale = recipe_.model ? scaleWords(name, info, where) : std::nullopt;
+        const auto scale = recipe_.model ? scaleWords(name, info) : std::nullopt;
         if (scale) {
             applied_.moves.push_back(
                 {info, movesOf(*scale, info, where), "a scale of quantised weights: with its output, never negated"});
@@ -141,6 +142,13 @@ public:
             if (!about.permutationOnly.empty()) applied_.permutationOnly = about.permutationOnly;
             applied_.moves.push_back({info, movesOf(*words, info, where),
                                       rule.why + (member.parameters.empty() ? "" : ": " + member.parameters[index])});
+            if (!stored.quantized.empty()) {
+                applied_.moves.back().why += "; stored in blocks of " + stored.quantized;
+                const std::vector<AxisMove>& axes = applied_.moves.back().moves;
+                const bool along = std::any_of(
+                    axes.begin(), axes.end(), [&](const AxisMove& move) { return move.axis + 1 == info.shape.size(); });
+                if (!axes.empty()) setBlocks(where, stored.quantized, along);
+            }
             return;
         }
         if (nearest)
@@ -213,22 +221,36 @@ private:
         return words;
     }
 
+    // The scales of a weight in FP8, where several numbers of one row or column have one of their own.
+    static bool isBlockScale(const TensorInfo& info) {
+        const bool named = info.name.ends_with("_scale_inv") || info.name.ends_with(".weight_scale");
+        return named && isFloat(info.dtype) && elementCount(info.shape) != 1 && info.shape.size() >= 2 &&
+               info.shape.back() != 1;
+    }
+
+    // along: whether the blocks lie along the axis that moves; otherwise its rows are whole blocks, whose signs regauge
+    // does not change.
+    void setBlocks(const std::string& where, const std::string& type, bool along = true) {
+        const std::string why = along ? ", which run along the residual axis, and a permutation of the channels does "
+                                        "not keep them together"
+                                      : ", and regauge moves floats";
+        if (!applied_.blocks)
+            applied_.blocks.emplace(ErrorCode::unsupported, where,
+                                    "is stored in blocks of " + type + why +
+                                        "; transport --dequantize bf16 (or f16, f32) writes the values as floats and "
+                                        "moves those");
+    }
+
     // A weight's scales as FP8 checkpoints have them: one for each output, [out, 1] or [out], or one in all. Nothing
     // where the name is none of these.
-    static std::optional<std::vector<std::string>> scaleWords(const std::string& name, const TensorInfo& info,
-                                                              const std::string& where) {
-        for (const std::string_view ending : {"input_scale", "input_scale_ub", "output_scale"})
+    static std::optional<std::vector<std::string>> scaleWords(const std::string& name, const TensorInfo& info) {
+        for (const std::string_view ending : {"input_scale", "input_scale_ub", "activation_scale", "output_scale"})
             if (name.ends_with("." + std::string(ending)) && elementCount(info.shape) == 1)
                 return std::vector<std::string>(info.shape.size(), "*");
-        constexpr std::string_view ending = ".weight_scale";
+        const std::string_view ending = name.ends_with("_inv") ? ".weight_scale_inv" : ".weight_scale";
         if (!name.ends_with(ending)) return std::nullopt;
         std::vector<std::string> words(info.shape.size(), "*");
         if (elementCount(info.shape) == 1) return words;
-        if (info.shape.size() == 2 && info.shape[1] != 1)
-            throw Error(ErrorCode::unsupported, where,
-                        "has shape " + toString(info.shape) +
-                            ", a scale for each block of a row, and such blocks run along the residual axis; "
-                            "dequantise the model first (save it in float) and move that");
         const Parameter about = parameterRule(name.substr(0, name.size() - ending.size()) + ".weight", 2);
         if (!about.rule) return std::nullopt;
         if (about.rule->shape[0] == "odd") words[0] = "even";
