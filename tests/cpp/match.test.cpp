@@ -8,6 +8,7 @@
 #include <numeric>
 #include <random>
 
+#include "match/match_sums.hpp"
 #include "pairing/site_sums.hpp"
 #include "regauge/ceiling.hpp"
 #include "regauge/error.hpp"

@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <utility>
 
-#include "audit/claims.hpp"
 #include "audit/survival.hpp"
+#include "claims/claims.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 #include "regauge/random_gauge.hpp"
@@ -117,7 +117,8 @@ AuditReport audit(const Files& files, const std::string& object, const std::opti
         throw Error(ErrorCode::dimensionMismatch, object,
                     "should have d = " + std::to_string(options.d) +
                         ", and the gauge has d = " + std::to_string(gauge->gauge.d()));
-    const std::unique_ptr<Claims> claims = openClaims(files, object, options, gauge ? gauge->gauge.d() : options.d);
+    const std::unique_ptr<Claims> claims =
+        openClaims(files, object, options.kind, gauge ? gauge->gauge.d() : options.d);
     if (gauge && gauge->gauge.d() != claims->d())
         throw Error(
             ErrorCode::dimensionMismatch, object,

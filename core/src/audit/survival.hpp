@@ -6,7 +6,8 @@
 #include <optional>
 #include <vector>
 
-#include "audit/claims.hpp"
+#include "claims/claims.hpp"
+#include "regauge/audit.hpp"
 
 namespace regauge {
 

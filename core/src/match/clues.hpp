@@ -8,6 +8,7 @@
 
 #include "match/gain_scores.hpp"
 #include "match/massive_rows.hpp"
+#include "match/match_sums.hpp"
 #include "match/refine.hpp"
 #include "numeric/symmetric.hpp"
 #include "pairing/site_sums.hpp"

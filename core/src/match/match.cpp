@@ -4,6 +4,7 @@
 
 #include "match/clues.hpp"
 #include "match/confidence.hpp"
+#include "match/match_sums.hpp"
 #include "match/policy.hpp"
 #include "match/stages.hpp"
 #include "pairing/memory.hpp"

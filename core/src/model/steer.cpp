@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "audit/claims.hpp"
+#include "claims/claims.hpp"
 #include "model/continue_past.hpp"
 #include "model/log_probabilities.hpp"
 #include "regauge/error.hpp"
@@ -77,7 +77,7 @@ std::size_t placeOf(std::string_view site, const ModelConfig& config) {
 }
 
 std::vector<float> readSteeringVector(const Files& files, const std::string& object, std::size_t d, std::size_t row) {
-    const std::unique_ptr<Claims> claims = openVectors(files, object, {}, d);
+    const std::unique_ptr<Claims> claims = openVectors(files, object, std::nullopt, d);
     if (claims->d() != d)
         throw Error(ErrorCode::dimensionMismatch, object,
                     "has d = " + std::to_string(claims->d()) + ", and the model has d = " + std::to_string(d));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <tuple>
 
+#include "match/match_sums.hpp"
 #include "pairing/memory.hpp"
 #include "pairing/site_sums.hpp"
 #include "regauge/error.hpp"

@@ -1,4 +1,4 @@
-#include "audit/claims.hpp"
+#include "claims/claims.hpp"
 
 #include <algorithm>
 #include <array>
@@ -225,21 +225,20 @@ Claim truth(const Claim& claim, const Gauge& gauge) {
     return moved;
 }
 
-std::unique_ptr<Claims> openClaims(const Files& files, const std::string& object, const AuditOptions& options,
-                                   std::size_t d) {
+std::unique_ptr<Claims> openClaims(const Files& files, const std::string& object,
+                                   const std::optional<std::string>& kind, std::size_t d) {
     const ObjectPath path(files, object);
-    TransportOptions transportOptions;
-    transportOptions.kind = options.kind;
-    if (auto list = openChannelList(path, transportOptions, d))
-        return std::make_unique<ListClaims>(std::move(*list), d, object);
-    return openVectors(files, object, options, d);
+    TransportOptions options;
+    options.kind = kind;
+    if (auto list = openChannelList(path, options, d)) return std::make_unique<ListClaims>(std::move(*list), d, object);
+    return openVectors(files, object, kind, d);
 }
 
-std::unique_ptr<Claims> openVectors(const Files& files, const std::string& object, const AuditOptions& options,
-                                    std::size_t d) {
-    TransportOptions transportOptions;
-    transportOptions.kind = options.kind;
-    return std::make_unique<VectorClaims>(planObject(ObjectPath(files, object), transportOptions, d), object);
+std::unique_ptr<Claims> openVectors(const Files& files, const std::string& object,
+                                    const std::optional<std::string>& kind, std::size_t d) {
+    TransportOptions options;
+    options.kind = kind;
+    return std::make_unique<VectorClaims>(planObject(ObjectPath(files, object), options, d), object);
 }
 
 }  // namespace regauge

@@ -4,11 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "regauge/audit.hpp"
 #include "regauge/gauge.hpp"
+#include "regauge/io/byte_source.hpp"
 
 namespace regauge {
 
@@ -32,11 +33,11 @@ public:
     virtual std::vector<Claim> moved(const Gauge& gauge) const = 0;  // by the code that `transport` runs
 };
 
-// Throws Error as audit does. d: 0 where it is not known.
-std::unique_ptr<Claims> openClaims(const Files& files, const std::string& object, const AuditOptions& options,
-                                   std::size_t d);
+// Throws Error as audit does. kind: overrides recognition by content. d: 0 where it is not known.
+std::unique_ptr<Claims> openClaims(const Files& files, const std::string& object,
+                                   const std::optional<std::string>& kind, std::size_t d);
 // The same of vectors alone: a few numbers are no list of channels.
-std::unique_ptr<Claims> openVectors(const Files& files, const std::string& object, const AuditOptions& options,
-                                    std::size_t d);
+std::unique_ptr<Claims> openVectors(const Files& files, const std::string& object,
+                                    const std::optional<std::string>& kind, std::size_t d);
 
 }  // namespace regauge
