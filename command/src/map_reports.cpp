@@ -40,10 +40,11 @@ std::string sentence(const Map& map) {
     }
     text +=
         capital(words(map.family)) + " explains " + percent(map.r2) + " of " + map.targetSite + "'s held-out variance";
-    text += " (given itself, the target's own rows explain " + percent(map.ceiling) + "); ";
-    text +=
-        "there and back, a vector keeps an estimated " + percent(std::clamp(map.roundTrip, 0.0, 1.0)) + " of itself.\n";
-    return text;
+    text += " (given itself, the target's own rows explain " + percent(map.ceiling) + ")";
+    if (map.family == MapFamily::affine)  // of the other rungs nothing is lost there and back, by construction
+        text += "; there and back, a vector keeps an estimated " + percent(std::clamp(map.roundTrip, 0.0, 1.0)) +
+                " of itself";
+    return text + ".\n";
 }
 
 std::string line(const std::vector<std::pair<std::string, std::string>>& cells) {
