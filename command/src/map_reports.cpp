@@ -26,24 +26,25 @@ std::string capital(std::string text) {
     return text;
 }
 
-bool tried(const Map& map, MapFamily family) {
-    return std::ranges::find(map.rungs, family, &MapRung::family) != map.rungs.end();
-}
-
 std::string sentence(const Map& map) {
     std::string text = map.sourceSite + " -> " + map.targetSite + ": ";
     if (!map.helps)
         return text + "no map helps: of rows that it has not seen, the best explains " + percent(map.r2) +
                " of the variance, which is no more than chance or the mean would; do not move anything by it.\n";
-    const bool wholeLadder = tried(map, MapFamily::orthogonal) && tried(map, MapFamily::affine);
-    if (wholeLadder && map.family > MapFamily::gauge && map.sourceWidth == map.targetWidth)
-        text += "a signed permutation: no. ";
+    const auto gauge = std::ranges::find(map.rungs, MapFamily::gauge, &MapRung::family);
+    if (map.family > MapFamily::gauge && map.sourceWidth == map.targetWidth) {
+        if (gauge != map.rungs.end())
+            text += "a signed permutation explains " + percent(gauge->r2) + ". ";
+        else if (map.rungs.size() > 1)
+            text += "a signed permutation: no. ";
+    }
     text +=
         capital(words(map.family)) + " explains " + percent(map.r2) + " of " + map.targetSite + "'s held-out variance";
-    text += " (given itself, the target's own rows explain " + percent(map.ceiling) + "); ";
-    text +=
-        "there and back, a vector keeps an estimated " + percent(std::clamp(map.roundTrip, 0.0, 1.0)) + " of itself.\n";
-    return text;
+    text += " (given itself, the target's own rows explain " + percent(map.ceiling) + ")";
+    if (map.family == MapFamily::affine)  // of the other rungs nothing is lost there and back, by construction
+        text += "; there and back, a vector keeps an estimated " + percent(std::clamp(map.roundTrip, 0.0, 1.0)) +
+                " of itself";
+    return text + ".\n";
 }
 
 std::string line(const std::vector<std::pair<std::string, std::string>>& cells) {

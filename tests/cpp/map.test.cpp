@@ -163,6 +163,19 @@ TEST_CASE("the ladder stops at the rung that was planted", "[map]") {
     CHECK(affine.helps);
 }
 
+TEST_CASE("a gauge between models that have drifted apart is still the answer", "[map]") {
+    const std::size_t d = 32, rows = 1024;
+    const Values x = random(rows * d, 1);
+    std::vector<double> drifted = doubles(random(d * d, 2));
+    for (std::size_t i = 0; i < d; ++i)
+        for (std::size_t j = 0; j < d; ++j)
+            drifted[i * d + j] = 0.02 * drifted[i * d + j] + (j == (i * 5 + 3) % d ? (i % 3 == 0 ? -1 : 1) : 0);
+    Values y = times(x, d, drifted, d);
+    Numbers numbers(3);
+    for (float& value : y) value += 0.3f * numbers.normal();
+    CHECK(Pair(x, d, y, d).fit().maps[0].family == MapFamily::gauge);
+}
+
 TEST_CASE("rows that do not belong together have an R2 of 0 within noise, and no map helps", "[map]") {
     const std::size_t d = 16, rows = 1024;
     const Map map = Pair(random(rows * d, 1), d, random(rows * 20, 2), 20).fit().maps[0];
@@ -339,7 +352,10 @@ TEST_CASE("an SAE that is moved gives the same latents on moved activations, and
     wide.files.put(
         "sae/cfg.json",
         std::string("{\"architecture\": \"standard\", \"d_in\": 4, \"d_sae\": 3, \"apply_b_dec_to_input\": ") +
-            (subtracts ? "true" : "false") + ", \"hook_name\": \"blocks.1.hook_resid_post\"}");
+            (subtracts ? "true" : "false") + ", \"hook_name\": \"blocks.0.hook_resid_post\"}");
+    wide.set.maps[0].sourceSite = "resid.2";
+    CHECK_THROWS_WITH(transport(wide.files, "sae", wide.set, "moved"), ContainsSubstring("which is resid.1"));
+    wide.set.maps[0].sourceSite = "resid.1";
     transport(wide.files, "sae", wide.set, "moved");
     CHECK_THAT(wide.files.text("moved/cfg.json"), ContainsSubstring("\"d_in\": 6"));
     const TensorFile moved = openTensorFile(wide.files.open("moved/sae_weights.safetensors"));
@@ -364,11 +380,11 @@ TEST_CASE("an SAE that is moved gives the same latents on moved activations, and
 }
 
 TEST_CASE("control vectors move layer by layer, and a layer without a map is refused", "[map]") {
-    Wide wide;
+    Wide wide;  // resid.1=resid.3: after layer 0, and after layer 2
     const Values v = random(Wide::ds, 5);
-    put(wide.files, "c", {{"direction.1", {Wide::ds}, v}});
-    CHECK(wide.moved("c").find("direction.3") != nullptr);
-    put(wide.files, "d", {{"direction.1", {Wide::ds}, v}, {"direction.2", {Wide::ds}, v}});
+    put(wide.files, "c", {{"direction.0", {Wide::ds}, v}});
+    CHECK(wide.moved("c").find("direction.2") != nullptr);
+    put(wide.files, "d", {{"direction.0", {Wide::ds}, v}, {"direction.2", {Wide::ds}, v}});
     CHECK_THROWS_WITH(transport(wide.files, "d", wide.set, "out2"), ContainsSubstring("layer 2"));
 }
 

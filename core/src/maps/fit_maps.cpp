@@ -24,6 +24,10 @@ namespace {
 // affine map a little better than the rotation that is the truth (docs/maps.md).
 constexpr double standardErrors = 2, leastGain = 0.005, leastShareOfRest = 0.05;
 
+// A gauge that matching calls aligned is what relates the coordinates, and what it leaves is how far the models have
+// drifted apart: it stands while it leaves no more than half as much again as the best rung.
+constexpr double gaugeShareOfRest = 0.5;
+
 // Penalties that are tried: the mean variance of the source's channels times the rows, times a power of 4.
 constexpr int largestPower = 6, smallestPower = -12, coarseStep = 3;
 // So many of the target's channels at most, at even distances, choose among them.
@@ -228,16 +232,23 @@ Sides sumPair(const PairOfSites& pair, const MapOptions& options, const Progress
     return {{sums.moments(0, options.threads), sums.moments(1, options.threads)}, sums.moments(options.threads)};
 }
 
-// Gauges of all rows and of each half, or nothing where even all rows say that there is none.
-std::optional<std::array<Gauge, 3>> gaugesOf(const PairOfSites& pair, const MapOptions& options, bool even,
-                                             const Progress& progress) {
+// The gauges of each half and of all rows, and whether matching calls the latter aligned.
+struct Gauges {
+    std::array<Gauge, 2> half;
+    Gauge all;
+    bool aligned;
+};
+
+// Nothing where even all rows say that there is none, unless it is wanted all the same.
+std::optional<Gauges> gaugesOf(const PairOfSites& pair, const MapOptions& options, bool even,
+                               const Progress& progress) {
     const auto gauge = [&](std::optional<std::size_t> half) {
         return match(onlySite(pair.source, pair.siteX, pair.rows, half),
                      onlySite(pair.target, pair.siteY, pair.rows, half), matchOptions(options), progress);
     };
     const Alignment all = gauge(std::nullopt);
     if (all.verdict == Verdict::unrelated && !even) return std::nullopt;
-    return std::array{gauge(0).gauge, gauge(1).gauge, all.gauge};
+    return Gauges{{gauge(0).gauge, gauge(1).gauge}, all.gauge, all.verdict == Verdict::aligned};
 }
 
 std::vector<float> rounded(const std::vector<double>& values) { return {values.begin(), values.end()}; }
@@ -293,7 +304,7 @@ Map fitPair(const PairOfSites& pair, const MapOptions& options, const Progress& 
 
     const Ladder ladder(sides, threads, progress);
     std::vector<Rung> rungs;
-    std::optional<std::array<Gauge, 3>> gauges;
+    std::optional<Gauges> gauges;
     if (wanted(MapFamily::identity) && oneWidth)
         rungs.push_back(ladder.rung(MapFamily::identity,
                                     [&](std::size_t k) { return fitGauge(Gauge::identity(dx), sides.half[k]); }));
@@ -301,7 +312,7 @@ Map fitPair(const PairOfSites& pair, const MapOptions& options, const Progress& 
         gauges = gaugesOf(pair, options, options.family == MapFamily::gauge, progress);
     if (gauges)
         rungs.push_back(
-            ladder.rung(MapFamily::gauge, [&](std::size_t k) { return fitGauge((*gauges)[k], sides.half[k]); }));
+            ladder.rung(MapFamily::gauge, [&](std::size_t k) { return fitGauge(gauges->half[k], sides.half[k]); }));
     if (wanted(MapFamily::orthogonal))
         rungs.push_back(ladder.rung(MapFamily::orthogonal,
                                     [&](std::size_t k) { return fitOrthogonal(sides.half[k], threads, progress); }));
@@ -323,7 +334,9 @@ Map fitPair(const PairOfSites& pair, const MapOptions& options, const Progress& 
         report.r2 = rung.held.r2();
         report.behind = share(errorOf(rung) - errorOf(best));
         report.doubt = standardErrors * share(ladder.standardError(rung, best));
-        if (chosen == nullptr && report.behind <= std::max(report.doubt, floor)) chosen = &rung;
+        const bool confirmed = rung.family <= MapFamily::gauge && gauges && gauges->aligned;
+        const double drift = confirmed ? gaugeShareOfRest * (1 - best.held.r2()) : 0;
+        if (chosen == nullptr && report.behind <= std::max({report.doubt, floor, drift})) chosen = &rung;
         // Both are exact or not at all: channels that changed places are no shrinkage.
         if (rung.family == MapFamily::gauge && chosen != nullptr && chosen->family == MapFamily::identity) {
             const double gain = share(errorOf(*chosen) - errorOf(rung));
@@ -355,7 +368,7 @@ Map fitPair(const PairOfSites& pair, const MapOptions& options, const Progress& 
     } else {
         forward = map.family == MapFamily::orthogonal
                       ? fitOrthogonal(sides.all, threads, progress)
-                      : fitGauge(map.family == MapFamily::gauge ? (*gauges)[2] : Gauge::identity(dx), sides.all);
+                      : fitGauge(map.family == MapFamily::gauge ? gauges->all : Gauge::identity(dx), sides.all);
         backward = withMeans(transposed(forward.m, dy, dx), back.all);  // the polar factor of the transpose, too
         for (std::size_t k = 0; k < 2; ++k)
             rungBack.half[k] = withMeans(transposed(chosen->half[k].m, dy, dx), back.half[k]);

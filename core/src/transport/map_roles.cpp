@@ -126,13 +126,30 @@ const Map* chosenMap(const MapSet& maps, const std::optional<std::string>& site)
     throw Error(ErrorCode::usage, "--site " + *site, "there is no such map in the file; it has " + sitesOf(maps));
 }
 
+// The layer that vectors of a site are called by. A control vector's direction.l is added `after` layer l, and resid.l
+// is the stream before it.
+std::optional<std::uint64_t> layerOfSite(const std::string& site, bool after) {
+    const auto number = layerOf(site);
+    if (!number || !after || !site.starts_with("resid.")) return number;
+    return *number > 0 ? std::optional(*number - 1) : std::nullopt;
+}
+
+// The site that a TransformerLens hook reads: blocks.3.hook_resid_post is resid.4. Nothing for other hooks.
+std::optional<std::string> siteOfHook(const std::string& hook) {
+    const auto layer = layerOf(hook);
+    if (!layer || !hook.starts_with("blocks.")) return std::nullopt;
+    if (hook.ends_with(".hook_resid_pre")) return "resid." + std::to_string(*layer);
+    if (hook.ends_with(".hook_resid_post")) return "resid." + std::to_string(*layer + 1);
+    return std::nullopt;
+}
+
 // Whether tensors of this kind are called by their layer.
 bool namedByLayer(const Plan& plan) { return plan.kind == "control-vector" || plan.kind == "vectors"; }
 
 class Assignment {
 public:
     Assignment(const MapSet& maps, const MapTransportOptions& options, const std::string& object)
-        : maps_(maps), only_(chosenMap(maps, options.site)), object_(object) {
+        : maps_(maps), only_(chosenMap(maps, options.site)), asked_(only_ != nullptr), object_(object) {
         if (only_ == nullptr && maps.maps.size() == 1) only_ = &maps.maps.front();
     }
 
@@ -143,9 +160,25 @@ public:
                     "the map file has several maps (" + sitesOf(maps_) + "); say which with --site S=T");
     }
 
+    // Of an object whose configuration names its hook: the map of that site, unless another was asked for.
+    const Map& ofHook(const std::string& hook) const {
+        const auto site = siteOfHook(hook);
+        if (!site || asked_) return single();
+        bool known = false;  // whether sites are called so here
+        for (const Map& map : maps_.maps) {
+            if (map.sourceSite == *site) return map;
+            known |= map.sourceSite.starts_with("resid.");
+        }
+        if (!known) return single();
+        throw Error(ErrorCode::usage, object_,
+                    "reads " + hook + ", which is " + *site + ", and the map file has " + sitesOf(maps_) +
+                        "; fit one for it (regauge map SOURCE TARGET --site " + *site +
+                        "=T), or say with --site which of these to take all the same");
+    }
+
     // Of a layer's tensor, and what it is called in the target. Where neither the tensor nor a single map has a layer,
     // the map is for all.
-    const Map& ofLayer(const std::string& tensor, std::string& name) const {
+    const Map& ofLayer(const std::string& tensor, bool after, std::string& name) const {
         std::size_t begin = 0, end = 0;
         const auto layer = layerOf(tensor, &begin, &end);
         name = tensor;
@@ -153,8 +186,8 @@ public:
         bool numbered = false;
         for (const Map& map : maps_.maps) {
             if (only_ != nullptr && &map != only_) continue;
-            const auto from = layerOf(map.sourceSite), to = layerOf(map.targetSite);
-            numbered |= from.has_value();
+            const auto from = layerOfSite(map.sourceSite, after), to = layerOfSite(map.targetSite, after);
+            numbered |= layerOf(map.sourceSite).has_value();
             if (from != layer) continue;
             if (to) name = tensor.substr(0, begin) + std::to_string(*to) + tensor.substr(end);
             return map;
@@ -175,6 +208,7 @@ public:
 private:
     const MapSet& maps_;
     const Map* only_;
+    bool asked_;  // by --site
     const std::string& object_;
 };
 
@@ -270,6 +304,7 @@ MappedObject mapObject(const ObjectPath& path, const MapSet& maps, const MapTran
                               : path.config(planned.recipe->config);
     refuseNormalised(config, object);
     const bool transcoder = isTranscoder(planned, config);
+    const std::string hook = config.text("metadata.hook_name|hook_name|hook_point|hook_point_in").value_or("");
     bool readers = false, mapped = false;
     for (TensorMove& move : planned.plan.moves) {
         MappedTensor& tensor = result.tensors.emplace_back();
@@ -302,9 +337,9 @@ MappedObject mapObject(const ObjectPath& path, const MapSet& maps, const MapTran
             }
             tensor.name = "activations/" + tensor.map->targetSite;
         } else if (namedByLayer(planned.plan)) {
-            tensor.map = &assignment.ofLayer(move.tensor.name, tensor.name);
+            tensor.map = &assignment.ofLayer(move.tensor.name, planned.plan.kind == "control-vector", tensor.name);
         } else {
-            tensor.map = &assignment.single();
+            tensor.map = &assignment.ofHook(hook);
         }
         mapped = true;
         if (!tensor.map->helps && !options.object.force)

@@ -451,7 +451,9 @@ Plan transport(Files& files, const std::string& object, const MapSet& maps, cons
     output->commit();
     MappedObject done = mover.object();
     Plan plan = described(done);
-    plan.description += strengthText(mover.strength(), options.keepStrength);
+    const bool reads =
+        std::ranges::any_of(done.tensors, [](const auto& tensor) { return tensor.role == Role::reader; });
+    if (!reads) plan.description += strengthText(mover.strength(), options.keepStrength);
     return plan;
 }
 
