@@ -418,6 +418,39 @@ TEST_CASE("a useless site does not spoil a good one, and each site's own answer 
     CHECK(alignment.sites[0].weight > 10 * alignment.sites[1].weight);
 }
 
+TEST_CASE("weights are asked while they may settle a doubt, and no longer") {
+    auto random = seeded(9);
+    const std::size_t d = 64, count = 48;
+    const Gauge truth = planted(d, 0.5, random);
+    const auto modelPair = [&](double noise) {  // a pair of models each of whose weights says as little as the others
+        std::pair<Evidence, Evidence> both{evidence(gaussianRows(128, d, random), d, "embedding"),
+                                           evidence(gaussianRows(128, d, random), d, "embedding")};
+        for (std::size_t k = 0; k < count; ++k) {
+            const std::string name = "weights." + std::to_string(k);
+            const Rows x = gaussianRows(128, d, random);
+            const Rows y = noise > 0 ? seenFrom(x, truth, noise, random) : gaussianRows(128, d, random);
+            both.first.sites.push_back(evidence(x, d, name).sites[0]);
+            both.second.sites.push_back(evidence(y, d, name).sites[0]);
+            both.first.sites.back().weights = both.second.sites.back().weights = true;
+        }
+        return both;
+    };
+    const auto [source, target] = modelPair(4);
+    const Alignment related = match(source, target);
+    CHECK(related.verdict == Verdict::aligned);
+    CHECK(rightOf(related, truth) >= 0.9);
+
+    std::size_t asked = 0;
+    for (int trial = 0; trial < 4; ++trial) {
+        const auto [one, other] = modelPair(0);
+        const Alignment unrelated = match(one, other);
+        CHECK(unrelated.verdict == Verdict::unrelated);
+        CHECK(unrelated.estimate < 0.2);
+        asked += unrelated.sites.size();
+    }
+    CHECK(asked <= 3 * count);  // of 4 * (count + 1): of few channels chance alone looks like a little evidence
+}
+
 TEST_CASE("gains alone give the permutation and leave every sign undetermined") {
     auto random = seeded(9);
     const std::size_t d = 64;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -52,7 +55,16 @@ Correlations coarseCorrelations(Fusion& fusion, const SumsOf& sumsOf, const std:
     return correlationsOf(sums, fusion);
 }
 
-SiteReport report(const std::string& site, std::string_view statistic, const Block& block, const Correlations& of) {
+// Of a block's answer, from nothing but the block.
+std::vector<double> ownProbabilities(std::string_view statistic, const Block& block, Group group, unsigned threads) {
+    const auto& [first, second] = block.ofHalf;
+    if (statistic == "correlation") return plainProbabilities(block.margins, block.answer.gauge, first, second);
+    return channelProbabilities(
+        {block.answer.gauge, block.margins, nullptr, first, second, block.advantage, block.sure()}, group, threads);
+}
+
+SiteReport report(const std::string& site, std::string_view statistic, const Block& block, const Correlations& of,
+                  const MatchOptions& options) {
     SiteReport result;
     result.name = site;
     result.statistic = statistic;
@@ -60,15 +72,21 @@ SiteReport report(const std::string& site, std::string_view statistic, const Blo
     result.setAside = of.setAside;
     result.meanScore = mean(block.answer.score);
     result.agreement = agreement(block.ofHalf[0], block.ofHalf[1]);
-    result.estimate = mean(probabilitiesFromMargins(block.margins));
+    result.estimate = mean(ownProbabilities(statistic, block, options.group, options.threads));
     result.weight = block.weight();
     result.gauge = block.answer.gauge;
     return result;
 }
 
+// What a site said, and how far its best statistic is above chance (block.hpp).
+struct SiteAnswer {
+    SiteReport report;
+    double advantage = 0;
+};
+
 // Where a site is beyond doubt on coarse sums and one inverse a side, at half the cost of the next strength, there is
 // nothing more to ask.
-std::optional<SiteReport> quickLook(Fusion& fusion, const SumsOf& sumsOf, const std::string& site,
+std::optional<SiteAnswer> quickLook(Fusion& fusion, const SumsOf& sumsOf, const std::string& site,
                                     const MatchOptions& options, const Progress& progress) {
     Correlations coarse = coarseCorrelations(fusion, sumsOf, site);
     Whitener x(std::move(coarse.gramX), ridge), y(std::move(coarse.gramY), ridge);
@@ -82,17 +100,17 @@ std::optional<SiteReport> quickLook(Fusion& fusion, const SumsOf& sumsOf, const 
     }
     Block block = makeBlock(std::move(halves), options.group, options.threads, progress);
     if (!block.sure()) return std::nullopt;
-    SiteReport answer = report(site, "ridge", block, coarse);
+    SiteAnswer answer{report(site, "ridge", block, coarse, options), block.advantage};
     fuse(fusion, std::move(block));
     return answer;
 }
 
 // Plain correlation alone, as asked for.
-SiteReport addPlainSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options,
+SiteAnswer addPlainSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options,
                         const Progress& progress) {
     Correlations plain = coarseCorrelations(fusion, sumsOf, site);
     Block block = makeBlock(std::move(plain.cross), options.group, options.threads, progress);
-    SiteReport answer = report(site, "correlation", block, plain);
+    SiteAnswer answer{report(site, "correlation", block, plain, options), block.advantage};
     fuse(fusion, std::move(block));
     return answer;
 }
@@ -113,14 +131,14 @@ public:
           y_(std::move(of_.gramY)) {}
 
     // The site's own answer is that of its best block.
-    SiteReport add() {
+    SiteAnswer add() {
         x_.strengthen(options_.threads, progress_), y_.strengthen(options_.threads, progress_);
         for (std::size_t strength = 2; strength <= poles.size() && !sure_; ++strength) {
             x_.strengthen(options_.threads, progress_), y_.strengthen(options_.threads, progress_);
             addStrength(strength);
         }
         handOver();
-        return best_;
+        return {best_, advantage_};
     }
 
 private:
@@ -131,7 +149,7 @@ private:
         Block block = makeBlock(whitened(strength), options_.group, options_.threads, progress_);
         if (block.advantage > advantage_) {
             advantage_ = block.advantage;
-            best_ = report(site_, statisticNames[strength], block, of_);
+            best_ = report(site_, statisticNames[strength], block, of_, options_);
         }
         sure_ = block.sure();
         if (strength == 2) soft_ = sum(block.halves);
@@ -170,18 +188,77 @@ private:
     bool mayBePlain_;
     Whitener x_, y_;
     SiteReport best_;
-    double advantage_ = -1e300;
+    double advantage_ = -std::numeric_limits<double>::infinity();
     bool sure_ = false;
     std::vector<Structure> structures_;
     ScoreMatrix soft_;
 };
 
-SiteReport addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options,
+SiteAnswer addSite(Fusion& fusion, const SumsOf& sumsOf, const std::string& site, const MatchOptions& options,
                    const Progress& progress) {
     if (!needsGram(options)) return addPlainSite(fusion, sumsOf, site, options, progress);
-    if (std::optional<SiteReport> answer = quickLook(fusion, sumsOf, site, options, progress))
+    if (std::optional<SiteAnswer> answer = quickLook(fusion, sumsOf, site, options, progress))
         return *std::move(answer);
     return FineSite(fusion, site, correlationsOf(sumsOf(site, Resolution::fine), fusion), options, progress).add();
+}
+
+// The places of `count` things, those first that lie a stride apart: a few of them are a fair sample of all.
+std::vector<std::size_t> spreadOut(std::size_t count) {
+    const std::size_t stride = std::max<std::size_t>(count / policy::firstProbes, 1);
+    std::vector<std::size_t> places;
+    for (std::size_t offset = 0; offset < stride; ++offset)
+        for (std::size_t k = offset; k < count; k += stride) places.push_back(k);
+    return places;
+}
+
+// Whether weights are worth asking on, from those that were asked so far. Evidence adds up with the root of its amount:
+// what all of them can reach is foreseen, beside what the rows reach.
+class Outlook {
+public:
+    explicit Outlook(std::size_t weights) : weights_(weights) {}
+
+    void addRows(double advantage) { ofRows_ = std::max(ofRows_, advantage); }
+    void addWeight(double advantage) {
+        ++asked_, sum_ += advantage;
+        largest_ = std::max(largest_, advantage);
+    }
+    bool isHopeless() const {
+        if (asked_ < policy::firstProbes || asked_ % policy::firstProbes != 0) return false;
+        const double each = sum_ / static_cast<double>(asked_), all = each * std::sqrt(static_cast<double>(weights_));
+        return largest_ < policy::hopelessAdvantage && std::hypot(ofRows_, all) < policy::hopelessAdvantage;
+    }
+
+private:
+    std::size_t weights_, asked_ = 0;
+    double ofRows_ = 0, sum_ = 0, largest_ = -std::numeric_limits<double>::infinity();
+};
+
+// Asks activations and embeddings, and weights, which are many, only while there is a doubt that they may settle.
+std::vector<SiteReport> askSites(Fusion& fusion, const Evidence& source, const std::vector<std::string>& sites,
+                                 const MatchOptions& options, const SumsOf& sumsOf, const Progress& progress) {
+    const auto isWeight = [&](const std::string& site) {
+        return std::ranges::find(source.sites, site, &Site::name)->weights && options.sites.empty();
+    };
+    const auto firstWeight = static_cast<std::size_t>(std::ranges::find_if(sites, isWeight) - sites.begin());
+    std::vector<std::size_t> order(firstWeight);
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    Outlook outlook(sites.size() - firstWeight);  // weights come last in an Evidence
+    for (const std::size_t k : spreadOut(sites.size() - firstWeight)) order.push_back(firstWeight + k);
+    std::vector<std::pair<std::size_t, SiteReport>> reports;
+    for (const std::size_t place : order) {
+        const bool weight = place >= firstWeight;
+        if (weight && (fusion.sure || outlook.isHopeless())) break;
+        SiteAnswer answer = addSite(fusion, sumsOf, sites[place], options, progress);
+        if (weight)
+            outlook.addWeight(answer.advantage);
+        else
+            outlook.addRows(answer.advantage);
+        reports.emplace_back(place, std::move(answer.report));
+    }
+    std::ranges::sort(reports, {}, &std::pair<std::size_t, SiteReport>::first);
+    std::vector<SiteReport> result;
+    for (auto& [place, report] : reports) result.push_back(std::move(report));
+    return result;
 }
 
 // Weights in the fused scores as shares of the largest.
@@ -215,6 +292,14 @@ Clues cluesOf(Fusion fusion, const MatchOptions& options, const Progress& progre
 
 }  // namespace
 
+double ridgeLike(std::string_view statistic) {
+    if (statistic == "ridge") return ridge[0].shift;
+    const auto found = std::ranges::find(statisticNames, statistic);
+    return statistic.empty() || found == statisticNames.end()
+               ? 0
+               : poles[static_cast<std::size_t>(found - statisticNames.begin()) - 1].shift;
+}
+
 SiteReport gainsReport(const GainMatch& gains, double weight) {
     SiteReport report;
     report.name = report.statistic = "gains";
@@ -230,12 +315,7 @@ Clues gatherClues(const Evidence& source, const Evidence& target, const std::vec
                   const MatchOptions& options, const SumsOf& sumsOf, std::vector<SiteReport>& reports,
                   const Progress& progress) {
     Fusion fusion;
-    for (const std::string& site : sites) {
-        // Weights are many and are asked only where activations and embeddings leave a doubt. (They come last in an
-        // Evidence.)
-        if (fusion.sure && options.sites.empty() && std::ranges::find(source.sites, site, &Site::name)->weights) break;
-        reports.push_back(addSite(fusion, sumsOf, site, options, progress));
-    }
+    reports = askSites(fusion, source, sites, options, sumsOf, progress);
     scaleWeights(reports);
     Clues clues = cluesOf(std::move(fusion), options, progress);
     GainMatch gains = matchGainVectors(source, target, options.threads, progress);

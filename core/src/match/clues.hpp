@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "match/gain_scores.hpp"
@@ -43,6 +44,9 @@ struct Clues {
 Clues gatherClues(const Evidence& source, const Evidence& target, const std::vector<std::string>& sites,
                   const MatchOptions& options, const SumsOf& sumsOf, std::vector<SiteReport>& reports,
                   const Progress& progress);
+
+// The ridge that a statistic's whitening is like: the shift of its last pole; 0 where it has none.
+double ridgeLike(std::string_view statistic);
 
 SiteReport gainsReport(const GainMatch& gains, double weight);
 

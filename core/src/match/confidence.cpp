@@ -97,12 +97,16 @@ std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& first
     return probability;
 }
 
-bool areFew(std::uint64_t rows, std::size_t d) { return rows <= policy::fewRows * d; }
+double fewness(std::uint64_t rows, std::size_t d) {
+    const double few = policy::fewRows * static_cast<double>(d);
+    return d == 0 ? 0 : std::clamp(2 - static_cast<double>(rows) / few, 0.0, 1.0);
+}
 
 Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows) {
     const double ofManyRows =
         policy::unrelated + policy::unrelatedByWidth / static_cast<double>(std::max<std::size_t>(d, 1));
-    const double leastPartial = areFew(rows, d) ? std::max(policy::unrelatedOfFewRows, ofManyRows) : ofManyRows;
+    const double more = std::max(policy::unrelatedOfFewRows - ofManyRows, 0.0);
+    const double leastPartial = ofManyRows + fewness(rows, d) * more;
     return estimate >= policy::aligned ? Verdict::aligned
            : estimate < leastPartial   ? Verdict::unrelated
                                        : Verdict::partial;

@@ -36,8 +36,9 @@ std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answ
 std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf,
                                          bool credible);
 
-// Whether so few that they say less of the channels than they seem to.
-bool areFew(std::uint64_t rows, std::size_t d);
+// How far rows are so few that they say less of the channels than they seem to: 1 for policy::fewRows a channel and
+// less, falling to 0 for twice as many.
+double fewness(std::uint64_t rows, std::size_t d);
 
 // policy.hpp has the limits.
 Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows);

@@ -20,6 +20,7 @@ struct Estimate {
     std::string_view statistic;         // that they are: "whitened" or "correlation"
     std::shared_ptr<const ScoreMatrix>
         scores;  // that the gauge is best in, in spreads, where they are more than those of rows and gains
+    bool placedByGains = false;  // rows chose signs only
 
     double expected() const { return mean(probability); }  // share of right channels
 };

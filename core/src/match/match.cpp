@@ -70,11 +70,19 @@ std::uint64_t mostRows(const std::vector<SiteReport>& sites) {
     return most;
 }
 
+// The ridge that the whitening of the site that counts most is like; 0 where the answer is not whitened.
+double ridgeOf(const Estimate& estimate, const std::vector<SiteReport>& sites) {
+    if (estimate.statistic != "whitened") return 0;
+    const auto heaviest = std::ranges::max_element(
+        sites, {}, [](const SiteReport& site) { return site.statistic == "gains" ? -1 : site.weight; });
+    return heaviest == sites.end() ? 0 : ridgeLike(heaviest->statistic);
+}
+
 // Every stage takes an estimate and gives a better one, or the same.
 Estimate bestEstimate(const Clues& clues, const Progress& progress) {
     Estimate estimate = refined(clues, withGains(clues, ofRows(clues), progress), progress);
     estimate = judgedByRotations(clues, orPlain(clues, std::move(estimate), progress), progress);
-    return settled(clues, placed(clues, std::move(estimate), progress));
+    return settled(clues, withMassive(clues, orPlacedByGains(clues, std::move(estimate)), progress));
 }
 
 Alignment alignmentOf(Estimate estimate, std::vector<SiteReport> sites, Group group) {
@@ -85,6 +93,7 @@ Alignment alignmentOf(Estimate estimate, std::vector<SiteReport> sites, Group gr
         alignment.margin.push_back((matched - runnerUp) * estimate.similarity);
     }
     alignment.rows = mostRows(sites);
+    alignment.lambda = ridgeOf(estimate, sites);
     alignment.sites = std::move(sites);
     alignment.group = group;
     alignment.statistic = estimate.statistic;
@@ -117,9 +126,14 @@ Alignment matchSums(const Evidence& source, const Evidence& target, const MatchO
     requireOneWidth(source, target);
     const std::vector<std::string> sites = commonSites(source, target, options.sites);
     if (sites.empty()) return matchGains(source, target, options, progress);
-    requireMemory({source.d, mostRows(source, sites), needsGram(options), sites.size()}, options.memory, target.name);
+    MemoryPlan plan{source.d, mostRows(source, sites), needsGram(options), sites.size()};
+    requireMemory(plan, options.memory, target.name);
     std::vector<SiteReport> reports;
     const Clues clues = gatherClues(source, target, sites, options, sumsOf, reports, progress);
+    if (!clues.rows->sure()) {
+        plan.inDoubt = true;
+        requireMemory(plan, options.memory, target.name);
+    }
     Alignment alignment = alignmentOf(bestEstimate(clues, progress), std::move(reports), options.group);
     alignment.source = {source.name, source.sha256.hex()};
     alignment.target = {target.name, target.sha256.hex()};

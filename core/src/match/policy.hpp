@@ -14,7 +14,7 @@ inline constexpr double unrelated = 0.48;           // below: and more where cha
 inline constexpr double unrelatedByWidth = 3;       // over d, as of few channels one is soon like another: 13 of 1000
                                                     // independent pairs at each of ten widths were partial without it
 inline constexpr double unrelatedOfFewRows = 0.60;  // where rows are few: there chance alone reaches 0.58
-inline constexpr std::uint64_t fewRows = 2;         // rows a channel, at most, that count as few
+inline constexpr double fewRows = 2;  // rows a channel, at most, that count as few; less and less up to twice as many
 
 // ---- The fitted confidence (confidence.cpp): limits of its features. Coefficients: calibrate.py.
 inline constexpr double leastMargin = -2, mostMargin = 4;              // spreads; beyond them a margin says no more
@@ -34,6 +34,11 @@ inline constexpr double plainMargin = 3, plainMarginAtHalf = 0.5;  // a spread, 
 // ---- Fusion (fusion.cpp)
 inline constexpr double usefulStructure = 0.10;  // of the largest squared advantage: sites with less mislead refinement
 inline constexpr float duplicate = 0.999F;       // |r| of two channels of one side from which none can tell them apart
+
+// ---- How many weights are asked (clues.cpp)
+inline constexpr std::size_t firstProbes = 8;      // weights before the first look at what all of them can reach
+inline constexpr double hopelessAdvantage = 0.25;  // spreads; what they can reach, beside the rows, is below it.
+                                                   // Without this SmolLM2 and a random one take 64 s of CPU time
 
 // ---- Refinement (refine.cpp, stages.cpp)
 inline constexpr int refineRounds = 12;      // at most; answers repeat by then on all pairs of the table "Refinement"
@@ -58,16 +63,14 @@ inline constexpr double settled = 0.9;  // probability from which a channel is f
 // counts less.
 inline constexpr double ofNull = 1.0 / 2, ofNullForPlain = 1.0 / 3;
 
-// ---- Gains (gain_scores.hpp). Sure ones place the channels: at d = 576, with 61 vectors and 64 rows, 99 to 100 %
-// right where both fused were 62 to 75 %.
-inline constexpr double sureGains = 0.99;      // mean posterior from which they place the channels alone,
-inline constexpr double confirmedGains = 0.7;  // and agreement of their halves: posteriors of few vectors are too high
-inline constexpr double usefulGains = 0.30;    // agreement of their halves below which they would mislead the rows
+// ---- Gains (gain_scores.hpp). They place the channels where that makes more of them right than rows do: at
+// d = 576, with 61 vectors and 64 rows, 99 to 100 % right where both fused were 62 to 75 %.
+inline constexpr double confirmedGains = 0.7;      // agreement of their halves: posteriors of few vectors are too high
+inline constexpr double usefulGains = 0.30;        // agreement of their halves below which they would mislead the rows
 inline constexpr double unconfirmedGains = 0.1;    // and below which gains alone say nothing
 inline constexpr double farthestGains = 9;         // squared spreads beyond which two gains are simply different
 inline constexpr double constantGains = 1e-6;      // spread of a vector that was never trained
 inline constexpr double leastGainVariance = 1e-9;  // squared spreads of the matched pairs: equal gains are not infinite
-inline constexpr double leastRest = 1e-6;          // 1 - r^2 of a pair at least: what sums in single precision resolve
 
 // ---- Plain correlation beside the whitened answer (plain.cpp). Bits are bits a channel (numeric/residual.hpp).
 inline constexpr std::size_t largestPlain = 4096;  // d; beyond it, its correlations take more memory than it is worth
@@ -90,10 +93,10 @@ inline constexpr double fewRowsLoss = -0.060;  // where rows do not span the cha
 // Agreement of halves, and with the answer at hand, from which a plain answer is credible that explains less.
 inline constexpr double nearlySame = 0.8, nearlySure = 0.8;
 inline constexpr std::size_t fewestNearlySame = 16;  // channels
-inline constexpr std::size_t smallWidth = 32;        // d up to which chance explains more:
+inline constexpr double smallWidth = 32;  // d up to which chance explains more, and less and less up to twice as many:
 inline constexpr double smallHalves = 0.3, smallOthers = 0.5, unanimous = 0.9,
                         explainsSmall = 100;  // the last over d^2
-inline constexpr double fewRowsHalves = 0.45, largeHalves = 0.35;
+inline constexpr double fewRowsHalves = 0.45, largeHalves = 0.35, largeOthers = 0.35;
 inline constexpr double bothHalves = 0.97;  // of channels on which the halves agree, measured
 inline constexpr double allOfHalf = 1.1;    // times the root of the halves' agreement: all rows are right more often
 

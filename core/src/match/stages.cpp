@@ -43,33 +43,58 @@ std::vector<double> nullConfidence(const Clues& clues, const Gauge& gauge, const
     return mean(soft) > mean(confidence) ? soft : confidence;
 }
 
-// The probability that a standard normal number is below t.
-double normalBelow(double t) { return 0.5 * std::erfc(-t / std::sqrt(2.0)); }
+// The signs of matched pairs, and how likely each is right.
+struct Signs {
+    std::vector<std::int8_t> sign;
+    std::vector<double> probability;
+};
 
-bool areSure(const GainMatch& gains) {
-    return mean(gains.confidence) >= policy::sureGains && gains.agreement >= policy::confirmedGains;
+// A score in spreads is the mean match with its sign, and a standard normal number beside it; how large the mean match
+// is, the squares of all of them tell, whatever their signs.
+Signs signsIn(const ScoreRows& scores, const std::vector<std::uint32_t>& perm, unsigned threads) {
+    const std::size_t d = perm.size();
+    const double unit = spread(scores, Gauge(perm, std::vector<std::int8_t>(d, 1)), threads);
+    std::vector<double> matched(d);
+    double squares = 0;
+    for (std::size_t i = 0; i < d; ++i) {
+        matched[i] = scores.at(i, perm[i]) / unit;
+        squares += matched[i] * matched[i];
+    }
+    const double match = std::sqrt(std::max(squares / static_cast<double>(d) - 1, 0.0));
+    Signs signs;
+    for (const double score : matched) {
+        signs.sign.push_back(static_cast<std::int8_t>((score > 0) - (score < 0)));
+        signs.probability.push_back(score == 0 ? 0 : 1 / (1 + std::exp(-2 * match * std::fabs(score))));
+    }
+    return signs;
 }
 
-// A sign is that of the plain correlation of the pair that gains match, as sure as its t statistic, or the answer's own
-// where that has the channel in the same place and is surer.
+// From the scores that tell most: all statistics fused, the weakest whitening, or plain correlation.
+Signs surestSigns(const Clues& clues, const std::vector<std::uint32_t>& perm) {
+    const auto ofBlock = [&](const Block& block) {
+        return signsIn({block.halves[0], block.halves[1]}, perm, clues.threads);
+    };
+    std::vector<Signs> all{ofBlock(*clues.rows)};
+    if (clues.soft) all.push_back(signsIn(*clues.soft, perm, clues.threads));
+    if (clues.plain) all.push_back(ofBlock(*clues.plain->block));
+    return *std::ranges::max_element(all, {}, [](const Signs& signs) { return mean(signs.probability); });
+}
+
+// Gains say which channel is which, and rows its sign; or the answer's own sign, where that has the channel in the same
+// place and is surer.
 Estimate placedByGains(const Clues& clues, Estimate estimate) {
     const GainMatch& gains = *clues.gains;
-    const Halves& cross = clues.plain->block->halves;
-    const auto rows = static_cast<double>(clues.plain->rows);
-    const std::size_t d = estimate.gauge.d();
-    std::vector<std::int8_t> sign(d);
-    for (std::size_t i = 0; i < d; ++i) {
-        const std::uint32_t j = gains.perm[i];
+    Signs signs = surestSigns(clues, gains.perm);
+    for (std::size_t i = 0; i < gains.perm.size(); ++i) {
         double& p = estimate.probability[i];
-        const double r =
-            std::clamp(static_cast<double>(cross[0].value[i * d + j]) + cross[1].value[i * d + j], -1.0, 1.0);
-        const double ofSign = normalBelow(std::fabs(r) * std::sqrt(rows / std::max(1 - r * r, policy::leastRest)));
-        const bool own = estimate.gauge.perm()[i] == j && estimate.gauge.sign()[i] != 0 && p >= ofSign;
-        sign[i] = own ? estimate.gauge.sign()[i] : static_cast<std::int8_t>((r > 0) - (r < 0));
+        const double ofSign = signs.probability[i];
+        const bool own = estimate.gauge.perm()[i] == gains.perm[i] && estimate.gauge.sign()[i] != 0 && p >= ofSign;
+        if (own) signs.sign[i] = estimate.gauge.sign()[i];
         p = gains.confidence[i] * (own ? p : ofSign);
     }
-    estimate.gauge = Gauge(gains.perm, std::move(sign));
+    estimate.gauge = Gauge(gains.perm, std::move(signs.sign));
     estimate.margins = marginsIn(clues, *estimate.rows, estimate.gauge);
+    estimate.placedByGains = true;
     return estimate;
 }
 
@@ -84,7 +109,8 @@ Estimate ofRows(const Clues& clues) {
             .similarity = clues.similarity,
             .agreement = agreement(rows.ofHalf[0], rows.ofHalf[1]),
             .statistic = clues.whitened ? "whitened" : "correlation",
-            .scores = nullptr};
+            .scores = nullptr,
+            .placedByGains = false};
 }
 
 Estimate withGains(const Clues& clues, Estimate estimate, const Progress& progress) {
@@ -127,10 +153,16 @@ Estimate judgedByRotations(const Clues& clues, Estimate estimate, const Progress
     return estimate;
 }
 
-Estimate placed(const Clues& clues, Estimate estimate, const Progress& progress) {
-    if (clues.plain && clues.gains && clues.group == Group::signedPermutation && areSure(*clues.gains))
-        return placedByGains(clues, std::move(estimate));
-    if (clues.levels.empty()) return estimate;
+Estimate choose(Estimate one, Estimate other) { return other.expected() > one.expected() ? other : one; }
+
+Estimate orPlacedByGains(const Clues& clues, Estimate estimate) {
+    const bool confirmed = clues.gains && clues.gains->agreement >= policy::confirmedGains;
+    if (!confirmed || clues.rows->sure() || clues.group != Group::signedPermutation) return estimate;
+    return choose(estimate, placedByGains(clues, estimate));
+}
+
+Estimate withMassive(const Clues& clues, Estimate estimate, const Progress& progress) {
+    if (clues.levels.empty() || estimate.placedByGains) return estimate;
     std::optional<MassiveAnswer> found =
         askMassiveRows(clues.levels, *estimate.rows, estimate.margins, scoresOf(clues, estimate), estimate.gauge,
                        estimate.probability, clues.threads, progress);

@@ -17,9 +17,12 @@ Estimate refined(const Clues& clues, Estimate estimate, const Progress& progress
 Estimate orPlain(const Clues& clues, Estimate estimate, const Progress& progress);
 // An answer in doubt is judged by the pair's own rotation null too.
 Estimate judgedByRotations(const Clues& clues, Estimate estimate, const Progress& progress);
-// Gains that are sure say which channel is which; rows then only choose signs. Otherwise massive rows say what they
-// know (massive_rows.hpp).
-Estimate placed(const Clues& clues, Estimate estimate, const Progress& progress);
+// The one that expects more right channels; `one` where they expect as many.
+Estimate choose(Estimate one, Estimate other);
+// Gains whose halves confirm them may say which channel is which on their own; rows then only choose signs.
+Estimate orPlacedByGains(const Clues& clues, Estimate estimate);
+// Massive rows say what they know (massive_rows.hpp) of an answer that rows gave.
+Estimate withMassive(const Clues& clues, Estimate estimate, const Progress& progress);
 // A channel that the rows say nothing of (constant) has a place, perhaps by its gains, and no sign; channels that look
 // alike share their confidence.
 Estimate settled(const Clues& clues, Estimate estimate);

@@ -13,10 +13,11 @@ struct MemoryPlan {
     std::uint64_t rows = 0;  // of the largest site
     bool withGram = false;   // whitening
     std::size_t sites = 1;
+    bool inDoubt = false;   // what refines and judges an answer in doubt too
     bool sumsOnly = false;  // statistics: nothing is solved, and `sites` is how many sums are held at a time
 };
 
-// Bytes that are needed in any case. (A pair that leaves doubts needs up to a half more, for what refines the answer.)
+// Bytes that are needed.
 std::uint64_t memoryNeeded(const MemoryPlan& plan);
 
 // available: bytes; 0 where nobody knows. Throws Error(tooLarge), which says what is needed, what there is and what
