@@ -242,7 +242,6 @@ TEST_CASE("evidence: every weight that a family must have is evidence under its 
     const Evidence gpt2 = openEvidence(files, "gpt2.safetensors");
     CHECK(siteOf(gpt2, "weights.0.c_attn")->rows->rows() == 12);
     CHECK(siteOf(gpt2, "weights.0.attn.c_proj") != nullptr);
-    CHECK(siteOf(gpt2, "weights.0.mlp.c_proj")->rows->rows() == 16);
 }
 
 TEST_CASE("evidence: hooks that are known to be in another space are left out, whatever their width") {

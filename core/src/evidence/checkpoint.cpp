@@ -16,21 +16,20 @@
 namespace regauge {
 namespace {
 
-// "layers.12.mlp.up_proj.weight" -> 12 and "mlp.up_proj".
+// "layers.12.mlp.up_proj.weight" -> 12 and "mlp.up_proj"; whatever a family calls its list of layers.
 struct InLayer {
     std::string_view layer;
     std::string_view module;
 };
 std::optional<InLayer> inLayer(std::string_view name) {
-    for (const std::string_view list : {"layers.", "h."}) {
-        if (!name.starts_with(list)) continue;
-        const std::string_view rest = name.substr(list.size());
-        const std::size_t dot = rest.find('.');
-        if (dot == std::string_view::npos || dot == 0 || dot > 6 || rest.find_first_not_of("0123456789") != dot ||
-            !rest.ends_with(".weight"))
-            return std::nullopt;
-        return InLayer{rest.substr(0, dot),
-                       rest.substr(dot + 1, rest.size() - dot - 1 - std::string_view(".weight").size())};
+    constexpr std::string_view ending = ".weight";
+    if (!name.ends_with(ending)) return std::nullopt;
+    name.remove_suffix(ending.size());
+    for (std::size_t begin = 0, dot = name.find('.'); dot != std::string_view::npos;
+         begin = dot + 1, dot = name.find('.', begin)) {
+        const std::string_view part = name.substr(begin, dot - begin);
+        if (begin > 0 && !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos)
+            return InLayer{part, name.substr(dot + 1)};
     }
     return std::nullopt;
 }

@@ -20,16 +20,25 @@ std::optional<StreamRole> roleOf(const TensorRule& rule) {
     return std::nullopt;
 }
 
-using Roles = std::vector<std::pair<std::string, StreamRole>>;  // by pattern, each once
+using Roles = std::vector<std::pair<std::string, std::optional<StreamRole>>>;  // by pattern, each once
+
+bool isTable(std::optional<StreamRole> role) {
+    return role == StreamRole::embedding || role == StreamRole::unembedding;
+}
 
 Roles collectRoles() {
     Roles roles;
     for (const Recipe& recipe : recipes()) {
         if (!recipe.model) continue;
-        for (const TensorRule& rule : recipe.tensors)
-            if (const auto role = roleOf(rule))
-                if (std::ranges::find(roles, rule.name, &Roles::value_type::first) == roles.end())
-                    roles.emplace_back(rule.name, *role);
+        for (const TensorRule& rule : recipe.tensors) {
+            const std::optional<StreamRole> role = roleOf(rule);
+            if (!role || rule.name.find("{e}") != std::string::npos) continue;  // experts are many, and small
+            const auto known = std::ranges::find(roles, rule.name, &Roles::value_type::first);
+            if (known == roles.end())
+                roles.emplace_back(rule.name, role);
+            else if (known->second != role && !isTable(known->second))
+                known->second = isTable(role) ? role : std::nullopt;  // families differ: the name does not tell
+        }
     }
     return roles;
 }
