@@ -47,9 +47,13 @@ Config Config::read(const ByteSource& source) {
     if (!json.is_object())
         throw Error(ErrorCode::malformed, source.name(),
                     "is not a JSON object; regauge needs it to tell what the tensors are");
+    return of(json, source.name());
+}
+
+Config Config::of(const nlohmann::json& object, const std::string& where) {
     Config config;
     std::size_t left = mostFlat;
-    flatten(json, "", 0, config.values_, left, source.name());
+    flatten(object, "", 0, config.values_, left, where);
     return config;
 }
 

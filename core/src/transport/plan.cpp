@@ -1,12 +1,15 @@
 // Recognition: which recipe an object is of, by what is in it.
 #include <algorithm>
+#include <tuple>
 
 #include "io/foreign.hpp"
 #include "recipes/name_pattern.hpp"
 #include "recipes/stream_roles.hpp"
+#include "recipes/symmetry.hpp"
 #include "regauge/error.hpp"
 #include "transport/apply_recipe.hpp"
 #include "transport/channel_list.hpp"
+#include "transport/named_symmetry.hpp"
 #include "transport/optimizer_names.hpp"
 #include "transport/planned_object.hpp"
 
@@ -43,7 +46,7 @@ Config configOf(const Recipe& recipe, const ObjectPath& object, const Members& f
 std::optional<int> certaintyOf(const Recipe& recipe, const ObjectPath& object) {
     if (configFits(recipe, object)) return recipe.certainty();
     // A checkpoint without its config.json is told by its names.
-    if (recipe.model && recipe.refuse.empty() && !object.has(recipe.config)) return 1;
+    if (recipe.model && recipe.ordered && recipe.refuse.empty() && !object.has(recipe.config)) return 1;
     return std::nullopt;
 }
 
@@ -213,9 +216,10 @@ std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOp
 
 bool sameMoves(const Plan& a, const Plan& b) {
     const auto same = [](const TensorMove& x, const TensorMove& y) {
-        return std::equal(
-            x.moves.begin(), x.moves.end(), y.moves.begin(), y.moves.end(),
-            [](const AxisMove& p, const AxisMove& q) { return p.action == q.action && p.axis == q.axis; });
+        return std::equal(x.moves.begin(), x.moves.end(), y.moves.begin(), y.moves.end(),
+                          [](const AxisMove& p, const AxisMove& q) {
+                              return std::tie(p.action, p.axis, p.blocks) == std::tie(q.action, q.axis, q.blocks);
+                          });
     };
     return a.unknown == b.unknown && std::equal(a.moves.begin(), a.moves.end(), b.moves.begin(), b.moves.end(), same);
 }
@@ -235,6 +239,17 @@ void requireTwoStates(const Member& member) {
                     "exp_avg (Lion) or square_avg (RMSprop, Adagrad), and move that");
 }
 
+// The model that an object without a table of its own belongs to, where its configuration, its file's metadata or what
+// lies beside an optimizer's state says so.
+std::optional<NamedModel> modelOf(const Recipe& recipe, const Config& config, const ObjectPath& object,
+                                  const Members& files) {
+    const Config header = Config::of(files.members.front().file.metadata);
+    std::vector<const Config*> configs{&config, &header};
+    if (recipe.optimizer)
+        for (const char* beside : {"config.json", "adapter_config.json"}) configs.push_back(&object.config(beside));
+    return namedModel(configs);
+}
+
 PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t d) {
     const Recipe& recipe = *candidate.recipe;
     const Config config = configOf(recipe, object, candidate.files);
@@ -248,7 +263,9 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
             requireTwoStates(member);
             nameParameters(member, object);
         }
-    Applied applied = applyRecipe(recipe, candidate.files.members, config, d);
+    const bool namesItself = recipe.model || recipe.namesParameters;
+    const auto model = namesItself ? std::nullopt : modelOf(recipe, config, object, candidate.files);
+    Applied applied = applyRecipe(recipe, candidate.files.members, config, d, model ? model->family : nullptr);
     PlannedObject result;
     result.plan.kind = recipe.kind;
     result.plan.description = describe(recipe, config, applied);
@@ -260,6 +277,7 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
         recipe.alwaysPermutationOnly.empty() ? applied.permutationOnly : recipe.alwaysPermutationOnly;
     for (const ConfigRule& rule : recipe.permutationOnly)
         if (rule.holds(config)) result.plan.permutationOnlyReason = rule.why;
+    if (!namesItself) addSymmetry(result.plan, model, object.path());
     result.plan.permutationOnly = !result.plan.permutationOnlyReason.empty();
     result.recipe = &recipe;
     result.files = std::move(candidate.files);
@@ -314,6 +332,26 @@ void addOptimizer(PlannedObject& model, const ObjectPath& object, const Transpor
                     "--kind of the family whose names it has");
 }
 
+// The families whose tables name every tensor that is there: "llama, qwen2".
+std::string familiesNaming(const Members& files) {
+    std::string kinds;
+    for (const Recipe& recipe : recipes()) {
+        if (!recipe.model || !recipe.refuse.empty() || !recipe.ordered) continue;
+        std::vector<std::string_view> names;
+        bool all = !files.members.empty();
+        for (const Member& member : files.members)
+            for (const StoredTensor& tensor : member.file.tensors) {
+                names.push_back(tensor.info.name);
+                all = all && std::any_of(recipe.tensors.begin(), recipe.tensors.end(), [&](const TensorRule& rule) {
+                          return rule.shape.size() == tensor.info.shape.size() &&
+                                 matchName(rule.name, ownName(tensor.info.name)).has_value();
+                      });
+            }
+        if (all && recipe.requiredNamesFit(names)) kinds += (kinds.empty() ? "" : ", ") + recipe.kind;
+    }
+    return kinds;
+}
+
 // A checkpoint of a family without a table: says which, and what in it no family has.
 void refuseFamily(const ObjectPath& object) {
     const auto family = object.config("config.json").text("model_type");
@@ -335,6 +373,9 @@ void refuseFamily(const ObjectPath& object) {
                        ", a family that regauge has no table for, so it does not know how its channels move";
     for (std::size_t i = 0; i < std::min<std::size_t>(strange.size(), 8); ++i)
         text += (i == 0 ? "; no family has " : ", ") + strange[i];
+    if (const std::string alike = familiesNaming(files); !alike.empty())
+        text += "; all its tensors are named as in " + alike +
+                ": where it computes as one of these does, --kind with that name moves it";
     throw Error(ErrorCode::unsupported, object.path(),
                 text + (strange.size() > 8 ? " and " + std::to_string(strange.size() - 8) + " more" : ""));
 }
