@@ -154,7 +154,8 @@ std::string planText(const Plan& plan) {
         if (!move.moves.empty()) axes.clear(), actions.clear();
         for (const AxisMove& axis : move.moves) {
             axes += (axes.empty() ? "" : ",") + std::to_string(axis.axis);
-            actions += (actions.empty() ? "" : ",") + std::string(name(axis.action));
+            actions += (actions.empty() ? "" : ",") + std::string(name(axis.action)) +
+                       (axis.blocks == 1 ? "" : " x" + std::to_string(axis.blocks));
         }
         rows.push_back({move.tensor.name, std::string(name(move.tensor.dtype)), toString(move.tensor.shape), axes,
                         actions, move.why});
@@ -168,7 +169,10 @@ std::string planJson(const Plan& plan) {
     Json moves = Json::array();
     for (const TensorMove& move : plan.moves) {
         Json axes = Json::array();
-        for (const AxisMove& axis : move.moves) axes.push_back({{"axis", axis.axis}, {"action", name(axis.action)}});
+        for (const AxisMove& axis : move.moves) {
+            axes.push_back({{"axis", axis.axis}, {"action", name(axis.action)}});
+            if (axis.blocks != 1) axes.back()["blocks"] = axis.blocks;
+        }
         moves.push_back({{"name", move.tensor.name},
                          {"dtype", name(move.tensor.dtype)},
                          {"shape", move.tensor.shape},

@@ -41,16 +41,27 @@ TEST_CASE("every compiled-in recipe can be read, has a rule with a reason, and n
     CHECK(sharedRules().modelFiles.front() == "model.safetensors");  // what transformers loads first
 }
 
+// The family's rules, the first one of each name.
+static std::vector<TensorRule> rulesOf(const Recipe& family) {
+    std::set<std::string> names;
+    std::vector<TensorRule> rules;
+    for (const TensorRule& rule : family.tensors)
+        if (names.insert(rule.name).second) rules.push_back(rule);
+    return rules;
+}
+
 // The family's own table as a tiny checkpoint: every rule's tensor, with d on the residual axes and something else
 // elsewhere.
 static std::vector<Array> checkpointOf(const Recipe& family, std::size_t d) {
     std::vector<Array> arrays;
     unsigned seed = 1;
-    for (const TensorRule& rule : family.tensors) {
+    for (const TensorRule& rule : rulesOf(family)) {
         Shape shape;
         for (const std::string& word : rule.shape)
             if (word == "odd" || word == "even" || word == "d")
                 shape.push_back(d);
+            else if (word.ends_with(":blocks"))
+                shape.push_back(3 * d);
             else if (word == "1")
                 shape.push_back(1);
             else if (word != "...")
@@ -73,6 +84,7 @@ TEST_CASE("every model family moves exactly the axes of its table, recognised by
                                 ? randomGauge(d, 3)
                                 : Gauge(randomGauge(d, 3).perm(), std::vector<std::int8_t>(d, 1));
         const std::vector<Array> arrays = checkpointOf(family, d);
+        const std::vector<TensorRule> rules = rulesOf(family);
         files.put("m/model.safetensors", safetensors(arrays, R"("__metadata__":{"format":"pt"})"));
         files.put("m/config.json", R"({"hidden_size": 8, "model_type": ")" + family.when.front().is.front() + "\"}");
         files.put("m/tokenizer.json", "{}");
@@ -83,9 +95,15 @@ TEST_CASE("every model family moves exactly the axes of its table, recognised by
         for (std::size_t i = 0; i < arrays.size(); ++i) {
             Array expected = arrays[i];
             for (std::size_t axis = 0; axis < expected.shape.size(); ++axis) {
-                const std::string& word =
-                    family.tensors[i].shape.size() == expected.shape.size() ? family.tensors[i].shape[axis] : "*";
+                const std::string& word = rules[i].shape.size() == expected.shape.size() ? rules[i].shape[axis] : "*";
                 if (word == "odd" || word == "even") expected = movedAxis(expected, gauge, axis, word == "odd");
+                if (!word.ends_with(":blocks")) continue;
+                const auto at = expected.shape.begin() + static_cast<std::ptrdiff_t>(axis);
+                expected.shape.insert(at, 3);
+                expected.shape[axis + 1] = d;
+                expected = movedAxis(expected, gauge, axis + 1, word == "odd:blocks");
+                expected.shape.erase(expected.shape.begin() + static_cast<std::ptrdiff_t>(axis));
+                expected.shape[axis] = 3 * d;
             }
             INFO(arrays[i].name);
             CHECK(arrayIn(files, "moved/model.safetensors", arrays[i].name).values == expected.values);
@@ -96,6 +114,40 @@ TEST_CASE("every model family moves exactly the axes of its table, recognised by
         CHECK(files.text("back/model.safetensors") == files.text("m/model.safetensors"));
         CHECK(files.text("back/config.json") == files.text("m/config.json"));
     }
+}
+
+TEST_CASE("an axis of several streams holds whole ones, and each of them moves") {
+    MemoryFiles files;
+    const Gauge gauge = randomGauge(8, 3);
+    const auto put = [&](const Shape& shape) {
+        files.put("m/model.safetensors", safetensors({randomArray("model.embed_tokens.weight", {5, 8}, 1),
+                                                      randomArray("mtp.fc.weight", shape, 2)}));
+        files.put("m/config.json", R"({"hidden_size": 8, "model_type": "qwen3_5"})");
+    };
+    put({8, 16});
+    const Plan plan = transport(files, "m", alignmentOf(gauge), "moved");
+    CHECK(plan.moves[1].moves[1].blocks == 2);
+    const Array before = arrayIn(files, "m/model.safetensors", "mtp.fc.weight"),
+                after = arrayIn(files, "moved/model.safetensors", "mtp.fc.weight");
+    for (std::size_t row = 0; row < 8; ++row)
+        for (std::size_t column = 0; column < 16; ++column) {
+            const std::size_t block = column / 8 * 8, channel = column % 8;
+            const float sign = static_cast<float>(gauge.sign()[row] * gauge.sign()[channel]);
+            CHECK(after.values[row * 16 + column] ==
+                  sign * before.values[gauge.perm()[row] * 16 + block + gauge.perm()[channel]]);
+        }
+    put({8, 17});
+    CHECK_THROWS_AS(planTransport(files, "m"), Error);
+}
+
+TEST_CASE("a table of many families is told by model_type alone") {
+    MemoryFiles files;
+    for (const Recipe& family : recipes())
+        if (family.kind == "t5") files.put("model.safetensors", safetensors(checkpointOf(family, 8)));
+    CHECK(planTransport(files, "model.safetensors").kind == "unknown");
+    TransportOptions options;
+    options.kind = "t5";
+    CHECK(planTransport(files, "model.safetensors", options).unknown.empty());
 }
 
 TEST_CASE("OLMo 2's q_norm stays where it is, though it can be as long as the residual stream") {
@@ -131,7 +183,7 @@ TEST_CASE("what no table covers is refused by name") {
         return ErrorCode::internal;
     };
     CHECK(refusal("stablelm", "", arrays) == ErrorCode::unsupported);
-    CHECK(refusal("gemma3n", "", arrays) == ErrorCode::unsupported);
+    CHECK(refusal("zamba2", "", arrays) == ErrorCode::unsupported);
     CHECK(refusal("never-heard-of", "", arrays) == ErrorCode::unsupported);
     CHECK(refusal("llama", R"(, "quantization_config": {"bits": 4})", arrays) == ErrorCode::unsupported);
     std::vector<Array> more = arrays;

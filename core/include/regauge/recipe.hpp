@@ -16,6 +16,7 @@ namespace regauge {
 struct AxisMove {
     Action action = Action::copy;
     std::size_t axis = 0;
+    std::size_t blocks = 1;  // of d each, one after the other, along the axis
 };
 
 // How one tensor moves and why, as `inspect` and `--dry-run` print it. moves is empty for a tensor that is copied.

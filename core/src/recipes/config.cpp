@@ -38,8 +38,12 @@ Config Config::read(const ByteSource& source) {
     if (!json.is_object())
         throw Error(ErrorCode::malformed, source.name(),
                     "is not a JSON object; regauge needs it to tell what the tensors are");
+    return of(json);
+}
+
+Config Config::of(const nlohmann::json& object) {
     Config config;
-    flatten(json, "", 0, config.values_);
+    flatten(object, "", 0, config.values_);
     return config;
 }
 

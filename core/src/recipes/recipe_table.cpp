@@ -59,8 +59,9 @@ void asModel(Recipe& recipe, const Strings& modelTypes) {
     recipe.model = recipe.namesParameters = true;
     recipe.config = "config.json";
     recipe.when.push_back({"model_type", modelTypes, {}, false, ""});
-    recipe.sizes.emplace_back("d", "hidden_size|text_config.hidden_size|n_embd");
-    recipe.describe = {"{model_type}", "d = {d}", "{num_hidden_layers|text_config.num_hidden_layers|n_layer} layers"};
+    recipe.sizes.emplace_back("d", "hidden_size|text_config.hidden_size|n_embd|d_model|decoder.hidden_size");
+    recipe.describe = {"{model_type}", "d = {d}",
+                       "{num_hidden_layers|text_config.num_hidden_layers|n_layer|num_layers|n_layers} layers"};
     recipe.metadata = false;  // transformers refuses a __metadata__ without its own "format"
 }
 
@@ -69,7 +70,7 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
                     "copy_files", "refuse", "refuse_when", "refuse_paths",    "refuse_tensors", "permutation_only",
                     "known",      "hooks",  "sizes",       "describe",        "metadata",       "record_in",
                     "about",      "model",  "optimizer",   "named_by_folder", "transposed",     "list",
-                    "tensors",    "note"});
+                    "tensors",    "note",   "unordered"});
     Recipe recipe;
     recipe.path = file.path;
     recipe.kind = json.at("kind");
@@ -109,6 +110,7 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     recipe.optimizer = json.value("optimizer", false);
     recipe.namedByFolder = json.value("named_by_folder", false);
     recipe.transposed = json.value("transposed", false);
+    recipe.ordered = !json.value("unordered", false);
     if (json.contains("tensors"))
         for (const Json& rule : json.at("tensors")) recipe.tensors.push_back(tensorRule(rule));
     if (json.contains("list")) {
@@ -120,6 +122,18 @@ Recipe parseRecipe(const EmbeddedRecipe& file, const Json& json) {
     return recipe;
 }
 
+Symmetries symmetriesIn(const Json& json) {
+    onlyKeys(json, {"note", "keys", "not_models", "layernorm", "models"});
+    Symmetries found{strings(json, "keys"), strings(json, "not_models"), {}};
+    for (const Json& model : json.at("models")) {
+        onlyKeys(model, {"title", "types", "names", "layernorm", "permutation_only", "refuse"});
+        const std::string reason = model.value("layernorm", false) ? json.at("layernorm").get<std::string>() : "";
+        found.models.push_back({model.at("title"), strings(model, "types"), strings(model, "names"),
+                                model.value("permutation_only", reason), model.value("refuse", "")});
+    }
+    return found;
+}
+
 struct Tables {
     std::vector<Recipe> recipes;
     SharedRules shared;
@@ -127,10 +141,13 @@ struct Tables {
 
 Tables parseAll() {
     Tables tables;
+    Symmetries symmetries;
     for (const EmbeddedRecipe& file : embeddedRecipes()) {
         try {
             const Json json = Json::parse(file.json);
-            if (file.path == "shared.json") {
+            if (file.path == "symmetry.json") {
+                symmetries = symmetriesIn(json);
+            } else if (file.path == "shared.json") {
                 onlyKeys(json, {"residual_hooks", "other_hooks", "quantised", "tensor_file_endings", "wrappers",
                                 "adapter_parts", "other_streams", "projectors", "heads", "model_prefixes",
                                 "model_files", "model_copy_files", "note"});
@@ -145,7 +162,8 @@ Tables parseAll() {
                                  {},
                                  strings(json, "model_prefixes"),
                                  strings(json, "model_files"),
-                                 strings(json, "model_copy_files")};
+                                 strings(json, "model_copy_files"),
+                                 {}};
                 for (const Json& rule : json.at("heads")) tables.shared.heads.push_back(tensorRule(rule));
             } else if (json.is_array()) {
                 for (const Json& one : json) tables.recipes.push_back(parseRecipe(file, one));
@@ -156,6 +174,7 @@ Tables parseAll() {
             throw Error(ErrorCode::internal, "core/recipes/" + std::string(file.path), error.what());
         }
     }
+    tables.shared.symmetries = std::move(symmetries);
     for (Recipe& recipe : tables.recipes)
         if (recipe.config == "adapter_config.json")
             recipe.copyFiles.insert(recipe.copyFiles.end(), tables.shared.modelCopyFiles.begin(),

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "recipes/config.hpp"
+#include "recipes/symmetry.hpp"
 #include "regauge/gauge.hpp"
 
 namespace regauge {
 
 // One rule says of the tensors whose names fit how each axis moves. A shape is a list of words, one for each axis:
 //     "odd"  "even"     the residual axis: length d, moved with or without signs
+//     "odd:blocks"  "even:blocks"   the same for an axis of c x d: c streams, one after the other
 //     "d"               length d, and not moved
 //     "F"               upper case: a length that is the same wherever the symbol stands in the object
 //     "rows" "*"        lower case, or '*': any length
@@ -84,6 +86,8 @@ struct Recipe {
     bool optimizer = false;      // its parameters may be numbers (optimizer_names.hpp)
     bool namedByFolder = false;  // rules know a tensor as "<folder>/<file>/<tensor>"
     bool transposed = false;     // its weights are stored [in, out] (GPT-2)
+    bool ordered = true;         // a table of one family, whose rows stand in the order in which modules register their
+                                 // parameters; else one of many families, told by model_type or --kind alone
     bool model = false;          // a family of checkpoints: its names lose the model prefixes
     std::vector<TensorRule> tensors;
     struct ListKeys {
@@ -100,7 +104,7 @@ struct Recipe {
     int certainty() const;
 };
 
-// The shared lists of core/recipes/shared.json.
+// The shared lists of core/recipes/shared.json, and symmetry.json.
 struct SharedRules {
     std::vector<std::string> residualHooks;
     std::vector<std::pair<std::string, std::string>> otherHooks;  // pattern -> what it is
@@ -113,6 +117,7 @@ struct SharedRules {
     std::vector<TensorRule> heads;           // what any model may end in: score, value and classification heads
     std::vector<std::string> modelPrefixes;  // "model.", "base_model.model.": wrappers around a model's own names
     std::vector<std::string> modelFiles, modelCopyFiles;  // files and copyFiles of every model family
+    Symmetries symmetries;
 };
 
 // "model.language_model.layers.0.x" -> "layers.0.x": the wrappers around a model's own names, cut as often as they

@@ -19,6 +19,14 @@ bool isSymbol(const std::string& word) {
 }
 std::string symbolOf(const std::string& word) { return word == "odd" || word == "even" ? "d" : word; }
 
+// "odd:blocks" and "even:blocks": an axis of several residual streams, one after the other.
+constexpr std::string_view blocksEnding = ":blocks";
+bool isBlocks(const std::string& word) { return word.ends_with(blocksEnding); }
+bool isOdd(const std::string& word) { return word == "odd" || word == "odd:blocks"; }
+std::string withoutSigns(const std::string& word) {
+    return word == "odd" ? "even" : word == "odd:blocks" ? "even:blocks" : word;
+}
+
 bool isLength(const std::string& word) { return word[0] >= '0' && word[0] <= '9'; }
 bool isLookedUp(const std::string& word) {
     return word == "in" || word == "out" || word == "in:even" || word == "out:even" || word == "row" ||
@@ -31,7 +39,7 @@ std::string lookedUp(const std::string& word, const Parameter& parameter) {
     const std::vector<std::string>& shape = parameter.rule->shape;
     const bool last = word == "column" || (word != "row" && word.starts_with("in") != parameter.transposed);
     const std::string& axis = shape[shape.size() - (last ? 1 : 2)];
-    return axis != "odd" ? "*" : word.ends_with(":even") ? "even" : "odd";
+    return !isOdd(axis) ? "*" : word.ends_with(":even") ? withoutSigns(axis) : axis;
 }
 
 // Whether a module belongs to a vision or audio tower, whose channels are not the language model's: what is about it is
@@ -49,9 +57,10 @@ bool inOtherStream(std::string_view module, const Shape& shape, std::uint64_t d)
 // The shape's words, one for each axis: "..." is spread, and "in" and "out" are looked up in the parameter's own rule,
 // which is left in `about`.
 // Nothing where the number of axes does not fit, or a length that the rule gives.
-// d: the residual stream's width where it is known, or 0.
+// d: the residual stream's width where it is known, or 0. family: as of parameterRule.
 std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::string_view module, const Shape& shape,
-                                                 std::uint64_t d, const std::string& where, Parameter& about) {
+                                                 std::uint64_t d, const Recipe* family, const std::string& where,
+                                                 Parameter& about) {
     const std::size_t axes = shape.size();
     std::vector<std::string> words = rule.shape;
     if (!words.empty() && words[0] == "...") {
@@ -64,7 +73,7 @@ std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::st
         if (isLength(words[axis]) && std::to_string(shape[axis]) != words[axis]) return std::nullopt;
     for (std::string& word : words) {
         if (!isLookedUp(word)) continue;
-        about = parameterRule(std::string(module) + ".weight", std::max<std::size_t>(axes, 2));
+        about = parameterRule(std::string(module) + ".weight", std::max<std::size_t>(axes, 2), family);
         if (!about.rule && inOtherStream(module, shape, d)) {
             word = "*";
             continue;
@@ -86,8 +95,8 @@ const std::vector<TensorRule>& adapterRules() {
 
 class Application {
 public:
-    Application(const Recipe& recipe, const Config& config, std::size_t d)
-        : recipe_(recipe), used_(recipe.tensors.size()) {
+    Application(const Recipe& recipe, const Config& config, std::size_t d, const Recipe* family)
+        : recipe_(recipe), family_(recipe.model ? &recipe : family), used_(recipe.tensors.size()) {
         if (d) bind("d", d);
         for (const auto& [symbol, keys] : recipe.sizes)
             if (const auto value = config.number(keys)) configured_.emplace_back(symbol, keys, *value);
@@ -131,7 +140,7 @@ public:
             const auto module = matchName(rule.name, name);
             if (!module) continue;
             const auto words = rule.like.empty()
-                                   ? wordsFor(rule, *module, info.shape, applied_.sizes.of("d"), where, about)
+                                   ? wordsFor(rule, *module, info.shape, applied_.sizes.of("d"), family_, where, about)
                                    : likeWords(rule, *module, info, where, about);
             if (!words) {
                 if (rule.like.empty()) nearest = &rule;
@@ -179,13 +188,13 @@ private:
     // The words of a model's parameter of so many axes, or of an adapter's. Nothing where no table knows it.
     std::optional<std::vector<std::string>> parameterWords(std::string_view name, std::size_t axes,
                                                            const std::string& where, Parameter& about) const {
-        about = parameterRule(name, axes);
-        if (!about.rule) about = parameterRule(std::string(name) + ".weight", axes);
+        about = parameterRule(name, axes, family_);
+        if (!about.rule) about = parameterRule(std::string(name) + ".weight", axes, family_);
         if (about.rule) return about.rule->shape;
         for (const TensorRule& rule : adapterRules()) {
             const auto module = rule.like.empty() ? matchName(rule.name, name) : std::nullopt;
             if (!module || rule.shape.size() != axes) continue;
-            return wordsFor(rule, *module, Shape(axes, 1), applied_.sizes.of("d"), where, about);
+            return wordsFor(rule, *module, Shape(axes, 1), applied_.sizes.of("d"), family_, where, about);
         }
         if (inOtherStream(name, {}, 0)) return std::vector<std::string>(axes, "*");
         return std::nullopt;
@@ -208,15 +217,15 @@ private:
             std::string& word = (*words)[axis];
             if (isLength(word)) continue;
             if (info.shape[axis] == 1) word = "*";  // a mean over the axis
-            if (word == "odd" && rule.like != "same" && !stacked) word = "even";
+            if (rule.like != "same" && !stacked) word = withoutSigns(word);
         }
         return words;
     }
 
     // A weight's scales as FP8 checkpoints have them: one for each output, [out, 1] or [out], or one in all. Nothing
     // where the name is none of these.
-    static std::optional<std::vector<std::string>> scaleWords(const std::string& name, const TensorInfo& info,
-                                                              const std::string& where) {
+    std::optional<std::vector<std::string>> scaleWords(const std::string& name, const TensorInfo& info,
+                                                       const std::string& where) const {
         for (const std::string_view ending : {"input_scale", "input_scale_ub", "output_scale"})
             if (name.ends_with("." + std::string(ending)) && elementCount(info.shape) == 1)
                 return std::vector<std::string>(info.shape.size(), "*");
@@ -229,9 +238,9 @@ private:
                         "has shape " + toString(info.shape) +
                             ", a scale for each block of a row, and such blocks run along the residual axis; "
                             "dequantise the model first (save it in float) and move that");
-        const Parameter about = parameterRule(name.substr(0, name.size() - ending.size()) + ".weight", 2);
+        const Parameter about = parameterRule(name.substr(0, name.size() - ending.size()) + ".weight", 2, family_);
         if (!about.rule) return std::nullopt;
-        if (about.rule->shape[0] == "odd") words[0] = "even";
+        if (isOdd(about.rule->shape[0])) words[0] = withoutSigns(about.rule->shape[0]);
         return words;
     }
 
@@ -241,10 +250,25 @@ private:
         for (std::size_t axis = 0; axis < words.size(); ++axis) {
             const std::string& word = words[axis];
             if (isSymbol(word)) checkLength(symbolOf(word), axis, info, where);
-            if (word == "odd") moves.push_back({Action::odd, axis});
-            if (word == "even") moves.push_back({Action::even, axis});
+            if (word != "odd" && word != "even" && !isBlocks(word)) continue;
+            moves.push_back({isOdd(word) ? Action::odd : Action::even, axis,
+                             isBlocks(word) ? blocksOf(axis, info, where) : std::size_t{1}});
         }
         return moves;
+    }
+
+    // How many streams of width d the axis holds.
+    std::size_t blocksOf(std::size_t axis, const TensorInfo& info, const std::string& where) {
+        std::uint64_t width = applied_.sizes.of("d");
+        for (const auto& [symbol, keys, value] : configured_)
+            if (width == 0 && symbol == "d") width = value;
+        const std::uint64_t length = info.shape[axis];
+        if (width == 0 || length == 0 || length % width != 0)
+            throw Error(ErrorCode::dimensionMismatch, where,
+                        "axis " + std::to_string(axis) + " of " + toString(info.shape) + " has length " +
+                            std::to_string(length) + ", and several residual streams of width d = " +
+                            std::to_string(width) + " are expected there, one after the other");
+        return static_cast<std::size_t>(length / width);
     }
 
     void checkLength(const std::string& symbol, std::size_t axis, const TensorInfo& info, const std::string& where) {
@@ -261,6 +285,7 @@ private:
     }
 
     const Recipe& recipe_;
+    const Recipe* family_;
     std::vector<bool> used_;
     std::vector<std::tuple<std::string, std::string, std::uint64_t>> configured_;
     Applied applied_;
@@ -273,34 +298,46 @@ std::uint64_t Sizes::of(const std::string& symbol) const {
     return found == bound.end() ? 0 : found->second;
 }
 
-Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d) {
-    Application application(recipe, config, d);
+Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d,
+                    const Recipe* family) {
+    Application application(recipe, config, d, family);
     for (const Member& member : members)
         for (std::size_t i = 0; i < member.file.tensors.size(); ++i) application.tensor(member, i);
     return application.finish(members.front().file.source->name());
 }
 
-Parameter parameterRule(std::string_view name, std::size_t axes) {
+Parameter parameterRule(std::string_view name, std::size_t axes, const Recipe* family) {
     Parameter found;
     const std::string_view own = withoutModelPrefixes(name);
-    const auto moved = [](const std::string& word) {
-        return word == "odd" || word == "even" ? word : std::string("*");
+    const auto ruleIn = [&](const Recipe& recipe) -> const TensorRule* {
+        const auto rule = std::find_if(recipe.tensors.begin(), recipe.tensors.end(), [&](const TensorRule& one) {
+            return one.shape.size() == axes && matchName(one.name, own);
+        });
+        return rule == recipe.tensors.end() ? nullptr : &*rule;
     };
-    for (const Recipe& recipe : recipes()) {
-        if (!recipe.namesParameters) continue;
-        for (const TensorRule& rule : recipe.tensors) {
-            if (rule.shape.size() != axes || !matchName(rule.name, own)) continue;
-            if (found.rule && !std::equal(found.rule->shape.begin(), found.rule->shape.end(), rule.shape.begin(),
-                                          [&](const auto& a, const auto& b) { return moved(a) == moved(b); }))
-                throw Error(ErrorCode::ambiguous, std::string(name), "moves differently in different model families");
-            const bool first = !found.rule;
-            found.rule = &rule;
-            found.transposed = recipe.transposed;
-            found.permutationOnly = recipe.alwaysPermutationOnly.empty() || !(first || !found.permutationOnly.empty())
-                                        ? ""
-                                        : recipe.alwaysPermutationOnly;
-            break;
-        }
+    if (family)
+        if (const TensorRule* rule = ruleIn(*family)) return {rule, family->transposed, family->alwaysPermutationOnly};
+    const auto moved = [](const std::string& word) {
+        return word.starts_with("odd") || word.starts_with("even") ? word : std::string("*");
+    };
+    std::vector<const Recipe*> tables;  // those of one family first: they are the better known ones
+    for (const bool ordered : {true, false})
+        for (const Recipe& recipe : recipes())
+            if (recipe.namesParameters && recipe.ordered == ordered) tables.push_back(&recipe);
+    for (const Recipe* table : tables) {
+        const Recipe& recipe = *table;
+        if (found.rule && !recipe.ordered) break;
+        const TensorRule* rule = ruleIn(recipe);
+        if (!rule) continue;
+        if (found.rule && !std::equal(found.rule->shape.begin(), found.rule->shape.end(), rule->shape.begin(),
+                                      [&](const auto& a, const auto& b) { return moved(a) == moved(b); }))
+            throw Error(ErrorCode::ambiguous, std::string(name), "moves differently in different model families");
+        const bool first = !found.rule;
+        found.rule = rule;
+        found.transposed = recipe.transposed;
+        found.permutationOnly = recipe.alwaysPermutationOnly.empty() || !(first || !found.permutationOnly.empty())
+                                    ? ""
+                                    : recipe.alwaysPermutationOnly;
     }
     if (found.rule) return found;
     for (const TensorRule& rule : sharedRules().heads)

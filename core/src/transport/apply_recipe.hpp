@@ -30,7 +30,9 @@ struct Applied {
 // d: the gauge's width, or 0 where there is none yet; then the object's own lengths must agree on one.
 // Throws Error: dimensionMismatch (an axis that must be d), shapeMismatch, malformed (a required tensor is not there),
 // unsupported (quantised).
-Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d);
+// family: the table of the model that the object is about, where it is said.
+Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d,
+                    const Recipe* family = nullptr);
 
 // How a model's parameter moves.
 struct Parameter {
@@ -38,7 +40,8 @@ struct Parameter {
     bool transposed = false;           // stored [in, out]
     std::string permutationOnly;       // why, where every family that has it subtracts means
 };
-// By the tables of all model families. Throws Error(ambiguous) where they disagree.
-Parameter parameterRule(std::string_view name, std::size_t axes);
+// By the family's table where it has the parameter, else by those of all model families. Throws Error(ambiguous) where
+// they disagree.
+Parameter parameterRule(std::string_view name, std::size_t axes, const Recipe* family = nullptr);
 
 }  // namespace regauge

@@ -9,7 +9,9 @@
 
 #include "io/bytes.hpp"
 #include "io/json_text.hpp"
+#include "recipes/symmetry.hpp"
 #include "regauge/error.hpp"
+#include "transport/named_symmetry.hpp"
 
 namespace regauge {
 namespace {
@@ -213,6 +215,7 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
     const std::string_view view = list.text;
     std::vector<std::string> header;
     std::vector<Role> roles;
+    std::vector<std::pair<std::string, std::string>> about;  // what the first row says under each header
     std::size_t indexColumn = 0, rows = 0;
     char separator = ',';
     for (std::size_t begin = byteOrderMark(view); begin < view.size();) {
@@ -234,6 +237,8 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
                 throw Error(ErrorCode::malformed, where,
                             "row " + std::to_string(rows) + " has " + std::to_string(fields.size()) +
                                 " fields where the header has " + std::to_string(header.size()));
+            for (std::size_t k = 0; rows == 1 && k < fields.size(); ++k)
+                about.emplace_back(header[k], view.substr(fields[k].first, fields[k].second - fields[k].first));
             const std::size_t channel = list.entries.size();
             list.entries.push_back(
                 {fields[indexColumn].first, fields[indexColumn].second, true, 0, isPolarKey(header[indexColumn])});
@@ -247,6 +252,7 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
         begin = next;
     }
     if (header.empty()) return std::nullopt;
+    list.about = Config::of(about);
     Summary summary;
     for (std::size_t k = 0; k < header.size(); ++k)
         for (std::size_t row = 0; row < rows; ++row) summary.add(header[k], roles[k]);
@@ -334,12 +340,17 @@ std::optional<ChannelList> parseChannelList(std::string text, const TransportOpt
         const bool bare = json.is_array() && !json.empty() && json.front().is_number();
         if (bare && !bareNumbersAreChannels(json, options, d, where)) return std::nullopt;
         list = jsonList(std::move(text), bare, options.kind || digitsNameLists(json, d, where, 0));
+        const nlohmann::json& one = json.is_array() && !json.empty() ? json.front() : json;
+        if (one.is_object()) list->about = Config::of(one);
     } else {
         list = csvList(std::move(text), where);
     }
     const bool hasChannels = list && std::any_of(list->entries.begin(), list->entries.end(),
                                                  [](const auto& entry) { return entry.isIndex; });
-    return hasChannels ? std::move(list) : std::nullopt;
+    if (!hasChannels) return std::nullopt;
+    addSymmetry(list->plan, namedModel({&list->about}), where);
+    list->plan.permutationOnly = !list->plan.permutationOnlyReason.empty();
+    return list;
 }
 
 std::string movedList(const ChannelList& list, const Gauge& gauge, const std::string& where) {

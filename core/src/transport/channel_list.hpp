@@ -32,6 +32,7 @@ struct ChannelList {
     std::string text;
     std::vector<Entry> entries;
     std::vector<Even> even;
+    Config about;  // what it says of itself: the outermost object, or the first row
     Plan plan;
 };
 

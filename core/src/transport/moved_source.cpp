@@ -16,18 +16,19 @@ constexpr std::size_t blockBytes = 256u << 10;   // read, moved and written whil
 constexpr std::uint64_t smallBytes = 1u << 20;   // slabs up to this are moved many at a time
 constexpr std::uint64_t heldBytes = 128u << 20;  // the largest slab that is held whole rather than read row by row
 
-// One axis of the tensor as it lies there:   [ outer | d | inner ]     a slab is one [d, inner], a row one [inner]
+// One axis of the tensor as it lies there:   [ outer | d | inner ]     a slab is one [d, inner], a row one [inner];
+// an axis of several blocks of d is [ outer, blocks | d | inner ]
 struct AxisLayout {
     std::uint64_t row = 0, slab = 0;  // bytes
 };
 
-AxisLayout layoutOf(const StoredTensor& stored, std::size_t axis) {
+AxisLayout layoutOf(const StoredTensor& stored, const AxisMove& move) {
     // Column-major is row-major with the axes in reverse.
     const Shape& shape = stored.info.shape;
     std::uint64_t row = byteSize(stored.info.dtype);
     for (std::size_t k = 0; k < shape.size(); ++k)
-        if (stored.fortranOrder ? k < axis : k > axis) row *= shape[k];
-    return {row, row * shape[axis]};
+        if (stored.fortranOrder ? k < move.axis : k > move.axis) row *= shape[k];
+    return {row, row * (shape[move.axis] / move.blocks)};
 }
 
 class MovedSource final : public ByteSource {
@@ -39,9 +40,9 @@ public:
           dtype_(stored.info.dtype),
           bigEndian_(stored.bigEndian && byteSize(dtype_) > 1),
           action_(move.action),
-          layout_(layoutOf(stored, move.axis)),
+          layout_(layoutOf(stored, move)),
           buffers_(buffers) {
-        if (stored.info.shape[move.axis] != gauge.d())
+        if (stored.info.shape[move.axis] != gauge.d() * move.blocks)
             throw Error(ErrorCode::dimensionMismatch, in_->name(),
                         "has length " + std::to_string(stored.info.shape[move.axis]) +
                             " where the gauge has d = " + std::to_string(gauge.d()));
@@ -166,7 +167,7 @@ std::shared_ptr<const ByteSource> movedBytes(std::shared_ptr<const ByteSource> i
 std::size_t movedBlockBytes(const StoredTensor& stored, const std::vector<AxisMove>& moves) {
     std::uint64_t slab = 1;
     for (const AxisMove& move : moves)
-        if (const std::uint64_t one = layoutOf(stored, move.axis).slab; one <= smallBytes) slab = std::max(slab, one);
+        if (const std::uint64_t one = layoutOf(stored, move).slab; one <= smallBytes) slab = std::max(slab, one);
     return slab == 0 ? blockBytes : static_cast<std::size_t>(std::max<std::uint64_t>(1, blockBytes / slab) * slab);
 }
 

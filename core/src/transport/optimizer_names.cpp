@@ -68,6 +68,7 @@ struct Parameter {
 // table:
 // what comes before the layers, then layer by layer, then what comes after. Nothing where the table does not name it.
 std::optional<std::tuple<int, unsigned long, std::size_t>> placeOfName(const Recipe& family, std::string_view name) {
+    if (!family.ordered) return std::nullopt;
     const std::string_view own = withoutModelPrefixes(name);
     int section = 0;
     for (std::size_t rule = 0; rule < family.tensors.size(); ++rule) {
@@ -94,7 +95,7 @@ const Recipe* familyOf(const std::vector<Parameter>& parameters, const Config& c
         if (!recipe.model || !recipe.refuse.empty()) continue;
         const bool configured = std::all_of(recipe.when.begin(), recipe.when.end(),
                                             [&](const ConfigRule& rule) { return rule.holds(config); });
-        if (config.has("model_type") ? configured : recipe.requiredNamesFit(names)) return &recipe;
+        if (config.has("model_type") ? configured : recipe.ordered && recipe.requiredNamesFit(names)) return &recipe;
     }
     return nullptr;
 }
@@ -166,6 +167,9 @@ std::vector<Parameter> parametersBeside(const Member& member, const ObjectPath& 
                 parameters.push_back({tensor.info.name, tensor.info.shape});
     const Recipe* family = familyOf(parameters, config);
     if (!family) refuse(member, "numbers its parameters, and the model beside it is of no family that regauge knows");
+    if (!family->ordered)
+        refuse(member, "numbers its parameters, and regauge does not know in which order a " + family->title +
+                           " registers them");
     std::vector<std::pair<std::tuple<int, unsigned long, std::size_t>, Parameter>> placed;
     for (Parameter& parameter : parameters) {
         const auto place = placeOfName(*family, parameter.name);

@@ -1,10 +1,13 @@
 // Recognition: which recipe an object is of, by what is in it.
 #include <algorithm>
+#include <tuple>
 
 #include "recipes/name_pattern.hpp"
+#include "recipes/symmetry.hpp"
 #include "regauge/error.hpp"
 #include "transport/apply_recipe.hpp"
 #include "transport/channel_list.hpp"
+#include "transport/named_symmetry.hpp"
 #include "transport/optimizer_names.hpp"
 #include "transport/planned_object.hpp"
 
@@ -41,7 +44,7 @@ Config configOf(const Recipe& recipe, const ObjectPath& object, const Members& f
 std::optional<int> certaintyOf(const Recipe& recipe, const ObjectPath& object) {
     if (configFits(recipe, object)) return recipe.certainty();
     // A checkpoint without its config.json is told by its names.
-    if (recipe.model && recipe.refuse.empty() && !object.has(recipe.config)) return 1;
+    if (recipe.model && recipe.ordered && recipe.refuse.empty() && !object.has(recipe.config)) return 1;
     return std::nullopt;
 }
 
@@ -201,9 +204,10 @@ std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOp
 
 bool sameMoves(const Plan& a, const Plan& b) {
     const auto same = [](const TensorMove& x, const TensorMove& y) {
-        return std::equal(
-            x.moves.begin(), x.moves.end(), y.moves.begin(), y.moves.end(),
-            [](const AxisMove& p, const AxisMove& q) { return p.action == q.action && p.axis == q.axis; });
+        return std::equal(x.moves.begin(), x.moves.end(), y.moves.begin(), y.moves.end(),
+                          [](const AxisMove& p, const AxisMove& q) {
+                              return std::tie(p.action, p.axis, p.blocks) == std::tie(q.action, q.axis, q.blocks);
+                          });
     };
     return a.unknown == b.unknown && std::equal(a.moves.begin(), a.moves.end(), b.moves.begin(), b.moves.end(), same);
 }
@@ -223,6 +227,17 @@ void requireTwoStates(const Member& member) {
                     "exp_avg (Lion) or square_avg (RMSprop, Adagrad), and move that");
 }
 
+// The model that an object without a table of its own belongs to, where its configuration, its file's metadata or what
+// lies beside an optimizer's state says so.
+std::optional<NamedModel> modelOf(const Recipe& recipe, const Config& config, const ObjectPath& object,
+                                  const Members& files) {
+    const Config header = Config::of(files.members.front().file.metadata);
+    std::vector<const Config*> configs{&config, &header};
+    if (recipe.optimizer)
+        for (const char* beside : {"config.json", "adapter_config.json"}) configs.push_back(&object.config(beside));
+    return namedModel(configs);
+}
+
 PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t d) {
     const Recipe& recipe = *candidate.recipe;
     const Config config = configOf(recipe, object, candidate.files);
@@ -236,7 +251,9 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
             requireTwoStates(member);
             nameParameters(member, object);
         }
-    Applied applied = applyRecipe(recipe, candidate.files.members, config, d);
+    const bool namesItself = recipe.model || recipe.namesParameters;
+    const auto model = namesItself ? std::nullopt : modelOf(recipe, config, object, candidate.files);
+    Applied applied = applyRecipe(recipe, candidate.files.members, config, d, model ? model->family : nullptr);
     PlannedObject result;
     result.plan.kind = recipe.kind;
     result.plan.description = describe(recipe, config, applied);
@@ -247,6 +264,7 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
         recipe.alwaysPermutationOnly.empty() ? applied.permutationOnly : recipe.alwaysPermutationOnly;
     for (const ConfigRule& rule : recipe.permutationOnly)
         if (rule.holds(config)) result.plan.permutationOnlyReason = rule.why;
+    if (!namesItself) addSymmetry(result.plan, model, object.path());
     result.plan.permutationOnly = !result.plan.permutationOnlyReason.empty();
     result.recipe = &recipe;
     result.files = std::move(candidate.files);
