@@ -2,6 +2,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
 #include <set>
 
 #include "recipes/name_pattern.hpp"
@@ -11,6 +12,7 @@
 
 using namespace regauge;
 using namespace regauge::test;
+using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("a pattern's placeholders take what they say and no more") {
     CHECK(matchName("layers.{l}.mlp", "layers.12.mlp"));
@@ -194,6 +196,18 @@ TEST_CASE("what no table covers is refused by name") {
     more = arrays;
     more.erase(more.begin());
     CHECK(refusal("llama", "", more) == ErrorCode::unsupported);  // no embedding: not a whole checkpoint
+}
+
+TEST_CASE("an unknown model_type with a known family's names is told which --kind moves it") {
+    MemoryFiles files;
+    for (const Recipe& family : recipes())
+        if (family.kind == "qwen3") files.put("m/model.safetensors", safetensors(checkpointOf(family, 8)));
+    files.put("m/config.json", R"({"hidden_size": 8, "model_type": "never-heard-of"})");
+    CHECK_THROWS_WITH(planTransport(files, "m"),
+                      ContainsSubstring("named as in") && ContainsSubstring("qwen3") && ContainsSubstring("--kind"));
+    TransportOptions options;
+    options.kind = "qwen3";
+    CHECK(planTransport(files, "m", options).unknown.empty());
 }
 
 TEST_CASE("a checkpoint without its config.json is told by its names, where families agree") {

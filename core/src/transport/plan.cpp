@@ -319,6 +319,26 @@ void addOptimizer(PlannedObject& model, const ObjectPath& object, const Transpor
                     "--kind of the family whose names it has");
 }
 
+// The families whose tables name every tensor that is there: "llama, qwen2".
+std::string familiesNaming(const Members& files) {
+    std::string kinds;
+    for (const Recipe& recipe : recipes()) {
+        if (!recipe.model || !recipe.refuse.empty() || !recipe.ordered) continue;
+        std::vector<std::string_view> names;
+        bool all = !files.members.empty();
+        for (const Member& member : files.members)
+            for (const StoredTensor& tensor : member.file.tensors) {
+                names.push_back(tensor.info.name);
+                all = all && std::any_of(recipe.tensors.begin(), recipe.tensors.end(), [&](const TensorRule& rule) {
+                          return rule.shape.size() == tensor.info.shape.size() &&
+                                 matchName(rule.name, ownName(tensor.info.name)).has_value();
+                      });
+            }
+        if (all && recipe.requiredNamesFit(names)) kinds += (kinds.empty() ? "" : ", ") + recipe.kind;
+    }
+    return kinds;
+}
+
 // A checkpoint of a family without a table: says which, and what in it no family has.
 void refuseFamily(const ObjectPath& object) {
     const auto family = object.config("config.json").text("model_type");
@@ -340,6 +360,9 @@ void refuseFamily(const ObjectPath& object) {
                        ", a family that regauge has no table for, so it does not know how its channels move";
     for (std::size_t i = 0; i < std::min<std::size_t>(strange.size(), 8); ++i)
         text += (i == 0 ? "; no family has " : ", ") + strange[i];
+    if (const std::string alike = familiesNaming(files); !alike.empty())
+        text += "; all its tensors are named as in " + alike +
+                ": where it computes as one of these does, --kind with that name moves it";
     throw Error(ErrorCode::unsupported, object.path(),
                 text + (strange.size() > 8 ? " and " + std::to_string(strange.size() - 8) + " more" : ""));
 }
