@@ -13,8 +13,16 @@
 namespace regauge {
 namespace {
 
-constexpr std::string_view embeddings[] = {"embed_tokens.weight", "tok_embeddings.weight", "wte.weight",
-                                           "embed_in.weight"};
+constexpr std::string_view embeddings[] = {"embed_tokens.weight",
+                                           "tok_embeddings.weight",
+                                           "wte.weight",
+                                           "embed_in.weight",
+                                           "word_embeddings.weight",
+                                           "decoder.embed_tokens.weight",
+                                           "backbone.embeddings.weight",
+                                           "text_model.embed_tokens.weight",
+                                           "shared.weight",
+                                           "biogpt.embed_tokens.weight"};
 constexpr std::string_view unembeddings[] = {"lm_head.weight", "output.weight", "embed_out.weight"};
 constexpr std::string_view finalNorms[] = {"norm.weight", "ln_f.weight", "final_layernorm.weight",
                                            "final_layer_norm.weight"};
