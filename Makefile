@@ -3,13 +3,15 @@ export PATH := $(CURDIR)/.toolchain/bin:$(PATH)
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 export REGAUGE_JOBS := $(JOBS)
 
-.PHONY: demo test web native wasm test-native test-wasm test-js test-page test-mpi bench experiments experiments-quick experiments-real experiments-real-quick format clean
+.PHONY: demo test web native wasm test-native test-wasm test-js test-page test-mpi test-python bench experiments experiments-quick experiments-real experiments-real-quick format clean
 
 demo: native          ## align the shipped sample, move a steering vector and an SAE, compare with the baseline
 	@tools/demo
 
 test:                 ## everything: C++ natively and as wasm, the JS API, the packed package, the page
 	@tools/test native wasm js page
+test-python:          ## the Python package, as `pip install .` installs it
+	@tools/test-python
 test-native test-wasm test-js test-page test-mpi:  ## test-mpi is asked for by name only: it brings Open MPI
 	@tools/test $(@:test-%=%)
 

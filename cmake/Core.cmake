@@ -8,10 +8,22 @@ list(FILTER REGAUGE_SIMD_SOURCES INCLUDE REGEX "\\.simd\\.cpp$")
 list(FILTER REGAUGE_CORE_SOURCES EXCLUDE REGEX "\\.simd\\.cpp$")
 file(GLOB_RECURSE REGAUGE_COMMAND_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/command/src/*.cpp")
 
+# What of zlib raw DEFLATE and CRC-32 need is compiled into the core: an installed regauge::core asks for no zlib.
+set(REGAUGE_ZLIB_FILES adler32 crc32 deflate inffast inflate inftrees trees zutil)
+list(TRANSFORM REGAUGE_ZLIB_FILES REPLACE "(.+)" "${REGAUGE_ZLIB_SOURCE}/\\1.c")
+set_property(SOURCE ${REGAUGE_ZLIB_FILES} APPEND PROPERTY COMPILE_OPTIONS -w)  # its warnings are not ours to mend
+set(REGAUGE_ZLIB_USERS ${REGAUGE_CORE_SOURCES})
+list(FILTER REGAUGE_ZLIB_USERS INCLUDE REGEX "/core/src/codec/")
+set_property(SOURCE ${REGAUGE_ZLIB_FILES} ${REGAUGE_ZLIB_USERS} APPEND PROPERTY COMPILE_DEFINITIONS
+  NO_GZIP      # without gzip's headers
+  Z_PREFIX     # z_deflate and so on: a program may have a zlib of its own
+  ZLIB_CONST)  # input may be const
+set_property(SOURCE ${REGAUGE_ZLIB_USERS} APPEND PROPERTY INCLUDE_DIRECTORIES "${REGAUGE_ZLIB_SOURCE}")
+
 # regauge_add_core(<target> [THREADS]); THREADS matters to wasm only
 function(regauge_add_core target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "" "")
-  add_library(${target} STATIC ${REGAUGE_CORE_SOURCES} "${REGAUGE_RECIPES_SOURCE}")
+  add_library(${target} STATIC ${REGAUGE_CORE_SOURCES} "${REGAUGE_RECIPES_SOURCE}" ${REGAUGE_ZLIB_FILES})
   set_target_properties(${target} PROPERTIES REGAUGE_THREADS "${arg_THREADS}")
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_compile_definitions(${target} PRIVATE
@@ -25,6 +37,7 @@ function(regauge_add_core target)
   target_link_libraries(${target} PRIVATE
     $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:xsimd> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
   regauge_compile_options(${target})
+  regauge_position_independent(${target})
   if(NOT EMSCRIPTEN)
     target_link_libraries(${target} PUBLIC Threads::Threads)
   elseif(arg_THREADS)
@@ -37,10 +50,12 @@ endfunction()
 function(regauge_add_command target core)
   add_library(${target} STATIC ${REGAUGE_COMMAND_SOURCES})
   target_include_directories(${target}
-    PUBLIC "${PROJECT_SOURCE_DIR}/command/include" PRIVATE "${PROJECT_SOURCE_DIR}/command/src")
+    PUBLIC "${PROJECT_SOURCE_DIR}/command/include"
+    PRIVATE "${PROJECT_SOURCE_DIR}/command/src" "${PROJECT_SOURCE_DIR}/core/src")  # io/json_text.hpp
   target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
   target_link_libraries(${target} PUBLIC ${core} PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json)
   regauge_compile_options(${target})
+  regauge_position_independent(${target})
 endfunction()
 
 regauge_add_core(regauge_core)

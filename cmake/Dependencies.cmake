@@ -47,6 +47,25 @@ regauge_dependency(xsimd 13 xsimd  # 13 is the first with the wasm backend
 regauge_dependency(nlohmann_json 3.11 nlohmann_json::nlohmann_json
   URL https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz
   SHA256 d6c65aca6b1ed68e7a182f4757257b107ae403032760ed6ef121c9d55e81757d)
+
+# zlib from its own source in every build, in the version below: systems ship others, and zlib-ng in its place, whose
+# DEFLATE is other bytes, while an .npz that is moved and moved back must be the same file.
+set(REGAUGE_ZLIB_VERSION 1.3.1)
+set(REGAUGE_ZLIB_SOURCE "${PROJECT_SOURCE_DIR}/.toolchain/zlib-source" CACHE PATH "where zlib's source is")
+if(NOT EXISTS "${REGAUGE_ZLIB_SOURCE}/deflate.c")
+  message(STATUS "zlib ${REGAUGE_ZLIB_VERSION} is not here (on Debian tools/bootstrap native brings it): fetching its source")
+  FetchContent_Declare(zlib SOURCE_SUBDIR "regauge-compiles-it"
+    URL https://github.com/madler/zlib/releases/download/v1.3.1/zlib-1.3.1.tar.gz
+    URL_HASH SHA256=9a93b2b7dfdac77ceba5a558a580e74667dd6fede4585b91eefb60f03b72df23
+    DOWNLOAD_EXTRACT_TIMESTAMP TRUE)
+  FetchContent_MakeAvailable(zlib)
+  set(REGAUGE_ZLIB_SOURCE "${zlib_SOURCE_DIR}")
+endif()
+file(STRINGS "${REGAUGE_ZLIB_SOURCE}/zlib.h" _zlib REGEX "define ZLIB_VERSION \"${REGAUGE_ZLIB_VERSION}\"")
+if(NOT _zlib)
+  message(FATAL_ERROR "${REGAUGE_ZLIB_SOURCE} is not zlib ${REGAUGE_ZLIB_VERSION}: run tools/bootstrap native")
+endif()
+
 if(REGAUGE_BUILD_COMMAND)
   regauge_dependency(CLI11 2.1 CLI11::CLI11
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz

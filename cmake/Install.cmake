@@ -1,9 +1,15 @@
-# find_package(regauge) gives C++ users regauge::core.
+# find_package(regauge) gives C++ users regauge::core and, natively, regauge::files; pkg-config gives `regauge`.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
+set(_libraries regauge_core)
 set_target_properties(regauge_core PROPERTIES EXPORT_NAME core)
-install(TARGETS regauge_core EXPORT regauge ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+if(TARGET regauge_files)
+  list(APPEND _libraries regauge_files)
+  set_target_properties(regauge_files PROPERTIES EXPORT_NAME files)
+  install(FILES "${PROJECT_SOURCE_DIR}/native/native_files.hpp" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/regauge")
+endif()
+install(TARGETS ${_libraries} EXPORT regauge ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/core/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT regauge NAMESPACE regauge:: FILE regauge-targets.cmake
   DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/regauge")
@@ -17,6 +23,32 @@ write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/regauge-config-ver
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/regauge-config.cmake"
   "${CMAKE_CURRENT_BINARY_DIR}/regauge-config-version.cmake"
   DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/regauge")
+
+set(_links "-lregauge_core")
+if(TARGET regauge_files)
+  string(PREPEND _links "-lregauge_files ")
+endif()
+# The prefix is found from where the file lies, so that an installation may be moved: lib/pkgconfig is two folders
+# below it, lib/<triplet>/pkgconfig three.
+string(REGEX REPLACE "[^/]+" ".." _up "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/regauge.pc" "prefix=\${pcfiledir}/${_up}
+includedir=\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}
+libdir=\${prefix}/${CMAKE_INSTALL_LIBDIR}
+
+Name: regauge
+Description: ${PROJECT_DESCRIPTION}
+Version: ${PROJECT_VERSION}
+Cflags: -I\${includedir}
+Libs: -L\${libdir} ${_links} -lstdc++ -lm -pthread
+")
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/regauge.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+# Ours, and those of what is compiled in.
+file(GLOB _licences "${PROJECT_SOURCE_DIR}/licenses/*.txt")
+list(FILTER _licences INCLUDE REGEX "/(Eigen|xsimd|nlohmann-json|CLI11)\\.txt$")  # the others are in the wheel or in npm's package
+install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+install(FILES ${_licences} DESTINATION "${CMAKE_INSTALL_DOCDIR}/licenses")
+
 if(TARGET regauge)
   install(TARGETS regauge RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()

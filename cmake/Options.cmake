@@ -43,3 +43,14 @@ function(regauge_compile_options target)
     endif()
   endif()
 endfunction()
+
+# What shared libraries may link: Python's module does, and users' own.
+function(regauge_position_independent target)
+  if(NOT EMSCRIPTEN)
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    if(NOT MSVC)
+      target_compile_options(${target} PRIVATE
+        -fno-semantic-interposition)  # nobody replaces our functions at load time, so they may still be inlined
+    endif()
+  endif()
+endfunction()

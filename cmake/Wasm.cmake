@@ -17,6 +17,7 @@ foreach(source IN LISTS REGAUGE_CORE_SOURCES REGAUGE_COMMAND_SOURCES REGAUGE_WAS
   endif()
   set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:${size}>")
 endforeach()
+set_property(SOURCE ${REGAUGE_ZLIB_FILES} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-Os>")  # as codec/, which calls it
 
 # tsc (npm's typescript) checks and writes the types that Embind declares.
 find_program(REGAUGE_TSC tsc HINTS "${PROJECT_SOURCE_DIR}/node_modules/.bin" NO_CMAKE_FIND_ROOT_PATH)
@@ -61,8 +62,6 @@ function(regauge_add_wasm name)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE ${command} nlohmann_json::nlohmann_json)
   target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
-  target_include_directories(${target} PRIVATE
-    "${PROJECT_SOURCE_DIR}/core/src" "${PROJECT_SOURCE_DIR}/command/src")  # one site's sums; plans as JSON
   regauge_compile_options(${target})
   regauge_wasm_link_options(${target})
   set_target_properties(${target} PROPERTIES

@@ -1,10 +1,13 @@
 // The native command: hands the machine's files, streams and signals to runCommand.
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <thread>
 
@@ -23,14 +26,30 @@ std::atomic<bool> interrupted = false;  // lock-free: a signal handler may set i
 
 void onInterrupt(int) { interrupted = true; }
 
-void put(std::FILE* stream, std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), stream);
-    std::fflush(stream);
+bool put(std::FILE* stream, std::string_view text) {
+    return std::fwrite(text.data(), 1, text.size(), stream) == text.size() && std::fflush(stream) == 0;
+}
+
+// Standard output. A reader that went away (`regauge show g.json | head -1`) has what it wanted.
+// Throws Error(writeFailed).
+void answer(std::string_view text) {
+    errno = 0;
+    if (!put(stdout, text) && errno != EPIPE)
+        throw regauge::Error(regauge::ErrorCode::writeFailed, "standard output",
+                             std::string("the answer could not be written: ") + std::strerror(errno));
+}
+
+// Takes the numbers of standard streams that the caller closed, or an output file would get them, and answers and
+// messages would land in it.
+void keepStandardStreams() {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) std::_Exit(2);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+    keepStandardStreams();
 #if REGAUGE_MPI
     const std::unique_ptr<regauge::MpiTeam> team = regauge::MpiTeam::join();
 #else
@@ -43,6 +62,9 @@ int main(int argc, char** argv) {
         action.sa_flags = SA_RESETHAND;  // a second Ctrl-C ends at once
         sigaction(SIGINT, &action, nullptr);
         sigaction(SIGTERM, &action, nullptr);
+        struct sigaction before {};
+        sigaction(SIGHUP, nullptr, &before);
+        if (before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);  // nohup asked to be left alone
     }
     const bool speaks = !team || team->rank() == 0;
     signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of write(), told like a full disk
@@ -63,7 +85,7 @@ int main(int argc, char** argv) {
     regauge::Host host{.files = files,
                        .out =
                            [=](std::string_view text) {
-                               if (speaks) put(stdout, text);
+                               if (speaks) answer(text);
                            },
                        .err =
                            [=](std::string_view text) {
@@ -73,7 +95,8 @@ int main(int argc, char** argv) {
                        .cancelled = [] { return interrupted.load(); },
                        .threads = processors,
                        .memory = regauge::availableMemory,
-                       .team = team.get()};
+                       .team = team.get(),
+                       .withoutSync = [&] { files.sync = false; }};
     const int status = regauge::runCommand({argv + 1, argv + argc}, host);
     return speaks ? status : 0;  // rank 0 answers for all: a launcher would kill it while another's status is not 0
 }

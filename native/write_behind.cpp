@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 
 namespace regauge {
 namespace {
@@ -50,7 +51,14 @@ void WriteBehind::hand() {
         writeOut(filling());
         return;
     }
-    if (!thread_.joinable()) thread_ = std::thread([this] { writeBlocks(); });
+    if (!thread_.joinable()) {
+        try {
+            thread_ = std::thread([this] { writeBlocks(); });
+        } catch (const std::system_error&) {  // no more threads to be had
+            writeOut(filling());
+            return;
+        }
+    }
     std::unique_lock lock(mutex_);
     ++filled_;
     changed_.notify_all();

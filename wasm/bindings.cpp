@@ -6,24 +6,27 @@
 
 #include <cmath>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/parallel.hpp"
-#include "correlations.hpp"
 #include "host.hpp"
 #include "options.hpp"
 #include "regauge/error.hpp"
+#include "regauge/first_row.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "regauge/map_reports.hpp"
 #include "regauge/match.hpp"
 #include "regauge/model.hpp"
+#include "regauge/reports.hpp"
+#include "regauge/site_correlations.hpp"
 #include "regauge/steer.hpp"
+#include "regauge/threads.hpp"
 #include "regauge/trace.hpp"
 #include "regauge/transport.hpp"
 #include "regauge/version.hpp"
-#include "reports.hpp"
-#include "summary.hpp"
+#include "regauge/words.hpp"
 
 namespace regauge::wasm {
 namespace {
@@ -96,10 +99,63 @@ Outcome plan(JsHost host, std::string object, std::string options, unsigned d) {
 Outcome correlation(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
         const HostFiles files(host);
-        const Correlations found = correlate(openEvidence(files, source), openEvidence(files, target),
-                                             alignOptions(options, hostThreads(host)).match, hostProgress(host));
+        const SiteCorrelations found =
+            correlateSite(openEvidence(files, source), openEvidence(files, target),
+                          alignOptions(options, hostThreads(host)).match, hostProgress(host));
         give(host, found.r);
-        return found.json;
+        return nlohmann::ordered_json{{"d", found.d}, {"site", found.site}, {"rows", found.rows}}.dump();
+    });
+}
+
+// The array: the first vector along a tensor's last axis. {"tensor", "shape"}
+Outcome readFirstRow(JsHost host, std::string file, std::string tensor) {
+    return answer([&] {
+        const FirstRow row = firstRow(HostFiles(host), file, tensor);
+        give(host, row.values);
+        return nlohmann::ordered_json{{"tensor", row.tensor}, {"shape", row.shape}}.dump();
+    });
+}
+
+// The array: the gains of every norm, [names, d]. {"names"}
+Outcome readGains(JsHost host, std::string evidence) {
+    return answer([&] {
+        std::vector<std::string> names;
+        std::vector<float> values;
+        for (const Gains& gains : openEvidence(HostFiles(host), evidence).gains) {
+            names.push_back(gains.name);
+            for (const double gain : gains.values) values.push_back(static_cast<float>(gain));
+        }
+        give(host, values);
+        return nlohmann::ordered_json{{"names", names}}.dump();
+    });
+}
+
+// Writes the map file to `out`.
+Outcome fitMapsTo(JsHost host, std::string source, std::string target, std::string out, std::string options) {
+    return answer([&] {
+        HostFiles files(host);
+        const MapSet maps = fitMaps(openEvidence(files, source), openEvidence(files, target),
+                                    mapOptions(options, hostThreads(host)), hostProgress(host));
+        const std::unique_ptr<Output> output = files.create(out, false, false);
+        writeMaps(maps, output->file(""));
+        output->commit();
+        return mapsJson(maps);
+    });
+}
+
+Outcome transportByMaps(JsHost host, std::string object, std::string maps, std::string out, std::string options) {
+    return answer([&] {
+        HostFiles files(host);
+        return planJson(transport(files, object, readMaps(files, maps), out,
+                                  mapTransportOptions(options, hostThreads(host)), hostProgress(host)));
+    });
+}
+
+Outcome planByMaps(JsHost host, std::string object, std::string maps, std::string options) {
+    return answer([&] {
+        const HostFiles files(host);
+        return planJson(
+            planTransport(files, object, readMaps(files, maps), mapTransportOptions(options, hostThreads(host))));
     });
 }
 
@@ -215,12 +271,14 @@ Outcome steerModels(JsHost host, std::string source, std::string target, std::st
     });
 }
 
-StringList errorCodes() {
-    emscripten::val codes = emscripten::val::array();
-#define REGAUGE_PUSH(code) codes.call<void>("push", std::string(#code));
-    REGAUGE_ERROR_CODES(REGAUGE_PUSH)
-#undef REGAUGE_PUSH
-    return StringList(codes);
+// {"groups", "statistics", "verdicts", "errorCodes"}: the words that TypeScript repeats as types, for the test that
+// compares them.
+std::string words() {
+    return nlohmann::ordered_json{{"groups", groupWords()},
+                                  {"statistics", statisticWords()},
+                                  {"verdicts", verdictWords()},
+                                  {"errorCodes", errorCodeWords()}}
+        .dump();
 }
 
 // Threads' workers start only while this thread is idle (browsers): asked for before a job, and awaited.
@@ -243,6 +301,11 @@ EMSCRIPTEN_BINDINGS(regauge) {
     emscripten::function("transport(host, object, gauge, out, options)", &transportObject);
     emscripten::function("plan(host, object, options, d)", &plan);
     emscripten::function("correlation(host, source, target, options)", &correlation);
+    emscripten::function("firstRow(host, file, tensor)", &readFirstRow);
+    emscripten::function("gains(host, evidence)", &readGains);
+    emscripten::function("fitMap(host, source, target, out, options)", &fitMapsTo);
+    emscripten::function("transportMap(host, object, maps, out, options)", &transportByMaps);
+    emscripten::function("planMap(host, object, maps, options)", &planByMaps);
     emscripten::function("merge(host, a, b, gauge, out, options)", &mergeCheckpoints);
     emscripten::function("audit(host, object, gauge, options)", &auditObject);
     emscripten::function("ceiling(host, options)", &simulateCeiling);
@@ -253,7 +316,7 @@ EMSCRIPTEN_BINDINGS(regauge) {
     emscripten::function("steer(host, source, target, gauge, prompt, options)", &steerModels);
     emscripten::function("prepareThreads(threads)", &prepareThreads);
     emscripten::function("threadsReady", &threadsReady);
-    emscripten::function("errorCodes", &errorCodes);
+    emscripten::function("words", &words);
     emscripten::function("version", &versionText);
 }
 

@@ -13,12 +13,16 @@ namespace {
 int run(JsHost host, StringList args) {
     HostFiles files(host);
     Host terminal{.files = files,
-                  .out = [&](std::string_view text) { host.call<void>("out", std::string(text)); },
+                  .out =
+                      [&](std::string_view text) {
+                          checked(host.call<emscripten::val>("out", std::string(text)), "standard output");
+                      },
                   .err = [&](std::string_view text) { host.call<void>("err", std::string(text)); },
                   .errIsTerminal = host["errIsTerminal"].as<bool>(),
                   .cancelled = [&] { return host.call<bool>("cancelled"); },
                   .threads = hostThreads(host),
-                  .memory = availableMemory};
+                  .memory = availableMemory,
+                  .withoutSync = [&] { host.call<void>("withoutSync"); }};
     return runCommand(emscripten::vecFromJSArray<std::string>(args), terminal);
 }
 

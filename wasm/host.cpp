@@ -22,14 +22,6 @@ ErrorCode errorCode(const std::string& text) {
     return ErrorCode::internal;
 }
 
-// The host's answer, or its refusal as an Error.
-val checked(val answer, const std::string& where) {
-    if (answer.isUndefined() || answer.isNull()) return answer;
-    const val code = answer["failure"];
-    if (code.isUndefined()) return answer;
-    throw Error(errorCode(code.as<std::string>()), where, answer["message"].as<std::string>());
-}
-
 // A view of our memory for the length of one call: the host copies what it wants to keep.
 val view(std::span<const std::byte> bytes) {
     return val(typed_memory_view(bytes.size(), reinterpret_cast<const unsigned char*>(bytes.data())));
@@ -130,6 +122,13 @@ private:
 };
 
 }  // namespace
+
+val checked(val answer, const std::string& where) {
+    if (answer.isUndefined() || answer.isNull()) return answer;
+    const val code = answer["failure"];
+    if (code.isUndefined()) return answer;
+    throw Error(errorCode(code.as<std::string>()), where, answer["message"].as<std::string>());
+}
 
 bool HostFiles::exists(const std::string& path) const { return host_.call<bool>("exists", path); }
 

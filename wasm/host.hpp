@@ -35,6 +35,9 @@ private:
     JsHost host_;
 };
 
+// The host's answer, or its refusal as an Error.
+emscripten::val checked(emscripten::val answer, const std::string& where);
+
 // Bytes that memory can still grow by: 4 GiB at most, less what is in use.
 std::uint64_t availableMemory();
 

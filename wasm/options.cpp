@@ -7,6 +7,7 @@
 #include "host.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "regauge/words.hpp"
 
 namespace regauge::wasm {
 namespace {
@@ -51,9 +52,9 @@ unsigned threads(const std::string& key, const Json& value) {
 
 template <class Enum>
 Enum oneOf(const std::string& key, const Json& value, std::optional<Enum> (*fromName)(std::string_view),
-           const char* expected) {
+           const Words& words) {
     const auto found = value.is_string() ? fromName(value.get<std::string>()) : std::nullopt;
-    if (!found) refuse("option " + key + " is " + value.dump() + "; expected " + expected);
+    if (!found) refuse("option " + key + " is " + value.dump() + "; expected " + either(words));
     return *found;
 }
 
@@ -67,9 +68,9 @@ AlignOptions alignOptions(const std::string& json, unsigned threadsUnlessSaid) {
     const Json given = parse(json);  // named: items() only refers to it
     for (const auto& [key, value] : given.items()) {
         if (key == "group")
-            match.group = oneOf(key, value, groupFromName, "signed, permutation or layernorm");
+            match.group = oneOf(key, value, groupFromName, groupWords());
         else if (key == "statistic")
-            match.statistic = oneOf(key, value, statisticFromName, "auto, correlation or whitened");
+            match.statistic = oneOf(key, value, statisticFromName, statisticWords());
         else if (key == "sites")
             match.sites = as<std::vector<std::string>>(key, value, "a list of site names");
         else if (key == "rows")
@@ -88,6 +89,18 @@ AlignOptions alignOptions(const std::string& json, unsigned threadsUnlessSaid) {
     return options;
 }
 
+namespace {
+
+Dtype dequantized(const std::string& key, const Json& value) {
+    const std::string text = as<std::string>(key, value, "bf16, f16 or f32");
+    if (text == "bf16") return Dtype::BF16;
+    if (text == "f16") return Dtype::F16;
+    if (text == "f32") return Dtype::F32;
+    refuse("option " + key + " must be bf16, f16 or f32");
+}
+
+}  // namespace
+
 TransportOptions transportOptions(const std::string& json) {
     TransportOptions options;
     const Json given = parse(json);
@@ -98,9 +111,50 @@ TransportOptions transportOptions(const std::string& json) {
             options.copyUnknown = as<bool>(key, value, "true or false");
         else if (key == "force")
             options.force = as<bool>(key, value, "true or false");
+        else if (key == "dequantize")
+            options.dequantize = dequantized(key, value);
         else
             refuse("unknown option " + key);
     }
+    return options;
+}
+
+MapOptions mapOptions(const std::string& json, unsigned threadsUnlessSaid) {
+    MapOptions options;
+    options.threads = threadsUnlessSaid;
+    options.memory = availableMemory();
+    const Json given = parse(json);
+    for (const auto& [key, value] : given.items()) {
+        if (key == "family") {
+            options.family = mapFamilyFromName(as<std::string>(key, value, "the name of a family"));
+            if (!options.family)
+                refuse("option family is " + value.dump() + "; expected identity, gauge, orthogonal or affine");
+        } else if (key == "sites")
+            options.sites = as<std::vector<std::pair<std::string, std::string>>>(key, value, "pairs of site names");
+        else if (key == "ridge")
+            options.ridge = number(key, value, 0);
+        else if (key == "rows")
+            options.rows = count(key, value, 1);
+        else if (key == "skipFirst")
+            options.skipFirst = count(key, value, 0);
+        else if (key == "threads")
+            options.threads = threads(key, value);
+        else
+            refuse("unknown option " + key);
+    }
+    return options;
+}
+
+MapTransportOptions mapTransportOptions(const std::string& json, unsigned threads) {
+    MapTransportOptions options;
+    options.threads = threads;
+    Json given = parse(json);
+    if (given.contains("site")) options.site = as<std::string>("site", given["site"], "SOURCE_SITE=TARGET_SITE");
+    if (given.contains("keepStrength"))
+        options.keepStrength = as<bool>("keepStrength", given["keepStrength"], "true or false");
+    given.erase("site");
+    given.erase("keepStrength");
+    options.object = transportOptions(given.dump());
     return options;
 }
 

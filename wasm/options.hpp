@@ -6,6 +6,7 @@
 
 #include "regauge/audit.hpp"
 #include "regauge/ceiling.hpp"
+#include "regauge/map_transport.hpp"
 #include "regauge/match.hpp"
 #include "regauge/merge.hpp"
 #include "regauge/steer.hpp"
@@ -23,6 +24,12 @@ AlignOptions alignOptions(const std::string& json, unsigned threads);
 
 // {"kind", "copyUnknown", "force"}, each optional. Throws Error(usage).
 TransportOptions transportOptions(const std::string& json);
+
+// {"family", "sites" (pairs), "ridge", "rows", "skipFirst", "threads"}, each optional.
+MapOptions mapOptions(const std::string& json, unsigned threads);
+
+// {"kind", "copyUnknown", "force", "site", "keepStrength"}, each optional.
+MapTransportOptions mapTransportOptions(const std::string& json, unsigned threads);
 
 // {"weight", "form" ("linear" or "task-vector"), "base", "baseGauge" (a gauge file's text), "force"}, each optional; a
 // base makes it a task vector.

@@ -7,6 +7,8 @@
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/trace.hpp"
+#include "regauge/words.hpp"
+#include "shown.hpp"
 #include "summary.hpp"
 
 namespace regauge {
@@ -15,7 +17,10 @@ namespace {
 int statusOf(const Alignment& alignment) { return alignment.verdict == Verdict::unrelated ? 1 : 0; }
 
 void sayWhere(const Job& job, const std::string& path) {
-    job.say(path.empty() ? "the gauge was not written; -o FILE writes it" : "wrote " + path);
+    if (path.empty())
+        job.say("the gauge was not written; -o FILE writes it");
+    else
+        job.wrote(path);
 }
 
 // What `align` was asked.
@@ -30,7 +35,7 @@ struct AlignOptions {
 bool leads(const Job& job) { return job.host.team == nullptr || job.host.team->rank() == 0; }
 
 // Without TARGET, SOURCE holds statistics of both sides.
-Alignment matchStatistics(const AlignOptions& options, const Job& job) {
+Alignment matchStatistics(const AlignOptions& options, const Job& job, std::unique_ptr<Output>& output) {
     requireFree(job.host.files, options.output);
     const std::shared_ptr<const Statistics> statistics = openStatistics(job.host.files, options.source);
     if (!statistics)
@@ -48,6 +53,7 @@ Alignment matchStatistics(const AlignOptions& options, const Job& job) {
                     missing +
                         " are not in it; merge the other parts too ('regauge merge-stats'), or align what is there "
                         "with --partial");
+    output = claim(job.host.files, options.output);
     return match(*statistics, flags.options(job.host), job.progress());
 }
 
@@ -63,10 +69,10 @@ void sayShared(const Evidence& source, const Evidence& target, const Job& job) {
 }
 
 // Nothing on the members of a team that do not lead.
-std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& job) {
+std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& job, std::unique_ptr<Output>& output) {
     Evidence source, target;
     const auto open = [&] {
-        const Files& files = job.host.files;
+        Files& files = job.host.files;
         if (leads(job)) requireFree(files, options.output);
         for (const std::string& path : {options.source, options.target})
             if (openStatistics(files, path))
@@ -77,7 +83,10 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
             source.gains = openEvidence(files, options.gains[0]).gains;
             target.gains = openEvidence(files, options.gains[1]).gains;
         }
-        if (leads(job)) sayShared(source, target, job);
+        if (leads(job)) {
+            output = claim(files, options.output);
+            sayShared(source, target, job);
+        }
     };
     MatchOptions wanted = options.match.options(job.host);
     wanted.team = job.host.team;
@@ -94,11 +103,13 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
 }  // namespace
 
 void addMatchFlags(CLI::App& command, MatchFlags& flags) {
+    const auto among = [](const Words& words) {
+        return CLI::IsMember(std::vector<std::string>(words.begin(), words.end()));
+    };
     command
         .add_option("--group", flags.group, "signed (RMSNorm), permutation (the baseline without signs) or layernorm")
-        ->check(CLI::IsMember({"signed", "permutation", "layernorm"}));
-    command.add_option("--statistic", flags.statistic, "auto, correlation or whitened")
-        ->check(CLI::IsMember({"auto", "correlation", "whitened"}));
+        ->check(among(groupWords()));
+    command.add_option("--statistic", flags.statistic, either(statisticWords()))->check(among(statisticWords()));
     command.add_option("--site", flags.sites, "use only this site; may be given several times")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -136,14 +147,15 @@ RunJob addAlign(CLI::App& command) {
     command.add_flag("--partial", options->partial, "with statistics: align even where rows are missing");
 
     return [options](const Job& job) {
+        std::unique_ptr<Output> output;
         std::optional<Alignment> matched;
         if (!options->target.empty())
-            matched = matchEvidence(*options, job);
+            matched = matchEvidence(*options, job, output);
         else if (leads(job))
-            matched = matchStatistics(*options, job);
+            matched = matchStatistics(*options, job, output);
         if (!matched) return 0;
         const Alignment& alignment = *matched;
-        if (!options->output.path.empty()) writeText(job.host.files, options->output, toJson(alignment));
+        writeText(output.get(), toJson(alignment));
         if (job.json)
             job.print(summaryJson(alignment));
         else if (!job.quiet)
@@ -172,9 +184,16 @@ RunJob addTrace(CLI::App& command) {
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
         requireFree(job.host.files, {options->locals, options->output.force});
+        const Files& files = job.host.files;
+        for (const std::string& path : options->checkpoints)  // named as inputs before the output is claimed
+            if (files.isFolder(path))
+                files.list(path);
+            else
+                files.open(path);
+        const std::unique_ptr<Output> output = claim(job.host.files, options->output);
         const Trace result =
             trace(job.host.files, options->checkpoints, options->match.options(job.host), job.progress());
-        const auto nameOf = [&](std::size_t checkpoint) { return options->checkpoints[checkpoint]; };
+        const auto nameOf = [&](std::size_t checkpoint) { return shown(options->checkpoints[checkpoint]); };
         if (!options->locals.empty()) {
             const std::unique_ptr<Output> folder = job.host.files.create(options->locals, true, options->output.force);
             for (const Hop& hop : result.tried) {
@@ -184,7 +203,7 @@ RunJob addTrace(CLI::App& command) {
             }
             folder->commit();
         }
-        if (!options->output.path.empty()) writeText(job.host.files, options->output, toJson(result.alignment));
+        writeText(output.get(), toJson(result.alignment));
 
         if (job.json) {
             job.print(traceJson(result));

@@ -7,7 +7,8 @@
 
 #include "jobs.hpp"
 #include "regauge/io/gauge_json.hpp"
-#include "reports.hpp"
+#include "regauge/reports.hpp"
+#include "shown.hpp"
 
 namespace regauge {
 namespace {
@@ -36,7 +37,7 @@ std::string row(const std::string& title, const Survival<Number>& survival) {
 
 std::string reportText(const AuditReport& report) {
     const std::string width = "d = " + std::to_string(report.d);
-    std::string text = report.description + (report.description.ends_with(width) ? "" : ", " + width) +
+    std::string text = shown(report.description) + (report.description.ends_with(width) ? "" : ", " + width) +
                        (report.claims > 1 ? ", means over " + std::to_string(report.claims) + " vectors" : "") + "\n";
     std::string head = "top-" + std::to_string(report.k) + " overlap";
     head.resize(std::max<std::size_t>(head.size() + 2, 26), ' ');
@@ -46,9 +47,9 @@ std::string reportText(const AuditReport& report) {
     text += row("not moved      ", report.notMoved) + row("by chance      ", report.chance) +
             row("moved          ", report.moved);
     if (report.gauge)
-        text += "gauge " + report.gauge->fingerprint + "\n" + row("not moved      ", report.gauge->notMoved) +
+        text += "gauge " + shown(report.gauge->fingerprint) + "\n" + row("not moved      ", report.gauge->notMoved) +
                 row("moved          ", report.gauge->moved);
-    return text + "\n" + report.statement + "\n";
+    return text + "\n" + shown(report.statement) + "\n";
 }
 
 }  // namespace

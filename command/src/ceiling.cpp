@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "jobs.hpp"
-#include "reports.hpp"
+#include "regauge/reports.hpp"
 #include "summary.hpp"
 
 namespace regauge {
@@ -98,7 +98,7 @@ RunJob addCeiling(CLI::App& command) {
             }
             job.print(text);
         }
-        if (!options->output.path.empty()) job.say("wrote " + options->output.path);
+        if (!options->output.path.empty()) job.wrote(options->output.path);
         return 0;
     };
 }

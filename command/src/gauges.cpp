@@ -3,16 +3,23 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "io/json_text.hpp"
 #include "jobs.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "regauge/map_reports.hpp"
 #include "summary.hpp"
 
 namespace regauge {
 
 RunJob addShow(CLI::App& command) {
     auto path = std::make_shared<std::string>();
-    command.add_option("GAUGE", *path, "a gauge file")->required();
+    command.add_option("GAUGE", *path, "a gauge file, or a map file")->required();
     return [path](const Job& job) {
+        if (isMapFile(*job.host.files.open(*path))) {
+            const MapSet maps = readMaps(job.host.files, *path);
+            job.print(job.json ? mapsJson(maps) : mapsText(maps));
+            return 0;
+        }
         const Alignment alignment = readGauge(job.host.files, *path);
         job.print(job.json ? summaryJson(alignment) : summaryText(alignment));
         return 0;
@@ -36,7 +43,7 @@ RunJob addCompose(CLI::App& command) {
         if (job.json)
             job.print(summaryJson(composed));
         else
-            job.say("wrote " + options->output.path);
+            job.wrote(options->output.path);
         return 0;
     };
 }
@@ -56,7 +63,7 @@ RunJob addInvert(CLI::App& command) {
         if (job.json)
             job.print(summaryJson(inverted));
         else
-            job.say("wrote " + options->output.path);
+            job.wrote(options->output.path);
         return 0;
     };
 }
@@ -84,7 +91,7 @@ RunJob addCompare(CLI::App& command) {
                                               {"both", agreement.both},
                                               {"fingerprint", gauge.gauge.fingerprint()},
                                               {"reference_fingerprint", reference.gauge.fingerprint()}};
-            job.print(json.dump() + "\n");
+            job.print(jsonText(json) + "\n");
         } else {
             job.print("permutation  " + percent(agreement.permutation) + "\nsign         " + percent(agreement.sign) +
                       "\nboth         " + percent(agreement.both) + "\n");

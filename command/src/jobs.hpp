@@ -6,25 +6,38 @@
 #include <memory>
 #include <string>
 
+#include "held_files.hpp"
 #include "progress_bar.hpp"
 #include "regauge/command.hpp"
 #include "regauge/match.hpp"
 #include "regauge/statistics.hpp"
+#include "shown.hpp"
 
 namespace regauge {
 
 // What every subcommand has at hand when it runs.
 struct Job {
-    Host& host;
-    bool json = false;   // --json: one JSON object on stdout
-    bool quiet = false;  // --quiet: no progress, no messages; only errors
+    Host& host;           // its files hold outputs back, and its streams escape what a terminal would obey
+    Host& lent;           // as the face lent it: for the progress bar, which moves the cursor
+    HeldFiles& held;      // until then
+    bool json = false;    // --json: one JSON object on stdout
+    bool quiet = false;   // --quiet: no progress, no messages; only errors
+    bool noSync = false;  // --no-sync: outputs need not be on disk when the command ends
 
+    // A message of one line.
     void say(const std::string& line) const {
-        if (!quiet) host.err(line + "\n");
-    }                                                              // messages
-    void print(const std::string& text) const { host.out(text); }  // the answer
+        if (!quiet) host.err(shown(line) + "\n");
+    }
+    // The answer, in which names from files were given to shown(). Throws where it does not arrive.
+    void print(const std::string& text) const { host.out(text); }
+    // Puts the outputs in their places: after the answer, which may still fail.
+    void wrote(const std::string& path) const {
+        held.release();
+        say("wrote " + path);
+    }
     Progress progress() const {
-        return quiet ? Progress([this](auto&&...) { return !host.cancelled(); }) : progressBar(host);
+        if (host.progress) return Progress(host.progress);
+        return quiet ? Progress([this](auto&&...) { return !host.cancelled(); }) : progressBar(lent);
     }
 };
 
@@ -47,6 +60,8 @@ RunJob addCeiling(CLI::App& command);
 RunJob addMerge(CLI::App& command);
 RunJob addAudit(CLI::App& command);
 RunJob addSteer(CLI::App& command);
+RunJob addMap(CLI::App& command);
+RunJob addCompletion(CLI::App& command);
 
 // The gauge options that several subcommands share: -o OUT and --force.
 struct OutputOptions {
@@ -68,9 +83,14 @@ void addMatchFlags(CLI::App& command, MatchFlags& flags);
 // The file as statistics; nothing where it is something else, a folder or not there. Throws Error where it is damaged.
 std::shared_ptr<const Statistics> openStatistics(const Files& files, const std::string& path);
 // What it holds: in words, and as one JSON object.
-std::string statisticsText(const Statistics& statistics);
-std::string statisticsJson(const Statistics& statistics);
+std::string statisticsText(const Statistics::Heading& heading);
+std::string statisticsJson(const Statistics::Heading& heading);
 
+// The output, before long work begins and after the inputs were opened, so that what forbids it is told at once: it is
+// taken, an input, or in no folder. Nothing where no path was given. What is written appears with commit().
+std::unique_ptr<Output> claim(Files& files, const OutputOptions& output);
+// Writes `text` to what was claimed, if anything was.
+void writeText(Output* claimed, const std::string& text);
 // Writes `text` to the path, whole or not at all. Throws Error(outputExists) unless forced.
 void writeText(Files& files, const OutputOptions& output, const std::string& text);
 // Throws Error(outputExists) before long work begins.

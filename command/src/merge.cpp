@@ -4,7 +4,7 @@
 
 #include "jobs.hpp"
 #include "regauge/io/gauge_json.hpp"
-#include "reports.hpp"
+#include "regauge/reports.hpp"
 
 namespace regauge {
 
@@ -50,13 +50,14 @@ RunJob addMerge(CLI::App& command) {
         if (job.json) {
             job.print(mergeJson(report) + "\n");
         } else {
+            job.held.release();
             job.say(report.kind + ": " + std::to_string(report.averaged) + " tensors averaged" +
                     (report.equal > 0 ? ", " + std::to_string(report.equal) + " equal in both and kept" : "") +
                     (report.sharedRows > 0
                          ? "; of the vocabulary, which is longer on one side, the first " +
                                std::to_string(report.sharedRows) + " rows, with A's others kept and B's left out"
-                         : "") +
-                    "\nwrote " + options->output.path);
+                         : ""));
+            job.wrote(options->output.path);
         }
         return 0;
     };

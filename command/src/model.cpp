@@ -7,8 +7,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "io/json_text.hpp"
 #include "jobs.hpp"
-#include "reports.hpp"
+#include "regauge/reports.hpp"
 
 namespace regauge {
 
@@ -78,12 +79,9 @@ RunJob addActivations(CLI::App& command) {
         std::size_t rows = 0;
         for (const auto& sequence : sequences) rows += sequence.size();
         if (job.json)
-            job.print(
-                nlohmann::ordered_json{{"rows", rows}, {"d", model.config().d}, {"sites", model.config().layers + 1}}
-                    .dump() +
-                "\n");
+            job.print(jsonText({{"rows", rows}, {"d", model.config().d}, {"sites", model.config().layers + 1}}) + "\n");
         else
-            job.say("wrote " + options->output.path);
+            job.wrote(options->output.path);
         return 0;
     };
 }

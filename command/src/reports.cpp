@@ -1,6 +1,8 @@
-#include "reports.hpp"
+#include "regauge/reports.hpp"
 
 #include <nlohmann/json.hpp>
+
+#include "io/json_text.hpp"
 
 namespace regauge {
 namespace {
@@ -25,14 +27,13 @@ Json continuation(const Continuation& continuation) {
 }  // namespace
 
 std::string verifyJson(const FunctionDifference& difference, double tolerance) {
-    return Json{{"same_function", difference.maxLogitDifference <= tolerance},
-                {"max_logit_difference", difference.maxLogitDifference},
-                {"max_kl", difference.maxKl},
-                {"mean_kl", difference.meanKl},
-                {"top_agreement", difference.topAgreement},
-                {"positions", difference.positions},
-                {"tolerance", tolerance}}
-        .dump();
+    return jsonText(Json{{"same_function", difference.maxLogitDifference <= tolerance},
+                         {"max_logit_difference", difference.maxLogitDifference},
+                         {"max_kl", difference.maxKl},
+                         {"mean_kl", difference.meanKl},
+                         {"top_agreement", difference.topAgreement},
+                         {"positions", difference.positions},
+                         {"tolerance", tolerance}});
 }
 
 std::string auditJson(const AuditReport& report) {
@@ -54,20 +55,19 @@ std::string auditJson(const AuditReport& report) {
                          {"moved", survivalJson(report.gauge->moved)}};
     json["survives"] = report.survives;
     json["statement"] = report.statement;
-    return json.dump();
+    return jsonText(json);
 }
 
 std::string mergeJson(const MergeReport& report) {
-    return Json{{"kind", report.kind},
-                {"form", report.taskVector ? "task-vector" : "linear"},
-                {"weight", report.weight},
-                {"d", report.d},
-                {"averaged", report.averaged},
-                {"equal", report.equal},
-                {"shared_rows", report.sharedRows},
-                {"bytes", report.bytes},
-                {"gauge", report.gauge}}
-        .dump();
+    return jsonText(Json{{"kind", report.kind},
+                         {"form", report.taskVector ? "task-vector" : "linear"},
+                         {"weight", report.weight},
+                         {"d", report.d},
+                         {"averaged", report.averaged},
+                         {"equal", report.equal},
+                         {"shared_rows", report.sharedRows},
+                         {"bytes", report.bytes},
+                         {"gauge", report.gauge}});
 }
 
 std::string ceilingJson(const std::vector<CeilingPoint>& points, const CeilingOptions& options) {
@@ -77,10 +77,10 @@ std::string ceilingJson(const std::vector<CeilingPoint>& points, const CeilingOp
         list.push_back({{"positive", point.positive},
                         {"permutation_only", point.permutationOnly},
                         {"sign_marginalized", point.signMarginalized}});
-    return json.dump();
+    return jsonText(json);
 }
 
-std::string continuationJson(const Continuation& found) { return continuation(found).dump(); }
+std::string continuationJson(const Continuation& found) { return jsonText(continuation(found)); }
 
 std::string steerJson(const SteerReport& report) {
     Json json{{"site", "resid." + std::to_string(report.place)},
@@ -95,7 +95,7 @@ std::string steerJson(const SteerReport& report) {
                         {"effect", arm.effect},
                         {"agreement", arm.agreement},
                         {"continuation", continuation(arm.continuation)}});
-    return json.dump();
+    return jsonText(json);
 }
 
 }  // namespace regauge

@@ -1,4 +1,7 @@
+#include <algorithm>
 #include <new>
+#include <stdexcept>
+#include <system_error>
 
 #include "jobs.hpp"
 #include "regauge/error.hpp"
@@ -8,6 +11,7 @@ namespace regauge {
 namespace {
 
 constexpr int refused = 2, interrupted = 130;
+constexpr const char* notEnoughMemory = "not enough memory; the inputs were left as they are and nothing was written";
 
 // Every subcommand: its name, what it does, an example for its --help, and its options.
 struct Subcommand {
@@ -26,7 +30,7 @@ constexpr Subcommand subcommands[] = {
      "regauge stats source/evidence.safetensors target/evidence.safetensors --shard 1/8 -o part-1.stats", addStats},
     {"merge-stats", "Add up the statistics of parts of the rows; any order gives the same file.",
      "regauge merge-stats part-*.stats -o all.stats && regauge align all.stats -o gauge.json", addMergeStats},
-    {"show", "Summarise a gauge in words.", "regauge show gauge.json", addShow},
+    {"show", "Summarise a gauge or a map in words.", "regauge show gauge.json", addShow},
     {"compose", "Compose gauges, the first one first.", "regauge compose a-to-b.json b-to-c.json -o a-to-c.json",
      addCompose},
     {"invert", "Invert a gauge: from the target back to the source.", "regauge invert gauge.json -o back.json",
@@ -36,6 +40,8 @@ constexpr Subcommand subcommands[] = {
      "regauge trace step-100 step-200 step-400 -o gauge.json", addTrace},
     {"transport", "Move an object into the target's coordinates.",
      "regauge transport steering.npy --gauge gauge.json -o moved.npy", addTransport},
+    {"map", "Fit maps between sites of two models that no gauge relates, also of other widths.",
+     "regauge map source/evidence.safetensors target/evidence.safetensors -o map.safetensors", addMap},
     {"verify", "Do two checkpoints compute the same function? (small models)",
      "regauge verify source moved --tokens tokens.npy", addVerify},
     {"activations", "Sample activation evidence from a small checkpoint.",
@@ -52,16 +58,59 @@ constexpr Subcommand subcommands[] = {
      "regauge steer source target --vector source/steering_resid2.npy --site resid.2 --gauge gauge.json --tokens "
      "source/tokens.npy",
      addSteer},
+    {"completion", "Print a shell's completion of this command.", "regauge completion bash > regauge.bash",
+     addCompletion},
 };
 
-int refuse(Host& host, const std::string& sentence) {
-    host.err("regauge: " + sentence + "\n");
-    return refused;
+// What `regauge` alone answers.
+constexpr const char* firstSteps =
+    "regauge: which command? Three to begin with, and `regauge --help` for all of them:\n"
+    "  regauge inspect source/sae_resid2\n"
+    "  regauge align source/evidence.safetensors target/evidence.safetensors -o gauge.json\n"
+    "  regauge transport source/sae_resid2 --gauge gauge.json -o moved_sae\n";
+
+std::string commandNames() {
+    std::string names;
+    for (const Subcommand& subcommand : subcommands)
+        names += (names.empty() ? "" : ", ") + std::string(subcommand.name);
+    return names;
 }
 
-}  // namespace
+// Says why, to whoever listens; the exit status.
+int refuse(Host& host, const Error& error) {
+    if (host.refused)
+        host.refused(error);
+    else
+        host.err("regauge: " + shown(error.what()) + "\n");
+    return error.code() == ErrorCode::cancelled ? interrupted : refused;
+}
 
-int runCommand(const std::vector<std::string>& args, Host& host) {
+// The members of a team make the same calls in the same order, so they must have been asked the same: otherwise one
+// would wait for another for ever. Throws Error(usage) on all of them.
+void requireSameWords(Team& team, const std::vector<std::string>& args) {
+    std::uint32_t hash = 2166136261U;  // FNV-1a
+    for (const std::string& arg : args)
+        for (const char c : arg + '\0') hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+    if (team.lowest(hash) != ~team.lowest(~hash))
+        throw Error(ErrorCode::usage, "",
+                    "the processes of this job were started with different words; give every one the same command");
+}
+
+// Throws Error and what the library throws, but no CLI::ParseError.
+int parseAndRun(const std::vector<std::string>& args, Host& lent) {
+    if (lent.team != nullptr) requireSameWords(*lent.team, args);
+    HeldFiles held(lent.files);
+    Host host{.files = held,
+              .out = [&](std::string_view text) { lent.out(shown(text, Lines::several)); },
+              .err = [&](std::string_view text) { lent.err(shown(text, Lines::several)); },
+              .errIsTerminal = lent.errIsTerminal,
+              .cancelled = lent.cancelled,
+              .threads = lent.threads,
+              .memory = lent.memory,
+              .progress = lent.progress,
+              .refused = lent.refused,
+              .team = lent.team,
+              .withoutSync = lent.withoutSync};
     CLI::App app(
         "Moves steering vectors, SAEs, adapters, optimizer state and checkpoints between transformers whose "
         "residual-stream "
@@ -73,7 +122,7 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
         "`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one "
         "line says why.");
 
-    Job job{host};
+    Job job{host, lent, held};
     const bool leads = host.team == nullptr || host.team->rank() == 0;
     std::vector<std::pair<CLI::App*, RunJob>> jobs;
     for (const Subcommand& subcommand : subcommands) {
@@ -83,13 +132,30 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
         jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([run](const Job&) { return 0; }));
         command->add_flag("--json", job.json, "print one JSON object on stdout");
         command->add_flag("--quiet", job.quiet, "no progress and no messages, only errors");
+        if (command->get_option_no_throw("--output") != nullptr)
+            command->add_flag("--no-sync", job.noSync,
+                              "do not wait until the disk has the output: faster, and a power cut may leave it empty");
     }
 
+    if (args.empty()) {
+        host.err(firstSteps);
+        return refused;
+    }
     try {
+        if (!args[0].starts_with('-') &&
+            std::ranges::none_of(subcommands, [&](const Subcommand& known) { return args[0] == known.name; }))
+            throw Error(
+                ErrorCode::usage, "",
+                "there is no command '" + args[0] + "'; there are " + commandNames() + "; see 'regauge --help'");
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes them last first
+        if (job.noSync) host.withoutSync();
         for (const auto& [command, run] : jobs)
-            if (command->parsed()) return run(job);
-        return refuse(host, "no command was given; see 'regauge --help'");
+            if (command->parsed()) {
+                const int status = run(job);
+                held.release();
+                return status;
+            }
+        return refuse(host, Error(ErrorCode::usage, "", "no command was given; see 'regauge --help'"));
     } catch (const CLI::CallForVersion&) {
         host.out("regauge " + std::string(version) + "\n");
         return 0;
@@ -105,24 +171,42 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
         std::string place = "regauge";
         for (const auto& [command, run] : jobs)
             if (command->parsed()) place += " " + command->get_name();
-        return refuse(host, std::string(error.what()) + "; see '" + place + " --help'");
+        return refuse(host, Error(ErrorCode::usage, "", std::string(error.what()) + "; see '" + place + " --help'"));
+    }
+}
+
+}  // namespace
+
+int runCommand(const std::vector<std::string>& args, Host& host) {
+    try {
+        return parseAndRun(args, host);
     } catch (const Error& error) {
-        if (error.code() == ErrorCode::cancelled) {
-            host.err(std::string("regauge: ") + error.what() + "\n");
-            return interrupted;
-        }
-        return refuse(host, error.what());
+        return refuse(host, error);
     } catch (const std::bad_alloc&) {
-        return refuse(host, "not enough memory; the inputs were left as they are and nothing was written");
+        return refuse(host, Error(ErrorCode::tooLarge, "", notEnoughMemory));
+    } catch (const std::length_error&) {  // of an array longer than any memory
+        return refuse(host, Error(ErrorCode::tooLarge, "", notEnoughMemory));
+    } catch (const std::system_error& error) {
+        return refuse(host, Error(ErrorCode::internal, "",
+                                  std::string("the system refused: ") + error.what() + "; nothing was written"));
     } catch (const std::exception& error) {
-        return refuse(
-            host, std::string("a defect of regauge: ") + error.what() + "; please report it with the command you ran");
+        return refuse(host, Error(ErrorCode::internal, "",
+                                  std::string("a defect of regauge: ") + error.what() +
+                                      "; please report it with the command you ran"));
     }
 }
 
 void addOutput(CLI::App& command, OutputOptions& output, bool required, const std::string& what) {
     CLI::Option* option = command.add_option("-o,--output", output.path, what);
     if (required) option->required();
+    option->check(CLI::Validator(
+        [](std::string& path) {
+            return path == "-" ? std::string(
+                                     "outputs appear whole or not at all, so they need a file of their own: '-' "
+                                     "(standard output) is none; name one")
+                               : std::string();
+        },
+        ""));
     command.add_flag("--force", output.force, "overwrite an output that exists");
 }
 
@@ -132,10 +216,18 @@ void requireFree(const Files& files, const OutputOptions& output) {
                     "exists already; --force overwrites it, or choose another name with -o");
 }
 
+std::unique_ptr<Output> claim(Files& files, const OutputOptions& output) {
+    return output.path.empty() ? nullptr : files.create(output.path, false, output.force);
+}
+
+void writeText(Output* claimed, const std::string& text) {
+    if (claimed == nullptr) return;
+    claimed->file("").write(std::as_bytes(std::span(text)));
+    claimed->commit();
+}
+
 void writeText(Files& files, const OutputOptions& output, const std::string& text) {
-    const std::unique_ptr<Output> file = files.create(output.path, false, output.force);
-    file->file("").write(std::as_bytes(std::span(text)));
-    file->commit();
+    writeText(claim(files, output).get(), text);
 }
 
 }  // namespace regauge

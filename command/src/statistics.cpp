@@ -5,8 +5,10 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "io/json_text.hpp"
 #include "jobs.hpp"
 #include "regauge/error.hpp"
+#include "shown.hpp"
 
 namespace regauge {
 namespace {
@@ -33,22 +35,21 @@ std::string rangesText(const Statistics::SiteHeading& site) {
 }
 
 std::string inputsText(const std::vector<Statistics::Input>& inputs) {
-    return inputs.front().name + (inputs.size() > 1 ? " and " + std::to_string(inputs.size() - 1) + " more" : "");
+    return shown(inputs.front().name) +
+           (inputs.size() > 1 ? " and " + std::to_string(inputs.size() - 1) + " more" : "");
 }
 
 // Writes a statistics file whole or not at all, and says what is in it.
-int writeAndTell(const Job& job, const OutputOptions& output, const std::function<void(ByteSink&)>& write) {
-    {
-        const std::unique_ptr<Output> file = job.host.files.create(output.path, false, output.force);
-        write(file->file(""));
-        file->commit();
-    }
-    const Statistics written(job.host.files.open(output.path));
+int writeAndTell(const Job& job, const OutputOptions& output,
+                 const std::function<Statistics::Heading(ByteSink&)>& write) {
+    const std::unique_ptr<Output> file = job.host.files.create(output.path, false, output.force);
+    const Statistics::Heading written = write(file->file(""));
+    file->commit();
     if (job.json)
         job.print(statisticsJson(written));
     else if (!job.quiet)
         job.print(statisticsText(written));
-    job.say("wrote " + output.path);
+    job.wrote(output.path);
     return 0;
 }
 
@@ -60,24 +61,22 @@ std::shared_ptr<const Statistics> openStatistics(const Files& files, const std::
     return Statistics::recognises(*file) ? std::make_shared<const Statistics>(std::move(file)) : nullptr;
 }
 
-std::string statisticsText(const Statistics& statistics) {
-    const Statistics::Heading& heading = statistics.heading();
+std::string statisticsText(const Statistics::Heading& heading) {
     std::string text = "sums over paired rows, d = " + std::to_string(heading.d) +
                        (heading.withGram ? "" : ", without Gram matrices") + ", from " + inputsText(heading.source) +
                        " to " + inputsText(heading.target) + "\n";
     for (const Statistics::SiteHeading& site : heading.sites)
-        text += "  " + site.name + ": rows " + rangesText(site) + ", " + std::to_string(site.rows) + " summed, " +
-                std::to_string(site.setAside) + " massive ones set aside\n";
+        text += "  " + shown(site.name) + ": rows " + rangesText(site) + ", " + std::to_string(site.rows) +
+                " summed, " + std::to_string(site.setAside) + " massive ones set aside\n";
     if (!heading.sourceGains.empty())
         text += "  gains: " + std::to_string(heading.sourceGains.size()) + " of the source, " +
                 std::to_string(heading.targetGains.size()) + " of the target\n";
-    const std::string missing = statistics.missing();
-    return text + (missing.empty() ? "  nothing is missing\n" : "  missing: " + missing + "\n");
+    const std::string missing = Statistics::missingRows(heading);
+    return text + (missing.empty() ? "  nothing is missing\n" : "  missing: " + shown(missing) + "\n");
 }
 
-std::string statisticsJson(const Statistics& statistics) {
+std::string statisticsJson(const Statistics::Heading& heading) {
     using Json = nlohmann::ordered_json;
-    const Statistics::Heading& heading = statistics.heading();
     const auto names = [](const std::vector<Statistics::Input>& inputs) {
         Json list = Json::array();
         for (const Statistics::Input& input : inputs) list.push_back(input.name);
@@ -97,10 +96,10 @@ std::string statisticsJson(const Statistics& statistics) {
                     {"skip_first", heading.skipFirst},
                     {"sites", std::move(sites)},
                     {"gains", {heading.sourceGains.size(), heading.targetGains.size()}},
-                    {"missing", statistics.missing()},
+                    {"missing", Statistics::missingRows(heading)},
                     {"source", names(heading.source)},
                     {"target", names(heading.target)}};
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    return jsonText(json) + "\n";
 }
 
 RunJob addStats(CLI::App& command) {
@@ -147,8 +146,9 @@ RunJob addStats(CLI::App& command) {
             source.gains = openEvidence(files, options->gains[0]).gains;
             target.gains = openEvidence(files, options->gains[1]).gains;
         }
-        return writeAndTell(job, options->output,
-                            [&](ByteSink& out) { writeStatistics(source, target, wanted, out, job.progress()); });
+        return writeAndTell(job, options->output, [&](ByteSink& out) {
+            return writeStatistics(source, target, wanted, out, job.progress());
+        });
     };
 }
 
@@ -173,8 +173,9 @@ RunJob addMergeStats(CLI::App& command) {
                 throw Error(job.host.files.exists(path) ? ErrorCode::malformed : ErrorCode::missingFile, path,
                             "expected a statistics file, as 'regauge stats' writes them");
         }
-        return writeAndTell(job, options->output,
-                            [&](ByteSink& out) { mergeStatistics(parts, out, job.progress(), job.host.memory()); });
+        return writeAndTell(job, options->output, [&](ByteSink& out) {
+            return mergeStatistics(parts, out, job.progress(), job.host.memory());
+        });
     };
 }
 

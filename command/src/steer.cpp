@@ -5,7 +5,7 @@
 
 #include "jobs.hpp"
 #include "regauge/io/gauge_json.hpp"
-#include "reports.hpp"
+#include "regauge/reports.hpp"
 
 namespace regauge {
 namespace {

@@ -1,9 +1,13 @@
 #include "summary.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <vector>
+
+#include "io/json_text.hpp"
+#include "shown.hpp"
 
 namespace regauge {
 namespace {
@@ -18,6 +22,10 @@ double mean(const std::vector<double>& values) {
 
 std::string verdictSentence(const Alignment& alignment) {
     const std::size_t d = alignment.gauge.d();
+    if (std::isnan(alignment.estimate) && alignment.verdict == Verdict::aligned)
+        return "not judged: made by hand or changed since, as it has no verdict with its fingerprint; nothing says how "
+               "many of the " +
+               std::to_string(d) + " channels are right.";
     switch (alignment.verdict) {
         case Verdict::aligned:
             if (alignment.gauge.isIdentity())
@@ -36,8 +44,10 @@ std::string verdictSentence(const Alignment& alignment) {
     return {};
 }
 
-// Columns padded to their widest cell, two spaces between.
-std::string table(const std::vector<std::vector<std::string>>& rows) {
+// Columns padded to their widest cell, two spaces between. Cells may hold names from files.
+std::string table(std::vector<std::vector<std::string>> rows) {
+    for (auto& row : rows)
+        for (std::string& cell : row) cell = shown(cell);
     std::vector<std::size_t> width;
     for (const auto& row : rows)
         for (std::size_t k = 0; k < row.size(); ++k) {
@@ -63,7 +73,9 @@ std::string fixed(double value, int digits) {
 
 }  // namespace
 
-std::string percent(double fraction) { return fixed(100 * fraction, 1) + " %"; }
+std::string percent(double fraction) {
+    return std::isnan(fraction) ? "an unknown share" : fixed(100 * fraction, 1) + " %";
+}
 
 std::string summaryText(const Alignment& alignment) {
     std::string text = verdictSentence(alignment) + "\n";
@@ -102,24 +114,26 @@ std::string summaryJson(const Alignment& alignment) {
                          {"agreement", site.agreement},
                          {"estimate", site.estimate},
                          {"weight", site.weight}});
-    const Json json{{"d", alignment.gauge.d()},
-                    {"group", name(alignment.group)},
-                    {"verdict", name(alignment.verdict)},
-                    {"estimate", alignment.estimate},
-                    {"agreement", alignment.agreement},
-                    {"identity", alignment.gauge.isIdentity()},
-                    {"fingerprint", alignment.gauge.fingerprint()},
-                    {"statistic", alignment.statistic},
-                    {"lambda", alignment.lambda},
-                    {"rows", alignment.rows},
-                    {"sites", std::move(sites)},
-                    {"sign_flips", alignment.gauge.signFlips()},
-                    {"mean_score", mean(alignment.score)},
-                    {"mean_margin", mean(alignment.margin)},
-                    {"undetermined", alignment.gauge.undetermined()},
-                    {"source", alignment.source.name},
-                    {"target", alignment.target.name}};
-    return json.dump() + "\n";
+    const bool judged = !std::isnan(alignment.estimate);
+    const Json json{
+        {"d", alignment.gauge.d()},
+        {"group", name(alignment.group)},
+        {"verdict", judged || alignment.verdict != Verdict::aligned ? Json(name(alignment.verdict)) : Json(nullptr)},
+        {"estimate", judged ? Json(alignment.estimate) : Json(nullptr)},
+        {"agreement", judged ? Json(alignment.agreement) : Json(nullptr)},
+        {"identity", alignment.gauge.isIdentity()},
+        {"fingerprint", alignment.gauge.fingerprint()},
+        {"statistic", alignment.statistic},
+        {"lambda", alignment.lambda},
+        {"rows", alignment.rows},
+        {"sites", std::move(sites)},
+        {"sign_flips", alignment.gauge.signFlips()},
+        {"mean_score", mean(alignment.score)},
+        {"mean_margin", mean(alignment.margin)},
+        {"undetermined", alignment.gauge.undetermined()},
+        {"source", alignment.source.name},
+        {"target", alignment.target.name}};
+    return jsonText(json) + "\n";
 }
 
 std::string traceJson(const Trace& trace) {
@@ -142,12 +156,12 @@ std::string traceJson(const Trace& trace) {
                          })}});
         if (hop.cycle) hops.back()["cycle"] = *hop.cycle;
     }
-    return json.dump() + "\n";
+    return jsonText(json) + "\n";
 }
 
 std::string planText(const Plan& plan) {
-    std::string text = plan.description + "\n";
-    if (plan.permutationOnly) text += "permutation only: " + plan.permutationOnlyReason + "\n";
+    std::string text = shown(plan.description) + "\n";
+    if (plan.permutationOnly) text += "permutation only: " + shown(plan.permutationOnlyReason) + "\n";
     std::vector<std::vector<std::string>> rows{{"tensor", "dtype", "shape", "axis", "action", "why"}};
     for (const TensorMove& move : plan.moves) {
         std::string axes = "-", actions = "copy";
@@ -161,7 +175,7 @@ std::string planText(const Plan& plan) {
                         actions, move.why});
     }
     text += table(rows);
-    for (const std::string& tensor : plan.unknown) text += "unknown: " + tensor + "\n";
+    for (const std::string& tensor : plan.unknown) text += "unknown: " + shown(tensor) + "\n";
     return text;
 }
 
@@ -185,7 +199,7 @@ std::string planJson(const Plan& plan) {
               {"tensors", std::move(moves)},
               {"unknown", plan.unknown}};
     if (plan.permutationOnly) json["permutation_only"] = plan.permutationOnlyReason;
-    return json.dump() + "\n";
+    return jsonText(json) + "\n";
 }
 
 }  // namespace regauge

@@ -1,11 +1,9 @@
-// What `align` and `show` say of an alignment: in words, and as one JSON object.
+// What `align`, `show` and `inspect` say in words; as JSON, regauge/reports.hpp has it.
 #pragma once
 
 #include <string>
 
-#include "regauge/match.hpp"
-#include "regauge/recipe.hpp"
-#include "regauge/trace.hpp"
+#include "regauge/reports.hpp"
 
 namespace regauge {
 
@@ -13,12 +11,8 @@ namespace regauge {
 std::string percent(double fraction);
 
 std::string summaryText(const Alignment& alignment);
-std::string summaryJson(const Alignment& alignment);
-// The summary, with the path and every pair that was matched.
-std::string traceJson(const Trace& trace);
 
 // A plan as a table: name, dtype, shape, axis, action, why.
 std::string planText(const Plan& plan);
-std::string planJson(const Plan& plan);
 
 }  // namespace regauge

@@ -2,8 +2,9 @@
 
 import { refusal } from "./error.js";
 import type { GaugeJson } from "./gauge-json.js";
-import { Gauge, type Agreement } from "./gauge.js";
+import { Gauge, type Agreement, type GaugeInput } from "./gauge.js";
 import { Inputs, type EvidenceInput, type FileInput, type TokensInput } from "./inputs.js";
+import { Maps, type MapsReport } from "./maps.js";
 import type { Platform } from "./platform.js";
 import { Pool } from "./pool.js";
 import type { Answer, Call } from "./protocol.js";
@@ -29,17 +30,17 @@ import type {
     AlignOptions,
     Correlation,
     CorrelationOptions,
+    FirstRow,
+    FirstRowOptions,
     InspectOptions,
     JobControl,
+    MapOptions,
     MatchOptions,
     Moved,
     Plan,
     TraceOptions,
     TransportOptions,
 } from "./types.js";
-
-/** A gauge, a gauge file's object or text, or the path of a gauge file (Node). */
-export type GaugeInput = Gauge | string | URL | object;
 
 export interface Api {
     /**
@@ -49,8 +50,15 @@ export interface Api {
      */
     align(source: EvidenceInput, target: EvidenceInput, options?: AlignOptions): Promise<Gauge>;
 
-    /** Moves an object (a vector, an SAE, activations: a file or folder in source coordinates) into the target's coordinates. */
-    transport(object: FileInput, gauge: GaugeInput, options?: TransportOptions): Promise<Moved>;
+    /**
+     * Maps between sites of any two models, also of other widths: the lowest rung of identity, signed permutation, orthogonal and affine that
+     * held-out rows call no worse than the best. Rows are paired by position.
+     * Rejects with RegaugeError: usage (no such site, a family that needs one width), rowsMismatch, tokensDiffer, notFinite, ...
+     */
+    fitMap(source: EvidenceInput, target: EvidenceInput, options?: MapOptions): Promise<Maps>;
+
+    /** Moves an object (a vector, an SAE, activations: a file or folder in source coordinates) into the target's coordinates, by a gauge or by maps. */
+    transport(object: FileInput, gauge: GaugeInput | Maps, options?: TransportOptions): Promise<Moved>;
 
     /** What an object is, and how each of its tensors would move. */
     inspect(object: FileInput, options?: InspectOptions): Promise<Plan>;
@@ -60,6 +68,12 @@ export interface Api {
 
     /** Correlations of every source channel with every target channel at one site: what alignment starts from. */
     correlation(source: EvidenceInput, target: EvidenceInput, options?: CorrelationOptions): Promise<Correlation>;
+
+    /** A look at a tensor's numbers: one file of any format that regauge reads. */
+    firstRow(file: FileInput, options?: FirstRowOptions): Promise<FirstRow>;
+
+    /** The gains of every norm in the evidence, as the model multiplies with them: by name, d numbers each. */
+    gains(evidence: EvidenceInput, options?: JobControl): Promise<Map<string, Float32Array>>;
 
     /**
      * The weighted average of two checkpoints of one base, B moved into A's coordinates: (1 - w) A + w B, or with a base A + w (B - BASE). Heads and
@@ -158,23 +172,42 @@ export function createApi(platform: Platform): Api {
             return Gauge.from(answer.value);
         },
 
+        async fitMap(source, target, options = {}) {
+            const inputs = new Inputs(platform, [source, target]);
+            const call: Call = {
+                name: "fitMap",
+                source: await inputs.add(source, "source"),
+                target: await inputs.add(target, "target"),
+                out: "map.safetensors",
+                options: mapOptions(options),
+            };
+            const { value, files } = await run(call, inputs, options);
+            const file = new File([files[0]!.blob], "map.safetensors", { type: "application/octet-stream" });
+            return Maps.from(file, JSON.parse(value) as MapsReport);
+        },
+
         async transport(object, gauge, options = {}) {
-            const { out, kind, copyUnknown, force, dryRun } = options;
-            const moving = gaugeFrom(gauge);
-            const inputs = new Inputs(platform, [object, out]);
+            const { out, kind, copyUnknown, dequantize, force, site, keepStrength, dryRun } = options;
+            const moving = gauge instanceof Maps ? undefined : gaugeFrom(gauge);
+            const inputs = new Inputs(platform, [object, out, ...(gauge instanceof Maps ? [gauge.file] : [])]);
             const path = await inputs.add(object, "object");
-            const words = JSON.stringify({ kind, copyUnknown, force });
+            const maps = gauge instanceof Maps ? await inputs.add(gauge.file, "maps") : "";
+            const words = JSON.stringify({ kind, copyUnknown, dequantize, force, site, keepStrength });
             if (dryRun) {
-                const answer = await run({ name: "plan", object: path, options: words, d: moving.d }, inputs, options);
+                const plan: Call = moving
+                    ? { name: "plan", object: path, options: words, d: moving.d }
+                    : { name: "planMap", object: path, maps, options: words };
+                const answer = await run(plan, inputs, options);
                 return { plan: JSON.parse(answer.value) as Plan, files: [], dispose: async () => undefined };
             }
-            const call: Call = {
-                name: "transport",
+            const goes = {
                 object: path,
-                gauge: JSON.stringify(moving),
                 out: out === undefined ? besideNothing(path) : platform.path(out),
                 options: words,
             };
+            const call: Call = moving
+                ? { name: "transport", ...goes, gauge: JSON.stringify(moving) }
+                : { name: "transportMap", ...goes, maps };
             const spill = out === undefined && inputs.bytes > memoryForOutputs ? await platform.spillPath() : undefined;
             const answer = await run(call, inputs, options, out === undefined, spill);
             const dispose = async (): Promise<void> => void (spill && platform.removeTemporary(spill));
@@ -213,6 +246,27 @@ export function createApi(platform: Platform): Api {
             const words = matchOptions({ ...others, ...(site === undefined ? {} : { sites: [site] }) });
             const answer = await run({ name: "correlation", ...paths, options: words }, inputs, options);
             return { ...(JSON.parse(answer.value) as Omit<Correlation, "values">), values: answer.array! };
+        },
+
+        async firstRow(file, options = {}) {
+            const inputs = new Inputs(platform, [file]);
+            const call: Call = {
+                name: "firstRow",
+                file: await inputs.add(file, "file"),
+                tensor: options.tensor ?? "",
+            };
+            const answer = await run(call, inputs, options);
+            return { ...(JSON.parse(answer.value) as Omit<FirstRow, "values">), values: answer.array! };
+        },
+
+        async gains(evidence, options = {}) {
+            const inputs = new Inputs(platform, [evidence]);
+            const call: Call = { name: "gains", evidence: await inputs.add(evidence, "evidence") };
+            const answer = await run(call, inputs, options);
+            const { names } = JSON.parse(answer.value) as { names: string[] };
+            const values = answer.array!;
+            const d = values.length / names.length;
+            return new Map(names.map((name, k) => [name, values.slice(k * d, (k + 1) * d)]));
         },
 
         async merge(a, b, options) {
@@ -375,6 +429,10 @@ async function steeringWords(
         seed,
         ...(vector === undefined ? {} : { vector: await inputs.addVector(vector, "vector") }),
     };
+}
+
+function mapOptions({ family, sites, ridge, rows, skipFirst, threads }: MapOptions): string {
+    return JSON.stringify({ family, sites, ridge, rows, skipFirst, threads });
 }
 
 /** Only what C++ knows; undefined drops out. */

@@ -1,7 +1,8 @@
 // Runs jobs in the wasm module of this thread. Used inside workers, where a job may take its time.
 
+import { argumentsOf, type Arguments, type CallName, type ModuleCall } from "./calls.js";
 import { refusal, RegaugeError, type ErrorCode } from "./error.js";
-import type { Host, HostFiles } from "./host.js";
+import type { Failure, Host, HostFiles } from "./host.js";
 import type { Answer, Call, Job, ProgressReport } from "./protocol.js";
 import type { MainModule as Calls } from "./wasm/regauge.mjs";
 import type { MainModule as CommandLine } from "./wasm/regauge-command.mjs";
@@ -47,7 +48,7 @@ export interface Surroundings {
     readonly files: HostFiles;
     readonly onProgress: (report: ProgressReport) => void;
     readonly stopped: () => boolean;
-    readonly out: (text: string) => void;
+    readonly out: (text: string) => Failure | void;
     readonly err: (text: string) => void;
 }
 
@@ -94,8 +95,9 @@ export class Engine {
         return this.#calls().version();
     }
 
-    get errorCodes(): string[] {
-        return this.#calls().errorCodes();
+    /** The words of C++'s enums, to compare with those of this package. */
+    get words(): Record<"groups" | "statistics" | "verdicts" | "errorCodes", string[]> {
+        return JSON.parse(String(this.#calls().words())) as Engine["words"];
     }
 
     /**
@@ -127,6 +129,7 @@ export class Engine {
             list: (folder) => files.list(folder),
             open: (path) => files.open(path),
             create: (path, folder, overwrite) => files.create(path, folder, overwrite),
+            withoutSync: () => files.withoutSync?.(),
             progress: throttled(job.wantsProgress ? surroundings.onProgress : undefined, surroundings.stopped),
             cancelled: surroundings.stopped,
             array: (values) => void (array = values.slice()),
@@ -141,35 +144,14 @@ export class Engine {
 
     #dispatch(call: Job["call"], host: Host): string {
         if (call.name === "run") return String(this.#commandLine().runCommand(host, [...call.args]));
-        const module = this.#calls();
-        switch (call.name) {
-            case "align":
-                return valueOf(module.align(host, call.source, call.target, call.options));
-            case "correlation":
-                return valueOf(module.correlation(host, call.source, call.target, call.options));
-            case "trace":
-                return valueOf(module.trace(host, [...call.checkpoints], call.options));
-            case "transport":
-                return valueOf(module.transport(host, call.object, call.gauge, call.out, call.options));
-            case "plan":
-                return valueOf(module.plan(host, call.object, call.options, call.d));
-            case "merge":
-                return valueOf(module.merge(host, call.a, call.b, call.gauge, call.out, call.options));
-            case "audit":
-                return valueOf(module.audit(host, call.object, call.gauge, call.options));
-            case "ceiling":
-                return valueOf(module.ceiling(host, call.options));
-            case "verify":
-                return valueOf(module.verify(host, call.model, call.moved, call.tokens, call.options));
-            case "activations":
-                return valueOf(module.activations(host, call.model, call.tokens, call.out));
-            case "logits":
-                return valueOf(module.logits(host, call.model, call.tokens, call.options));
-            case "generate":
-                return valueOf(module.generate(host, call.model, call.prompt, call.options));
-            case "steer":
-                return valueOf(module.steer(host, call.source, call.target, call.gauge, call.prompt, call.options));
-        }
+        const { ok, value, code, where, message } = this.#call(call, host);
+        if (ok) return String(value);
+        throw new RegaugeError(String(code) as ErrorCode, String(where), String(message));
+    }
+
+    #call<Name extends CallName>(call: Extract<ModuleCall, { name: Name }>, host: Host): Outcome {
+        const bindings: Bindings = this.#calls();
+        return bindings[call.name as Name](host, ...argumentsOf<Name>(call));
     }
 
     #calls(): Calls {
@@ -185,10 +167,8 @@ export class Engine {
 
 type Outcome = ReturnType<Calls["align"]>;
 
-function valueOf(outcome: Outcome): string {
-    if (outcome.ok) return String(outcome.value);
-    throw new RegaugeError(String(outcome.code) as ErrorCode, String(outcome.where), String(outcome.message));
-}
+/** The module as the table of calls has it: tsc compares it with the types that Embind generates. */
+type Bindings = { [Name in CallName]: (host: Host, ...args: Arguments<Name>) => Outcome };
 
 /** Milliseconds that threads may take to start. */
 const patience = 2000;

@@ -13,6 +13,9 @@ export type Statistic = (typeof statistics)[number];
 export const verdicts = ["aligned", "partial", "unrelated"] as const;
 export type Verdict = (typeof verdicts)[number];
 
+/** "signed, permutation or layernorm". */
+const either = (words: readonly string[]): string => `${words.slice(0, -1).join(", ")} or ${words.at(-1)!}`;
+
 export interface Side {
     readonly name: string;
     readonly sha256?: string;
@@ -95,16 +98,19 @@ export function parseGauge(json: string | object, where: string): GaugeJson {
         throw refusal(
             "unsupported",
             where,
-            `gauge file version ${String(file["version"])} is not known here; this regauge reads version 1`,
+            `is version ${String(file["version"])} of gauge files, and this regauge reads version 1` +
+                (Number(file["version"]) > 1
+                    ? "; a later regauge wrote it, so update this one"
+                    : "; there is no such version"),
         );
     const d = file["d"];
     if (typeof d !== "number" || !Number.isInteger(d) || d < 0) malformed('"d" must be a whole number');
-    const oneOf = (key: string, words: readonly string[], sentence: string): void => {
+    const oneOf = (key: string, words: readonly string[]): void => {
         if (file[key] !== undefined && !words.includes(String(file[key])))
-            malformed(`"${key}" is "${String(file[key])}"; it must be ${sentence}`);
+            malformed(`"${key}" is "${String(file[key])}"; it must be ${either(words)}`);
     };
-    oneOf("group", groups, "signed, permutation or layernorm");
-    oneOf("verdict", verdicts, "aligned, partial or unrelated");
+    oneOf("group", groups);
+    oneOf("verdict", verdicts);
     for (const key of ["perm", "sign"]) {
         const list = file[key];
         if (!Array.isArray(list) || list.length !== d)

@@ -24,6 +24,9 @@ export interface Agreement {
     readonly both: number;
 }
 
+/** A gauge, a gauge file's object or text, or the path of a gauge file (Node). */
+export type GaugeInput = Gauge | string | URL | object;
+
 /** What a gauge says beyond its permutation and signs, all of it optional. */
 export interface GaugeDetails {
     readonly group?: Group;
@@ -69,6 +72,8 @@ export class Gauge {
     /** Probability that the channel is matched right; empty where nothing was measured. */
     readonly confidence: Float64Array;
     readonly verdict: Verdict;
+    /** Whether it was matched: false of one made by hand, whose verdict, estimate and agreement say nothing. */
+    readonly judged: boolean;
     readonly summary: Summary;
     readonly source: Side;
     readonly target: Side;
@@ -90,6 +95,7 @@ export class Gauge {
         this.sign = Int8Array.from(sign);
         this.group = details.group ?? "signed";
         this.verdict = details.verdict ?? "aligned";
+        this.judged = details.verdict !== undefined && details.summary?.estimate !== undefined;
         this.score = Float64Array.from(details.score ?? []);
         this.margin = Float64Array.from(details.margin ?? []);
         this.confidence = Float64Array.from(details.confidence ?? []);
@@ -142,8 +148,10 @@ export class Gauge {
     static from(json: string | object, where = "gauge"): Gauge {
         if (json instanceof Gauge) return json;
         const file = parseGauge(json, where);
-        const gauge = new Gauge(file.perm, file.sign, file, where);
-        if (file.fingerprint !== undefined && file.fingerprint !== "" && file.fingerprint !== gauge.fingerprint)
+        const isSigned = file.fingerprint !== undefined && file.fingerprint !== "";
+        // Without its fingerprint, the verdict need not be of this perm and sign.
+        const gauge = new Gauge(file.perm, file.sign, isSigned ? file : { ...file, summary: {} }, where);
+        if (isSigned && file.fingerprint !== gauge.fingerprint)
             throw refusal(
                 "invalidGauge",
                 where,
@@ -205,10 +213,14 @@ export class Gauge {
             score: weaker(this.score, next.score, next.perm),
             margin: weaker(this.margin, next.margin, next.perm),
             confidence: weaker(this.confidence, next.confidence, next.perm),
-            summary: {
-                estimate: this.summary.estimate * next.summary.estimate,
-                agreement: Math.min(this.summary.agreement, next.summary.agreement),
-            },
+            ...(this.judged && next.judged
+                ? {
+                      summary: {
+                          estimate: this.summary.estimate * next.summary.estimate,
+                          agreement: Math.min(this.summary.agreement, next.summary.agreement),
+                      },
+                  }
+                : {}),
             source: this.source,
             target: next.target,
             method: { statistic: "composed", rows: Math.min(this.rows, next.rows) },
@@ -290,6 +302,7 @@ export class Gauge {
     toJSON(): GaugeJson {
         const list = (key: "score" | "margin" | "confidence"): object =>
             this[key].length === 0 ? {} : { [key]: Array.from(this[key], rounded) };
+        const { mean_score, sign_flips, undetermined, identity } = this.summary;
         return {
             format: "regauge-gauge",
             version: 1,
@@ -300,8 +313,8 @@ export class Gauge {
             ...list("score"),
             ...list("margin"),
             ...list("confidence"),
-            verdict: this.verdict,
-            summary: this.summary,
+            ...(this.judged || this.verdict !== "aligned" ? { verdict: this.verdict } : {}),
+            summary: this.judged ? this.summary : { mean_score, sign_flips, undetermined, identity },
             source: this.source,
             target: this.target,
             method: { statistic: this.statistic, lambda: this.lambda, rows: this.rows, sites: this.sites, version },
@@ -313,7 +326,7 @@ export class Gauge {
         return {
             group: this.group,
             verdict: this.verdict,
-            summary: this.summary,
+            ...(this.judged ? { summary: this.summary } : {}),
             method: { statistic: this.statistic, lambda: this.lambda, rows: this.rows, sites: this.sites },
         };
     }

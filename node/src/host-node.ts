@@ -13,6 +13,7 @@ import {
     type HostFiles,
     type HostOutput,
 } from "./host.js";
+import { InputsRead, refuseLinkOut } from "./inputs-read.js";
 
 /** Told of every temporary file or folder when it appears and when it is gone. */
 export type OnTemporary = (path: string, gone: boolean) => void;
@@ -38,8 +39,15 @@ function hashing(read: (at: number) => Uint8Array): Hashing {
 
 export const hashBytes = (bytes: Uint8Array): Hashing => hashing((at) => bytes.subarray(at, at + hashedAtOnce));
 
+/**
+ * Remembers every file it opened and every folder it listed: these are a job's inputs, and no output may replace, hold or lie inside one,
+ * whatever name it is given by. One object is one job.
+ */
 export class DiskFiles implements HostFiles {
     readonly #onTemporary: OnTemporary;
+    readonly #inputs = new InputsRead();
+    /** Whether commit() waits until the disk has what was written. */
+    #sync = true;
     /** Files and outputs that are open now: a job that is over has none. */
     handles = 0;
 
@@ -47,43 +55,54 @@ export class DiskFiles implements HostFiles {
         this.#onTemporary = onTemporary;
     }
 
+    withoutSync(): void {
+        this.#sync = false;
+    }
+
     exists(file: string): boolean {
-        return fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+        return isThere(file);
     }
 
     isFolder(file: string): boolean {
-        return fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
+        return statOf(file)?.isDirectory() ?? false;
     }
 
     list(folder: string): readonly string[] | Failure {
         try {
-            return sortedByBytes(fs.readdirSync(folder).filter((name) => !this.isFolder(path.join(folder, name))));
+            const names = fs.readdirSync(folder).filter((name) => !this.isFolder(path.join(folder, name)));
+            this.#inputs.add(folder, true, fs.statSync(folder, { bigint: true }));
+            return sortedByBytes(names);
         } catch (error) {
             return failure("missingFile", `cannot be listed: ${words(error)}`);
         }
     }
 
+    /** Regular files only: a pipe, a device or a socket is refused without being opened, since reading it might never end. */
     open(file: string): HostFile | Failure {
+        const leaves = refuseLinkOut(file, this.#inputs);
+        if (leaves) return leaves;
         let descriptor: number;
         try {
-            descriptor = fs.openSync(file, "r");
+            const before = fs.statSync(file);
+            if (!before.isFile()) return wrongKind(before);
+            // Without waiting, for what may have become a pipe since.
+            descriptor = fs.openSync(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0));
         } catch (error) {
             return failure(
                 "missingFile",
                 codeOf(error) === "ENOENT" ? "there is no such file" : `cannot be opened: ${words(error)}`,
             );
         }
-        const stat = fs.fstatSync(descriptor);
-        if (!stat.isFile()) {
+        const opened = fs.fstatSync(descriptor, { bigint: true });
+        if (!opened.isFile()) {
             fs.closeSync(descriptor);
-            return failure(
-                "missingFile",
-                stat.isDirectory() ? "is a folder, and a file is needed" : "is not a regular file",
-            );
+            return wrongKind(opened);
         }
+        this.#inputs.add(file, false, opened);
+        const size = Number(opened.size);
         ++this.handles;
         return {
-            size: stat.size,
+            size,
             read: (offset, into) => {
                 try {
                     for (let filled = 0; filled < into.length;) {
@@ -109,8 +128,12 @@ export class DiskFiles implements HostFiles {
 
     create(file: string, folder: boolean, overwrite: boolean): HostOutput | Failure {
         if (file === "") return failure("usage", "the output has no name");
-        const present = fs.statSync(file, { throwIfNoEntry: false });
-        if (this.exists(file)) {
+        file = withoutSlash(file);
+        collectStale(file);
+        const input = this.#refuseInputs(file, folder);
+        if (input) return input;
+        const present = statOf(file);
+        if (isThere(file)) {
             if (!overwrite) return alreadyThere();
             if (folder ? !present?.isDirectory() : !present?.isFile())
                 return failure(
@@ -120,13 +143,11 @@ export class DiskFiles implements HostFiles {
         }
         if (!this.isFolder(path.dirname(file)))
             return failure("writeFailed", "its folder does not exist; make it first");
-        const temporary = path.join(
-            path.dirname(file),
-            `.${path.basename(file)}.regauge-${process.pid}-${temporaries++}`,
-        );
+        const temporary = temporaryFor(file);
+        const members = new Set<string>();
         try {
-            if (folder) fs.mkdirSync(temporary);
-            else fs.closeSync(fs.openSync(temporary, "wx"));
+            if (folder) fs.mkdirSync(temporary, { mode: this.#inputs.folderMode() });
+            else fs.closeSync(fs.openSync(temporary, "wx", this.#inputs.fileMode("")));
         } catch (error) {
             return writeFailure(error);
         }
@@ -134,17 +155,22 @@ export class DiskFiles implements HostFiles {
         ++this.handles;
         let descriptor: number | undefined;
         const close = (): void => {
-            if (descriptor !== undefined) fs.closeSync(descriptor);
+            const open = descriptor;
             descriptor = undefined;
+            if (open === undefined) return;
+            try {
+                if (this.#sync) fs.fsyncSync(open);
+            } finally {
+                fs.closeSync(open);
+            }
         };
         const over = (): void => {
             this.#onTemporary(temporary, true);
             --this.handles;
         };
-        const guarded = (action: () => void): Failure | undefined => {
+        const guarded = (action: () => Failure | void): Failure | undefined => {
             try {
-                action();
-                return undefined;
+                return action() ?? undefined;
             } catch (error) {
                 return writeFailure(error);
             }
@@ -155,7 +181,8 @@ export class DiskFiles implements HostFiles {
                     close();
                     const target = member === "" ? temporary : path.join(temporary, member);
                     if (member.includes("/")) fs.mkdirSync(path.dirname(target), { recursive: true });
-                    descriptor = fs.openSync(target, "w");
+                    if (member !== "") members.add(path.normalize(member));
+                    descriptor = fs.openSync(target, "w", this.#inputs.fileMode(member));
                 }),
             write: (_member, bytes) =>
                 guarded(() => {
@@ -163,11 +190,19 @@ export class DiskFiles implements HostFiles {
                         written += fs.writeSync(descriptor!, bytes, written, bytes.length - written);
                 }),
             commit: () => {
+                const place = (): Failure | undefined => {
+                    if (folder && this.#sync) syncFolders(temporary, members);
+                    const failed =
+                        overwrite && isThere(file)
+                            ? folder
+                                ? replaceFolder(temporary, file, members, this.#inputs)
+                                : void fs.renameSync(temporary, file)
+                            : placeNew(temporary, file, folder);
+                    if (!failed && this.#sync) syncFolder(path.dirname(file));
+                    return failed;
+                };
                 const failed =
-                    guarded(close) ??
-                    (!overwrite && fs.existsSync(file)
-                        ? alreadyThere()
-                        : guarded(() => replace(temporary, file, folder)));
+                    guarded(close) ?? this.#inputs.changed() ?? this.#refuseInputs(file, folder) ?? guarded(place);
                 if (failed === undefined) over();
                 return failed;
             },
@@ -178,34 +213,211 @@ export class DiskFiles implements HostFiles {
             },
         };
     }
+
+    #refuseInputs(file: string, folder: boolean): Failure | undefined {
+        return folder ? this.#inputs.refuseAround(file) : this.#inputs.refuseInput(file);
+    }
 }
 
-/** Removes what a job left when it was killed. */
+const ofOurs = /^\.(.+)\.regauge-(\d+)(?:-\d+)?(-old)?$/s;
+
+let temporaries = 0;
+
+function temporaryFor(file: string): string {
+    return path.join(path.dirname(file), `.${path.basename(file)}.regauge-${process.pid}-${temporaries++}`);
+}
+
+/** Removes what a job left when it was killed. What it had moved aside goes back where nothing is. */
 export function removeTemporary(temporary: string): void {
     try {
+        const name = ofOurs.exec(path.basename(temporary))?.[1],
+            aside = `${temporary}-old`;
+        if (name !== undefined && isThere(aside)) putBack(aside, path.join(path.dirname(temporary), name));
         fs.rmSync(temporary, { recursive: true, force: true });
     } catch {
         // Nothing more can be done: the folder may have become read-only.
     }
 }
 
-let temporaries = 0;
+function putBack(aside: string, file: string): void {
+    if (isThere(file)) fs.rmSync(aside, { recursive: true, force: true });
+    else fs.renameSync(aside, file);
+}
 
-/** Puts the whole output in its place. A folder that is there already is moved aside first and then removed, since folders cannot be renamed over one another. */
-function replace(temporary: string, file: string, folder: boolean): void {
-    if (!folder || !fs.existsSync(file)) {
-        fs.renameSync(temporary, file);
-        return;
+/** Removes what killed processes, native ones too, left beside an output. */
+function collectStale(file: string): void {
+    const folder = path.dirname(file);
+    let names: string[] = [];
+    try {
+        names = fs.readdirSync(folder);
+    } catch {
+        // Told when the output is made.
     }
+    for (const name of names) {
+        const [, of, pid, aside] = ofOurs.exec(name) ?? [];
+        if (of !== path.basename(file) || isAlive(Number(pid))) continue;
+        const left = path.join(folder, name);
+        try {
+            if (aside) putBack(left, file);
+            else fs.rmSync(left, { recursive: true, force: true });
+        } catch {
+            // Not ours to remove.
+        }
+    }
+}
+
+function isAlive(pid: number): boolean {
+    if (!(pid > 0)) return true;
+    try {
+        process.kill(pid, 0);
+        return true;
+    } catch (error) {
+        return codeOf(error) !== "ESRCH";
+    }
+}
+
+/** Puts the output in its place where nothing is. A refusal where something is by now. */
+function placeNew(temporary: string, file: string, folder: boolean): Failure | undefined {
+    try {
+        if (folder) {
+            // An empty folder takes the name, and rename replaces an empty folder only.
+            if (process.platform !== "win32") fs.mkdirSync(file, { mode: 0o700 });
+            fs.renameSync(temporary, file);
+            return undefined;
+        }
+        try {
+            fs.linkSync(temporary, file);
+            fs.unlinkSync(temporary);
+        } catch (error) {
+            if (codeOf(error) === "EEXIST") throw error;
+            if (isThere(file)) return alreadyThere(); // a file system without links: what is left is to look first
+            fs.renameSync(temporary, file);
+        }
+        return undefined;
+    } catch (error) {
+        if (codeOf(error) === "EEXIST" || codeOf(error) === "ENOTEMPTY") return alreadyThere();
+        throw error;
+    }
+}
+
+/** A refusal where the folder holds anything but files of the names that are written now. */
+function onlyMembers(file: string, members: ReadonlySet<string>, inputs: InputsRead): Failure | undefined {
+    if (fs.lstatSync(file).isSymbolicLink())
+        return failure(
+            "outputExists",
+            "is a link, and only a folder itself is replaced; remove the link, or choose another name with -o",
+        );
+    const look = (folder: string): Failure | undefined => {
+        for (const entry of fs.readdirSync(path.join(file, folder), { withFileTypes: true })) {
+            const name = path.join(folder, entry.name);
+            const isOurs = entry.isDirectory()
+                ? [...members].some((member) => member.startsWith(name + path.sep))
+                : entry.isFile() && members.has(name);
+            if (!isOurs || inputs.has(path.join(file, name)))
+                return failure(
+                    "outputExists",
+                    `holds ${name}, which is nothing that would be written there again; move it away, or choose another name with -o`,
+                );
+            const inside = entry.isDirectory() ? look(name) : undefined;
+            if (inside) return inside;
+        }
+        return undefined;
+    };
+    return look("");
+}
+
+/** Removes members and the folders that held them, and nothing that came there since it was looked through. */
+function removeMembers(folder: string, members: ReadonlySet<string>): void {
+    const attempt = (action: () => void): void => {
+        try {
+            action();
+        } catch {
+            // It is not there, or not empty.
+        }
+    };
+    for (const member of members) attempt(() => fs.unlinkSync(path.join(folder, member)));
+    for (const member of members)
+        for (let at = path.dirname(member); at !== "."; at = path.dirname(at))
+            attempt(() => fs.rmdirSync(path.join(folder, at)));
+    attempt(() => fs.rmdirSync(folder));
+}
+
+/** In two steps, since folders cannot be renamed over one another and Node has no exchange. Killed between them, the next run puts the old one back. */
+function replaceFolder(
+    temporary: string,
+    file: string,
+    members: ReadonlySet<string>,
+    inputs: InputsRead,
+): Failure | undefined {
+    const refused = onlyMembers(file, members, inputs);
+    if (refused) return refused;
     const aside = `${temporary}-old`;
     fs.renameSync(file, aside);
     try {
         fs.renameSync(temporary, file);
     } catch (error) {
-        fs.renameSync(aside, file);
+        try {
+            fs.renameSync(aside, file);
+        } catch {
+            return failure("writeFailed", `cannot be written: ${words(error)}; what was there is now at ${aside}`);
+        }
         throw error;
     }
-    fs.rmSync(aside, { recursive: true, force: true });
+    removeMembers(aside, members);
+    return undefined;
+}
+
+/** Waits until the disk has a folder's entries. Where a folder cannot be opened or synced, that is left to the system. */
+function syncFolder(folder: string): void {
+    let descriptor: number | undefined;
+    try {
+        descriptor = fs.openSync(folder, "r");
+        fs.fsyncSync(descriptor);
+    } catch (error) {
+        if (["EIO", "ENOSPC", "EDQUOT"].includes(codeOf(error))) throw error;
+    } finally {
+        if (descriptor !== undefined) fs.closeSync(descriptor);
+    }
+}
+
+function syncFolders(top: string, members: ReadonlySet<string>): void {
+    const folders = new Set([""]);
+    for (const member of members)
+        for (let at = path.dirname(member); at !== "."; at = path.dirname(at)) folders.add(at);
+    for (const folder of folders) syncFolder(path.join(top, folder));
+}
+
+/** Whether the path names anything, be it a link that leads nowhere. */
+function isThere(file: string): boolean {
+    try {
+        return fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+    } catch {
+        return false;
+    }
+}
+
+/** undefined where the path leads nowhere: a link to itself, too. */
+function statOf(file: string): fs.Stats | undefined {
+    try {
+        return fs.statSync(file, { throwIfNoEntry: false });
+    } catch {
+        return undefined;
+    }
+}
+
+/** "out/" means "out". */
+const withoutSlash = (file: string): string => file.replace(/(?<=[^/])\/+$/, "");
+
+function wrongKind(stat: fs.StatsBase<number> | fs.StatsBase<bigint>): Failure {
+    if (stat.isDirectory()) return failure("missingFile", "is a folder, and a file is needed");
+    const kind = stat.isFIFO()
+        ? "a pipe"
+        : stat.isSocket()
+          ? "a socket"
+          : stat.isCharacterDevice() || stat.isBlockDevice()
+            ? "a device"
+            : "something else";
+    return failure("missingFile", `is ${kind}, and a regular file is needed`);
 }
 
 const alreadyThere = (): Failure =>
@@ -223,6 +435,7 @@ const systemWords: Readonly<Record<string, string>> = {
     EMFILE: "Too many open files",
     ENAMETOOLONG: "File name too long",
     ENOENT: "No such file or directory",
+    ENOSPC: "No space left on device",
     ENOTDIR: "Not a directory",
     ENOTEMPTY: "Directory not empty",
     EPERM: "Operation not permitted",
@@ -230,7 +443,7 @@ const systemWords: Readonly<Record<string, string>> = {
 };
 
 const codeOf = (error: unknown): string => (error instanceof Error && "code" in error ? String(error.code) : "");
-const words = (error: unknown): string =>
+export const words = (error: unknown): string =>
     systemWords[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));
 
 const readFailure = (error: unknown): Failure => failure("missingFile", `cannot be read: ${words(error)}`);

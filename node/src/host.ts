@@ -39,6 +39,8 @@ export interface HostFiles {
     list(folder: string): readonly string[] | Failure;
     open(path: string): HostFile | Failure;
     create(path: string, folder: boolean, overwrite: boolean): HostOutput | Failure;
+    /** From now on outputs need not be on disk when they are committed. Absent where there is no disk. */
+    withoutSync?(): void;
 }
 
 export interface Host extends HostFiles {
@@ -47,7 +49,8 @@ export interface Host extends HostFiles {
     cancelled(): boolean;
     /** Takes a copy of a job's array. */
     array(values: Float32Array): void;
-    out(text: string): void;
+    /** Standard output; a failure where the text is lost. */
+    out(text: string): Failure | void;
     err(text: string): void;
     readonly errIsTerminal: boolean;
     /** For a job that does not say how many. */

@@ -39,6 +39,58 @@ export type ReadBlob = (blob: Blob, offset: number, into: Uint8Array) => void;
 /** Node's own hashing; browsers have only one that is asynchronous. */
 export type HashBytes = (bytes: Uint8Array) => Hashing;
 
+/** A stretch of a Blob that was read ahead. */
+interface Piece {
+    begin: number;
+    bytes: Uint8Array;
+}
+
+/**
+ * Reads a Blob in pieces that grow while it is read in order: a range read alone costs a call of about a millisecond in Chromium, and matching
+ * a checkpoint asks for some hundred thousand ranges of a few kilobytes. Scattered reads stay as small as they are.
+ */
+class ReadAhead {
+    /** Bytes of a first piece, and of the largest: from there on the call's own cost is lost in the copying. */
+    static readonly #first = 64 * 1024;
+    static readonly #largest = 4 * 2 ** 20;
+    /** Tensors that are read side by side, each from its own piece. */
+    static readonly #pieces = 4;
+
+    readonly #blob: Blob;
+    readonly #readBlob: ReadBlob;
+    /** The one used last comes first. */
+    readonly #kept: Piece[] = [];
+
+    constructor(blob: Blob, readBlob: ReadBlob) {
+        this.#blob = blob;
+        this.#readBlob = readBlob;
+    }
+
+    read(offset: number, into: Uint8Array): void {
+        if (into.length >= ReadAhead.#largest) return this.#readBlob(this.#blob, offset, into);
+        const piece = this.#covering(offset, into.length);
+        into.set(piece.bytes.subarray(offset - piece.begin, offset - piece.begin + into.length));
+    }
+
+    #covering(offset: number, length: number): Piece {
+        const known = this.#kept.findIndex(({ begin, bytes }) => offset >= begin && offset <= begin + 2 * bytes.length);
+        const last = known >= 0 ? this.#kept.splice(known, 1)[0]! : undefined;
+        const piece =
+            last && offset + length <= last.begin + last.bytes.length ? last : this.#next(offset, length, last);
+        this.#kept.unshift(piece);
+        this.#kept.length = Math.min(this.#kept.length, ReadAhead.#pieces);
+        return piece;
+    }
+
+    /** A piece from `offset`, twice as long as the one that was read before it. */
+    #next(offset: number, length: number, last: Piece | undefined): Piece {
+        const wanted = last ? Math.min(2 * last.bytes.length, ReadAhead.#largest) : ReadAhead.#first;
+        const bytes = new Uint8Array(Math.min(Math.max(wanted, length), this.#blob.size - offset));
+        this.#readBlob(this.#blob, offset, bytes);
+        return { begin: offset, bytes };
+    }
+}
+
 export class MemoryFiles implements HostFiles {
     readonly #mounts = new Map<string, Uint8Array | Blob>();
     readonly #readBlob: ReadBlob;
@@ -83,15 +135,13 @@ export class MemoryFiles implements HostFiles {
         const content = this.#mounts.get(path);
         if (content === undefined) return failure("missingFile", "there is no such file among those given");
         ++this.handles;
+        const ahead = content instanceof Uint8Array ? undefined : new ReadAhead(content, this.#readBlob);
         return {
             size: content instanceof Uint8Array ? content.length : content.size,
             read: (offset, into) => {
-                if (content instanceof Uint8Array) {
-                    into.set(content.subarray(offset, offset + into.length));
-                    return undefined;
-                }
                 try {
-                    this.#readBlob(content, offset, into);
+                    if (ahead) ahead.read(offset, into);
+                    else into.set((content as Uint8Array).subarray(offset, offset + into.length));
                     return undefined;
                 } catch (error) {
                     // the file on disk changed or went away since it was chosen

@@ -1,50 +1,12 @@
 // What passes between the caller's thread and a worker: one job in, progress and one answer out.
 
+import type { ModuleCall } from "./calls.js";
 import type { ErrorCode } from "./error.js";
 import type { Mount, OutputFile } from "./memory-files.js";
 
-/** One coarse call of wasm/bindings.cpp. Paths are names of mounts or, in Node, files on disk; options are JSON. */
+/** A call of the package's module, or a command line. */
 export type Call =
-    | { readonly name: "align"; readonly source: string; readonly target: string; readonly options: string }
-    | { readonly name: "correlation"; readonly source: string; readonly target: string; readonly options: string }
-    | { readonly name: "trace"; readonly checkpoints: readonly string[]; readonly options: string }
-    | {
-          readonly name: "transport";
-          readonly object: string;
-          readonly gauge: string;
-          readonly out: string;
-          readonly options: string;
-      }
-    | { readonly name: "plan"; readonly object: string; readonly options: string; readonly d: number }
-    | {
-          readonly name: "merge";
-          readonly a: string;
-          readonly b: string;
-          readonly gauge: string;
-          readonly out: string;
-          readonly options: string;
-      }
-    | { readonly name: "audit"; readonly object: string; readonly gauge: string; readonly options: string }
-    | { readonly name: "ceiling"; readonly options: string }
-    | {
-          readonly name: "verify";
-          readonly model: string;
-          readonly moved: string;
-          readonly tokens: string;
-          readonly options: string;
-      }
-    | { readonly name: "activations"; readonly model: string; readonly tokens: string; readonly out: string }
-    | { readonly name: "logits"; readonly model: string; readonly tokens: string; readonly options: string }
-    | { readonly name: "generate"; readonly model: string; readonly prompt: string; readonly options: string }
-    | {
-          readonly name: "steer";
-          readonly source: string;
-          readonly target: string;
-          readonly gauge: string;
-          readonly prompt: string;
-          readonly options: string;
-      }
-    | { readonly name: "run"; readonly args: readonly string[]; readonly errIsTerminal: boolean };
+    ModuleCall | { readonly name: "run"; readonly args: readonly string[]; readonly errIsTerminal: boolean };
 
 export interface Job {
     readonly id: number;

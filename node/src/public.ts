@@ -1,10 +1,11 @@
 // What the package gives on both platforms, beside the calls.
 
 export { errorCodes, RegaugeError, type ErrorCode } from "./error.js";
-export { Gauge, type Agreement, type GaugeDetails, type Vector } from "./gauge.js";
+export { Gauge, type Agreement, type GaugeDetails, type GaugeInput, type Vector } from "./gauge.js";
 export type { GaugeJson, Group, Side, SiteSummary, Statistic, Summary, Verdict } from "./gauge-json.js";
-export type { Api, GaugeInput } from "./api.js";
+export type { Api } from "./api.js";
 export type { Bytes, EvidenceInput, FileInput, TokensInput, VectorInput } from "./inputs.js";
+export { Maps, type MapDepth, type MapFamily, type MapReport, type MapRung, type MapsReport } from "./maps.js";
 export type { MemoryEvidence, Rows } from "./memory-evidence.js";
 export type { OutputFile } from "./memory-files.js";
 export type { ProgressReport } from "./protocol.js";
@@ -34,8 +35,11 @@ export type {
     AlignOptions,
     Correlation,
     CorrelationOptions,
+    FirstRow,
+    FirstRowOptions,
     InspectOptions,
     JobControl,
+    MapOptions,
     MatchOptions,
     Moved,
     Plan,

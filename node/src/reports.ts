@@ -1,6 +1,6 @@
 // What the calls about models and claims take, and the reports they give: the objects that the command prints with --json.
 
-import type { GaugeInput } from "./api.js";
+import type { GaugeInput } from "./gauge.js";
 import type { FileInput, TokensInput, VectorInput } from "./inputs.js";
 import type { OutputFile } from "./memory-files.js";
 import type { JobControl } from "./types.js";

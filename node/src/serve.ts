@@ -2,7 +2,7 @@
 
 import { internalError, moduleOf, type Engine, type ModuleName } from "./engine.js";
 import { RegaugeError } from "./error.js";
-import type { HostFiles } from "./host.js";
+import type { Failure, HostFiles } from "./host.js";
 import type { MemoryFiles } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
 
@@ -14,7 +14,7 @@ export interface WorkerPlatform {
     memoryFiles(job: Job): MemoryFiles | Promise<MemoryFiles>;
     /** The files of one job: its mounts and, in Node, the disk. onTemporary hears of temporary files. */
     files(memory: MemoryFiles, job: Job, onTemporary: (path: string, gone: boolean) => void): HostFiles;
-    out(text: string): void;
+    out(text: string): Failure | void;
     err(text: string): void;
     send(message: FromWorker): void;
 }

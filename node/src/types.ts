@@ -2,6 +2,7 @@
 
 import type { Group, Statistic } from "./gauge-json.js";
 import type { EvidenceInput } from "./inputs.js";
+import type { MapFamily } from "./maps.js";
 import type { OutputFile } from "./memory-files.js";
 import type { ProgressReport } from "./protocol.js";
 
@@ -36,6 +37,18 @@ export interface AlignOptions extends TraceOptions {
     gains?: readonly [EvidenceInput, EvidenceInput] | undefined;
 }
 
+export interface MapOptions extends JobControl {
+    /** Default: the lowest rung that is not worse than the best by more than the rows can tell. */
+    family?: MapFamily | undefined;
+    /** Pairs of source and target sites. Default: for each source site the target site that it explains best. */
+    sites?: readonly (readonly [string, string])[] | undefined;
+    /** The penalty of affine maps in the units of scikit-learn's alpha. Default: from the data. */
+    ridge?: number | undefined;
+    rows?: number | undefined;
+    skipFirst?: number | undefined;
+    threads?: number | undefined;
+}
+
 export interface CorrelationOptions extends JobControl {
     /** Default: the first site that both sides have. */
     site?: string | undefined;
@@ -51,6 +64,19 @@ export interface Correlation {
     /** Rows summed. */
     readonly rows: number;
     /** d x d, row-major: `values[i * d + j]` = r(target channel i, source channel j); 0 where a channel is constant. */
+    readonly values: Float32Array;
+}
+
+export interface FirstRowOptions extends JobControl {
+    /** Which tensor, in a file that holds several. */
+    tensor?: string | undefined;
+}
+
+/** The first vector along a tensor's last axis. */
+export interface FirstRow {
+    readonly tensor: string;
+    /** Of the tensor. */
+    readonly shape: readonly number[];
     readonly values: Float32Array;
 }
 
@@ -92,6 +118,12 @@ export interface TransportOptions extends InspectOptions {
     force?: boolean | undefined;
     /** Copy tensors that no recipe names, instead of refusing them. */
     copyUnknown?: boolean | undefined;
+    /** Write quantised weights (GGUF blocks, FP8) as these floats; without it, blocks along the residual axis are refused. */
+    dequantize?: "bf16" | "f16" | "f32" | undefined;
+    /** With maps: which of them, "resid.8=resid.12". */
+    site?: string | undefined;
+    /** With maps: scale directions to the strength that they had, in standard deviations of the stream. */
+    keepStrength?: boolean | undefined;
     /** Only say how each tensor would move. */
     dryRun?: boolean | undefined;
 }

@@ -5,13 +5,13 @@ import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 
 import { Engine, sharedMemory, type Factory } from "./engine.js";
-import { DiskFiles, hashBytes } from "./host-node.js";
+import { DiskFiles, hashBytes, words } from "./host-node.js";
 import { refusal } from "./error.js";
-import type { HostFiles } from "./host.js";
+import { failure, type Failure, type HostFiles } from "./host.js";
 import { MemoryFiles } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
 import { server } from "./serve.js";
-import { newThread } from "./threads-node.js";
+import { newThread } from "./start-wasm-thread-node.js";
 
 if (!parentPort) throw new Error("worker-node.js runs as a worker only");
 const port = parentPort;
@@ -39,7 +39,7 @@ const serve = server({
     },
     files: (memory, job, onTemporary) => overlay(memory, new DiskFiles(onTemporary), job.outputsInMemory),
     out: (text) => put(1, text),
-    err: (text) => put(2, text),
+    err: (text) => void put(2, text),
     send: (message: FromWorker) => port.postMessage(message),
 });
 port.on("message", (job: Job) => void serve(job));
@@ -53,13 +53,14 @@ function overlay(memory: MemoryFiles, disk: DiskFiles, outputsInMemory: boolean)
         list: (folder) => of(folder).list(folder),
         open: (path) => of(path).open(path),
         create: (path, folder, overwrite) => (outputsInMemory ? memory : disk).create(path, folder, overwrite),
+        withoutSync: () => disk.withoutSync(),
     };
 }
 
 const closed = new Set<number>();
 
-/** Writes all of the text. A reader that went away (`regauge show g.json | head -1`) is no error. */
-function put(descriptor: 1 | 2, text: string): void {
+/** Writes all of the text. A reader that went away (`regauge show g.json | head -1`) has what it wanted. */
+function put(descriptor: 1 | 2, text: string): Failure | undefined {
     const bytes = new TextEncoder().encode(text);
     for (let written = 0; written < bytes.length && !closed.has(descriptor);) {
         try {
@@ -68,7 +69,9 @@ function put(descriptor: 1 | 2, text: string): void {
             const code = error instanceof Error && "code" in error ? error.code : undefined;
             if (code === "EAGAIN")
                 Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5); // a pipe that is full for now
-            else closed.add(descriptor);
+            else if (code === "EPIPE" || descriptor === 2) closed.add(descriptor);
+            else return failure("writeFailed", `the answer could not be written: ${words(error)}`);
         }
     }
+    return undefined;
 }

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "native_files.hpp"
 #include "regauge/isa.hpp"
@@ -225,8 +226,11 @@ TEST_CASE("bad input is refused with one line and exit status 2, and leaves noth
         std::string says;
     };
     const std::vector<Case> cases{
-        {{}, "--help"},
-        {{"frobnicate"}, "--help"},
+        {{"frobnicate"}, "there is no command 'frobnicate'; there are inspect, align,"},
+        {{"frobnicate", "--help"}, "there is no command 'frobnicate'"},
+        {{"--frobnicate"}, "--help"},
+        {{"align", source, target, "-o", "-"}, "standard output"},
+        {{"completion", "tcsh"}, "bash"},
         {{"align", source}, "--help"},
         {{"align", source, target, "--group", "rotation"}, "--group"},
         {{"align", source, scratch / "missing.safetensors", "-o", out}, "missing.safetensors"},
@@ -266,6 +270,50 @@ TEST_CASE("every subcommand has help with an example") {
     }
     CHECK(run({"--help"}).status == 0);
     CHECK_THAT(run({"--version"}).out, ContainsSubstring("regauge "));
+}
+
+TEST_CASE("the command alone shows three examples, and refuses") {
+    const Ran ran = run({});
+    CHECK(ran.status == 2);
+    CHECK(ran.out.empty());
+    CHECK_THAT(ran.err, ContainsSubstring("  regauge inspect "));
+    CHECK_THAT(ran.err, ContainsSubstring("  regauge align "));
+    CHECK_THAT(ran.err, ContainsSubstring("  regauge transport "));
+}
+
+TEST_CASE("every shell's completion knows every command and its options") {
+    for (const std::string shell : {"bash", "zsh", "fish"}) {
+        const Ran ran = run({"completion", shell});
+        CHECK(ran.status == 0);
+        CHECK(ran.err.empty());
+        for (const std::string word : {"align", "trace", "transport", "merge-stats", "dry-run", "skip-first"})
+            CHECK_THAT(ran.out, ContainsSubstring(word));
+    }
+}
+
+TEST_CASE("a face that listens is told of refusals and progress instead of the terminal") {
+    NativeFiles files;
+    std::string err;
+    std::optional<Error> refused;
+    std::size_t reports = 0;
+    Host host{.files = files,
+              .out = [](std::string_view) {},
+              .err = [&](std::string_view text) { err += text; },
+              .progress =
+                  [&](std::string_view, std::uint64_t, std::uint64_t) {
+                      ++reports;
+                      return false;
+                  },
+              .refused = [&](const Error& error) { refused = error; }};
+    CHECK(runCommand({"show", "missing.json"}, host) == 2);
+    REQUIRE(refused);
+    CHECK(refused->code() == ErrorCode::missingFile);
+    CHECK(refused->where() == "missing.json");
+    const std::string source = sample + "source/evidence.safetensors";
+    CHECK(runCommand({"align", source, source}, host) == 130);
+    CHECK(refused->code() == ErrorCode::cancelled);
+    CHECK(reports == 1);
+    CHECK(err.empty());
 }
 
 TEST_CASE("cancelling stops the work and leaves nothing behind") {

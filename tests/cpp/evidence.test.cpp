@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "io/bytes.hpp"
+#include "regauge/first_row.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 #include "tensor_files.hpp"
 #include "transport_objects.hpp"
@@ -206,6 +207,69 @@ TEST_CASE("evidence: prefixes of wrappers are understood, and vision towers left
     CHECK(evidence.gains.size() == 1);
     CHECK(evidence.gains[0].name == "input_layernorm.11");
     CHECK(evidence.sites.size() == 1);
+}
+
+TEST_CASE("evidence: what wrappers put into a checkpoint's names is no part of them, here as in transport") {
+    for (const char* prefix : {"_orig_mod.model.", "module._fsdp_wrapped_module.model.", "base_model.model.model."}) {
+        INFO(prefix);
+        MemoryFiles files;
+        const std::string layer = std::string(prefix) + "layers.0._fsdp_wrapped_module.";
+        files.put("m.safetensors", safetensors({randomArray(std::string(prefix) + "embed_tokens.weight", {5, 4}, 1),
+                                                randomArray(layer + "input_layernorm.weight", {4}, 2),
+                                                randomArray(layer + "mlp.up_proj.weight", {6, 4}, 3)}));
+        const Evidence evidence = openEvidence(files, "m.safetensors");
+        CHECK(siteOf(evidence, "embedding") != nullptr);
+        CHECK(siteOf(evidence, "weights.0.up_proj") != nullptr);
+        CHECK(gainsOf(evidence, "input_layernorm.0") != nullptr);
+    }
+}
+
+TEST_CASE("evidence: every weight that a family must have is evidence under its own names, Meta's and GPT-2's too") {
+    MemoryFiles files;
+    files.put("meta.safetensors", safetensors({randomArray("tok_embeddings.weight", {5, 4}, 1),
+                                               randomArray("layers.0.attention.wq.weight", {6, 4}, 2),
+                                               randomArray("layers.0.attention.wo.weight", {4, 6}, 3),
+                                               randomArray("layers.0.attention_norm.weight", {4}, 4),
+                                               randomArray("output.weight", {5, 4}, 5)}));
+    const Evidence meta = openEvidence(files, "meta.safetensors");
+    CHECK(siteOf(meta, "unembedding") != nullptr);
+    CHECK(siteOf(meta, "weights.0.wq")->rows->rows() == 6);
+    CHECK(siteOf(meta, "weights.0.wo")->rows->rows() == 6);
+    files.put("gpt2.safetensors",
+              safetensors({randomArray("wte.weight", {5, 4}, 1), randomArray("h.0.attn.c_attn.weight", {4, 12}, 2),
+                           randomArray("h.0.attn.c_proj.weight", {4, 4}, 3),
+                           randomArray("h.0.mlp.c_proj.weight", {16, 4}, 4)}));
+    const Evidence gpt2 = openEvidence(files, "gpt2.safetensors");
+    CHECK(siteOf(gpt2, "weights.0.c_attn")->rows->rows() == 12);
+    CHECK(siteOf(gpt2, "weights.0.attn.c_proj") != nullptr);
+    CHECK(siteOf(gpt2, "weights.0.mlp.c_proj")->rows->rows() == 16);
+}
+
+TEST_CASE("evidence: hooks that are known to be in another space are left out, whatever their width") {
+    MemoryFiles files;
+    files.put("cache.safetensors", safetensors({randomArray("blocks.0.attn.hook_q", {6, 4}, 1),
+                                                randomArray("blocks.0.hook_resid_post", {6, 4}, 2),
+                                                randomArray("blocks.0.mlp.hook_post", {6, 16}, 3)}));
+    CHECK(openEvidence(files, "cache.safetensors").sites.size() == 1);
+    files.put("bundle.safetensors", safetensors({randomArray("activations/blocks.0.attn.hook_z", {6, 4}, 1)}));
+    const Refusal refusal = evidenceRefusal(files, "bundle.safetensors");
+    CHECK(refusal.code == ErrorCode::unsupported);
+    CHECK_THAT(refusal.message, ContainsSubstring("head space"));
+}
+
+TEST_CASE("the first row of a tensor is read as numbers, in every order and format") {
+    MemoryFiles files;
+    const std::vector<double> all = valuesOf(openText(fixture("c_order.npy")), "array");
+    for (const char* name : {"c_order.npy", "fortran_order.npy", "big_endian.npy", "compressed.npz"}) {
+        INFO(name);
+        files.put(name, fixture(name));
+        const FirstRow row = firstRow(files, name, "whatever");
+        REQUIRE(row.values.size() == row.shape.back());
+        CHECK(std::equal(row.values.begin(), row.values.end(), all.begin()));
+    }
+    files.put("two.safetensors", safetensors({randomArray("a", {2, 4}, 1), randomArray("b", {4}, 2)}));
+    CHECK(firstRow(files, "two.safetensors", "b").values == randomArray("b", {4}, 2).values);
+    CHECK_THROWS_AS(firstRow(files, "two.safetensors", "c"), Error);
 }
 
 TEST_CASE("checkpoint files: shards are read by their index, and checked against it") {

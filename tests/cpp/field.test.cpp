@@ -187,7 +187,8 @@ TEST_CASE("field: FP8 scales move with their outputs where there is one for a ro
     files.put("m/config.json", config("channel"));
     CHECK(moved(files, "m", "out/model.safetensors", scale.name).values == movedAxis(scale, gauge, 0, false).values);
     files.put("m/config.json", config("block"));
-    CHECK_THAT(refusal(files, "m"), ContainsSubstring("blocks"));
+    files.put("m/model.safetensors", safetensors(llama("model.", "", {randomArray(scale.name, {2, 2}, 9)})));
+    CHECK_THAT(refusal(files, "m"), ContainsSubstring("blocks") && ContainsSubstring("--dequantize bf16"));
 }
 
 TEST_CASE("field: LoRA on a vision tower is copied, and a place in the language model is known under its prefix") {

@@ -541,20 +541,30 @@ private:
 };
 
 // Every member runs the command on files of its own; what each said.
-std::vector<Ran> runTogether(std::vector<MemoryFiles>& files, const std::vector<std::string>& args) {
+// only: what the last one is asked instead.
+std::vector<Ran> runTogether(std::vector<MemoryFiles>& files, const std::vector<std::string>& args,
+                             const std::optional<std::vector<std::string>>& only = std::nullopt) {
     Meeting meeting(static_cast<unsigned>(files.size()));
     std::vector<Ran> ran(files.size());
     std::vector<std::thread> members;
     for (std::size_t rank = 0; rank < files.size(); ++rank)
         members.emplace_back([&, rank] {
             ThreadTeam team(meeting, static_cast<unsigned>(rank));
-            ran[rank] = run(files[rank], args, &team);
+            ran[rank] = run(files[rank], only && rank + 1 == files.size() ? *only : args, &team);
         });
     for (std::thread& member : members) member.join();
     return ran;
 }
 
 }  // namespace
+
+TEST_CASE("processes that were started with different words are all refused, and none waits for another",
+          "[statistics]") {
+    std::vector<MemoryFiles> files(3);
+    for (const std::vector<std::string>& other :
+         std::vector<std::vector<std::string>>{{"align", "a", "b", "--rows", "7"}, {"align", "ab"}, {"--help"}, {}})
+        for (const Ran& ran : runTogether(files, {"align", "a", "b"}, other)) CHECK(ran.status == 2);
+}
 
 TEST_CASE("a team of processes gives the gauge of one") {
     const Pair pair;

@@ -4,13 +4,14 @@ import { join } from "node:path";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
 
-import { align, correlation, Gauge, trace } from "regauge";
+import { align, correlation, firstRow, gains, Gauge, trace } from "regauge";
 
 import {
     evidence,
     plantedPair,
     runNative,
     runNode,
+    sample,
     sampleRows,
     temporaryFolder,
     truth,
@@ -126,6 +127,23 @@ test("one site can be chosen", async () => {
         ["resid.4"],
     );
     assert.equal(gauge.fingerprint, truth("target").fingerprint);
+});
+
+test("a tensor's first row and a side's gains are the numbers in the files", async () => {
+    const file = readFileSync(join(sample, "source/steering_resid2.npy"));
+    const { shape, values } = await firstRow(file);
+    const d = shape.at(-1);
+    const bytes = file.subarray(file.length - 4 * d);
+    assert.deepEqual(
+        values,
+        Float32Array.from({ length: d }, (_, k) => bytes.readFloatLE(4 * k)),
+    );
+    const bundle = evidence("source");
+    const found = await gains(bundle);
+    assert(found.size > 0);
+    for (const [name, numbers] of found)
+        assert.deepEqual(numbers, (await firstRow(bundle, { tensor: `gains/${name}` })).values);
+    await assert.rejects(firstRow(bundle, { tensor: "nothing" }), /there is no tensor 'nothing'/);
 });
 
 test("correlation gives r of every target channel with every source channel", async () => {

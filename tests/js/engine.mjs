@@ -6,12 +6,13 @@ import { pathToFileURL } from "node:url";
 
 import { repository } from "./helpers.mjs";
 
-const inside = (name) => import(pathToFileURL(join(repository, "node/dist", name)).href);
+/** A module of the package, by its file. */
+export const inside = (name) => import(pathToFileURL(join(repository, "node/dist", name)).href);
 
 /** module: "regauge", the package's calls without threads, "regauge-mt" with them, or "regauge-command". */
 export async function loadEngine(module = "regauge") {
     const { Engine, sharedMemory } = await inside("engine.js");
-    const { newThread } = await inside("threads-node.js");
+    const { newThread } = await inside("start-wasm-thread-node.js");
     const { default: create } = await inside(`wasm/${module}.mjs`);
     const compile = async () => WebAssembly.compile(await readFile(join(repository, `node/dist/wasm/${module}.wasm`)));
     return Engine.load(

@@ -6,7 +6,7 @@ import test from "node:test";
 import { align, errorCodes, Gauge, inspect, RegaugeError, trace, transport, version } from "regauge";
 
 import { evidence, npy, plantedPair, repository, sample, sampleRows, temporaryFolder, truth } from "./helpers.mjs";
-import { loadEngine } from "./engine.mjs";
+import { inside, loadEngine } from "./engine.mjs";
 
 const refused = (code, where) => (error) => {
     assert(error instanceof RegaugeError && error instanceof Error, String(error));
@@ -18,9 +18,10 @@ const refused = (code, where) => (error) => {
     return true;
 };
 
-test("the error codes and the version are those of C++ and of package.json", async () => {
+test("the words of enums and the version are those of C++ and of package.json", async () => {
     const engine = await loadEngine();
-    assert.deepEqual([...errorCodes], engine.errorCodes);
+    const { groups, statistics, verdicts } = await inside("gauge-json.js");
+    assert.deepEqual({ groups, statistics, verdicts, errorCodes }, engine.words);
     assert.equal(version, engine.version);
     assert.equal(version, JSON.parse(readFileSync(join(repository, "node/package.json"), "utf8")).version);
 });

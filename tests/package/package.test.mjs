@@ -48,7 +48,14 @@ test("installing brings one package and runs no script", () => {
 });
 
 test("the package holds what it needs and nothing else", () => {
-    assert.deepEqual(readdirSync(installed).sort(), ["LICENSE", "README.md", "bin", "dist", "package.json"]);
+    assert.deepEqual(readdirSync(installed).sort(), [
+        "LICENSE",
+        "README.md",
+        "bin",
+        "dist",
+        "licenses",
+        "package.json",
+    ]);
     assert.deepEqual(
         readdirSync(join(installed, "dist/wasm")).sort(),
         ["regauge-command", "regauge-mt", "regauge"].flatMap((name) => [`${name}.mjs`, `${name}.wasm`]),

@@ -66,6 +66,7 @@ export async function align(page: Page): Promise<void> {
   await page.getByRole("button", { name: "Align", exact: true }).click();
   await expect(page.getByTestId("verdict")).toBeVisible();
   await expect(page.getByRole("progressbar")).toHaveCount(0);
+  await expect(page.getByTestId("behind")).toHaveCount(0);
 }
 
 /** Presses Cancel once a job of this title says how far it is; in the page itself, as a job may be over before a press from here arrives. */

@@ -100,7 +100,7 @@ test("shards dropped with their index are one checkpoint, which gives the gauge 
       ...shards(side),
       { name: `${side}.npy`, content: bytes("source/steering_resid2.npy") },
     ]);
-    await expect(card(page, new RegExp(`of-00002.safetensors, ${side}`))).toContainText("in 4 files");
+    await expect(card(page, new RegExp(`of-00002.safetensors( \\(2\\))?, ${side}`))).toContainText("in 4 files");
     await expect(card(page, `${side}.npy, object`)).toBeVisible();
   }
   await align(page);

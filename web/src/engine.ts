@@ -53,6 +53,17 @@ export function correlation(
   return regauge.correlation(input(source), input(target), options);
 }
 
+/** The gains of the evidence's norms by name; none where it is no evidence. */
+export async function gains(item: Item): Promise<Map<string, Float32Array>> {
+  return regauge.gains(input(item)).catch(() => new Map<string, Float32Array>());
+}
+
+/** The first vector of length d along the last axis of a tensor, to look at; null where the file has none. */
+export async function firstRow(path: string, blob: Blob, tensor: string, d: number): Promise<Float32Array | null> {
+  const row = await regauge.firstRow(new File([blob], path), { tensor }).catch(() => null);
+  return row && row.values.length === d ? row.values : null;
+}
+
 export async function transport(item: Item, gauge: regauge.Gauge, control: Control): Promise<Moved> {
   const { files, dispose } = await regauge.transport(input(item), gauge, control);
   return { files: files.map(({ name, blob }) => ({ path: name, blob })), dispose };

@@ -1,11 +1,13 @@
 // The page's whole state and every action on it. Components read from `bench` and call its methods; nothing else is kept anywhere.
 import * as engine from "./engine";
-import type { Gauge, MatchOptions, ProgressReport, TracedGauge } from "./engine";
+import type { Gauge, ProgressReport, TracedGauge } from "./engine";
 import { destination } from "./lib/download";
-import { newId } from "./lib/files";
+import { newId, size } from "./lib/files";
+import { plural } from "./lib/format";
+import type { Figure } from "./lib/figure";
 import { forget, keep, kept } from "./lib/keep";
+import { fromLink, mostChannels, pack, toLink, unpack, type Settings } from "./lib/link";
 import { positiveFraction, samePermutation } from "./lib/select";
-import * as peek from "./lib/peek";
 import type { Inspection, Item, Moved, MovedFile, Role } from "./lib/types";
 import { zip } from "./lib/zip";
 
@@ -26,13 +28,21 @@ export interface Job {
   controller: AbortController;
 }
 
+/** A question with what "yes" does in its own words. */
+export interface Question {
+  text: string;
+  action: string;
+  answer: (yes: boolean) => void;
+}
+
 /** A gauge with what the plots need beside it; those parts come a moment later than the gauge, and never for a gauge that came as a file. */
 export interface Result {
   gauge: Gauge;
   evidence: { source: Item; target: Item } | null;
+  /** Matching that ignores signs; for large evidence only where it was asked for. */
   baseline: Gauge | null;
   correlation: { site: string; r: Float32Array } | null;
-  gains: { source: Map<string, Float64Array>; target: Map<string, Float64Array> } | null;
+  gains: { source: Map<string, Float32Array>; target: Map<string, Float32Array> } | null;
 }
 
 /** A gauge traced along the series, with the names of its checkpoints as they were then. */
@@ -46,16 +56,21 @@ interface JobOptions {
   signal: AbortSignal;
 }
 
-/** What a link carries: settings, never data. */
-export type Settings = Pick<MatchOptions, "statistic"> & { sites: string[] };
-
 class Bench {
   entries: Entry[] = $state([]);
   job: Job | null = $state(null);
   error: string | null = $state(null);
+  /** What the plots still wait for, after the verdict: nothing else does. */
+  behind: { title: string; controller: AbortController } | null = $state(null);
+  /** A question that has to be answered before something is lost. */
+  question: Question | null = $state.raw(null);
+  /** What was done with a file otherwise than asked, and why. */
+  notice: string | null = $state(null);
   result: Result | null = $state.raw(null);
   traced: Traced | null = $state.raw(null);
-  settings: Settings = $state(fromLink());
+  settings: Settings = $state(fromLink().settings);
+  /** The figures on the page by their titles, for a report. */
+  readonly figures = new Map<string, () => Figure>();
   /** The channel that is marked in every plot, as a target channel. */
   selected: number | null = $state(null);
   /** The channel under the pointer; it is marked lightly. */
@@ -78,7 +93,7 @@ class Bench {
    * Of several that are dropped as one side, the first evidence is it, and the rest are objects. A gauge file is no item: it becomes the result.
    */
   async add(items: Item[], role?: Role): Promise<void> {
-    this.error = null;
+    this.error = this.notice = null;
     let free = role;
     for (const item of items) {
       const entry: Entry = { item, role: items.length === 1 ? (role ?? "object") : "object" };
@@ -93,17 +108,70 @@ class Bench {
           entry.role = role ? (free ?? "object") : !this.source ? "source" : !this.target ? "target" : "object";
           if (role !== "series") free = undefined;
         }
+        if (entry.role !== "object" && !canBeEvidence(entry.inspection)) this.refuse(entry);
       } catch (error) {
         entry.error = sentence(error);
+        if (this.at(entry.role)) entry.role = "object"; // what is there is worth more
       }
+      entry.item = { ...item, name: this.ownName(item) };
+      if (!(await this.mayReplace(entry))) continue;
       this.place(entry);
-      this.announcement = entry.error ?? `${item.name} added as ${entry.role}: ${entry.inspection?.description}`;
+      this.announcement = entry.error ?? `${entry.item.name} added as ${entry.role}: ${entry.inspection?.description}`;
     }
     void this.remember();
   }
 
+  /** Evidence is a question of content: what holds none is an object, wherever it was dropped. */
+  private refuse(entry: Entry): void {
+    this.notice =
+      `${entry.item.name} is no evidence (${entry.inspection!.description}): it was put among the objects. ` +
+      "Evidence is activations of a model on the same tokens as the other’s, or its checkpoint.";
+    entry.role = "object";
+  }
+
+  /** The item's name, with a number where another has it already. */
+  private ownName({ id, name }: Item): string {
+    const others = new Set(this.entries.filter(({ item }) => item.id !== id).map(({ item }) => item.name));
+    let own = name;
+    for (let k = 2; others.has(own); k++) own = `${name} (${k})`;
+    return own;
+  }
+
+  /** The entry that has a place which only one can have. */
+  private at(role: Role): Entry | undefined {
+    return role === "source" ? this.source : role === "target" ? this.target : undefined;
+  }
+
+  private async mayReplace({ item, role }: Entry): Promise<boolean> {
+    const occupant = this.at(role);
+    if (!occupant || (occupant.item.sample && item.sample) || !this.result?.evidence) return true;
+    return this.ask(
+      `${item.name} takes the place of ${occupant.item.name}, and the gauge between the two models goes with it.`,
+      "Replace it",
+    );
+  }
+
+  /** Asks before something is lost; true where the answer is yes. */
+  ask(text: string, action: string): Promise<boolean> {
+    this.question?.answer(false);
+    return new Promise((done) => {
+      this.question = {
+        text,
+        action,
+        answer: (yes) => {
+          this.question = null;
+          done(yes);
+        },
+      };
+    });
+  }
+
   async loadSample(): Promise<void> {
     this.error = null;
+    const own = this.entries.filter(({ item, role }) => !item.sample && this.at(role));
+    const lost = own.map(({ item }) => item.name).join(" and ");
+    if (own.length > 0 && !(await this.ask(`The sample takes the place of ${lost}.`, "Load the sample"))) return;
+    for (const entry of own) this.remove(entry);
     try {
       const [source, target] = await Promise.all([
         fetchItem("tales-d64, run A", ["source/evidence.safetensors"]),
@@ -139,16 +207,19 @@ class Bench {
 
   setRole(entry: Entry, role: Role): void {
     const before = entry.role;
+    this.notice = null;
     if (role === before) return;
-    // Source and target change places rather than push each other out.
-    const occupant =
-      role === "source" || role === "target" ? this.entries.find((other) => other.role === role) : undefined;
+    if (role !== "object" && entry.inspection && !canBeEvidence(entry.inspection)) return this.refuse(entry);
+    // Source and target change places rather than push each other out, and the gauge turns round with them.
+    const occupant = this.at(role);
+    const turned = occupant && this.at(before) && this.result?.evidence ? this.result : null;
     if (occupant) occupant.role = before;
     entry.role = role;
     void entry.moved?.dispose();
     entry.moved = undefined;
     this.outdate(before);
     this.outdate(role);
+    if (turned) this.show(turned.gauge.inverse(), { source: turned.evidence!.target, target: turned.evidence!.source });
     this.announcement = `${entry.item.name} is now the ${role}`;
     void this.remember();
   }
@@ -171,9 +242,9 @@ class Bench {
     await this.run("Aligning", async (options) => {
       const [from, to] = [$state.snapshot(source.item) as Item, $state.snapshot(target.item) as Item];
       const chosen = $state.snapshot(this.settings);
-      history.replaceState(null, "", link(this.settings));
+      history.replaceState(null, "", toLink(this.settings));
       const gauge = await engine.align(from, to, { ...chosen, group: "signed", ...options });
-      await this.show(gauge, { source: from, target: to }, options);
+      this.show(gauge, { source: from, target: to });
     });
   }
 
@@ -190,13 +261,11 @@ class Bench {
   }
 
   /** Makes the traced gauge the result: the plots show it, and objects move with it. */
-  async useTraced(): Promise<void> {
+  useTraced(): void {
     const traced = this.traced;
     if (!traced || this.job) return;
     this.clearResult();
-    await this.run("Looking at the traced gauge", (options) =>
-      this.show(traced.gauge, { source: traced.items[0]!, target: traced.items.at(-1)! }, options),
-    );
+    this.show(traced.gauge, { source: traced.items[0]!, target: traced.items.at(-1)! });
   }
 
   /** Makes a gauge that came as a file the result. */
@@ -207,18 +276,49 @@ class Bench {
     void this.remember();
   }
 
-  /** Shows a gauge, and then brings what the plots need beside it: a failure there leaves the gauge standing. */
-  private async show(gauge: Gauge, evidence: { source: Item; target: Item }, options: JobOptions): Promise<void> {
-    const { source, target } = evidence;
+  /** Shows a gauge: objects can be moved with it at once, and what the plots need beside it comes behind. */
+  private show(gauge: Gauge, evidence: { source: Item; target: Item }): void {
+    this.clearResult();
     this.result = { gauge, evidence, baseline: null, correlation: null, gains: null };
     this.announcement = `Verdict: ${gauge.verdict}`;
     void this.remember();
-    const site = bestSite(gauge);
-    const correlation = await engine.correlation(source, target, { ...(site ? { site } : {}), signal: options.signal });
-    this.patch({ correlation: { site: correlation.site, r: correlation.values } });
-    this.patch({ gains: { source: await peek.gains(source, gauge.d), target: await peek.gains(target, gauge.d) } });
+    void this.runBehind("The plots", async (signal) => {
+      const { source, target } = evidence;
+      const site = bestSite(gauge);
+      const correlation = await engine.correlation(source, target, { ...(site ? { site } : {}), signal });
+      if (signal.aborted) return;
+      this.patch({ correlation: { site: correlation.site, r: correlation.values } });
+      const gains = { source: await engine.gains(source), target: await engine.gains(target) };
+      if (signal.aborted) return;
+      this.patch({ gains });
+      if (size(source) + size(target) <= lightEvidence) await this.matchWithoutSigns(evidence, signal);
+    });
+  }
+
+  /** The baseline for evidence that is too large to have it unasked. */
+  async compare(): Promise<void> {
+    const evidence = this.result?.evidence;
+    if (evidence) await this.runBehind("Matching without signs", (signal) => this.matchWithoutSigns(evidence, signal));
+  }
+
+  private async matchWithoutSigns({ source, target }: { source: Item; target: Item }, signal: AbortSignal) {
     const settings = $state.snapshot(this.settings);
-    this.patch({ baseline: await engine.align(source, target, { ...settings, group: "permutation", ...options }) });
+    const baseline = await engine.align(source, target, { ...settings, group: "permutation", signal });
+    if (!signal.aborted) this.patch({ baseline });
+  }
+
+  /** Work for the result's plots; it ends with the result, and a failure leaves the gauge standing. */
+  private async runBehind(title: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const controller = new AbortController();
+    this.behind?.controller.abort();
+    const mine = (this.behind = { title, controller });
+    try {
+      await work(controller.signal);
+    } catch (error) {
+      if (!controller.signal.aborted) this.error = sentence(error);
+    } finally {
+      if (this.behind?.controller === mine.controller) this.behind = null;
+    }
   }
 
   /** Shows another site's correlations in the heat maps. */
@@ -294,25 +394,51 @@ class Bench {
     this.selected = channel;
   }
 
+  /** A link to the gauge itself, which opens as a result; null where it is too large for one. */
+  async share(): Promise<string | null> {
+    const gauge = this.result?.gauge;
+    if (!gauge || gauge.d > mostChannels) return null;
+    return new URL(toLink(this.settings, await pack(JSON.stringify(gauge))), location.href).href;
+  }
+
+  /** Takes over what the address says: settings, and a gauge where one is in it. True where there was one. */
+  async follow(): Promise<boolean> {
+    const { settings, gauge } = fromLink();
+    this.settings = settings;
+    if (!gauge) return false;
+    try {
+      this.adopt(engine.Gauge.from(await unpack(gauge), "the gauge in the link"));
+      return true;
+    } catch (error) {
+      this.error = sentence(error);
+      return false;
+    }
+  }
+
   async restore(): Promise<void> {
+    if (await this.follow()) return;
     const { items, gauge } = await kept();
     for (const { item, role } of items) await this.add([item], role);
     if (gauge) {
       const found = engine.Gauge.from(gauge.json);
       const [source, target] = [gauge.source, gauge.target].map((id) => items.find(({ item }) => item.id === id)?.item);
-      if (source && target)
-        await this.run("Looking at the kept gauge", (options) => this.show(found, { source, target }, options));
+      if (source && target) this.show(found, { source, target });
       else this.adopt(found);
     }
     this.remembered = items.length > 0 || gauge !== undefined;
   }
 
   async forget(): Promise<void> {
+    const own = this.entries.filter(({ item }) => !item.sample).length;
+    const [files, gauge] = [own > 0 ? plural(own, "file") : "", this.result ? "the gauge" : ""];
+    const what = [files, gauge].filter(Boolean).join(" and ");
+    if (own > 0 && !(await this.ask(`This forgets ${what}, here and in this browser’s storage.`, "Forget everything")))
+      return;
     this.cancel();
     this.clearResult();
     this.entries = [];
     this.traced = null;
-    this.error = null;
+    this.error = this.notice = null;
     await forget();
     this.remembered = false;
     this.announcement = "Everything is forgotten";
@@ -347,6 +473,8 @@ class Bench {
   }
 
   private clearResult(): void {
+    this.behind?.controller.abort();
+    this.behind = null;
     this.result = null;
     this.selected = this.hovered = null;
     for (const entry of this.entries) {
@@ -360,20 +488,14 @@ class Bench {
   }
 }
 
-/** `#statistic=whitened&site=resid.2&site=resid.4` */
-function fromLink(): Settings {
-  const words = new URLSearchParams(location.hash.slice(1));
-  const statistic = statistics.find((word) => word === words.get("statistic"));
-  return { statistic: statistic ?? "auto", sites: words.getAll("site") };
-}
+/** Evidence up to this many bytes, both sides together, is matched without signs unasked: a second or two. */
+const lightEvidence = 64e6;
 
-function link({ statistic, sites }: Settings): string {
-  const words = new URLSearchParams(sites.map((site) => ["site", site]));
-  if (statistic !== "auto") words.set("statistic", statistic!);
-  return words.size > 0 ? `#${words}` : location.pathname;
+/** Whether it may stand on a side: evidence, or a matrix that can be taken for rows of activations. */
+function canBeEvidence({ evidence, tensors }: Inspection): boolean {
+  const [only] = tensors;
+  return evidence || (tensors.length === 1 && only!.shape.length > 1 && only!.shape[0]! > 1);
 }
-
-const statistics = ["auto", "correlation", "whitened"] as const;
 
 export const bench = new Bench();
 

@@ -61,7 +61,7 @@ struct Alignment {
     Gauge gauge = Gauge::identity(0);
     Group group = Group::signedPermutation;
     Verdict verdict = Verdict::aligned;
-    double estimate = 1;             // estimated share of right channels
+    double estimate = 1;             // estimated share of right channels; NaN: not judged
     double agreement = 1;            // of the answers of two halves of the rows
     std::vector<double> score;       // similarity of the matched pair, 0 .. 1
     std::vector<double> margin;      // how far it stands above the best alternative

@@ -50,7 +50,8 @@ ModelConfig parseModelConfig(std::string_view json, const std::string& where);
 // A checkpoint in memory, ready to run.
 class Model {
 public:
-    // A folder with config.json and model.safetensors (or shards). Throws also Error(tooLarge) where the weights would
+    // A folder with config.json and model.safetensors (or shards), or a GGUF file; quantised GGUF and FP8 weights are
+    // computed. Throws also Error(tooLarge) where the weights would
     // not fit.
     static Model load(const Files& files, const std::string& folder, const Progress& progress = {});
     ~Model();

@@ -40,6 +40,10 @@ public:
         std::vector<SiteHeading> sites;
     };
 
+    // The first rows that are known to exist and are not in: "rows 4096 to 8191 of site 'rows'"; empty where all are
+    // in.
+    static std::string missingRows(const Heading& heading);
+
     // Whether a file begins like one.
     static bool recognises(const ByteSource& file);
     // Reads and checks the heading. Throws Error: malformed, truncated, unsupported.
@@ -51,9 +55,7 @@ public:
     // Error: malformed, truncated, unsupported.
     CorrelationSums sums(std::size_t site, Resolution resolution) const;
     QuantizerPair quantizers(std::size_t site, Resolution resolution) const;
-    // The first rows that are known to exist and are not in: "rows 4096 to 8191 of site 'rows'"; empty where all are
-    // in.
-    std::string missing() const;
+    std::string missing() const { return missingRows(heading_); }
 
 private:
     std::string where(const SiteHeading& site) const;
@@ -76,15 +78,15 @@ struct StatisticsOptions {
 
 // Sums a part of the paired rows of all sites that take part, weights too (match() skips those only once a site is
 // sure, which no part can know), one site in memory at a time. Throws Error as match() does, and usage where `like`
-// does not have a site.
-void writeStatistics(const Evidence& source, const Evidence& target, const StatisticsOptions& options, ByteSink& out,
-                     const Progress& progress = {});
+// does not have a site. What is in the file.
+Statistics::Heading writeStatistics(const Evidence& source, const Evidence& target, const StatisticsOptions& options,
+                                    ByteSink& out, const Progress& progress = {});
 
 // Adds up files; any order gives the same bytes. Throws Error(usage) where two of them hold the same rows, or do not
 // belong together: other quantizers, sites, widths, gains or options; tooLarge where `memory` bytes (0: nobody knows)
-// cannot hold two of the sums.
-void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out,
-                     const Progress& progress = {}, std::uint64_t memory = 0);
+// cannot hold two of the sums. What is in the file.
+Statistics::Heading mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out,
+                                    const Progress& progress = {}, std::uint64_t memory = 0);
 
 // match() of the rows that went in. options.sites chooses among the sites; rows and skipFirst were settled when the
 // rows were summed. Throws Error(usage)

@@ -15,9 +15,13 @@ struct TransportOptions {
     std::optional<std::string> kind;  // overrides recognition by content
     bool copyUnknown = false;         // --unknown copy
     bool force = false;               // overwrite the output; use a gauge whose verdict is unrelated
+    // Quantised weights (blocks of GGUF, FP8 with its scales) are written as these floats: F16, BF16 or F32. Without
+    // it, what is quantised in blocks along the residual axis is refused.
+    std::optional<Dtype> dequantize = std::nullopt;
 };
 
-// What an object is and how each of its tensors would move. d: the gauge's width, where one is at hand (0: unknown).
+// What an object is and how each of its tensors would move. d: the gauge's width, where one is at hand; then what
+// transport could not move is refused. 0: unknown, and quantised blocks are shown, too.
 // Throws Error: missingFile, truncated, malformed, unsupported, ambiguous.
 Plan planTransport(const Files& files, const std::string& object, const TransportOptions& options = {},
                    std::size_t d = 0);

@@ -14,6 +14,9 @@
 namespace regauge {
 namespace {
 
+constexpr std::size_t widest = std::size_t{1} << 20;  // channels; models have up to 2^15
+constexpr std::uint64_t mostGauges = 10'000'000;      // their numbers are kept
+
 // The mean over an object's claims, of those that have the number.
 class Mean {
 public:
@@ -102,6 +105,14 @@ AuditReport audit(const Files& files, const std::string& object, const std::opti
                   const AuditOptions& options, const Progress& progress) {
     if (options.k == 0 || options.gauges == 0)
         throw Error(ErrorCode::usage, object, "an audit needs a top-k of at least one channel, and at least one gauge");
+    if (options.d > widest)
+        throw Error(
+            ErrorCode::usage, "--d",
+            "is " + std::to_string(options.d) + ", and no residual stream is wider than " + std::to_string(widest));
+    if (options.gauges > mostGauges)
+        throw Error(
+            ErrorCode::usage, "--gauges",
+            "is " + std::to_string(options.gauges) + "; " + std::to_string(mostGauges) + " are more than enough");
     if (gauge && options.d != 0 && options.d != gauge->gauge.d())
         throw Error(ErrorCode::dimensionMismatch, object,
                     "should have d = " + std::to_string(options.d) +

@@ -124,15 +124,6 @@ std::optional<double> valueIn(std::string_view text, bool& isWord) {
                                                                                             : std::nullopt;
 }
 
-// Values that say how important a channel is; a rank, a count or a variance does not.
-bool ranksBy(std::string_view key) {
-    std::string lower(key);
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    return lower.starts_with("attribution") || lower.starts_with("abs") || lower.starts_with("magnitude") ||
-           lower.starts_with("importance");
-}
-
 Claim claimOf(const ChannelList& list, std::size_t d, const std::string& where) {
     struct Said {
         std::optional<double> amount;  // a signed value, or an attribution
@@ -162,7 +153,7 @@ Claim claimOf(const ChannelList& list, std::size_t d, const std::string& where) 
     }
     for (const ChannelList::Even& even : list.even) {
         bool isWord = false;
-        const auto value = ranksBy(even.key) ? valueIn(textOf(even.begin, even.end), isWord) : std::nullopt;
+        const auto value = even.ranks ? valueIn(textOf(even.begin, even.end), isWord) : std::nullopt;
         Said& to = said[even.channel];
         if (value && !isWord && !to.amount) haveAmounts = true, to.amount = std::fabs(*value);
     }

@@ -3,6 +3,8 @@
 // tenth of starting one. A loop never waits for a helper that has not come: the calling thread takes whatever is left.
 #include "base/parallel.hpp"
 
+#include "regauge/threads.hpp"
+
 #if defined(__EMSCRIPTEN__) && !defined(__EMSCRIPTEN_PTHREADS__)
 
 namespace regauge {

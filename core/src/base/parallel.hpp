@@ -11,13 +11,6 @@ namespace regauge {
 // As many threads as are worth waking for work of about so many microseconds.
 unsigned threadsWorth(unsigned threads, double microseconds);
 
-// Starts what threads > 1 will need, where starting takes a while (WebAssembly: a worker each), and does not wait for
-// it.
-void startHelpers(unsigned threads);
-
-// How many helpers have started; never more than were needed so far.
-unsigned helpersReady();
-
 // What only the calling thread can do (in WebAssembly: whatever needs JavaScript) and nobody waits for yet, as short
 // steps: each call takes one, and says false where none was left. A loop on several threads does as many as fit beside
 // it.

@@ -1,7 +1,6 @@
-// CRC-32 as zip uses it (IEEE 802.3, reflected), eight bytes a step: rewriting a checkpoint sums every byte of it.
+// CRC-32 as zip uses it (IEEE 802.3, reflected); zlib's.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,10 +12,10 @@ namespace regauge {
 class Crc32 {
 public:
     void update(std::span<const std::byte> bytes);
-    std::uint32_t value() const { return ~state_; }
+    std::uint32_t value() const { return value_; }
 
 private:
-    std::uint32_t state_ = 0xFFFFFFFFU;
+    std::uint32_t value_ = 0;
 };
 
 // Sums and counts what passes through; `out` may be null.

@@ -1,54 +1,20 @@
-// A Hugging Face checkpoint as evidence: what its weights say about the residual stream's channels. Names: FORMATS.md
-// sections 6.1 and 6.2.
+// A checkpoint as evidence: what its weights say about the residual stream's channels. Which of them say something is
+// in the recipes (recipes/stream_roles.hpp), so that what aligns moves, and what moves aligns.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "evidence/kinds.hpp"
 #include "io/bytes.hpp"
+#include "io/dequantized.hpp"
 #include "io/json_text.hpp"
+#include "recipes/gguf_model.hpp"
 #include "recipes/recipe_table.hpp"
+#include "recipes/stream_roles.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
 namespace regauge {
 namespace {
-
-constexpr std::string_view embeddings[] = {"embed_tokens.weight",
-                                           "tok_embeddings.weight",
-                                           "wte.weight",
-                                           "embed_in.weight",
-                                           "word_embeddings.weight",
-                                           "decoder.embed_tokens.weight",
-                                           "backbone.embeddings.weight",
-                                           "text_model.embed_tokens.weight",
-                                           "shared.weight",
-                                           "biogpt.embed_tokens.weight"};
-constexpr std::string_view unembeddings[] = {"lm_head.weight", "output.weight", "embed_out.weight"};
-constexpr std::string_view finalNorms[] = {"norm.weight", "ln_f.weight", "final_layernorm.weight",
-                                           "final_layer_norm.weight"};
-// By name and never by length: OLMo2's q_norm is as long as the residual stream is wide, and lives in head space.
-constexpr std::string_view layerNorms[] = {"input_layernorm",
-                                           "post_attention_layernorm",
-                                           "pre_feedforward_layernorm",
-                                           "post_feedforward_layernorm",
-                                           "post_self_attn_layernorm",
-                                           "post_mlp_layernorm",
-                                           "attention_layernorm",
-                                           "feedforward_layernorm",
-                                           "attention_norm",
-                                           "ffn_norm",
-                                           "ln_1",
-                                           "ln_2"};
-// Modules inside a layer: [out, d] reads the residual stream, [d, in] writes it.
-constexpr std::string_view readers[] = {
-    "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.qkv_proj", "mlp.gate_proj",
-    "mlp.up_proj",      "mlp.gate_up_proj", "attention.wqkv",   "feed_forward.w1",    "feed_forward.w3"};
-constexpr std::string_view writers[] = {"self_attn.o_proj", "mlp.down_proj", "attention.wo", "feed_forward.w2"};
-
-template <std::size_t N>
-bool isOneOf(std::string_view text, const std::string_view (&list)[N]) {
-    return std::find(std::begin(list), std::end(list), text) != std::end(list);
-}
 
 // "layers.12.mlp.up_proj.weight" -> 12 and "mlp.up_proj".
 struct InLayer {
@@ -82,7 +48,7 @@ ModelHints readConfig(const Files& files, const std::string& folder) {
     const std::unique_ptr<ByteSource> source = files.open(path);
     if (source->size() > (std::uint64_t{16} << 20))
         throw Error(ErrorCode::tooLarge, path, "a config of more than 16 MiB is not a model's");
-    const nlohmann::json json = parseJson(asText(readBytes(*source, 0, source->size())));
+    const nlohmann::json json = parseJson(asText(readBytes(*source, 0, source->size())), path);
     if (!json.is_object())
         throw Error(ErrorCode::malformed, path, "expected a JSON object with the model's configuration");
     const auto take = [&](const nlohmann::json& from) {
@@ -118,39 +84,34 @@ bool addsOne(const ModelHints& config, const std::vector<std::shared_ptr<const T
 
 class Collector {
 public:
-    Collector(const ModelHints& config, double gainOffset)
-        : config_(config), gainOffset_(gainOffset), d_(config.hiddenSize.value_or(0)) {}
-
-    // Vision towers and adapters have layers and norms of their own, in another space.
-    static bool isForeign(std::string_view name) {
-        return name.find("vision") != std::string_view::npos || name.find("visual") != std::string_view::npos ||
-               name.find("audio") != std::string_view::npos || name.find("lora_") != std::string_view::npos;
-    }
+    // gguf: the model in whose words the tensors are named, or null.
+    Collector(const ModelHints& config, double gainOffset, const GgufModel* gguf)
+        : config_(config), gainOffset_(gainOffset), gguf_(gguf), d_(config.hiddenSize.value_or(0)) {}
 
     void findWidth(const TensorRef& tensor) {
-        if (d_ == 0 && !isForeign(tensor.info().name) && isOneOf(ownName(tensor.info().name), embeddings) &&
-            tensor.info().shape.size() == 2)
+        if (d_ == 0 && roleOf(tensor) == StreamRole::embedding && tensor.info().shape.size() == 2)
             d_ = tensor.info().shape[1];
     }
 
     void add(const TensorRef& tensor) {
-        if (isForeign(tensor.info().name)) return;
-        const std::string name = ownName(tensor.info().name);
+        const std::optional<StreamRole> role = roleOf(tensor);
+        if (!role) return;
+        const std::string name = nameOf(tensor);
         const std::optional<InLayer> at = inLayer(name);
-        if (isOneOf(name, embeddings)) {
-            addRows("embedding", tensor, false);
-        } else if (isOneOf(name, unembeddings)) {
-            if (!config_.tied)
-                addRows("unembedding", tensor, false);  // tied models sometimes store the embedding twice
-        } else if (isOneOf(name, finalNorms)) {
-            addGains("final", tensor);
-        } else if (at && isOneOf(at->module, layerNorms)) {
-            addGains(std::string(at->module) + '.' + std::string(at->layer), tensor);
-        } else if (at && (isOneOf(at->module, readers) || isOneOf(at->module, writers))) {
-            if (!isRowDtype(tensor.info().dtype))
-                return;  // quantized weights are no evidence; embedding and gains are seldom quantized
-            const std::string module(at->module.substr(at->module.find('.') + 1));
-            addRows("weights." + std::string(at->layer) + '.' + module, tensor, true, isOneOf(at->module, writers));
+        switch (*role) {
+            case StreamRole::embedding: return addRows("embedding", tensor, false);
+            case StreamRole::unembedding:
+                if (!config_.tied)
+                    addRows("unembedding", tensor, false);  // tied models sometimes store the embedding twice
+                return;
+            case StreamRole::gains:
+                return addGains(at ? std::string(at->module) + '.' + std::string(at->layer) : "final", tensor);
+            case StreamRole::reads:
+            case StreamRole::writes:
+                if (!at || !isRowDtype(tensor.info().dtype))
+                    return;  // packed in a way that is not computed; embedding and gains seldom are
+                return addRows("weights." + std::string(at->layer) + '.' + siteModule(at->module), tensor, true,
+                               *role == StreamRole::writes);
         }
     }
 
@@ -164,6 +125,23 @@ public:
     }
 
 private:
+    std::string nameOf(const TensorRef& tensor) const {
+        return gguf_ != nullptr ? gguf_->nameOf(tensor.info().name) : ownName(tensor.info().name);
+    }
+
+    // Vision towers and adapters have layers and norms of their own, in another space.
+    std::optional<StreamRole> roleOf(const TensorRef& tensor) const {
+        const std::string& stored = tensor.info().name;
+        if (ofOtherStream(stored) || stored.find("lora_") != std::string::npos) return std::nullopt;
+        return streamRole(nameOf(tensor));
+    }
+
+    // "mlp.up_proj" -> "up_proj"; GPT-2 has a c_proj in both, and keeps which.
+    static std::string siteModule(std::string_view module) {
+        const std::string_view last = module.substr(module.find('.') + 1);
+        return std::string(last == "c_proj" ? module : last);
+    }
+
     void addRows(std::string name, const TensorRef& tensor, bool weights, bool columns = false) {
         const Shape& shape = tensor.info().shape;
         const std::uint64_t width = shape.size() != 2 ? 0 : columns ? shape[0] : shape[1];
@@ -178,6 +156,8 @@ private:
         Site site;
         site.name = std::move(name);
         site.rows = columns ? columnsOf(tensor) : rowsOf(tensor);
+        if (const std::uint64_t heads = gguf_ != nullptr ? gguf_->interleavedHeads(tensor.info().name) : 0; heads != 0)
+            site.rows = inHalves(std::move(site.rows), heads);
         site.weights = weights;
         site.vocabulary = !weights;
         sites_.push_back(std::move(site));
@@ -194,6 +174,7 @@ private:
 
     const ModelHints& config_;
     double gainOffset_;
+    const GgufModel* gguf_;
     std::uint64_t d_;
     std::vector<Site> sites_;
     std::vector<Gains> gains_;
@@ -202,20 +183,30 @@ private:
 }  // namespace
 
 bool looksLikeCheckpoint(const TensorFile& file) {
+    if (file.format == FileFormat::gguf) return file.find("token_embd.weight") != nullptr;
     return std::any_of(file.tensors.begin(), file.tensors.end(), [](const StoredTensor& tensor) {
         const std::string name = ownName(tensor.info.name);
-        const std::optional<InLayer> at = inLayer(name);
-        return isOneOf(name, embeddings) || (at && isOneOf(at->module, layerNorms));
+        const std::optional<StreamRole> role = streamRole(name);
+        return role == StreamRole::embedding || (inLayer(name) && role == StreamRole::gains);
     });
 }
 
 Evidence checkpointEvidence(const Files& files, const std::string& path) {
     CheckpointFiles checkpoint = openCheckpointFiles(files, path);
-    const ModelHints config = readConfig(files, checkpoint.folder);
     std::vector<std::shared_ptr<const TensorFile>> shards;
-    for (TensorFile& shard : checkpoint.shards) shards.push_back(std::make_shared<const TensorFile>(std::move(shard)));
+    for (TensorFile& shard : dequantized(std::move(checkpoint.shards), Dtype::F32))
+        shards.push_back(std::make_shared<const TensorFile>(std::move(shard)));
+    std::optional<GgufModel> gguf;
+    ModelHints config;
+    if (shards.front()->format == FileFormat::gguf) {
+        gguf.emplace(*shards.front());
+        config.hiddenSize = gguf->number("embedding_length");
+    } else {
+        config = readConfig(files, checkpoint.folder);
+    }
 
-    Collector collector(config, addsOne(config, shards) ? 1.0 : 0.0);
+    // GGUF files have Gemma's gains with the one added.
+    Collector collector(config, !gguf && addsOne(config, shards) ? 1.0 : 0.0, gguf ? &*gguf : nullptr);
     const auto each = [&](auto&& visit) {
         for (const auto& shard : shards) {
             for (std::size_t i = 0; i < shard->tensors.size(); ++i) visit(TensorRef{shard, i});

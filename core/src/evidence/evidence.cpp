@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "evidence/kinds.hpp"
+#include "io/dequantized.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
@@ -13,9 +14,10 @@ namespace {
 constexpr std::uint64_t mostHashed = std::uint64_t{256} << 20;
 
 Evidence fromFile(const Files& files, const std::string& path) {
-    if (path.ends_with(".index.json")) return checkpointEvidence(files, path);
+    if (path.ends_with(".index.json") || (path.ends_with(".gguf") && isOneOfSeveral(path)))
+        return checkpointEvidence(files, path);
     const std::shared_ptr<const ByteSource> source = files.open(path);
-    auto file = std::make_shared<const TensorFile>(openTensorFile(source));
+    auto file = std::make_shared<const TensorFile>(dequantized(openTensorFile(source), Dtype::F32));
     Evidence evidence = looksLikeCheckpoint(*file) ? checkpointEvidence(files, path)
                         : looksLikeBundle(*file)   ? bundleEvidence(file)
                                                    : plainEvidence(file);
@@ -28,8 +30,8 @@ Evidence fromFolder(const Files& files, const std::string& path) {
     const auto has = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
     if (has("config.json") && !checkpointFileIn(files, path).empty()) return checkpointEvidence(files, path);
     if (has("evidence.safetensors")) return fromFile(files, joinPath(path, "evidence.safetensors"));
-    if (!checkpointFileIn(files, path).empty() && checkpointFileIn(files, path).ends_with(".index.json"))
-        return checkpointEvidence(files, path);
+    const std::string checkpoint = checkpointFileIn(files, path);
+    if (checkpoint.ends_with(".index.json") || checkpoint.ends_with(".gguf")) return checkpointEvidence(files, path);
     return folderOfRows(files, path);
 }
 
@@ -57,10 +59,11 @@ void check(const Evidence& evidence) {
 
 }  // namespace
 
-Evidence openEvidence(const Files& files, const std::string& path) {
-    if (!files.exists(path)) throw Error(ErrorCode::missingFile, path, "no such file or folder");
+Evidence openEvidence(const Files& files, const std::string& given) {
+    if (!files.exists(given)) throw Error(ErrorCode::missingFile, given, "no such file or folder");
+    const std::string path = snapshotOf(files, given);
     Evidence evidence = files.isFolder(path) ? fromFolder(files, path) : fromFile(files, path);
-    evidence.name = path;
+    evidence.name = given;
     check(evidence);
     return evidence;
 }

@@ -135,6 +135,34 @@ private:
     }
 };
 
+class HalvedRows final : public RowReader {
+public:
+    HalvedRows(std::shared_ptr<const RowReader> rows, std::uint64_t ofHead) : rows_(std::move(rows)), ofHead_(ofHead) {}
+    std::uint64_t rows() const override { return rows_->rows(); }
+    std::size_t d() const override { return rows_->d(); }
+    Dtype dtype() const override { return rows_->dtype(); }
+    const std::string& where() const override { return rows_->where(); }
+    std::uint64_t rowsTogether() const override { return ofHead_; }
+    void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
+        const std::size_t row = d() * byteSize(dtype());
+        std::vector<std::byte> head(static_cast<std::size_t>(ofHead_) * row);
+        while (count > 0) {
+            const std::uint64_t within = first % ofHead_, taken = std::min(count, ofHead_ - within);
+            rows_->read(first - within, ofHead_, head);
+            for (std::uint64_t i = within; i < within + taken; ++i) {
+                const std::uint64_t from = i % (ofHead_ / 2) * 2 + i / (ofHead_ / 2);
+                std::memcpy(out.data(), head.data() + static_cast<std::size_t>(from) * row, row);
+                out = out.subspan(row);
+            }
+            first += taken, count -= taken;
+        }
+    }
+
+private:
+    std::shared_ptr<const RowReader> rows_;
+    std::uint64_t ofHead_;
+};
+
 template <class T>
 T loadElement(const std::byte* at, bool bigEndian) {
     std::byte bytes[sizeof(T)];
@@ -199,6 +227,15 @@ std::shared_ptr<const RowReader> columnsOf(const TensorRef& tensor) {
     if (tensor.stored().fortranOrder)
         throw Error(ErrorCode::unsupported, tensor.where(), "a weight in Fortran order is in no checkpoint format");
     return std::make_shared<LineRows>(tensor, shape[1], d);
+}
+
+std::shared_ptr<const RowReader> inHalves(std::shared_ptr<const RowReader> rows, std::uint64_t heads) {
+    if (heads == 0 || rows->rows() % (2 * heads) != 0)
+        throw Error(ErrorCode::shapeMismatch, rows->where(),
+                    std::to_string(rows->rows()) + " rows do not divide into " + std::to_string(heads) +
+                        " heads of two halves each");
+    const std::uint64_t ofHead = rows->rows() / heads;
+    return std::make_shared<HalvedRows>(std::move(rows), ofHead);
 }
 
 std::uint64_t sequenceOf(const Shape& shape) { return shape.size() >= 3 ? shape[shape.size() - 2] : 0; }

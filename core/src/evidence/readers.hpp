@@ -30,6 +30,10 @@ bool isRowDtype(Dtype dtype);
 std::shared_ptr<const RowReader> rowsOf(const TensorRef& tensor);
 // The columns of a matrix [d, n] as n rows of length d.
 std::shared_ptr<const RowReader> columnsOf(const TensorRef& tensor);
+// The same rows with those of each head in another order, where a GGUF converter interleaved its halves
+// (GgufModel::interleavedHeads): given a0 b0 a1 b1 .., read as a0 a1 .. b0 b1 ..
+// Throws Error(shapeMismatch) where the rows do not divide into so many heads of two halves.
+std::shared_ptr<const RowReader> inHalves(std::shared_ptr<const RowReader> rows, std::uint64_t heads);
 // rows of one sequence: the last axis but one where there are at least three, otherwise 0.
 std::uint64_t sequenceOf(const Shape& shape);
 

@@ -6,6 +6,7 @@
 
 #include "evidence/kinds.hpp"
 #include "io/bytes.hpp"
+#include "recipes/stream_roles.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
 namespace regauge {
@@ -32,7 +33,13 @@ bool takePerRow(Evidence& evidence, std::string_view name, const TensorRef& tens
     return true;
 }
 
-void addSite(Evidence& evidence, std::string name, const TensorRef& tensor) {
+// Adds the rows, unless their name is a hook's that is in no residual stream: then says so, for the case that nothing
+// else is there.
+void addSite(Evidence& evidence, std::string name, const TensorRef& tensor, std::string& leftOut) {
+    if (const auto what = otherSpace(name)) {
+        leftOut = "'" + name + "' is " + *what;
+        return;
+    }
     if (evidence.sites.empty() && evidence.d == 0 && !tensor.info().shape.empty())
         evidence.d = static_cast<std::size_t>(tensor.info().shape.back());
     Site site;
@@ -40,6 +47,15 @@ void addSite(Evidence& evidence, std::string name, const TensorRef& tensor) {
     site.rows = rowsOf(tensor);
     site.sequence = sequenceOf(tensor.info().shape);
     evidence.sites.push_back(std::move(site));
+}
+
+// leftOut: of addSite.
+void requireSites(const Evidence& evidence, const std::string& where, const std::string& leftOut) {
+    if (evidence.sites.empty() && evidence.gains.empty() && !leftOut.empty())
+        throw Error(ErrorCode::unsupported, where,
+                    leftOut +
+                        ", not residual coordinates, and nothing else is there; collect the residual stream, such "
+                        "as blocks.3.hook_resid_post");
 }
 
 // Rows that were flattened before they were saved have lost their sequences; the token ids may still know.
@@ -175,11 +191,12 @@ bool looksLikeBundle(const TensorFile& file) {
 Evidence bundleEvidence(const std::shared_ptr<const TensorFile>& file) {
     Evidence evidence;
     std::uint64_t sequence = 0;
+    std::string leftOut;
     for (std::size_t i = 0; i < file->tensors.size(); ++i) {
         const TensorRef tensor{file, i};
         const std::string& name = tensor.info().name;
         if (name.starts_with(activationsPrefix)) {
-            addSite(evidence, name.substr(activationsPrefix.size()), tensor);
+            addSite(evidence, name.substr(activationsPrefix.size()), tensor, leftOut);
         } else if (name.starts_with(gainsPrefix)) {
             if (tensor.info().shape.size() != 1)
                 throw Error(ErrorCode::shapeMismatch, tensor.where(),
@@ -191,6 +208,7 @@ Evidence bundleEvidence(const std::shared_ptr<const TensorFile>& file) {
                         "attention_mask");
         }
     }
+    requireSites(evidence, file->source->name(), leftOut);
     if (evidence.d == 0 && !evidence.gains.empty()) evidence.d = evidence.gains.front().values.size();
     for (const Gains& gains : evidence.gains) {
         if (gains.values.size() != evidence.d) {
@@ -206,9 +224,11 @@ Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file) {
     const std::string& where = file->source->name();
     if (file->format == FileFormat::gguf)
         throw Error(ErrorCode::unsupported, where,
-                    "a GGUF file is no evidence; give the safetensors checkpoint it was made from, or activations");
+                    "this GGUF file holds no model (no token_embd.weight), and only models are evidence; give two "
+                    "models, or activations");
     Evidence evidence;
     std::uint64_t sequence = 0;
+    std::string leftOut;
     std::vector<TensorRef> floats;
     std::vector<TensorRef> others;
     for (std::size_t i = 0; i < file->tensors.size(); ++i) {
@@ -218,13 +238,14 @@ Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file) {
     }
     if (floats.empty() && !others.empty()) rowsOf(others.front());  // refuses, and says why
     if (floats.size() == 1) {
-        addSite(evidence, "rows", floats.front());
+        addSite(evidence, "rows", floats.front(), leftOut);
     } else if (!addJoined(evidence, floats)) {
         // One-dimensional tensors beside the rows are means, norms or biases, not activations.
         for (const TensorRef& tensor : floats) {
-            if (tensor.info().shape.size() > 1) addSite(evidence, tensor.info().name, tensor);
+            if (tensor.info().shape.size() > 1) addSite(evidence, tensor.info().name, tensor, leftOut);
         }
     }
+    requireSites(evidence, where, leftOut);
     if (evidence.sites.empty())
         throw Error(ErrorCode::shapeMismatch, where, "expected rows of activations [.., d], found none");
     setSequence(evidence, sequence);
@@ -234,6 +255,7 @@ Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file) {
 Evidence folderOfRows(const Files& files, const std::string& folder) {
     Evidence evidence;
     std::uint64_t sequence = 0;
+    std::string leftOut;
     for (const std::string& name : files.list(folder)) {
         if (std::none_of(std::begin(rowEndings), std::end(rowEndings),
                          [&](std::string_view ending) { return name.ends_with(ending); }))
@@ -247,8 +269,9 @@ Evidence folderOfRows(const Files& files, const std::string& folder) {
         const TensorRef tensor{file, 0};
         const std::string stem = stemOf(name);
         if (takePerRow(evidence, stem, tensor, sequence)) continue;
-        addSite(evidence, stem, tensor);
+        addSite(evidence, stem, tensor, leftOut);
     }
+    requireSites(evidence, folder, leftOut);
     if (evidence.sites.empty()) {
         throw Error(ErrorCode::missingFile, folder,
                     "expected evidence in this folder: a checkpoint (config.json and model.safetensors), "

@@ -1,33 +1,11 @@
-// Words and algebra of alignments.
+// The algebra of alignments.
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "regauge/match.hpp"
 
 namespace regauge {
 namespace {
-
-template <class Enum, std::size_t N>
-std::string_view wordOf(const std::array<std::pair<Enum, std::string_view>, N>& words, Enum value) {
-    for (const auto& [entry, word] : words)
-        if (entry == value) return word;
-    return {};
-}
-
-template <class Enum, std::size_t N>
-std::optional<Enum> valueOf(const std::array<std::pair<Enum, std::string_view>, N>& words, std::string_view text) {
-    for (const auto& [entry, word] : words)
-        if (word == text) return entry;
-    return std::nullopt;
-}
-
-constexpr std::array<std::pair<Group, std::string_view>, 3> groups{
-    {{Group::signedPermutation, "signed"}, {Group::permutation, "permutation"}, {Group::layernorm, "layernorm"}}};
-constexpr std::array<std::pair<Statistic, std::string_view>, 3> statistics{
-    {{Statistic::automatic, "auto"}, {Statistic::correlation, "correlation"}, {Statistic::whitened, "whitened"}}};
-constexpr std::array<std::pair<Verdict, std::string_view>, 3> verdicts{
-    {{Verdict::aligned, "aligned"}, {Verdict::partial, "partial"}, {Verdict::unrelated, "unrelated"}}};
 
 // out[i] = values[from[i]]; nothing of nothing.
 template <class Value>
@@ -49,13 +27,6 @@ std::vector<Value> weaker(const std::vector<Value>& first, const std::vector<Val
 }
 
 }  // namespace
-
-std::string_view name(Group group) { return wordOf(groups, group); }
-std::string_view name(Statistic statistic) { return wordOf(statistics, statistic); }
-std::string_view name(Verdict verdict) { return wordOf(verdicts, verdict); }
-std::optional<Group> groupFromName(std::string_view text) { return valueOf(groups, text); }
-std::optional<Statistic> statisticFromName(std::string_view text) { return valueOf(statistics, text); }
-std::optional<Verdict> verdictFromName(std::string_view text) { return valueOf(verdicts, text); }
 
 Alignment inverse(const Alignment& alignment) {
     Alignment inverted = alignment;

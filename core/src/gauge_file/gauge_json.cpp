@@ -7,13 +7,24 @@
 #include "io/json_text.hpp"
 #include "regauge/error.hpp"
 #include "regauge/version.hpp"
+#include "regauge/words.hpp"
 
 namespace regauge {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;  // written in our order
+using Read = nlohmann::json;  // read: its objects find a key in logarithmic time, so that a million keys are no trap
 
 constexpr std::uint64_t largestGaugeFile = std::uint64_t{1} << 30;
+constexpr std::int64_t fileVersion = 1;  // of what is written, and the last one that is read
+
+// Numbers that are believed.
+struct Range {
+    double low, high;
+    const char* words;
+};
+constexpr Range share{0, 1, "a number from 0 to 1"};
+constexpr Range magnitude{-1e12, 1e12, "a number within 10^12 of 0"};  // they are near 1, and sums of these stay finite
 
 // Six decimals say more than the data can, and keep the file readable.
 Json rounded(const std::vector<double>& values) {
@@ -27,57 +38,74 @@ double rounded(double value) { return std::round(value * 1e6) / 1e6; }
     throw Error(ErrorCode::malformed, where, sentence);
 }
 
-const Json& required(const Json& object, const char* key, const std::string& where) {
+const Read& required(const Read& object, const char* key, const std::string& where) {
     const auto found = object.find(key);
     if (found == object.end()) refuse(where, std::string("a gauge file needs \"") + key + "\", and there is none");
     return *found;
 }
 
+// A value as a message shows it.
+std::string found(const Read& value) {
+    constexpr std::size_t most = 40;  // characters
+    const std::string text = value.dump();
+    return text.size() > most ? text.substr(0, most) + "..." : text;
+}
+
+double numberIn(const Read& value, const char* key, const Range& range, const std::string& where) {
+    const double number = value.is_number() ? value.get<double>() : NAN;
+    if (!(number >= range.low && number <= range.high))
+        refuse(where, std::string("\"") + key + "\" holds " + found(value) + "; it must be " + range.words);
+    return number;
+}
+
 // A list of `count` whole numbers within [low, high].
 template <class Value>
-std::vector<Value> integers(const Json& list, const char* key, std::size_t count, std::int64_t low, std::int64_t high,
+std::vector<Value> integers(const Read& list, const char* key, std::size_t count, std::int64_t low, std::int64_t high,
                             const std::string& where) {
     if (!list.is_array() || list.size() != count)
         throw Error(ErrorCode::invalidGauge, where,
                     std::string("\"") + key + "\" must be a list of d = " + std::to_string(count) + " whole numbers");
     std::vector<Value> values;
     values.reserve(count);
-    for (const Json& entry : list) {
+    for (const Read& entry : list) {
         const bool fits =
             entry.is_number_integer() &&
             (!entry.is_number_unsigned() || entry.get<std::uint64_t>() <= static_cast<std::uint64_t>(high)) &&
             entry.get<std::int64_t>() >= low && entry.get<std::int64_t>() <= high;
         if (!fits)
             throw Error(ErrorCode::invalidGauge, where,
-                        std::string("\"") + key + "\"[" + std::to_string(values.size()) + "] is " + entry.dump() +
+                        std::string("\"") + key + "\"[" + std::to_string(values.size()) + "] is " + found(entry) +
                             "; it must be a whole number from " + std::to_string(low) + " to " + std::to_string(high));
         values.push_back(static_cast<Value>(entry.get<std::int64_t>()));
     }
     return values;
 }
 
-std::vector<double> optionalNumbers(const Json& file, const char* key, std::size_t count, const std::string& where) {
-    const auto found = file.find(key);
-    if (found == file.end()) return {};
-    if (!found->is_array() || found->size() != count)
+std::vector<double> optionalNumbers(const Read& file, const char* key, std::size_t count, const std::string& where) {
+    const auto list = file.find(key);
+    if (list == file.end()) return {};
+    if (!list->is_array() || list->size() != count)
         refuse(where, std::string("\"") + key + "\" must be a list of d numbers");
     std::vector<double> values;
-    for (const Json& entry : *found) {
-        if (!entry.is_number()) refuse(where, std::string("\"") + key + "\" must be a list of d numbers");
-        values.push_back(entry.get<double>());
-    }
+    for (const Read& entry : *list) values.push_back(numberIn(entry, key, magnitude, where));
     return values;
 }
 
 template <class Value>
-Value optional(const Json& object, const char* key, Value otherwise, const std::string& where) {
-    const auto found = object.find(key);
-    if (found == object.end()) return otherwise;
+Value optional(const Read& object, const char* key, Value otherwise, const std::string& where) {
+    const auto entry = object.find(key);
+    if (entry == object.end()) return otherwise;
     try {
-        return found->get<Value>();
-    } catch (const Json::exception&) {
-        refuse(where, std::string("\"") + key + "\" has the wrong type: " + found->dump().substr(0, 40));
+        return entry->get<Value>();
+    } catch (const Read::exception&) {
+        refuse(where, std::string("\"") + key + "\" has the wrong type: " + found(*entry));
     }
+}
+
+double optionalNumber(const Read& object, const char* key, double otherwise, const Range& range,
+                      const std::string& where) {
+    const auto entry = object.find(key);
+    return entry == object.end() ? otherwise : numberIn(*entry, key, range, where);
 }
 
 Json sideToJson(const Alignment::Side& side) {
@@ -86,10 +114,10 @@ Json sideToJson(const Alignment::Side& side) {
     return json;
 }
 
-Alignment::Side sideFromJson(const Json& file, const char* key, const std::string& where) {
-    const auto found = file.find(key);
-    if (found == file.end() || !found->is_object()) return {};
-    return {optional<std::string>(*found, "name", "", where), optional<std::string>(*found, "sha256", "", where)};
+Alignment::Side sideFromJson(const Read& file, const char* key, const std::string& where) {
+    const auto side = file.find(key);
+    if (side == file.end() || !side->is_object()) return {};
+    return {optional<std::string>(*side, "name", "", where), optional<std::string>(*side, "sha256", "", where)};
 }
 
 }  // namespace
@@ -111,7 +139,7 @@ std::string toJson(const Alignment& alignment) {
 
     Json file;
     file["format"] = "regauge-gauge";
-    file["version"] = 1;
+    file["version"] = fileVersion;
     file["d"] = alignment.gauge.d();
     file["group"] = name(alignment.group);
     file["perm"] = alignment.gauge.perm();
@@ -119,13 +147,15 @@ std::string toJson(const Alignment& alignment) {
     if (!alignment.score.empty()) file["score"] = rounded(alignment.score);
     if (!alignment.margin.empty()) file["margin"] = rounded(alignment.margin);
     if (!alignment.confidence.empty()) file["confidence"] = rounded(alignment.confidence);
-    file["verdict"] = name(alignment.verdict);
-    file["summary"] = {{"estimate", rounded(alignment.estimate)},
-                       {"agreement", rounded(alignment.agreement)},
-                       {"mean_score", rounded(meanScore)},
-                       {"sign_flips", alignment.gauge.signFlips()},
-                       {"undetermined", alignment.gauge.undetermined()},
-                       {"identity", alignment.gauge.isIdentity()}};
+    const bool stated = !std::isnan(alignment.estimate) || alignment.verdict != Verdict::aligned;
+    if (stated) file["verdict"] = name(alignment.verdict);
+    Json& summary = file["summary"];
+    if (!std::isnan(alignment.estimate))
+        summary["estimate"] = rounded(alignment.estimate), summary["agreement"] = rounded(alignment.agreement);
+    summary["mean_score"] = rounded(meanScore);
+    summary["sign_flips"] = alignment.gauge.signFlips();
+    summary["undetermined"] = alignment.gauge.undetermined();
+    summary["identity"] = alignment.gauge.isIdentity();
     file["source"] = sideToJson(alignment.source);
     file["target"] = sideToJson(alignment.target);
     file["method"] = {{"statistic", alignment.statistic},
@@ -134,21 +164,23 @@ std::string toJson(const Alignment& alignment) {
                       {"sites", std::move(sites)},
                       {"version", version}};
     file["fingerprint"] = alignment.gauge.fingerprint();
-    return file.dump() + "\n";
+    return jsonText(file) + "\n";
 }
 
 Alignment parseGauge(std::string_view text, const std::string& where) {
-    const std::string strict = strictJson(text);
-    const Json file = Json::parse(std::string_view(strict), nullptr, false);
+    const Read file = parseJson(text, where);
     if (file.is_discarded()) refuse(where, "a gauge file is JSON, and this is not");
     if (!file.is_object() || optional<std::string>(file, "format", "", where) != "regauge-gauge")
         refuse(where, "not a gauge file: expected a JSON object with \"format\": \"regauge-gauge\"");
-    const Json& versionEntry = required(file, "version", where);
+    const Read& versionEntry = required(file, "version", where);
     if (!versionEntry.is_number_integer()) refuse(where, "\"version\" must be a whole number");
-    if (versionEntry.get<std::int64_t>() != 1)
+    if (versionEntry != fileVersion)
         throw Error(ErrorCode::unsupported, where,
-                    "gauge file version " + versionEntry.dump() + " is not known here; this regauge reads version 1");
-    const Json& dEntry = required(file, "d", where);
+                    "is version " + found(versionEntry) + " of gauge files, and this regauge reads version " +
+                        std::to_string(fileVersion) +
+                        (versionEntry > fileVersion ? "; a later regauge wrote it, so update this one"
+                                                    : "; there is no such version"));
+    const Read& dEntry = required(file, "d", where);
     if (!dEntry.is_number_unsigned() || dEntry.get<std::uint64_t>() > (std::uint64_t{1} << 31))
         refuse(where, "\"d\" must be a whole number");
     const auto d = dEntry.get<std::size_t>();
@@ -156,13 +188,13 @@ Alignment parseGauge(std::string_view text, const std::string& where) {
     Alignment alignment;
     const std::string groupWord = optional<std::string>(file, "group", "", where);
     const std::optional<Group> group = groupFromName(groupWord);
-    if (!group) refuse(where, "\"group\" is \"" + groupWord + "\"; it must be signed, permutation or layernorm");
+    if (!group) refuse(where, "\"group\" is \"" + groupWord + "\"; it must be " + either(groupWords()));
     alignment.group = *group;
     const auto highest = static_cast<std::int64_t>(d) - 1;
     alignment.gauge = Gauge(integers<std::uint32_t>(required(file, "perm", where), "perm", d, 0, highest, where),
                             integers<std::int8_t>(required(file, "sign", where), "sign", d, -1, 1, where), where);
-    if (const std::string stated = optional<std::string>(file, "fingerprint", "", where);
-        !stated.empty() && stated != alignment.gauge.fingerprint())
+    const std::string stated = optional<std::string>(file, "fingerprint", "", where);
+    if (!stated.empty() && stated != alignment.gauge.fingerprint())
         throw Error(ErrorCode::invalidGauge, where,
                     "the fingerprint does not fit perm and sign: the file was changed after it was written");
 
@@ -171,30 +203,34 @@ Alignment parseGauge(std::string_view text, const std::string& where) {
     alignment.confidence = optionalNumbers(file, "confidence", d, where);
     const std::string verdictWord = optional<std::string>(file, "verdict", "aligned", where);
     const std::optional<Verdict> verdict = verdictFromName(verdictWord);
-    if (!verdict) refuse(where, "\"verdict\" is \"" + verdictWord + "\"; it must be aligned, partial or unrelated");
+    if (!verdict) refuse(where, "\"verdict\" is \"" + verdictWord + "\"; it must be " + either(verdictWords()));
     alignment.verdict = *verdict;
+    bool estimated = false;
     if (const auto summary = file.find("summary"); summary != file.end() && summary->is_object()) {
-        alignment.estimate = optional<double>(*summary, "estimate", 1, where);
-        alignment.agreement = optional<double>(*summary, "agreement", 1, where);
+        estimated = summary->contains("estimate");
+        alignment.estimate = optionalNumber(*summary, "estimate", 1, share, where);
+        alignment.agreement = optionalNumber(*summary, "agreement", 1, share, where);
     }
+    // Without its fingerprint, the verdict need not be of this perm and sign.
+    if (!file.contains("verdict") || !estimated || stated.empty()) alignment.estimate = NAN;
     alignment.source = sideFromJson(file, "source", where);
     alignment.target = sideFromJson(file, "target", where);
     if (const auto method = file.find("method"); method != file.end() && method->is_object()) {
         alignment.statistic = optional<std::string>(*method, "statistic", "none", where);
-        alignment.lambda = optional<double>(*method, "lambda", 0, where);
+        alignment.lambda = optionalNumber(*method, "lambda", 0, magnitude, where);
         alignment.rows = optional<std::uint64_t>(*method, "rows", 0, where);
         if (const auto sites = method->find("sites"); sites != method->end() && sites->is_array())
-            for (const Json& site : *sites) {
+            for (const Read& site : *sites) {
                 if (!site.is_object()) continue;
                 SiteReport report;
                 report.name = optional<std::string>(site, "name", "", where);
                 report.statistic = optional<std::string>(site, "statistic", "", where);
                 report.rows = optional<std::uint64_t>(site, "rows", 0, where);
                 report.setAside = optional<std::uint64_t>(site, "set_aside", 0, where);
-                report.meanScore = optional<double>(site, "mean_score", 0, where);
-                report.agreement = optional<double>(site, "agreement", 0, where);
-                report.estimate = optional<double>(site, "estimate", 0, where);
-                report.weight = optional<double>(site, "weight", 0, where);
+                report.meanScore = optionalNumber(site, "mean_score", 0, magnitude, where);
+                report.agreement = optionalNumber(site, "agreement", 0, share, where);
+                report.estimate = optionalNumber(site, "estimate", 0, share, where);
+                report.weight = optionalNumber(site, "weight", 0, magnitude, where);
                 alignment.sites.push_back(std::move(report));
             }
     }

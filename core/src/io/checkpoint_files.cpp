@@ -1,9 +1,11 @@
 #include "regauge/io/checkpoint_files.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -20,7 +22,7 @@ std::map<std::string, std::vector<std::string>> shardsOf(const ByteSource& index
     if (index.size() > mostIndexBytes)
         throw Error(ErrorCode::tooLarge, index.name(), "an index of more than 64 MiB is not a checkpoint's");
     const std::vector<std::byte> text = readBytes(index, 0, index.size());
-    const nlohmann::json json = parseJson(asText(text));
+    const nlohmann::json json = parseJson(asText(text), index.name());
     if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() ||
         json["weight_map"].empty()) {
         throw Error(ErrorCode::malformed, index.name(),
@@ -40,7 +42,61 @@ std::map<std::string, std::vector<std::string>> shardsOf(const ByteSource& index
     return shards;
 }
 
+// "model-00002-of-00003.gguf": the second of three.
+struct Numbered {
+    std::string stem;    // "model"
+    std::string ending;  // ".gguf"
+    std::uint64_t index = 0, count = 0;
+};
+std::optional<Numbered> numberedOf(const std::string& name) {
+    constexpr std::string_view of = "-of-";
+    const std::size_t middle = name.rfind(of), dot = name.find('.', middle == std::string::npos ? 0 : middle);
+    if (middle == std::string::npos || dot == std::string::npos) return std::nullopt;
+    const std::size_t begin = name.rfind('-', middle - 1);
+    if (middle == 0 || begin == std::string::npos) return std::nullopt;
+    Numbered result{name.substr(0, begin), name.substr(dot), 0, 0};
+    const auto read = [&](std::size_t from, std::size_t to, std::uint64_t& into) {
+        const auto [stop, error] = std::from_chars(name.data() + from, name.data() + to, into);
+        return error == std::errc() && stop == name.data() + to;
+    };
+    const bool numbers = read(begin + 1, middle, result.index) && read(middle + of.size(), dot, result.count);
+    return numbers && result.index >= 1 && result.index <= result.count ? std::optional(result) : std::nullopt;
+}
+
+// The names of a folder that belong to one set of numbered files, sorted.
+std::vector<std::string> setOf(const std::vector<std::string>& names, const Numbered& one) {
+    std::vector<std::string> found;
+    for (const std::string& name : names) {
+        const std::optional<Numbered> other = numberedOf(name);
+        if (other && other->stem == one.stem && other->ending == one.ending && other->count == one.count)
+            found.push_back(name);
+    }
+    return found;
+}
+
 }  // namespace
+
+bool isOneOfSeveral(const std::string& name) {
+    const std::optional<Numbered> one = numberedOf(name);
+    return one && one->count > 1;
+}
+
+std::vector<std::string> numberedFiles(const Files& files, const std::string& folder, const std::string& name) {
+    const std::optional<Numbered> one = numberedOf(name);
+    if (!one) return {name};
+    std::vector<std::string> found;
+    const std::size_t begin = one->stem.size() + 1, width = name.find('-', begin) - begin;
+    for (std::uint64_t index = 1; index <= one->count; ++index) {
+        std::string number = std::to_string(index);
+        number.insert(0, width - std::min(width, number.size()), '0');
+        found.push_back(std::string(name).replace(begin, width, number));
+        if (!files.exists(joinPath(folder, found.back())))
+            throw Error(ErrorCode::missingFile, joinPath(folder, found.back()),
+                        "is one of the " + std::to_string(one->count) + " files that " + name +
+                            " is a part of; fetch it into the same folder");
+    }
+    return found;
+}
 
 std::string folderOf(const std::string& path) {
     const std::size_t slash = path.find_last_of('/');
@@ -56,17 +112,48 @@ std::string joinPath(const std::string& folder, const std::string& name) {
     return folder.empty() ? name : folder.back() == '/' ? folder + name : folder + '/' + name;
 }
 
+std::string snapshotOf(const Files& files, const std::string& path) {
+    const std::string refs = joinPath(path, "refs");
+    if (!files.isFolder(path) || !files.isFolder(refs) || !files.isFolder(joinPath(path, "snapshots"))) return path;
+    const std::vector<std::string> names = files.list(refs);
+    std::string name = "main";
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+        if (names.size() != 1)
+            throw Error(ErrorCode::ambiguous, path,
+                        "is a model's root in the hub's cache without refs/main; give one of the folders in its "
+                        "snapshots");
+        name = names.front();
+    }
+    constexpr std::uint64_t mostBytes = 256;  // a commit's hash has 40
+    const std::unique_ptr<ByteSource> source = files.open(joinPath(refs, name));
+    const std::vector<std::byte> bytes = readBytes(*source, 0, std::min(source->size(), mostBytes));
+    std::string commit(asText(bytes));
+    commit.erase(
+        std::remove_if(commit.begin(), commit.end(), [](char c) { return c == '\n' || c == '\r' || c == ' '; }),
+        commit.end());
+    const bool plain = !commit.empty() && commit.find_first_of("/\\") == std::string::npos && commit != "..";
+    const std::string snapshot = joinPath(joinPath(path, "snapshots"), commit);
+    if (!plain || !files.isFolder(snapshot))
+        throw Error(ErrorCode::missingFile, path,
+                    "is a model's root in the hub's cache, and the snapshot that refs/" + name +
+                        " names is not there; download the model again");
+    return snapshot;
+}
+
 std::string checkpointFileIn(const Files& files, const std::string& folder) {
     const std::vector<std::string> names = files.list(folder);
     for (const char* wanted : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
                                "pytorch_model.bin.index.json", "consolidated.safetensors"}) {
         if (std::find(names.begin(), names.end(), wanted) != names.end()) return wanted;
     }
-    for (const char* ending : {".safetensors.index.json", ".bin.index.json", ".safetensors"}) {
+    for (const char* ending : {".safetensors.index.json", ".bin.index.json", ".safetensors", ".gguf"}) {
         std::vector<std::string> found;
-        std::copy_if(names.begin(), names.end(), std::back_inserter(found),
-                     [&](const std::string& name) { return name.ends_with(ending) && name != "evidence.safetensors"; });
+        std::copy_if(names.begin(), names.end(), std::back_inserter(found), [&](const std::string& name) {
+            return name.ends_with(ending) && name != "evidence.safetensors" && !name.starts_with("mmproj");
+        });
         if (found.size() == 1) return found.front();
+        const std::optional<Numbered> first = found.empty() ? std::nullopt : numberedOf(found.front());
+        if (first && setOf(found, *first).size() == found.size()) return found.front();
     }
     return "";
 }
@@ -84,8 +171,10 @@ CheckpointFiles openCheckpointFiles(const Files& files, const std::string& path)
                         "pytorch_model.bin");
     }
     if (!file.ends_with(".index.json")) {
-        checkpoint.names.push_back(file);
-        checkpoint.shards.push_back(openTensorFile(files.open(joinPath(checkpoint.folder, file))));
+        const bool whole = files.isFolder(path) || file.ends_with(".gguf");
+        checkpoint.names = whole ? numberedFiles(files, checkpoint.folder, file) : std::vector<std::string>{file};
+        for (const std::string& name : checkpoint.names)
+            checkpoint.shards.push_back(openTensorFile(files.open(joinPath(checkpoint.folder, name))));
         return checkpoint;
     }
 

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <unordered_set>
 
+#include "codec/ggml_blocks.hpp"
 #include "io/bytes.hpp"
 #include "io/number_text.hpp"
 
@@ -38,49 +39,6 @@ struct GgufDetail {
 };
 
 const GgufDetail& detailOf(const TensorFile& file) { return *static_cast<const GgufDetail*>(file.detail.get()); }
-
-// ggml's element types. Plain ones have a dtype; the others come in blocks of `elements` numbers and `bytes` bytes.
-struct GgmlType {
-    std::uint32_t id;
-    std::string_view name;
-    std::uint64_t elements;
-    std::uint64_t bytes;
-    std::optional<Dtype> dtype;
-};
-constexpr GgmlType types[] = {
-    {0, "F32", 1, 4, Dtype::F32},
-    {1, "F16", 1, 2, Dtype::F16},
-    {24, "I8", 1, 1, Dtype::I8},
-    {25, "I16", 1, 2, Dtype::I16},
-    {26, "I32", 1, 4, Dtype::I32},
-    {27, "I64", 1, 8, Dtype::I64},
-    {28, "F64", 1, 8, Dtype::F64},
-    {30, "BF16", 1, 2, Dtype::BF16},
-    {2, "Q4_0", 32, 18, std::nullopt},
-    {3, "Q4_1", 32, 20, std::nullopt},
-    {6, "Q5_0", 32, 22, std::nullopt},
-    {7, "Q5_1", 32, 24, std::nullopt},
-    {8, "Q8_0", 32, 34, std::nullopt},
-    {9, "Q8_1", 32, 36, std::nullopt},
-    {10, "Q2_K", 256, 84, std::nullopt},
-    {11, "Q3_K", 256, 110, std::nullopt},
-    {12, "Q4_K", 256, 144, std::nullopt},
-    {13, "Q5_K", 256, 176, std::nullopt},
-    {14, "Q6_K", 256, 210, std::nullopt},
-    {15, "Q8_K", 256, 292, std::nullopt},
-    {16, "IQ2_XXS", 256, 66, std::nullopt},
-    {17, "IQ2_XS", 256, 74, std::nullopt},
-    {18, "IQ3_XXS", 256, 98, std::nullopt},
-    {19, "IQ1_S", 256, 50, std::nullopt},
-    {20, "IQ4_NL", 32, 18, std::nullopt},
-    {21, "IQ3_S", 256, 110, std::nullopt},
-    {22, "IQ2_S", 256, 82, std::nullopt},
-    {23, "IQ4_XS", 256, 136, std::nullopt},
-    {29, "IQ1_M", 256, 56, std::nullopt},
-    {34, "TQ1_0", 256, 54, std::nullopt},
-    {35, "TQ2_0", 256, 66, std::nullopt},
-    {39, "MXFP4", 32, 17, std::nullopt},
-};
 
 // Bytes of the value types 0 to 12; 0: strings and arrays, which have their own length.
 constexpr std::uint64_t valueSizes[13] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
@@ -206,9 +164,8 @@ StoredTensor readInfo(HeaderReader& reader, const std::string& file) {
     const std::uint64_t innermost = info.shape.empty() ? 1 : info.shape.front();
     std::reverse(info.shape.begin(), info.shape.end());  // ggml lists the contiguous axis first, regauge last
     const std::uint32_t id = reader.number<std::uint32_t>();
-    const auto type =
-        std::find_if(std::begin(types), std::end(types), [&](const GgmlType& entry) { return entry.id == id; });
-    if (type == std::end(types))
+    const GgmlType* const type = ggmlType(id);
+    if (type == nullptr)
         throw Error(ErrorCode::unsupported, where,
                     "elements of ggml type " + std::to_string(id) +
                         " are not understood; convert the file to F16, BF16 or F32 first");
@@ -328,17 +285,54 @@ TensorFile openGguf(std::shared_ptr<const ByteSource> source) {
     return file;
 }
 
+GgufHeader ggufHeader(const TensorFile& file, const std::vector<TensorInfo>& infos) {
+    const GgufDetail& detail = detailOf(file);
+    GgufHeader result;
+    MemorySink header;
+    const auto number = [&](std::uint64_t value, std::size_t size) {
+        std::byte bytes[8];
+        storeLittle(value, bytes);
+        header.write({bytes, size});
+    };
+    copyBytes(*file.source, 0, 16, header);  // magic, version, tensor count
+    number(detail.keyValues.size(), 8);
+    std::optional<Dtype> most;  // of what was in blocks
+    for (const TensorInfo& info : infos)
+        if (const StoredTensor* old = file.find(info.name); !old->quantized.empty() && info.dtype != old->info.dtype)
+            most = info.dtype;
+    for (const KeyValue& entry : detail.keyValues) {
+        constexpr std::uint64_t valueBytes = 4;
+        if (entry.key != "general.file_type" || !most ||
+            entry.end - entry.begin != 8 + entry.key.size() + 4 + valueBytes) {
+            copyBytes(*file.source, entry.begin, entry.end - entry.begin, header);
+            continue;
+        }
+        copyBytes(*file.source, entry.begin, entry.end - entry.begin - valueBytes, header);
+        // llama.cpp's llama_ftype: all float32, mostly float16, mostly bfloat16.
+        number(*most == Dtype::F32 ? 0 : *most == Dtype::F16 ? 1 : 32, valueBytes);
+    }
+    std::uint64_t offset = 0;
+    for (const TensorInfo& info : infos) {
+        const StoredTensor& old = *file.find(info.name);
+        const bool blocks = !old.quantized.empty() && info.dtype == old.info.dtype;
+        const GgmlType* const type = ggmlType(blocks ? std::string_view(old.quantized) : name(info.dtype));
+        number(info.name.size(), 8);
+        header.write(asBytes(info.name));
+        number(info.shape.size(), 4);
+        for (std::size_t axis = info.shape.size(); axis-- > 0;) number(info.shape[axis], 8);
+        number(type->id, 4);
+        number(offset, 8);
+        result.offsets.push_back(offset);
+        offset = alignUp(offset + info.bytes, detail.alignment);
+    }
+    result.bytes = header.take();
+    result.bytes.resize(static_cast<std::size_t>(alignUp(result.bytes.size(), detail.alignment)));
+    return result;
+}
+
 void rewriteGguf(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance,
                  const MoveTensor& move, ByteSink& out) {
     const GgufDetail& detail = detailOf(file);
-    for (const StoredTensor& tensor : file.tensors) {
-        if (!tensor.quantized.empty()) {
-            throw Error(ErrorCode::unsupported, placeOf(file.source->name(), tensor.info.name),
-                        "blocks of " + tensor.quantized +
-                            " run along the axis that would move; dequantize first, e.g. llama-quantize "
-                            "--allow-requantize to F16, or start from the original weights");
-        }
-    }
     std::uint64_t at = detail.dataStart;
     if (provenance.empty()) {
         copyBytes(*file.source, 0, std::min(detail.dataStart, file.source->size()), out);

@@ -14,4 +14,13 @@ TensorFile openGguf(std::shared_ptr<const ByteSource> source);
 void rewriteGguf(const TensorFile& file, const std::vector<std::pair<std::string, std::string>>& provenance,
                  const MoveTensor& move, ByteSink& out);
 
+// The header of a GGUF file with the same key-values and tensors of other element types, in the order given: infos[i]
+// has the new type (where the old one is of blocks and info.dtype is U8, the blocks stay) and bytes, and its data
+// begins offsets[i] behind the header.
+struct GgufHeader {
+    std::vector<std::byte> bytes;
+    std::vector<std::uint64_t> offsets;
+};
+GgufHeader ggufHeader(const TensorFile& file, const std::vector<TensorInfo>& infos);
+
 }  // namespace regauge

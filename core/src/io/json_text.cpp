@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "regauge/error.hpp"
+
 namespace regauge {
 namespace {
 
@@ -45,9 +47,38 @@ std::string strictJson(std::string_view text) {
     return strict.append(text, copied, std::string_view::npos);
 }
 
-nlohmann::json parseJson(std::string_view text) {
+void requireModestJson(std::string_view text, const std::string& where) {
+    std::size_t depth = 0, weight = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const char c = text[at];
+        if (c == '"') {
+            at = stringEnd(text, at);
+            continue;
+        }
+        ++at;
+        if (c == ',') ++weight;
+        if (c == ':') weight += 8;
+        if (c == '[' || c == '{') ++depth, weight += 4;
+        if ((c == ']' || c == '}') && depth > 0) --depth;
+        if (depth > deepestJson)
+            throw Error(ErrorCode::tooLarge, where,
+                        "nests lists or objects deeper than " + std::to_string(deepestJson) +
+                            " levels, which no file that regauge reads does; it is damaged, or something else");
+        if (weight > heaviestJson)
+            throw Error(ErrorCode::tooLarge, where,
+                        "is JSON of more than 8 million numbers or a million members; save what it holds as .npy or "
+                        ".safetensors");
+    }
+}
+
+nlohmann::json parseJson(std::string_view text, const std::string& where) {
+    requireModestJson(text, where);
     const std::string strict = strictJson(text);
     return nlohmann::json::parse(std::string_view(strict), nullptr, false);
+}
+
+std::string jsonText(const nlohmann::ordered_json& json) {
+    return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace regauge

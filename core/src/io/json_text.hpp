@@ -15,7 +15,19 @@ std::size_t byteOrderMark(std::string_view text);
 // no obstacle.
 std::string strictJson(std::string_view text);
 
-// The value of the text, read so; discarded where it is no JSON.
-nlohmann::json parseJson(std::string_view text);
+// What a JSON text may hold at most, so that no reader of it overflows the stack or the memory: levels of lists and
+// objects in one another (configurations nest about 6 deep), and values in all, each weighed by what it takes in
+// memory, in units of 16 bytes: a number 1, a list or object 4, a member of an object 8. That is 8 million numbers, or
+// a million members.
+constexpr std::size_t deepestJson = 64, heaviestJson = std::size_t{8} << 20;
+
+// Throws Error(tooLarge) where the text, at `where`, goes beyond these.
+void requireModestJson(std::string_view text, const std::string& where);
+
+// The value of the text, read so; discarded where it is no JSON. Throws as requireModestJson does.
+nlohmann::json parseJson(std::string_view text, const std::string& where);
+
+// The text of a value on one line. Names need not be UTF-8: what is not becomes U+FFFD.
+std::string jsonText(const nlohmann::ordered_json& json);
 
 }  // namespace regauge

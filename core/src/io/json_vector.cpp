@@ -157,7 +157,7 @@ TensorFile openJsonVector(std::shared_ptr<const ByteSource> source) {
     TensorFile file;
     file.format = FileFormat::jsonVector;
     if (begin < text.size() && text[begin] == '{') {
-        if (!parseJson(text).is_object())
+        if (!parseJson(text, where).is_object())
             throw Error(ErrorCode::malformed, where,
                         "begins as a JSON object, and is none: it is damaged, or something else");
         addArraysOf(file, *detail, begin, "", 0, where);

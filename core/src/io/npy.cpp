@@ -137,6 +137,21 @@ Dtype dtypeOf(const std::string& descr, bool& bigEndian, const std::string& wher
 
 }  // namespace
 
+bool holdsNoNumbers(std::span<const std::byte> bytes, const std::string& where) {
+    constexpr std::size_t prefix = 10;  // of version 1, which NumPy writes wherever it can
+    if (bytes.size() < prefix || bytes[6] != std::byte{1}) return false;
+    const std::size_t length = loadLittle<std::uint16_t>(bytes.data() + 8);
+    if (length > bytes.size() - prefix) return false;
+    DictReader dict(asText(bytes.subspan(prefix, length)), where);
+    try {
+        dict.read();
+    } catch (const Error&) {
+        return false;
+    }
+    const std::size_t kind = dict.descr.find_first_not_of("<>|=");
+    return kind != std::string::npos && std::string_view("USOMm").find(dict.descr[kind]) != std::string_view::npos;
+}
+
 StoredTensor parseNpyHeader(std::span<const std::byte> bytes, std::uint64_t size, const std::string& where) {
     const auto need = [&](std::uint64_t count) {
         if (count > bytes.size())

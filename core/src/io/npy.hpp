@@ -16,6 +16,9 @@ namespace regauge {
 // `bytes` need only hold the header (10 bytes, then what they say); `size` is the whole .npy's, against which the shape
 // is checked.
 StoredTensor parseNpyHeader(std::span<const std::byte> bytes, std::uint64_t size, const std::string& where);
+// Whether the elements are texts, dates or Python objects, which no gauge acts on. `bytes` as for parseNpyHeader; false
+// where the header cannot be read.
+bool holdsNoNumbers(std::span<const std::byte> bytes, const std::string& where);
 // What parseNpyHeader can need at most: NumPy itself stops at 10,000 characters unless told otherwise.
 inline constexpr std::uint64_t mostNpyHeaderBytes = 65536 + 12;
 

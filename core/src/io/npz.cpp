@@ -4,6 +4,7 @@
 
 #include "codec/crc32.hpp"
 #include "io/bytes.hpp"
+#include "io/foreign.hpp"
 #include "io/npy.hpp"
 
 namespace regauge {
@@ -33,14 +34,23 @@ TensorFile openNpz(std::shared_ptr<const ByteSource> source, ZipDirectory zip) {
         const std::string name = entry.name.substr(0, entry.name.size() - 4);
         const std::string where = placeOf(source->name(), name);
         const std::uint64_t wanted = std::min(entry.size, mostNpyHeaderBytes);
-        StoredTensor tensor =
-            parseNpyHeader(readBytes(*openMember(source, entry, wanted, where), 0, wanted), entry.size, where);
+        const std::vector<std::byte> header = readBytes(*openMember(source, entry, wanted, where), 0, wanted);
+        if (holdsNoNumbers(header, where)) {
+            file.metadata.emplace_back(name, foreignArray);
+            continue;
+        }
+        StoredTensor tensor = parseNpyHeader(header, entry.size, where);
         tensor.info.name = name;
         detail->entryOf.push_back(i);
         detail->headerSize.push_back(tensor.info.offset);
         if (entry.stored()) tensor.info.offset += entry.dataOffset;
         file.tensors.push_back(std::move(tensor));
     }
+    if (file.tensors.empty() && !file.metadata.empty())
+        throw Error(ErrorCode::unsupported, placeOf(source->name(), file.metadata.front().first),
+                    "is " + file.metadata.front().second +
+                        ", and there is no other; save the numbers, e.g. "
+                        "np.savez(path, rows=np.stack(list))");
     if (file.tensors.empty())
         throw Error(ErrorCode::unsupported, source->name(),
                     "a zip archive with neither .npy members (.npz) nor a data.pkl (.pt)");

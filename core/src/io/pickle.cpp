@@ -85,6 +85,9 @@ private:
             case NodeKind::integer: return value(name, std::to_string(node.integer));
             case NodeKind::real: return value(name, numberText(node.real));
             case NodeKind::text: return value(name, node.text);
+            case NodeKind::opaque:
+                if (!node.text.empty()) value(name, node.text);
+                return;
             default: return;
         }
     }

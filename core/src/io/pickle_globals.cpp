@@ -43,6 +43,9 @@ constexpr Callable callables[] = {
     {"numpy.core.multiarray.scalar", GlobalRole::opaque},
     {"numpy._core.multiarray.scalar", GlobalRole::opaque},
     {"numpy.dtype", GlobalRole::opaque},
+    {"numpy.ndarray", GlobalRole::opaque},  // as an argument of the next
+    {"numpy.core.multiarray._reconstruct", GlobalRole::array},
+    {"numpy._core.multiarray._reconstruct", GlobalRole::array},
 };
 
 // Element types by PyTorch's two spellings; nothing: known to PyTorch, not to regauge.

@@ -17,6 +17,7 @@ enum class GlobalRole {
     tensor,         // (storage, offset, size, stride, ..)
     tensorOfBytes,  // the same over an untyped storage, with its dtype
     opaque,         // devices, layouts, NumPy scalars: values of no interest
+    array,          // a NumPy array: it is named, and not read
     notCallable,    // storage types and dtypes
 };
 

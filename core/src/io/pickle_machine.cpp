@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "io/bytes.hpp"
+#include "io/foreign.hpp"
 #include "io/pickle_globals.hpp"
 #include "io/pickle_nodes.hpp"
 
@@ -300,6 +301,7 @@ private:
             case GlobalRole::tensor: return tensor(args, false);
             case GlobalRole::tensorOfBytes: return tensor(args, true);
             case GlobalRole::opaque: return void(pushNew(NodeKind::opaque));
+            case GlobalRole::array: pushNew(NodeKind::opaque).text = foreignNumPy; return;
             case GlobalRole::notCallable: damaged();
         }
     }

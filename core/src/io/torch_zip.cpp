@@ -344,7 +344,8 @@ TensorFile openTorchZip(std::shared_ptr<const ByteSource> source, ZipDirectory z
     const PickleContents contents = readPickle(pickleBytes, fileName);
     if (contents.tensors.empty())
         throw Error(ErrorCode::unsupported, fileName,
-                    "no tensors in it; expected a tensor, or a dict or list of tensors");
+                    "no tensors in it; expected a tensor, or a dict or list of tensors (NumPy arrays in it are not "
+                    "read: save torch.from_numpy of them)");
     std::unordered_map<std::string_view, std::size_t> members;
     for (std::size_t i = 0; i < zip.entries.size(); ++i) members.emplace(zip.entries[i].name, i);
     const bool bigEndian = contentOf(source, zip.find(stem + "byteorder")) == "big";

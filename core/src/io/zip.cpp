@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "codec/crc32.hpp"
-#include "codec/inflate.hpp"
+#include "codec/deflate.hpp"
 #include "io/bytes.hpp"
 
 namespace regauge {
@@ -180,7 +180,7 @@ std::unique_ptr<ByteSource> openMember(const std::shared_ptr<const ByteSource>& 
                                        std::uint64_t wanted, const std::string& where) {
     if (entry.stored())
         return std::make_unique<SliceSource>(source, entry.dataOffset, std::min(wanted, entry.size), where);
-    std::vector<std::byte> bytes = inflate(*source, entry.dataOffset, entry.compressed, entry.size, wanted, where);
+    std::vector<std::byte> bytes = inflated(*source, entry.dataOffset, entry.compressed, entry.size, wanted, where);
     if (bytes.size() == entry.size) {
         Crc32 crc;
         crc.update(bytes);

@@ -160,7 +160,7 @@ private:
         CrcSink sink(&memory);
         patch.write(sink);
         checkSize(sink, entry, source_);
-        const std::vector<std::byte> packed = deflate(memory.bytes());
+        const std::vector<std::byte> packed = deflated(memory.bytes());
         written.crc = sink.crc();
         written.compressed = packed.size();
         if (hasLocalCrc(entry, header)) storeLittle(written.crc, header.data() + 14);

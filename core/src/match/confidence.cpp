@@ -3,17 +3,25 @@
 #include <algorithm>
 #include <cmath>
 
+#include "match/policy.hpp"
+
 namespace regauge {
 namespace {
 
 // The coefficients of the logistic models (experiments/reference/calibrate.py).
 constexpr double constant = 2.446, ofFused = 0.77, ofFitted = 0.542, ofMeanCombined = 1.084, ofMeanFused = 0.746,
                  ofMeanFitted = 1.933, ofAdvantage = 1.174, ofHalves = 0.095, ofAgreement = -2.427;
-constexpr double constantBeyondDoubt = 5, ofFusedBeyondDoubt = 2;
 
 double logistic(double x) { return 1 / (1 + std::exp(-std::clamp(x, -40.0, 40.0))); }
 double channelMargin(const Margins& margin, std::size_t i) {
-    return std::clamp(margin.matched[i] - margin.runnerUp[i], -2.0, 4.0);
+    return std::clamp(margin.matched[i] - margin.runnerUp[i], policy::leastMargin, policy::mostMargin);
+}
+
+// Spreads by which mean margins of so few channels are too large (policy.hpp).
+double allowanceForFew(std::size_t d) {
+    const auto width = static_cast<double>(d);
+    return policy::fewChannels * std::max(0.0, 1 / std::sqrt(width) - 1 / std::sqrt(policy::manyChannels)) *
+           std::max(1.0, std::sqrt(policy::veryFewChannels / width));
 }
 
 }  // namespace
@@ -34,7 +42,7 @@ std::vector<double> channelProbabilities(const Findings& findings, Group group, 
     std::vector<double> probability(answer.d());
     if (findings.beyondDoubt) {
         for (std::size_t i = 0; i < probability.size(); ++i)
-            probability[i] = logistic(constantBeyondDoubt + ofFusedBeyondDoubt * channelMargin(fused, i));
+            probability[i] = logistic(policy::beyondDoubt + policy::beyondDoubtByMargin * channelMargin(fused, i));
         return probability;
     }
     const bool refined = findings.refined != nullptr;
@@ -42,13 +50,14 @@ std::vector<double> channelProbabilities(const Findings& findings, Group group, 
     const Margins fitted = refined && !findings.refined->fitted.value.empty()
                                ? margins(findings.refined->fitted, answer, group, threads)
                                : fused;
-    // Means over few channels scatter more, and among very few a wrong answer is often better than any other.
-    const double root = std::sqrt(static_cast<double>(answer.d())),
-                 few = 2 * std::max(0.0, 1 / root - 0.125) * std::max(1.0, 4 / root);
-    const auto level = [few](const Margins& margin) { return std::clamp(margin.mean() - few, -0.8, 1.5); };
-    const double shared = constant + ofMeanCombined * std::log(0.1 + std::max(level(combined), 0.0)) +
-                          ofMeanFused * level(fused) + ofMeanFitted * level(fitted) +
-                          ofAdvantage * std::log(0.1 + std::clamp(findings.advantage, 0.0, 3.0)) +
+    const double few = allowanceForFew(answer.d());
+    const auto level = [few](const Margins& margin) {
+        return std::clamp(margin.mean() - few, policy::leastMeanMargin, policy::mostMeanMargin);
+    };
+    const auto logarithm = [](double x) { return std::log(policy::besideLogarithm + std::max(x, 0.0)); };
+    const double shared = constant + ofMeanCombined * logarithm(level(combined)) + ofMeanFused * level(fused) +
+                          ofMeanFitted * level(fitted) +
+                          ofAdvantage * logarithm(std::min(findings.advantage, policy::mostAdvantage)) +
                           ofAgreement * agreement(findings.firstHalf, findings.secondHalf);
     for (std::size_t i = 0; i < probability.size(); ++i) {
         const int halves = int{sameAt(i, findings.firstHalf, answer)} + int{sameAt(i, findings.secondHalf, answer)};
@@ -61,7 +70,8 @@ std::vector<double> channelProbabilities(const Findings& findings, Group group, 
 std::vector<double> probabilitiesFromMargins(const Margins& margin) {
     std::vector<double> probability(margin.matched.size());
     for (std::size_t i = 0; i < probability.size(); ++i)
-        probability[i] = logistic(3 * (margin.matched[i] - margin.runnerUp[i]) - 1.5);
+        probability[i] =
+            logistic(policy::plainMargin * (margin.matched[i] - margin.runnerUp[i] - policy::plainMarginAtHalf));
     return probability;
 }
 
@@ -77,21 +87,25 @@ std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answ
 
 std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf,
                                          bool credible) {
-    constexpr double both = 0.97;  // of channels on which the halves agree, measured (experiments/reference/README.md)
     std::vector<double> probability(answer.d(), 0.0);
     if (!credible) return probability;
     const double agreed = agreement(firstHalf, secondHalf);
-    const double all = std::min(both, 1.1 * std::sqrt(agreed));
-    const double others = agreed < 1 ? std::max(0.0, (all - both * agreed) / (1 - agreed)) : 0;
+    const double all = std::min(policy::bothHalves, policy::allOfHalf * std::sqrt(agreed));
+    const double others = agreed < 1 ? std::max(0.0, (all - policy::bothHalves * agreed) / (1 - agreed)) : 0;
     for (std::size_t i = 0; i < probability.size(); ++i)
-        probability[i] = sameAt(i, firstHalf, answer) && sameAt(i, secondHalf, answer) ? both : others;
+        probability[i] = sameAt(i, firstHalf, answer) && sameAt(i, secondHalf, answer) ? policy::bothHalves : others;
     return probability;
 }
 
+bool areFew(std::uint64_t rows, std::size_t d) { return rows <= policy::fewRows * d; }
+
 Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows) {
-    const double ofManyRows = 0.48 + 3 / static_cast<double>(std::max<std::size_t>(d, 1));
-    const double leastPartial = rows <= 2 * d ? std::max(0.6, ofManyRows) : ofManyRows;
-    return estimate >= 0.9 ? Verdict::aligned : estimate < leastPartial ? Verdict::unrelated : Verdict::partial;
+    const double ofManyRows =
+        policy::unrelated + policy::unrelatedByWidth / static_cast<double>(std::max<std::size_t>(d, 1));
+    const double leastPartial = areFew(rows, d) ? std::max(policy::unrelatedOfFewRows, ofManyRows) : ofManyRows;
+    return estimate >= policy::aligned ? Verdict::aligned
+           : estimate < leastPartial   ? Verdict::unrelated
+                                       : Verdict::partial;
 }
 
 }  // namespace regauge

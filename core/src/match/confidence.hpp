@@ -36,9 +36,11 @@ std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answ
 std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf,
                                          bool credible);
 
-// aligned: at least 0.90; unrelated: below 0.48 + 3 / d, as of few channels one is soon like another, and below 0.60
-// with no more than 2 d rows, where chance alone reaches 0.58.
-Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows = UINT64_MAX);
+// Whether so few that they say less of the channels than they seem to.
+bool areFew(std::uint64_t rows, std::size_t d);
+
+// policy.hpp has the limits.
+Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows);
 
 // Whether two gauges answer alike for a target channel.
 bool sameAt(std::size_t i, const Gauge& a, const Gauge& b);

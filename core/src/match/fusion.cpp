@@ -3,13 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "match/policy.hpp"
+
 namespace regauge {
 namespace {
-
-constexpr double usefulStructure =
-    0.10;  // sites with less of the largest squared advantage do not take part in the refinement
-constexpr float duplicate =
-    0.999F;  // |correlation| of two channels of one side from which on they cannot be told apart
 
 void accumulate(Fusion& fusion, Block block) {
     for (std::size_t k = 0; k < 2; ++k) {
@@ -51,7 +48,7 @@ void countCopies(std::vector<std::uint32_t>& copies, std::span<const float> gram
     if (copies.empty()) copies.assign(d, static_cast<std::uint32_t>(d));
     for (std::size_t i = 0; i < d; ++i) {
         const auto row = gram.subspan(i * d, d);
-        const auto alike = std::ranges::count_if(row, [](float r) { return std::fabs(r) > duplicate; });
+        const auto alike = std::ranges::count_if(row, [](float r) { return std::fabs(r) > policy::duplicate; });
         copies[i] = std::min(copies[i], static_cast<std::uint32_t>(alike));
     }
 }
@@ -61,7 +58,7 @@ std::vector<Structure> usefulStructures(Fusion& fusion) {
     for (const auto& [weight, ofSite] : fusion.structures) heaviest = std::max(heaviest, weight);
     std::vector<Structure> structures;
     for (auto& [weight, ofSite] : fusion.structures)
-        if (weight >= usefulStructure * heaviest) std::ranges::move(ofSite, std::back_inserter(structures));
+        if (weight >= policy::usefulStructure * heaviest) std::ranges::move(ofSite, std::back_inserter(structures));
     return structures;
 }
 

@@ -15,7 +15,7 @@
 
 namespace regauge {
 
-// A site's correlations, for a second opinion.
+// A site's plain correlations, for a second opinion (plain.hpp).
 struct Witness {
     double weight = 0;  // of the site
     std::uint64_t rows = 0;

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "match/policy.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
-
-constexpr double farthest = 9;  // a squared distance in spreads beyond which two gains are simply different
 
 const Gains* counterpart(const Gains& gains, const Evidence& other) {
     const auto found = std::ranges::find(other.gains, gains.name, &Gains::name);
@@ -23,7 +22,7 @@ std::vector<double> standardised(const std::vector<double>& values) {
     for (const double value : values) squares += (value - centre) * (value - centre);
     const double unit = std::sqrt(squares / static_cast<double>(values.size()));
     std::vector<double> result;
-    if (unit < 1e-6) return result;
+    if (unit < policy::constantGains) return result;
     for (const double value : values) result.push_back((value - centre) / unit);
     return result;
 }
@@ -31,7 +30,8 @@ std::vector<double> standardised(const std::vector<double>& values) {
 void subtractDistances(ScoreMatrix& scores, const std::vector<double>& x, const std::vector<double>& y) {
     for (std::size_t i = 0; i < scores.d; ++i)
         for (std::size_t j = 0; j < scores.d; ++j)
-            scores.value[i * scores.d + j] -= static_cast<float>(std::min((y[i] - x[j]) * (y[i] - x[j]), farthest));
+            scores.value[i * scores.d + j] -=
+                static_cast<float>(std::min((y[i] - x[j]) * (y[i] - x[j]), policy::farthestGains));
 }
 
 // exp(-distance / 2 sigma^2) of the match against the sum over all source channels; sigma^2 is what the matched pairs
@@ -40,7 +40,7 @@ std::vector<double> posteriors(const ScoreMatrix& scores, const std::vector<std:
     const std::size_t d = scores.d;
     double residual = 0;
     for (std::size_t i = 0; i < d; ++i) residual -= static_cast<double>(scores.value[i * d + perm[i]]);
-    const double variance = std::max(residual / static_cast<double>(d * vectors), 1e-9);
+    const double variance = std::max(residual / static_cast<double>(d * vectors), policy::leastGainVariance);
     std::vector<double> posterior(d);
     for (std::size_t i = 0; i < d; ++i) {
         double others = 0;

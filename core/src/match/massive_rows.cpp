@@ -6,19 +6,12 @@
 #include <functional>
 
 #include "match/confidence.hpp"
+#include "match/policy.hpp"
 #include "scores/row_tasks.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr double farBetter =
-    1.0 /
-    8;  // than chance, in squared distances, times the estimate: the less rows are believed, the better a fit must be
-constexpr double same = 1.0 / (1 << 20);  // of chance: levels that differ by less are the same
-constexpr std::size_t fewestAsked = 16;   // channels; otherwise the surest quarter
-constexpr double inDoubt = 0.5;  // what a channel in doubt scores where it is matched right, in medians of all channels
-constexpr double slack =
-    0.03;  // of the channels, that a new answer may seem to lose: what rows say of channels in doubt is too high
 constexpr double medianOfSquare = 0.4549;  // of a standard normal number
 constexpr double log2e = 1.4426950408889634;
 
@@ -63,18 +56,19 @@ Fit fitOf(const Levels& levels, const Gauge& gauge, std::span<const std::size_t>
         ofAll.push_back(median(ofOne));
     }
     Fit fit{&levels, median(std::move(ofMatches)), median(std::move(ofAll))};
-    fit.ofMatches = std::max(fit.ofMatches, same * fit.ofAll);
+    fit.ofMatches = std::max(fit.ofMatches, policy::sameLevel * fit.ofAll);
     return fit;
 }
 
 // The channels of the largest probability: a quarter of them, and all that are as sure or more likely right than wrong.
 std::vector<std::size_t> surest(const std::vector<double>& probability) {
-    const std::size_t count = std::min(probability.size(), std::max(probability.size() / 4, fewestAsked));
+    const std::size_t count =
+        std::min(probability.size(), std::max(probability.size() / policy::askedShare, policy::fewestAsked));
     std::vector<double> sorted = probability;
     std::ranges::nth_element(sorted, sorted.begin() + static_cast<std::ptrdiff_t>(count - 1), std::greater{});
     std::vector<std::size_t> channels;
     for (std::size_t i = 0; i < probability.size(); ++i)
-        if (probability[i] >= std::min(0.5, sorted[count - 1])) channels.push_back(i);
+        if (probability[i] >= std::min(policy::likelyRight, sorted[count - 1])) channels.push_back(i);
     return channels;
 }
 
@@ -87,6 +81,48 @@ double sampling(const Block& rows, unsigned threads) {
     return std::max(2 * (variance(rows.halves[0]) + variance(rows.halves[1])) - 1, 0.0);  // their sum has variance 1
 }
 
+// The site whose levels fit best where the answer is surest, if they fit far better than any two channels would.
+std::optional<Fit> bestFit(std::span<const Levels> sites, const Gauge& gauge, const std::vector<double>& probability) {
+    const std::vector<std::size_t> asked = surest(probability);
+    Fit best{nullptr, policy::farBetter * mean(probability), 1};
+    for (const Levels& levels : sites) {
+        if (levels.source.empty()) continue;
+        const Fit fit = fitOf(levels, gauge, asked);
+        if (fit.ofMatches * best.ofAll < best.ofMatches * fit.ofAll) best = fit;
+    }
+    return best.levels == nullptr ? std::nullopt : std::optional(best);
+}
+
+// Log likelihood ratio of a match and of any pair, both normal; a level too far from its source channel's to be a match
+// is an outlier and says nothing.
+class Likelihood {
+public:
+    explicit Likelihood(const Fit& fit)
+        : levels_(*fit.levels),
+          most_(roughLog2(fit.ofAll / fit.ofMatches) / (2 * log2e)),
+          twoVariances_(2 * fit.ofMatches / medianOfSquare) {}
+
+    double ratio(std::size_t i, std::size_t j, int sign) const {
+        return std::max(0.0, most_ - square(levels_.target[i] - sign * levels_.source[j]) / twoVariances_);
+    }
+
+    // Of an answer's channels, whose probability was that of `before`.
+    std::vector<double> updated(const Gauge& gauge, const Gauge& before, const std::vector<double>& probability) const {
+        std::vector<double> result = probability;
+        for (std::size_t i = 0; i < result.size(); ++i) {
+            double& p = result[i];
+            const double prior = sameAt(i, before, gauge) ? p : p * (1 - p);  // a place that rows alone did not choose
+            const double likely = prior * std::exp(ratio(i, gauge.perm()[i], gauge.sign()[i]));
+            p = likely / (likely + 1 - prior);
+        }
+        return result;
+    }
+
+private:
+    const Levels& levels_;
+    double most_, twoVariances_;
+};
+
 }  // namespace
 
 Levels massiveLevels(const CorrelationSums& sums) {
@@ -95,55 +131,34 @@ Levels massiveLevels(const CorrelationSums& sums) {
     return levels;
 }
 
-bool askMassiveRows(std::span<const Levels> sites, const Block& rows, const Margins& ofRows, ScoreMatrix& scores,
-                    Answer& answer, std::vector<double>& probability, unsigned threads, const Progress& progress) {
+std::optional<MassiveAnswer> askMassiveRows(std::span<const Levels> sites, const Block& rows, const Margins& ofRows,
+                                            ScoreMatrix scores, const Gauge& gauge,
+                                            const std::vector<double>& probability, unsigned threads,
+                                            const Progress& progress) {
     const double typical = median(ofRows.matched);
-    if (typical <= 0) return false;
-    const std::vector<std::size_t> asked = surest(probability);
-    Fit best{nullptr, farBetter * mean(probability), 1};
-    for (const Levels& levels : sites) {
-        if (levels.source.empty()) continue;
-        const Fit fit = fitOf(levels, answer.gauge, asked);
-        if (fit.ofMatches * best.ofAll < best.ofMatches * fit.ofAll) best = fit;
-    }
-    if (best.levels == nullptr) return false;
-
-    // Log likelihood ratio of a match and of any pair, both normal; a level too far from its source channel's to be a
-    // match is an outlier and says nothing.
-    const auto& [source, target] = *best.levels;
-    const double most = roughLog2(best.ofAll / best.ofMatches) / (2 * log2e),
-                 twoVariances = 2 * best.ofMatches / medianOfSquare;
-    const auto ratio = [&](std::size_t i, double level) {
-        return std::max(0.0, most - square(target[i] - level) / twoVariances);
-    };
-    // That of a score s in rows is s m / variance and a constant, with m the score of a match: so much score is worth
-    // 1.
-    const double worth = sampling(rows, threads) / (inDoubt * typical);
+    if (typical <= 0) return std::nullopt;
+    const std::optional<Fit> fit = bestFit(sites, gauge, probability);
+    if (!fit) return std::nullopt;
+    const Likelihood likelihood(*fit);
+    // The ratio of a score s in rows is s m / variance and a constant, with m the score of a match: so much score is
+    // worth 1.
+    const double worth = sampling(rows, threads) / (policy::inDoubt * typical);
     forRowTasks(scores.d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
         for (std::size_t i = first; i < last; ++i)
             for (std::size_t j = 0; j < scores.d; ++j) {
                 float& score = scores.value[i * scores.d + j];
-                const auto positive = static_cast<float>(score + worth * ratio(i, source[j])),
-                           negative = static_cast<float>(score - worth * ratio(i, -source[j]));
+                const auto positive = static_cast<float>(score + worth * likelihood.ratio(i, j, 1)),
+                           negative = static_cast<float>(score - worth * likelihood.ratio(i, j, -1));
                 score = positive >= -negative ? positive : negative;
             }
     });
-    Answer found = solve(scores, Group::signedPermutation, threads, progress);
-    const auto updated = [&](const Gauge& gauge) {
-        std::vector<double> result = probability;
-        for (std::size_t i = 0; i < result.size(); ++i) {
-            double& p = result[i];
-            const double prior =
-                sameAt(i, answer.gauge, gauge) ? p : p * (1 - p);  // a place that the rows alone did not choose
-            const double likely = prior * std::exp(ratio(i, gauge.sign()[i] * source[gauge.perm()[i]]));
-            p = likely / (likely + 1 - prior);
-        }
-        return result;
-    };
-    std::vector<double> likely = updated(found.gauge);
-    if (mean(likely) + slack < mean(updated(answer.gauge))) return false;  // it gives up surer channels than it wins
-    answer = std::move(found), probability = std::move(likely);
-    return true;
+    MassiveAnswer found;
+    found.gauge = solve(scores, Group::signedPermutation, threads, progress).gauge;
+    found.probability = likelihood.updated(found.gauge, gauge, probability);
+    const bool givesUpMore =
+        mean(found.probability) + policy::slack < mean(likelihood.updated(gauge, gauge, probability));
+    if (givesUpMore) return std::nullopt;
+    return found;
 }
 
 }  // namespace regauge

@@ -3,6 +3,7 @@
 // channel's level in them tells it from other channels and tells its sign.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,13 +21,19 @@ struct Levels {
 // Empty where no row of the site was massive, or most channels have nothing in them.
 Levels massiveLevels(const CorrelationSums& sums);
 
-// Adds what massive rows say to the scores (in spreads) that gave the answer, solves again, and updates each channel's
-// probability. That site is asked whose levels fit best where the answer is surest, and only if they fit there far
-// better than any two channels would: not where the models have massive rows of their own, nor where even the surest
-// channels are wrong. Returns false, with answer and probability unchanged, where no site's levels fit, or where they
-// would give up surer channels than they win.
+struct MassiveAnswer {
+    Gauge gauge = Gauge::identity(0);
+    std::vector<double> probability;  // per target channel
+};
+
+// Adds what massive rows say to the scores (in spreads) that gave the answer, and solves again. That site is asked
+// whose levels fit best where the answer is surest, and only if they fit there far better than any two channels would:
+// not where the models have massive rows of their own, nor where even the surest channels are wrong. Nothing where no
+// site's levels fit, or where they would give up surer channels than they win.
 // rows: what the answer comes from, and ofRows: the answer's margins in it.
-bool askMassiveRows(std::span<const Levels> sites, const Block& rows, const Margins& ofRows, ScoreMatrix& scores,
-                    Answer& answer, std::vector<double>& probability, unsigned threads, const Progress& progress);
+std::optional<MassiveAnswer> askMassiveRows(std::span<const Levels> sites, const Block& rows, const Margins& ofRows,
+                                            ScoreMatrix scores, const Gauge& gauge,
+                                            const std::vector<double>& probability, unsigned threads,
+                                            const Progress& progress);
 
 }  // namespace regauge

@@ -5,13 +5,11 @@
 #include <set>
 #include <string>
 
+#include "match/policy.hpp"
 #include "numeric/linalg.hpp"
 
 namespace regauge {
 namespace {
-
-constexpr int rounds = 12;
-constexpr int ramp = 4;  // rounds until T counts in full: early answers are not to be trusted
 
 // How far an answer's channel is to be believed, from 0 to 1. Algebraic rather than a logistic: a square root has the
 // same bits everywhere.
@@ -76,8 +74,8 @@ Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Stru
     const std::size_t d = z.d;
     Refined refined{first, z, {}};
     std::set<std::string> seen;
-    for (int round = 0; round < rounds; ++round) {
-        progress.report("refining", static_cast<std::uint64_t>(round), rounds);
+    for (int round = 0; round < policy::refineRounds; ++round) {
+        progress.report("refining", static_cast<std::uint64_t>(round), policy::refineRounds);
         const Margins margin = margins(refined.combined, refined.answer.gauge, group, threads);
         std::vector<double> weight(d);
         for (std::size_t i = 0; i < d; ++i) weight[i] = belief(margin.matched[i] - margin.runnerUp[i]);
@@ -90,7 +88,7 @@ Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Stru
         if (!any) break;
         scale(t, 1 / spread(t, refined.answer.gauge, threads));
         refined.combined = z;
-        add(refined.combined, std::min(1.0, static_cast<double>(round + 1) / ramp), t);
+        add(refined.combined, std::min(1.0, static_cast<double>(round + 1) / policy::refineRamp), t);
         refined.fitted = std::move(t);
         refined.answer = solve(refined.combined, group, threads, progress);
         if (!seen.insert(refined.answer.gauge.fingerprint()).second) break;

@@ -56,8 +56,8 @@ std::vector<double> discoveries(const std::vector<double>& scores, std::vector<d
     std::vector<double> rank;  // the share of the null that is at least as large
     for (const double score : scores)
         rank.push_back(std::max(1.0, static_cast<double>(null.end() - std::ranges::lower_bound(null, score))) / ofNull);
-    const auto upper = static_cast<double>(std::ranges::count_if(rank, [](double u) { return u > 0.5; }));
-    double shareOfNull = std::min(1.0, (upper + std::sqrt(upper) + 1) / count / 0.5);
+    const auto upper = static_cast<double>(std::ranges::count_if(rank, [](double u) { return u > policy::nullTail; }));
+    double shareOfNull = std::min(1.0, (upper + std::sqrt(upper) + 1) / count / (1 - policy::nullTail));
     std::vector<double> sorted = rank;
     std::ranges::sort(sorted);
     struct Point {
@@ -83,6 +83,28 @@ std::vector<double> discoveries(const std::vector<double>& scores, std::vector<d
     return result;
 }
 
+// Channels matched wrong compete for the partners that right ones leave: the null is that of so many of the least sure.
+std::vector<std::size_t> leastSure(const std::vector<std::size_t>& left, const std::vector<double>& confidence) {
+    double believed = 0;
+    for (const std::size_t i : left) believed += std::max(0.0, 2 * confidence[i] - 1);  // in doubt is not believed
+    std::vector<std::size_t> asked = left;
+    std::ranges::stable_sort(asked, {}, [&](std::size_t i) { return confidence[i]; });
+    asked.resize(
+        std::max(std::min(policy::fewestInNull, left.size()), left.size() - static_cast<std::size_t>(believed)));
+    return asked;
+}
+
+// What the asked channels and their partners score among themselves, matches on the diagonal and positive.
+ScoreMatrix among(const std::vector<std::size_t>& asked, const ScoreRows& scores, const Gauge& gauge) {
+    const std::size_t m = asked.size();
+    ScoreMatrix block{m, kernels::UnclearedVector<float>(m * m)};
+    for (std::size_t i = 0; i < m; ++i)
+        for (std::size_t j = 0; j < m; ++j)
+            block.value[i * m + j] =
+                static_cast<float>(gauge.sign()[asked[i]]) * scores.at(asked[i], gauge.perm()[asked[j]]);
+    return block;
+}
+
 }  // namespace
 
 std::vector<double> rotationConfidence(const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads,
@@ -98,23 +120,10 @@ std::vector<double> rotationConfidence(const ScoreRows& scores, const Gauge& gau
     std::ranges::stable_sort(left, std::ranges::greater{}, matchedAt);
     RandomGauges random(policy::rotationSeed);
     for (int round = 0; round < policy::nullRounds && left.size() >= policy::fewestInNull; ++round) {
-        // Channels matched wrong compete for the partners that right ones leave: the null is that of so many of the
-        // least sure.
-        double believed = 0;
-        for (const std::size_t i : left) believed += std::max(0.0, 2 * confidence[i] - 1);  // in doubt is not believed
-        std::vector<std::size_t> asked = left;
-        std::ranges::stable_sort(asked, {}, [&](std::size_t i) { return confidence[i]; });
-        asked.resize(
-            std::max(std::min(policy::fewestInNull, left.size()), left.size() - static_cast<std::size_t>(believed)));
-        const std::size_t m = asked.size();
-        ScoreMatrix block{m, kernels::UnclearedVector<float>(m * m)};
-        for (std::size_t i = 0; i < m; ++i)
-            for (std::size_t j = 0; j < m; ++j)
-                block.value[i * m + j] =
-                    static_cast<float>(gauge.sign()[asked[i]]) * scores.at(asked[i], gauge.perm()[asked[j]]);
+        const ScoreMatrix block = among(leastSure(left, confidence), scores, gauge);
         std::vector<double> matched, null;
         for (const std::size_t i : left) matched.push_back(matchedAt(i));
-        while (null.size() < policy::fewestNullScores || null.size() < 3 * m) {
+        while (null.size() < policy::fewestNullScores || null.size() < policy::nullSolutions * block.d) {
             const std::vector<double> ofOne = solve(rotated(block, random), group, threads, progress).score;
             null.insert(null.end(), ofOne.begin(), ofOne.end());
         }

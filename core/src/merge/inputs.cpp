@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "recipes/stream_roles.hpp"
 #include "regauge/error.hpp"
 #include "transport/move_checks.hpp"
 
@@ -13,11 +14,9 @@ bool isOptimizer(const Member& member) { return member.name == "optimizer.pt" ||
 
 // Embedding and unembedding rows are numbered by token: a vocabulary that was extended begins with the shorter one.
 bool shareVocabulary(const TensorInfo& a, const TensorInfo& b) {
-    constexpr std::string_view tables[] = {"embed_tokens.weight", "lm_head.weight",   "wte.weight",
-                                           "embed_in.weight",     "embed_out.weight", "tok_embeddings.weight",
-                                           "output.weight"};
+    const std::optional<StreamRole> role = streamRole(ownName(a.name));
     return a.shape.size() == 2 && b.shape.size() == 2 && a.shape[1] == b.shape[1] &&
-           std::find(std::begin(tables), std::end(tables), ownName(a.name)) != std::end(tables);
+           (role == StreamRole::embedding || role == StreamRole::unembedding);
 }
 
 }  // namespace
@@ -43,6 +42,10 @@ std::shared_ptr<const ByteSource> MergeInput::bytes(const Place& place, MoveBuff
 MergeInput openMergeInput(const Files& files, const std::string& path, const std::optional<Alignment>& gauge,
                           std::size_t d, bool force) {
     MergeInput input{path, planObject(ObjectPath(files, path), {}, d), std::nullopt, {}};
+    if (input.planned.blocks)
+        throw Error(ErrorCode::unsupported, path,
+                    "holds quantised weights in blocks, and merge takes floats; transport --dequantize bf16 makes a "
+                    "float model of it");
     if (!input.planned.recipe || !input.planned.recipe->model)
         throw Error(ErrorCode::unsupported, path,
                     "is no checkpoint that regauge knows (" + input.planned.plan.description +

@@ -6,6 +6,7 @@
 
 #include "base/float_blocks.hpp"
 #include "io/bytes.hpp"
+#include "io/json_text.hpp"
 #include "merge/direction.hpp"
 #include "merge/inputs.hpp"
 #include "regauge/error.hpp"
@@ -90,10 +91,6 @@ bool equalBytes(const ByteSource& a, const ByteSource& b) {
         equal = left == right;
     });
     return equal;
-}
-
-std::string text(const nlohmann::ordered_json& json) {
-    return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 class Merge {
@@ -192,7 +189,7 @@ private:
                                       {"gauge", report_.gauge}};
         if (base_) record["base"] = base_->path;
         if (base_ && base_->gauge) record["base_gauge"] = base_->gauge->fingerprint();
-        return {{recordKey, text(record)}};
+        return {{recordKey, jsonText(record)}};
     }
 
     Files& files_;

@@ -12,6 +12,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::size_t mostHeadDim = 4096;  // models have up to 512; each layer has a frequency for every two
+
 // Reads typed values; a wrong type is an error with the key's name.
 class Reader {
 public:
@@ -104,6 +106,8 @@ void setPositions(ModelConfig& config, const Reader& json) {
         "partial_rotary_factor", parameters && parameters->is_object()
                                      ? Reader(*parameters, json.where()).get<double>("partial_rotary_factor", 1.0)
                                      : 1.0);
+    if (!(share >= 0 && share <= 1))
+        throw Error(ErrorCode::malformed, json.where(), "\"partial_rotary_factor\" must be a share from 0 to 1");
     const auto rotated = static_cast<std::size_t>(static_cast<double>(config.headDim) * share);
     const bool gemma3 = config.modelType == "gemma3_text";
     const double theta = json.get<double>("rope_theta", gemma3 ? 1e6 : 1e4);
@@ -138,10 +142,17 @@ void setPositions(ModelConfig& config, const Reader& json) {
 }  // namespace
 
 ModelConfig parseModelConfig(std::string_view text, const std::string& where) {
-    const Json file = parseJson(text);
+    const Json file = parseJson(text, where);
     if (!file.is_object()) throw Error(ErrorCode::malformed, where, "config.json must be a JSON object");
-    if (file.contains("quantization_config") && !file["quantization_config"].is_null())
-        unsupported(where, "the checkpoint is quantised; dequantise it first");
+    if (file.contains("quantization_config") && file["quantization_config"].is_object()) {
+        // FP8 with its scales is computed; a packed weight is then no float, which is said where it is read.
+        static const std::set<std::string> computed{"fp8", "fbgemm_fp8", "compressed-tensors", "modelopt"};
+        const std::string method = Reader(file["quantization_config"], where).get<std::string>("quant_method", "");
+        if (!computed.contains(method))
+            unsupported(where, "the weights are quantised" + (method.empty() ? "" : " (" + method + ")") +
+                                   ", and the reference pass computes FP8 and GGUF; dequantise the model first (in "
+                                   "transformers, model.dequantize() where the method has it, then save_pretrained)");
+    }
     const Reader json(file.contains("text_config") && file["text_config"].is_object() ? file["text_config"] : file,
                       where);
 
@@ -166,8 +177,13 @@ ModelConfig parseModelConfig(std::string_view text, const std::string& where) {
         throw Error(ErrorCode::malformed, where,
                     "hidden_size, num_attention_heads and num_key_value_heads do not fit together");
     config.headDim = json.size("head_dim", gemma ? 256 : config.d / config.heads);
+    if (config.headDim > mostHeadDim)
+        throw Error(ErrorCode::malformed, where,
+                    "\"head_dim\" is " + std::to_string(config.headDim) + ", and no model's heads are wider than " +
+                        std::to_string(mostHeadDim));
     config.normEps = json.get<double>("rms_norm_eps", 1e-6);
-    config.tiedEmbeddings = json.get<bool>("tie_word_embeddings", file.value("tie_word_embeddings", gemma));
+    config.tiedEmbeddings =
+        json.get<bool>("tie_word_embeddings", Reader(file, where).get<bool>("tie_word_embeddings", gemma));
 
     config.gainOffset = gemma;
     config.embeddingScale = gemma ? std::sqrt(static_cast<double>(config.d)) : 1;

@@ -1,9 +1,14 @@
 #include <algorithm>
 #include <map>
+#include <optional>
 
+#include "io/dequantized.hpp"
+#include "model/gguf_config.hpp"
 #include "model/weights.hpp"
+#include "recipes/gguf_model.hpp"
 #include "recipes/recipe_table.hpp"
 #include "regauge/error.hpp"
+#include "regauge/io/checkpoint_files.hpp"
 #include "regauge/io/tensor_file.hpp"
 
 namespace regauge {
@@ -12,57 +17,96 @@ namespace {
 constexpr std::uint64_t largestModel =
     std::uint64_t{3} << 30;  // bytes of float32: the pass is for small models, and wasm has 4 GiB in all
 
-// The tensors of every safetensors file in a folder, by the names of a bare language model ("model." and the like taken
-// off).
+// The files of a model: a GGUF file (or all of a split one), or every safetensors file of a folder.
+std::vector<TensorFile> filesOf(const Files& files, const std::string& path) {
+    const std::string file = files.isFolder(path) ? checkpointFileIn(files, path) : path;
+    if (file.ends_with(".gguf")) return openCheckpointFiles(files, path).shards;
+    std::vector<TensorFile> found;
+    if (files.isFolder(path))
+        for (const std::string& name : files.list(path))
+            if (name.ends_with(".safetensors"))
+                found.push_back(openTensorFile(std::shared_ptr<const ByteSource>(files.open(joinPath(path, name)))));
+    if (found.empty())
+        throw Error(ErrorCode::missingFile, path,
+                    "is no model that can be run: expected a checkpoint folder (config.json and .safetensors files) or "
+                    "a .gguf file");
+    return found;
+}
+
+// A model's tensors, by the names of a bare language model ("model." and the like taken off), quantised ones as floats.
 class Tensors {
 public:
-    Tensors(const Files& files, const std::string& folder) : folder_(folder) {
-        for (const std::string& name : files.list(folder)) {
-            if (!name.ends_with(".safetensors")) continue;
-            files_.push_back(openTensorFile(std::shared_ptr<const ByteSource>(files.open(folder + "/" + name))));
-        }
-        if (files_.empty())
-            throw Error(ErrorCode::missingFile, folder,
-                        "holds no .safetensors file; a checkpoint folder has config.json and model.safetensors");
+    Tensors(const Files& files, const std::string& path) : path_(path) {
+        files_ = dequantized(filesOf(files, path), Dtype::F32);
+        if (files_.front().format == FileFormat::gguf) gguf_.emplace(files_.front());
         std::uint64_t elements = 0;
         for (std::size_t file = 0; file < files_.size(); ++file)
             for (std::size_t k = 0; k < files_[file].tensors.size(); ++k) {
                 const TensorInfo& info = files_[file].tensors[k].info;
-                places_[ownName(info.name)] = {file, k};
+                places_[gguf_ ? gguf_->nameOf(info.name) : ownName(info.name)] = {file, k};
                 elements += *elementCount(info.shape);
             }
         if (elements * sizeof(float) > largestModel)
-            throw Error(ErrorCode::tooLarge, folder,
+            throw Error(ErrorCode::tooLarge, path,
                         "has " + std::to_string(elements) + " weights; the reference pass is for models of up to " +
                             std::to_string(largestModel / sizeof(float)));
     }
 
+    // Where the model is a GGUF file: its key-values. nullptr otherwise.
+    const GgufModel* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
+
     bool has(const std::string& name) const { return places_.contains(name); }
+    const Shape& shapeOf(const std::string& name) const { return at(name).info.shape; }
 
     // Checks the shape; converts to float32.
     std::vector<float> read(const std::string& name, const Shape& shape) const {
-        const auto place = places_.find(name);
-        if (place == places_.end()) throw Error(ErrorCode::malformed, folder_, "the tensor '" + name + "' is missing");
-        const TensorFile& file = files_[place->second.first];
-        const TensorInfo& info = file.tensors[place->second.second].info;
-        const std::string where = file.source->name() + ": " + info.name;
+        const StoredTensor& stored = at(name);
+        const auto [file, index] = places_.at(name);
+        const TensorInfo& info = stored.info;
+        const std::string where = files_[file].source->name() + ": " + info.name;
         if (info.shape != shape)
             throw Error(ErrorCode::shapeMismatch, where,
-                        "has shape " + toString(info.shape) + "; config.json says " + toString(shape));
-        std::vector<std::byte> bytes(static_cast<std::size_t>(info.bytes));
-        tensorBytes(file, place->second.second)->read(0, bytes);
-        std::vector<float> values(static_cast<std::size_t>(*elementCount(shape)));
-        if (!isFloat(info.dtype))
+                        "has shape " + toString(info.shape) + "; the configuration says " + toString(shape));
+        if (!isFloat(info.dtype) || !stored.quantized.empty())
             throw Error(ErrorCode::wrongDtype, where,
-                        "is " + std::string(name_(info.dtype)) + ", and a float is needed");
+                        "is " + (stored.quantized.empty() ? std::string(regauge::name(info.dtype)) : stored.quantized) +
+                            ", and a float is needed, or a quantised type that regauge computes");
+        std::vector<std::byte> bytes(static_cast<std::size_t>(info.bytes));
+        tensorBytes(files_[file], index)->read(0, bytes);
+        std::vector<float> values(static_cast<std::size_t>(*elementCount(shape)));
         convertToFloat(bytes, info.dtype, values);
-        return values;
+        const std::uint64_t heads = gguf_ ? gguf_->interleavedHeads(info.name) : 0;
+        return heads == 0 ? values : inHalves(values, static_cast<std::size_t>(shape[0]), heads, where);
     }
 
 private:
-    static std::string_view name_(Dtype dtype) { return regauge::name(dtype); }
-    std::string folder_;
+    const StoredTensor& at(const std::string& name) const {
+        const auto place = places_.find(name);
+        if (place == places_.end()) throw Error(ErrorCode::malformed, path_, "the tensor '" + name + "' is missing");
+        return files_[place->second.first].tensors[place->second.second];
+    }
+
+    // Rows of heads as a GGUF converter interleaved them, a0 b0 a1 b1 .., put back: a0 a1 .. b0 b1 ..
+    static std::vector<float> inHalves(const std::vector<float>& values, std::size_t rows, std::uint64_t heads,
+                                       const std::string& where) {
+        if (rows % (2 * heads) != 0)
+            throw Error(ErrorCode::shapeMismatch, where,
+                        "has " + std::to_string(rows) + " rows, which do not divide into " + std::to_string(heads) +
+                            " heads of two halves each");
+        const std::size_t row = values.size() / rows, ofHead = rows / static_cast<std::size_t>(heads);
+        std::vector<float> result(values.size());
+        for (std::size_t i = 0; i < rows; ++i) {
+            const std::size_t within = i % ofHead,
+                              from = i - within + within % (ofHead / 2) * 2 + within / (ofHead / 2);
+            std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(from * row), row,
+                        result.begin() + static_cast<std::ptrdiff_t>(i * row));
+        }
+        return result;
+    }
+
+    std::string path_;
     std::vector<TensorFile> files_;
+    std::optional<GgufModel> gguf_;
     std::map<std::string, std::pair<std::size_t, std::size_t>> places_;
 };
 
@@ -131,17 +175,39 @@ Layer readLayer(const Tensors& tensors, const ModelConfig& config, std::size_t i
     return layer;
 }
 
+ModelConfig readConfig(const Files& files, const std::string& path, const Tensors& tensors) {
+    if (const GgufModel* gguf = tensors.gguf()) {
+        const Shape& embedding = tensors.shapeOf("embed_tokens.weight");
+        ModelConfig config =
+            ggufModelConfig(*gguf, embedding.empty() ? 0 : embedding.front(), !tensors.has("lm_head.weight"), path);
+        for (const char* name : {"rope_factors_long.weight", "rope_factors_short.weight"})
+            if (tensors.has(name))
+                throw Error(ErrorCode::unsupported, path,
+                            "has " + std::string(name) +
+                                ": the reference pass does not compute rope scaling of type "
+                                "longrope");
+        // Llama 3's scaling, by which the converter says the frequencies are divided.
+        if (tensors.has("rope_freqs.weight") && !config.rotary.empty()) {
+            const std::size_t count = config.rotary.front().inverseFrequency.size();
+            const std::vector<float> factors = tensors.read("rope_freqs.weight", {count});
+            for (ModelConfig::Rotary& rotary : config.rotary)
+                for (std::size_t k = 0; k < count; ++k) rotary.inverseFrequency[k] /= static_cast<double>(factors[k]);
+        }
+        return config;
+    }
+    const std::string configPath = joinPath(path, "config.json");
+    return parseModelConfig(readText(files, configPath), configPath);
+}
+
 }  // namespace
 
-Model Model::load(const Files& files, const std::string& folder, const Progress& progress) {
-    if (!files.isFolder(folder))
-        throw Error(ErrorCode::missingFile, folder,
-                    "must be a checkpoint folder with config.json and .safetensors files");
+Model Model::load(const Files& files, const std::string& path, const Progress& progress) {
+    if (!files.exists(path)) throw Error(ErrorCode::missingFile, path, "no such checkpoint folder or .gguf file");
+    const std::string folder = snapshotOf(files, path);
     auto weights = std::make_unique<Weights>();
-    const std::string configPath = folder + "/config.json";
-    weights->config = parseModelConfig(readText(files, configPath), configPath);
-    const ModelConfig& config = weights->config;
     const Tensors tensors(files, folder);
+    weights->config = readConfig(files, folder, tensors);
+    const ModelConfig& config = weights->config;
 
     weights->embedding = tensors.read("embed_tokens.weight", {config.vocabulary, config.d});
     for (std::size_t layer = 0; layer < config.layers; ++layer) {

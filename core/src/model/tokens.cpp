@@ -33,11 +33,15 @@ std::vector<std::int64_t> integers(std::span<const std::byte> bytes, Dtype dtype
 std::vector<std::vector<std::int64_t>> fromJson(const ByteSource& source) {
     std::string text(static_cast<std::size_t>(source.size()), '\0');
     source.read(0, std::as_writable_bytes(std::span(text)));
-    const nlohmann::json json = parseJson(text);
+    const nlohmann::json json = parseJson(text, source.name());
     const auto sequence = [&](const nlohmann::json& list) {
+        if (!list.is_array() || list.empty())
+            throw Error(
+                ErrorCode::malformed, source.name(),
+                "every sequence must be a list of at least one token id, and " + list.dump().substr(0, 40) + " is not");
         std::vector<std::int64_t> tokens;
         for (const auto& entry : list) {
-            if (!entry.is_number_integer())
+            if (!entry.is_number_integer() || (entry.is_number_unsigned() && entry.get<std::uint64_t>() > INT64_MAX))
                 throw Error(ErrorCode::malformed, source.name(),
                             "token ids are whole numbers, and " + entry.dump().substr(0, 40) + " is not");
             tokens.push_back(entry.get<std::int64_t>());
@@ -71,6 +75,8 @@ std::vector<std::vector<std::int64_t>> readTokens(const Files& files, const std:
     if (info.shape.empty() || info.shape.size() > 2 || (stored->fortranOrder && info.shape.size() == 2))
         throw Error(ErrorCode::shapeMismatch, where,
                     "has shape " + toString(info.shape) + "; expected [tokens] or [sequences, tokens] in C order");
+    if (!stored->quantized.empty())
+        throw Error(ErrorCode::wrongDtype, where, "is " + stored->quantized + "; token ids are whole numbers");
     if (*elementCount(info.shape) > mostTokens)
         throw Error(ErrorCode::tooLarge, where, "holds too many tokens for the reference pass");
     std::vector<std::byte> bytes(static_cast<std::size_t>(info.bytes));
@@ -79,6 +85,8 @@ std::vector<std::vector<std::int64_t>> readTokens(const Files& files, const std:
     const auto length = static_cast<std::ptrdiff_t>(info.shape.back());
     std::vector<std::vector<std::int64_t>> sequences;
     for (auto at = all.begin(); length > 0 && at != all.end(); at += length) sequences.emplace_back(at, at + length);
+    if (sequences.empty())
+        throw Error(ErrorCode::malformed, where, "has shape " + toString(info.shape) + ", which holds no token");
     return sequences;
 }
 

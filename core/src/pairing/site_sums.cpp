@@ -75,11 +75,6 @@ private:
 // The rows of both sides, block after block; the next ones can be read while those before are summed.
 class PairedRows {
 public:
-    struct Block {
-        std::uint64_t first;
-        std::array<RowsView, 2> side;
-    };
-
     PairedRows(const RowReader& x, const RowReader& y, RowRange rows)
         : sides_{KeptRows(x), KeptRows(y)}, next_(rows.begin), end_(rows.end) {
         const std::uint64_t widest = std::max<std::uint64_t>(1, std::max(bytesOfRow(x), bytesOfRow(y)));
@@ -104,7 +99,7 @@ public:
     }
 
     // The next block, which is there until the call after the next one.
-    std::optional<Block> next() {
+    std::optional<PairedBlock> next() {
         if (next_ == end_) return std::nullopt;
         while (readAhead()) {
         }
@@ -113,7 +108,7 @@ public:
             return RowsView{buffers_[turn_][side].data(), sides_[side].reader().dtype(),
                             static_cast<std::size_t>(count()), sides_[side].reader().d()};
         };
-        const Block block{next_, {view(0), view(1)}};
+        const PairedBlock block{next_, {view(0), view(1)}, {}};
         next_ += count();
         turn_ = 1 - turn_, read_ = 0;
         return block;
@@ -129,18 +124,13 @@ private:
     std::exception_ptr failure_;
 };
 
-struct Sample {
-    std::unique_ptr<std::byte[]> bytes;
-    RowsView view;
-};
-
 // The rows that a quantizer is fitted to. Padding is left out, and may hold anything.
-Sample sampleOf(const RowReader& reader, std::uint64_t rows, std::span<const std::uint8_t> skip) {
+RowSample sampleOf(const RowReader& reader, std::uint64_t rows, std::span<const std::uint8_t> skip) {
     const std::uint64_t blocks = rows <= fitRows ? 1 : fitBlocks;
     const std::uint64_t rowsOfBlock = rows <= fitRows ? rows : fitRows / fitBlocks;
     const std::size_t rowBytes = bytesOfRow(reader), blockBytes = static_cast<std::size_t>(rowsOfBlock) * rowBytes;
-    Sample sample{std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(blocks) * blockBytes),
-                  {nullptr, reader.dtype(), 0, reader.d()}};
+    RowSample sample{std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(blocks) * blockBytes),
+                     {nullptr, reader.dtype(), 0, reader.d()}};
     RowsView& kept = sample.view;
     kept.data = sample.bytes.get();
     std::vector<float> room(reader.d());
@@ -238,11 +228,16 @@ std::vector<std::string> commonSites(const Evidence& source, const Evidence& tar
 
 SitePair::SitePair(const Evidence& source, const Evidence& target, std::string site, const MatchOptions& options,
                    const RowShare& share)
-    : name_(std::move(site)), share_(share) {
-    const Site &siteX = findSite(source, name_), &siteY = findSite(target, name_);
+    : SitePair(source, target, site, site, options, share) {
+    requireOneWidth(x_->d(), x_->where(), y_->d(), y_->where());
+}
+
+SitePair::SitePair(const Evidence& source, const Evidence& target, const std::string& nameX, const std::string& nameY,
+                   const MatchOptions& options, const RowShare& share)
+    : name_(nameX == nameY ? nameX : nameX + " and " + nameY), share_(share) {
+    const Site &siteX = findSite(source, nameX), &siteY = findSite(target, nameY);
     x_ = siteX.rows, y_ = siteY.rows;
     const RowReader &x = *x_, &y = *y_;
-    requireOneWidth(x.d(), x.where(), y.d(), y.where());
     // Rows of a vocabulary are numbered by token, so the first ones are the same tokens; --rows may ask for no more
     // than both sides have.
     const std::uint64_t both = std::min(x.rows(), y.rows());
@@ -258,8 +253,12 @@ SitePair::SitePair(const Evidence& source, const Evidence& target, std::string s
     hashX_ = source.sha256, hashY_ = target.sha256;
 }
 
+std::array<RowSample, 2> SitePair::sample() const {
+    return {sampleOf(*x_, usable_, skip_), sampleOf(*y_, usable_, skip_)};
+}
+
 QuantizerPair SitePair::fit(Resolution resolution, unsigned threads) const {
-    const std::array<Sample, 2> samples{sampleOf(*x_, usable_, skip_), sampleOf(*y_, usable_, skip_)};
+    const std::array<RowSample, 2> samples = sample();
     QuantizerPair pair;
     parallelFor(threads, 2, [&](std::size_t k) {
         (k == 0 ? pair.x : pair.y) = fitQuantizer(samples[k].view, (k == 0 ? x_ : y_)->where(), resolution);
@@ -270,16 +269,23 @@ QuantizerPair SitePair::fit(Resolution resolution, unsigned threads) const {
 CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, unsigned threads,
                               const Progress& progress) const {
     CorrelationSums sums(quantizers.x, quantizers.y, withGram);
-    PairedRows rows(*x_, *y_, {begin_, end_});
-    const auto beside = [&] { return rows.readAhead() || hashX_.step() || hashY_.step(); };
-    while (const auto block = rows.next()) {
-        const auto& [first, side] = *block;
-        const auto skip = std::span(skip_).subspan(static_cast<std::size_t>(first), side[0].rows);
-        sums.add(side[0], side[1], share_.firstRow + first, x_->where(), y_->where(), skip, threads, beside);
-        progress.report("reading " + name_, first + side[0].rows - begin_, end_ - begin_);
-    }
-    sums.settle(beside);
+    forBlocks(progress, [&](const PairedBlock& block, const Beside& beside) {
+        sums.add(block.side[0], block.side[1], share_.firstRow + block.first, x_->where(), y_->where(), block.skip,
+                 threads, beside);
+    });
+    sums.settle([&] { return hashX_.step() || hashY_.step(); });
     return sums;
+}
+
+void SitePair::forBlocks(const Progress& progress,
+                         const std::function<void(const PairedBlock& block, const Beside& beside)>& fn) const {
+    PairedRows rows(*x_, *y_, {begin_, end_});
+    const Beside beside = [&] { return rows.readAhead() || hashX_.step() || hashY_.step(); };
+    while (auto block = rows.next()) {
+        block->skip = std::span(skip_).subspan(static_cast<std::size_t>(block->first), block->side[0].rows);
+        fn(*block, beside);
+        progress.report("reading " + name_, block->first + block->side[0].rows - begin_, end_ - begin_);
+    }
 }
 
 CorrelationSums sumSite(const Evidence& source, const Evidence& target, const std::string& site,

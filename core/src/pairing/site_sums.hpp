@@ -1,16 +1,33 @@
 // Reading a pair of sites into exact sums.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/parallel.hpp"
 #include "regauge/correlation.hpp"
 #include "regauge/evidence.hpp"
 #include "regauge/match.hpp"
 
 namespace regauge {
+
+// Rows that a quantizer is fitted to, and that hold its memory.
+struct RowSample {
+    std::unique_ptr<std::byte[]> bytes;
+    RowsView view;
+};
+
+// Some paired rows of both sides, one after another in their files.
+struct PairedBlock {
+    std::uint64_t first;  // the number of the first of them
+    std::array<RowsView, 2> side;
+    std::span<const std::uint8_t> skip;  // one flag a row: 1 = leave it out
+};
 
 // Throws Error(dimensionMismatch) where d differs.
 void requireOneWidth(const Evidence& source, const Evidence& target);
@@ -40,11 +57,23 @@ public:
     // Throws Error: usage (no such site), dimensionMismatch, rowsMismatch, tokensDiffer.
     SitePair(const Evidence& source, const Evidence& target, std::string site, const MatchOptions& options,
              const RowShare& share = {});
+    // Two sites, of widths that may differ. Throws as the other one does, but for dimensionMismatch.
+    SitePair(const Evidence& source, const Evidence& target, const std::string& siteX, const std::string& siteY,
+             const MatchOptions& options, const RowShare& share = {});
+
+    const std::string& whereX() const { return x_->where(); }
+    const std::string& whereY() const { return y_->where(); }
 
     // The numbers of the rows of the files that may be summed at all, and of those that are summed here.
     RowRange known() const { return {share_.firstRow, share_.firstRow + usable_}; }
     RowRange here() const { return {share_.firstRow + begin_, share_.firstRow + end_}; }
 
+    // Rows of each side at even distances over the files, whatever the share. Throws Error(notFinite).
+    std::array<RowSample, 2> sample() const;
+    // Calls fn for block after block of the rows that are summed here; `beside` is what may be done while fn's threads
+    // are busy. Throws Error(cancelled), and what reading throws.
+    void forBlocks(const Progress& progress,
+                   const std::function<void(const PairedBlock& block, const Beside& beside)>& fn) const;
     // Fitted to all the rows of the files, whatever the share. Throws Error(notFinite).
     QuantizerPair fit(Resolution resolution, unsigned threads) const;
     // Reads the rows in blocks. Throws Error: notFinite, cancelled.

@@ -12,16 +12,25 @@ namespace {
 
 constexpr std::uint64_t maxBytes = 64u << 20;
 constexpr int maxDepth = 32;
+constexpr std::size_t perEntry = 64,
+                      mostFlat = std::size_t{96} << 20;  // bytes that an entry takes beside its key, and all together
 
+// Each key with those that lead to it. left: how many bytes of them may still be made.
 void flatten(const nlohmann::json& value, const std::string& key, int depth,
-             std::map<std::string, std::string, std::less<>>& into) {
+             std::map<std::string, std::string, std::less<>>& into, std::size_t& left, const std::string& where) {
+    if (key.size() + perEntry > left)
+        throw Error(
+            ErrorCode::tooLarge, where,
+            "takes more than 96 MiB when each key is written with those that lead to it; no configuration does");
+    left -= key.size() + perEntry;
     const std::string prefix = key.empty() ? "" : key + ".";
     if (value.is_object() && depth < maxDepth) {
         if (!key.empty()) into[key] = "{}";
-        for (const auto& [name, member] : value.items()) flatten(member, prefix + name, depth + 1, into);
+        for (const auto& [name, member] : value.items()) flatten(member, prefix + name, depth + 1, into, left, where);
     } else if (value.is_array() && depth < maxDepth) {
         into[key] = "[]";
-        for (std::size_t i = 0; i < value.size(); ++i) flatten(value[i], prefix + std::to_string(i), depth + 1, into);
+        for (std::size_t i = 0; i < value.size(); ++i)
+            flatten(value[i], prefix + std::to_string(i), depth + 1, into, left, where);
     } else {
         into[key] = value.is_string() ? value.get<std::string>() : value.dump();
     }
@@ -31,19 +40,20 @@ void flatten(const nlohmann::json& value, const std::string& key, int depth,
 
 Config Config::read(const ByteSource& source) {
     if (source.size() > maxBytes)
-        throw Error(ErrorCode::tooLarge, source.name(), "is larger than a configuration can be (64 MB)");
+        throw Error(ErrorCode::tooLarge, source.name(), "is larger than a configuration can be (64 MiB)");
     std::string text(static_cast<std::size_t>(source.size()), '\0');
     source.read(0, std::as_writable_bytes(std::span(text.data(), text.size())));
-    const nlohmann::json json = parseJson(text);
+    const nlohmann::json json = parseJson(text, source.name());
     if (!json.is_object())
         throw Error(ErrorCode::malformed, source.name(),
                     "is not a JSON object; regauge needs it to tell what the tensors are");
-    return of(json);
+    return of(json, source.name());
 }
 
-Config Config::of(const nlohmann::json& object) {
+Config Config::of(const nlohmann::json& object, const std::string& where) {
     Config config;
-    flatten(object, "", 0, config.values_);
+    std::size_t left = mostFlat;
+    flatten(object, "", 0, config.values_, left, where);
     return config;
 }
 

@@ -21,8 +21,8 @@ public:
     Config() = default;  // no file: every key is absent
     // Throws Error: malformed, tooLarge (over 64 MB).
     static Config read(const ByteSource& source);
-    // Of a JSON object that was read already.
-    static Config of(const nlohmann::json& object);
+    // Of a JSON object that was read already; where: for messages. Throws Error(tooLarge).
+    static Config of(const nlohmann::json& object, const std::string& where);
     // Of pairs that are flat already: a tensor file's metadata.
     static Config of(const std::vector<std::pair<std::string, std::string>>& pairs);
 

@@ -3,6 +3,10 @@
 namespace regauge {
 namespace {
 
+// Real names have at most about 200 bytes; longer ones fit no pattern, so that matching stays linear in a file's bytes:
+// a pattern with two open ends takes the square of a name's length.
+constexpr std::size_t longestName = 512;
+
 bool isDigit(char c) { return c >= '0' && c <= '9'; }
 
 // How many characters a placeholder may take: at least `least`, at most `most`.
@@ -26,6 +30,7 @@ Reach reachOf(std::string_view placeholder, std::string_view name) {
 }  // namespace
 
 std::optional<std::string_view> matchName(std::string_view pattern, std::string_view name) {
+    if (name.size() > longestName) return std::nullopt;
     while (!pattern.empty() && pattern.front() != '{') {
         if (name.empty() || name.front() != pattern.front()) return std::nullopt;
         pattern.remove_prefix(1);

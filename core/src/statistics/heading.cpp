@@ -6,11 +6,13 @@
 
 #include "base/sha256.hpp"
 #include "io/bytes.hpp"
+#include "io/json_text.hpp"
 
 namespace regauge {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using Read = nlohmann::json;
 
 constexpr std::string_view magic = "regauge stats";
 constexpr std::uint16_t version = 2;
@@ -18,7 +20,6 @@ constexpr std::size_t fixedBytes = magic.size() + 1 + 2 + 4;
 constexpr std::size_t digestBytes = 64;
 constexpr std::uint64_t mostJson = std::uint64_t{64} << 20;
 constexpr std::uint64_t largestD = 1U << 16;
-constexpr std::uint64_t mostRows = std::uint64_t{1} << 44;  // of row numbers: their sums stay far inside 64 bits
 
 // Everything that is written passes a hash.
 class HashedSink final : public ByteSink {
@@ -62,47 +63,47 @@ public:
         throw Error(ErrorCode::malformed, where_,
                     "the heading of this statistics file " + what + "; sum the rows again");
     }
-    const Json& at(const Json& object, const char* key) const {
+    const Read& at(const Read& object, const char* key) const {
         const auto found = object.is_object() ? object.find(key) : object.end();
         if (found == object.end()) refuse(std::string("has no \"") + key + "\"");
         return *found;
     }
-    std::uint64_t number(const Json& value, std::uint64_t most) const {
+    std::uint64_t number(const Read& value, std::uint64_t most) const {
         if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most) refuse("has a number that no rows give");
         return value.get<std::uint64_t>();
     }
-    bool flag(const Json& value) const {
+    bool flag(const Read& value) const {
         if (!value.is_boolean()) refuse("has something else where true or false belongs");
         return value.get<bool>();
     }
-    std::string text(const Json& value) const {
+    std::string text(const Read& value) const {
         if (!value.is_string()) refuse("has something else where a name belongs");
         return value.get<std::string>();
     }
-    const Json& list(const Json& value) const {
+    const Read& list(const Read& value) const {
         if (!value.is_array()) refuse("has something else where a list belongs");
         return value;
     }
-    std::vector<Statistics::Input> inputs(const Json& value) const {
+    std::vector<Statistics::Input> inputs(const Read& value) const {
         std::vector<Statistics::Input> result;
-        for (const Json& input : list(value)) result.push_back({text(at(input, "name")), text(at(input, "sha256"))});
+        for (const Read& input : list(value)) result.push_back({text(at(input, "name")), text(at(input, "sha256"))});
         if (result.empty()) refuse("names no input");
         return result;
     }
-    std::vector<Gains> gains(const Json& value) const {
+    std::vector<Gains> gains(const Read& value) const {
         std::vector<Gains> result;
-        for (const Json& name : list(value)) result.push_back({text(name), {}});
+        for (const Read& name : list(value)) result.push_back({text(name), {}});
         return result;
     }
-    Statistics::SiteHeading site(const Json& value) const {
+    Statistics::SiteHeading site(const Read& value) const {
         Statistics::SiteHeading result;
         result.name = text(at(value, "name"));
         result.weights = flag(at(value, "weights"));
-        result.known = number(at(value, "known"), mostRows);
+        result.known = number(at(value, "known"), largestRowNumber);
         std::uint64_t last = 0;
-        for (const Json& range : list(at(value, "covered"))) {
+        for (const Read& range : list(at(value, "covered"))) {
             if (list(range).size() != 2) refuse("has a range of rows without two ends");
-            const std::uint64_t begin = number(range[0], mostRows), end = number(range[1], mostRows);
+            const std::uint64_t begin = number(range[0], largestRowNumber), end = number(range[1], largestRowNumber);
             if (begin >= end || (begin <= last && !result.covered.empty()) || end > result.known)
                 refuse("has ranges of rows out of order");
             result.covered.emplace_back(begin, end);
@@ -130,7 +131,7 @@ void writeHeading(const Statistics::Heading& heading, ByteSink& sink) {
                     {"target", inputsJson(heading.target)},
                     {"gains", {{"source", namesOf(heading.sourceGains)}, {"target", namesOf(heading.targetGains)}}},
                     {"sites", std::move(sites)}};
-    const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);  // a path need not be UTF-8
+    const std::string text = jsonText(json);
     if (text.size() > mostJson)
         throw Error(ErrorCode::tooLarge, "",
                     "the names of these sites and files take more than 64 MiB; choose sites with --site");
@@ -170,7 +171,7 @@ ReadHeading readHeading(const ByteSource& file) {
     if (file.size() < fixedBytes + jsonBytes + digestBytes)
         throw Error(ErrorCode::truncated, where, "ends within its heading; copy it again");
     const std::vector<std::byte> text = readBytes(file, fixedBytes, jsonBytes);
-    const Json json = Json::parse(asText(text), nullptr, false);
+    const Read json = parseJson(asText(text), where);
     if (!json.is_object()) reader.refuse("is not JSON");
 
     ReadHeading result;
@@ -181,11 +182,11 @@ ReadHeading readHeading(const ByteSource& file) {
     heading.skipFirst = reader.number(reader.at(json, "skip_first"), UINT64_MAX);
     heading.source = reader.inputs(reader.at(json, "source"));
     heading.target = reader.inputs(reader.at(json, "target"));
-    const Json& gains = reader.at(json, "gains");
+    const Read& gains = reader.at(json, "gains");
     heading.sourceGains = reader.gains(reader.at(gains, "source"));
     heading.targetGains = reader.gains(reader.at(gains, "target"));
     std::set<std::string> names;
-    for (const Json& site : reader.list(reader.at(json, "sites"))) {
+    for (const Read& site : reader.list(reader.at(json, "sites"))) {
         heading.sites.push_back(reader.site(site));
         if (!names.insert(heading.sites.back().name).second) reader.refuse("has two sites of one name");
     }

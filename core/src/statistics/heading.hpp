@@ -15,6 +15,8 @@
 
 namespace regauge {
 
+constexpr std::uint64_t largestRowNumber = std::uint64_t{1} << 44;  // their sums stay far inside 64 bits
+
 void writeHeading(const Statistics::Heading& heading, ByteSink& out);
 
 // The heading and where the images begin; what images say of a site is not in it yet. Throws Error: malformed,

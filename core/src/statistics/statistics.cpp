@@ -184,8 +184,8 @@ QuantizerPair Statistics::quantizers(std::size_t site, Resolution resolution) co
     return CorrelationSums::readQuantizers(*file_, offset(site, resolution), where(heading_.sites.at(site)));
 }
 
-std::string Statistics::missing() const {
-    for (const SiteHeading& site : heading_.sites) {
+std::string Statistics::missingRows(const Heading& heading) {
+    for (const SiteHeading& site : heading.sites) {
         std::uint64_t next = 0;
         for (const auto& [begin, end] : site.covered) {
             if (begin > next) return rowsText({next, begin}, site.name);
@@ -196,8 +196,8 @@ std::string Statistics::missing() const {
     return "";
 }
 
-void writeStatistics(const Evidence& source, const Evidence& target, const StatisticsOptions& options, ByteSink& out,
-                     const Progress& progress) {
+Statistics::Heading writeStatistics(const Evidence& source, const Evidence& target, const StatisticsOptions& options,
+                                    ByteSink& out, const Progress& progress) {
     requireOneWidth(source, target);
     for (const Evidence* side : {&source, &target})
         for (const Gains& gains : side->gains)
@@ -218,6 +218,10 @@ void writeStatistics(const Evidence& source, const Evidence& target, const Stati
     for (const std::string& name : commonSites(source, target, options.match.sites)) {
         const SitePair pair(source, target, name, options.match, share);
         const RowRange here = pair.here();
+        if (pair.known().end > largestRowNumber || pair.known().end < options.firstRow)
+            throw Error(ErrorCode::usage, "--first-row",
+                        "is " + std::to_string(options.firstRow) + ", and rows are numbered to " +
+                            std::to_string(largestRowNumber));
         SiteHeading site{.name = name,
                          .weights = std::ranges::find(source.sites, name, &Site::name)->weights,
                          .known = pair.known().end,
@@ -235,7 +239,7 @@ void writeStatistics(const Evidence& source, const Evidence& target, const Stati
                       options.match.memory, target.name);
     writeHeading(heading, out);
 
-    for (const SiteHeading& site : heading.sites) {
+    for (SiteHeading& site : heading.sites) {
         const SitePair pair(source, target, site.name, options.match, share);
         for (const Resolution resolution : resolutions(heading.withGram)) {
             const QuantizerPair quantizers = options.like == nullptr
@@ -245,12 +249,14 @@ void writeStatistics(const Evidence& source, const Evidence& target, const Stati
                                              ? CorrelationSums(quantizers.x, quantizers.y, heading.withGram)
                                              : pair.sum(quantizers, heading.withGram, options.match.threads, progress);
             sums.write(out);
+            site.rows = sums.rows(), site.setAside = sums.setAside();
         }
     }
+    return heading;
 }
 
-void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out, const Progress& progress,
-                     std::uint64_t memory) {
+Statistics::Heading mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, ByteSink& out,
+                                    const Progress& progress, std::uint64_t memory) {
     if (parts.empty()) throw Error(ErrorCode::usage, "", "there is nothing to merge; give statistics files");
     const Statistics& first = *parts.front();
     Heading heading = first.heading();
@@ -288,7 +294,9 @@ void mergeStatistics(std::span<const std::shared_ptr<const Statistics>> parts, B
             }
             if (!sums) sums.emplace(quantizers->x, quantizers->y, heading.withGram);
             sums->write(out);
+            heading.sites[site].rows = sums->rows(), heading.sites[site].setAside = sums->setAside();
         }
+    return heading;
 }
 
 Alignment match(const Statistics& statistics, const MatchOptions& options, const Progress& progress) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "match/confidence.hpp"
+#include "match/policy.hpp"
 #include "recipes/config.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/checkpoint_files.hpp"
@@ -18,12 +19,6 @@
 
 namespace regauge {
 namespace {
-
-constexpr double weakHop = 0.995;       // a hop below this is worth skipping over or around,
-constexpr double fairHop = 0.9995;      // and then one below this
-constexpr double goodTrace = 0.998;     // and is tried while the whole path is estimated below this
-constexpr double fairRoute = 0.5;       // routes estimated below this share of the best have no vote
-constexpr double smallestShare = 1e-6;  // keeps logarithms finite
 
 // Every pair of checkpoints is matched at most once.
 class Edges {
@@ -108,7 +103,7 @@ public:
         const auto reach = [&](auto&& take) {
             for (const auto& [ends, alignment] : edges.all())
                 if (!between || ends != std::pair(std::size_t{0}, checkpoints - 1))
-                    take(ends.first, ends.second, std::log(std::max(alignment.estimate, smallestShare)));
+                    take(ends.first, ends.second, std::log(std::max(alignment.estimate, policy::smallestShare)));
         };
         for (std::size_t here = 1; here < checkpoints; ++here)
             reach([&](std::size_t from, std::size_t to, double weight) {
@@ -147,7 +142,6 @@ double estimateOf(const std::vector<std::size_t>& path, Edges& edges) {
 // checkpoint more on either side, of a long one those that skip one or two checkpoints. False where there was nothing
 // new to match, or enough is.
 bool matchAroundWeakHops(const std::vector<std::size_t>& path, Edges& edges, double good, std::size_t mostPairs) {
-    constexpr std::size_t shortStretch = 7;
     const std::size_t before = edges.all().size();
     for (std::size_t k = 0; k + 1 < path.size(); ++k) {
         if (edges.match(path[k], path[k + 1]).estimate >= good) continue;
@@ -156,7 +150,8 @@ bool matchAroundWeakHops(const std::vector<std::size_t>& path, Edges& edges, dou
         const std::size_t first = k > 0 ? k - 1 : k, last = std::min(end + 1, path.size() - 1);
         for (std::size_t from = first; from < last; ++from)
             for (std::size_t to = from + 1; to <= last && edges.all().size() < mostPairs; ++to)
-                if (last - first < shortStretch || to - from <= 3) edges.match(path[from], path[to]);
+                if (last - first < policy::shortStretch || to - from <= policy::longestSkip)
+                    edges.match(path[from], path[to]);
         if (path[end] - path[k] > 1 && end == k + 1) {  // a weak hop over several checkpoints: through the middle
             const std::size_t middle = (path[k] + path[end]) / 2;
             edges.match(path[k], middle), edges.match(middle, path[end]);
@@ -169,11 +164,11 @@ bool matchAroundWeakHops(const std::vector<std::size_t>& path, Edges& edges, dou
 // As long as neither the surest path nor the surest through at least one checkpoint between is good, and there is a
 // weak hop left to try.
 void improve(Edges& edges, std::size_t checkpoints) {
-    const std::size_t mostPairs = 4 * checkpoints + 32;
-    for (const double good : {weakHop, fairHop})
+    const std::size_t mostPairs = policy::pairsACheckpoint * checkpoints + policy::pairsBeside;
+    for (const double good : {policy::weakHop, policy::fairHop})
         for (bool more = true; more && edges.all().size() < mostPairs;) {
             const SurestPaths paths(edges, checkpoints);
-            if (estimateOf(paths.surest(), edges) >= goodTrace) return;
+            if (estimateOf(paths.surest(), edges) >= policy::goodTrace) return;
             more = false;
             for (const std::vector<std::size_t>& path :
                  {paths.surest(), SurestPaths(edges, checkpoints, true).surest()})
@@ -209,7 +204,7 @@ std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std
     std::ranges::stable_sort(routes, std::greater{}, [](const Route& route) { return mean(route.confidence); });
     routes.insert(routes.begin(), compose(paths.surest(), edges));
 
-    const double fair = fairRoute * mean(routes.front().confidence);
+    const double fair = policy::fairRoute * mean(routes.front().confidence);
     using Hop = std::pair<std::size_t, std::size_t>;
     std::set<Hop> doubtful;
     std::vector<Route> voters;
@@ -217,7 +212,7 @@ std::vector<Route> independentRoutes(const SurestPaths& paths, Edges& edges, std
         std::vector<Hop> all, weak;
         for (std::size_t k = 0; k + 1 < route.path.size(); ++k) {
             all.emplace_back(route.path[k], route.path[k + 1]);
-            if (edges.match(route.path[k], route.path[k + 1]).estimate < weakHop) weak.push_back(all.back());
+            if (edges.match(route.path[k], route.path[k + 1]).estimate < policy::weakHop) weak.push_back(all.back());
         }
         const std::vector<Hop>& own = weak.empty() ? all : weak;
         const bool shared = std::ranges::any_of(own, [&](const Hop& hop) { return doubtful.contains(hop); });
@@ -238,8 +233,8 @@ Gauge vote(const std::vector<Route>& routes, Group group, unsigned threads, cons
     ScoreMatrix votes{d, kernels::UnclearedVector<float>(d * d, 0.0F)};
     for (const Route& route : routes) {
         for (std::size_t i = 0; i < d; ++i) {
-            const double p = std::clamp(route.confidence[i], 1e-4, 1 - 1e-4);
-            const double weight = std::max(std::log(p / (1 - p)) + 4, 0.01);  // + 4: a lone weak vote still counts
+            const double p = std::clamp(route.confidence[i], policy::surestVote, 1 - policy::surestVote);
+            const double weight = std::max(std::log(p / (1 - p)) + policy::loneVote, policy::leastVote);
             votes.value[i * d + route.gauge.perm()[i]] += static_cast<float>(route.gauge.sign()[i] * weight);
         }
     }
@@ -256,7 +251,7 @@ std::vector<double> confidenceOf(const Gauge& answer, const std::vector<Route>& 
             const double doubt = 1 - route.confidence[i];
             if (!sameAt(i, route.gauge, answer))
                 contradicted = std::max(contradicted, route.confidence[i]);
-            else if (route.confidence[i] > 0.5)
+            else if (route.confidence[i] > policy::confirming)
                 wrong *= route.apart ? doubt : std::sqrt(doubt);
             else
                 wrong = std::min(wrong, doubt);
@@ -305,6 +300,26 @@ void requireOrder(const Files& files, const std::vector<std::string>& checkpoint
                     order);
 }
 
+// The path, its hops and everything that was matched; not yet the answer.
+Trace describe(std::vector<std::size_t> path, Edges& edges, std::size_t count) {
+    Trace result;
+    result.path = std::move(path);
+    result.direct = mean(edges.match(0, count - 1).confidence);
+    result.hopByHop = mean(compose(everyOneOf(count), edges).confidence);
+    for (std::size_t k = 0; k + 1 < result.path.size(); ++k) {
+        const Alignment& hop = edges.match(result.path[k], result.path[k + 1]);
+        result.hops.push_back({result.path[k], result.path[k + 1], hop, {}});
+        if (hop.estimate < result.hops[result.weakest].alignment.estimate) result.weakest = k;
+    }
+    for (const auto& [ends, alignment] : edges.all()) {
+        const auto from = std::ranges::find(result.path, ends.first), to = std::ranges::find(result.path, ends.second);
+        result.tried.push_back({ends.first, ends.second, alignment, {}});
+        if (from != result.path.end() && to != result.path.end() && to - from > 1)
+            result.tried.back().cycle = agreement(alignment.gauge, compose({from, to + 1}, edges).gauge);
+    }
+    return result;
+}
+
 }  // namespace
 
 Trace trace(const Files& files, const std::vector<std::string>& checkpoints, const MatchOptions& options,
@@ -321,28 +336,13 @@ Trace trace(const Files& files, const std::vector<std::string>& checkpoints, con
     const SurestPaths paths(edges, count);
     const std::vector<Route> routes = independentRoutes(paths, edges, count);
 
-    Trace result;
-    result.path = routes.front().path;
-    result.direct = mean(edges.match(0, last).confidence);
-    result.hopByHop = mean(compose(everyOneOf(count), edges).confidence);
-    for (std::size_t k = 0; k + 1 < result.path.size(); ++k) {
-        const Alignment& hop = edges.match(result.path[k], result.path[k + 1]);
-        result.hops.push_back({result.path[k], result.path[k + 1], hop, {}});
-        if (hop.estimate < result.hops[result.weakest].alignment.estimate) result.weakest = k;
-    }
-    for (const auto& [ends, alignment] : edges.all()) {
-        const auto from = std::ranges::find(result.path, ends.first), to = std::ranges::find(result.path, ends.second);
-        result.tried.push_back({ends.first, ends.second, alignment, {}});
-        if (from != result.path.end() && to != result.path.end() && to - from > 1)
-            result.tried.back().cycle = agreement(alignment.gauge, compose({from, to + 1}, edges).gauge);
-    }
-
+    Trace result = describe(routes.front().path, edges, count);
     Alignment composed = result.hops.front().alignment;
     for (std::size_t k = 1; k < result.hops.size(); ++k) composed = then(composed, result.hops[k].alignment);
     composed.gauge = vote(routes, options.group, options.threads, progress);
     composed.confidence = confidenceOf(composed.gauge, routes);
     composed.estimate = mean(composed.confidence);
-    composed.verdict = verdictOf(composed.estimate, composed.gauge.d());
+    composed.verdict = verdictOf(composed.estimate, composed.gauge.d(), composed.rows);
     composed.group = options.group;
     result.cycleAgreement = agreement(composed.gauge, edges.match(0, last).gauge);
     result.alignment = std::move(composed);

@@ -106,12 +106,13 @@ public:
         const StoredTensor& stored = member.file.tensors[index];
         const TensorInfo& info = stored.info;
         const std::string where = place(member, info.name);
-        if (!stored.quantized.empty())
-            throw Error(ErrorCode::unsupported, where,
-                        "is stored as " + stored.quantized +
-                            ", in blocks along an axis; convert the file to F16, BF16 or F32 first and move that");
+        if (isBlockScale(info)) {
+            setBlocks(where, "FP8 with a scale for each");
+            applied_.moves.push_back({info, {}, "the scales of a block-quantised FP8 weight"});
+            return;
+        }
         for (const auto& [pattern, what] : sharedRules().quantised)
-            if (matchName(pattern, info.name))
+            if (matchName(pattern, info.name) && !info.name.ends_with("_scale_inv"))
                 throw Error(ErrorCode::unsupported, where,
                             "is " + what +
                                 ", whose blocks run along the residual axis; dequantize the model first (save it in "
@@ -129,7 +130,7 @@ public:
             for (const std::vector<TensorRule>* more : {&sharedRules().heads, &adapterRules()})
                 for (const TensorRule& rule : *more)
                     if (rule.like.empty()) rules.push_back(&rule);
-        const auto scale = recipe_.model ? scaleWords(name, info, where) : std::nullopt;
+        const auto scale = recipe_.model ? scaleWords(name, info) : std::nullopt;
         if (scale) {
             applied_.moves.push_back(
                 {info, movesOf(*scale, info, where), "a scale of quantised weights: with its output, never negated"});
@@ -150,6 +151,10 @@ public:
             if (!about.permutationOnly.empty()) applied_.permutationOnly = about.permutationOnly;
             applied_.moves.push_back({info, movesOf(*words, info, where),
                                       rule.why + (member.parameters.empty() ? "" : ": " + member.parameters[index])});
+            if (!stored.quantized.empty()) {
+                applied_.moves.back().why += "; stored in blocks of " + stored.quantized;
+                if (!applied_.moves.back().moves.empty()) setBlocks(where, stored.quantized);
+            }
             return;
         }
         if (nearest)
@@ -222,22 +227,32 @@ private:
         return words;
     }
 
+    // The scales of a weight in FP8, where several numbers of one row or column have one of their own.
+    static bool isBlockScale(const TensorInfo& info) {
+        const bool named = info.name.ends_with("_scale_inv") || info.name.ends_with(".weight_scale");
+        return named && isFloat(info.dtype) && elementCount(info.shape) != 1 && info.shape.size() >= 2 &&
+               info.shape.back() != 1;
+    }
+
+    void setBlocks(const std::string& where, const std::string& type) {
+        if (!applied_.blocks)
+            applied_.blocks.emplace(ErrorCode::unsupported, where,
+                                    "is stored in blocks of " + type +
+                                        ", which run along the residual axis, and a permutation of the channels does "
+                                        "not keep them together; transport --dequantize bf16 (or f16, f32) writes the "
+                                        "values as floats and moves those");
+    }
+
     // A weight's scales as FP8 checkpoints have them: one for each output, [out, 1] or [out], or one in all. Nothing
     // where the name is none of these.
-    std::optional<std::vector<std::string>> scaleWords(const std::string& name, const TensorInfo& info,
-                                                       const std::string& where) const {
+    std::optional<std::vector<std::string>> scaleWords(const std::string& name, const TensorInfo& info) const {
         for (const std::string_view ending : {"input_scale", "input_scale_ub", "output_scale"})
             if (name.ends_with("." + std::string(ending)) && elementCount(info.shape) == 1)
                 return std::vector<std::string>(info.shape.size(), "*");
-        constexpr std::string_view ending = ".weight_scale";
+        const std::string_view ending = name.ends_with("_inv") ? ".weight_scale_inv" : ".weight_scale";
         if (!name.ends_with(ending)) return std::nullopt;
         std::vector<std::string> words(info.shape.size(), "*");
         if (elementCount(info.shape) == 1) return words;
-        if (info.shape.size() == 2 && info.shape[1] != 1)
-            throw Error(ErrorCode::unsupported, where,
-                        "has shape " + toString(info.shape) +
-                            ", a scale for each block of a row, and such blocks run along the residual axis; "
-                            "dequantise the model first (save it in float) and move that");
         const Parameter about = parameterRule(name.substr(0, name.size() - ending.size()) + ".weight", 2, family_);
         if (!about.rule) return std::nullopt;
         if (isOdd(about.rule->shape[0])) words[0] = withoutSigns(about.rule->shape[0]);

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "recipes/config.hpp"
 #include "recipes/recipe_table.hpp"
+#include "regauge/error.hpp"
 #include "regauge/recipe.hpp"
 #include "transport/object_files.hpp"
 
@@ -23,13 +25,14 @@ struct Applied {
     std::vector<std::string> unknown;
     Sizes sizes;
     std::string permutationOnly;  // why, where the parameters that the object is about are of LayerNorm models only
+    std::optional<Error> blocks;  // the first tensor in quantised blocks along an axis that would move
 };
 
 // Every tensor of the members by the recipe's rules. Tensors that no rule names are in `unknown` and, without moves, in
 // `moves`.
 // d: the gauge's width, or 0 where there is none yet; then the object's own lengths must agree on one.
 // Throws Error: dimensionMismatch (an axis that must be d), shapeMismatch, malformed (a required tensor is not there),
-// unsupported (quantised).
+// unsupported (quantised in a way that regauge does not read).
 // family: the table of the model that the object is about, where it is said.
 Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d,
                     const Recipe* family = nullptr);

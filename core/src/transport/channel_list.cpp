@@ -27,11 +27,23 @@ bool among(const std::vector<std::string>& words, std::string_view word) {
     return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-enum class Role { index, odd, even, about, unknown };
-Role roleOf(std::string_view key) {
+std::string lowered(std::string_view key) {
     std::string lower(key);
     std::transform(lower.begin(), lower.end(), lower.begin(),
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    return lower;
+}
+
+// Values that say how important a channel is; a rank, a count or a variance does not.
+bool ranksBy(std::string_view key) {
+    const std::string lower = lowered(key);
+    return lower.starts_with("attribution") || lower.starts_with("abs") || lower.starts_with("magnitude") ||
+           lower.starts_with("importance");
+}
+
+enum class Role { index, odd, even, about, unknown };
+Role roleOf(std::string_view key) {
+    const std::string lower = lowered(key);
     const Recipe::ListKeys& keys = listRecipe().list;
     return among(keys.index, lower)   ? Role::index
            : among(keys.odd, lower)   ? Role::odd
@@ -55,12 +67,15 @@ std::optional<std::uint64_t> channelIn(std::string_view text) {
     return error == std::errc() && end == text.data() + text.size() && canonical ? std::optional(value) : std::nullopt;
 }
 
+// No role's key is longer; what is, is cut, as every value of its list is looked at with it.
+constexpr std::size_t longestKey = 256;
+
 // A scalar of a JSON text and where it stands: keys, and "[]" with its place for lists.
 struct Scalar {
     std::size_t begin = 0, end = 0;  // without quotes
-    std::string key;                 // the nearest object key
-    std::string object;  // path of the object or list that holds it: parallel lists share the parent of theirs
-    std::size_t at = 0;  // place in its list
+    std::string_view key;            // the nearest object key, in the text
+    std::size_t object = 0;  // number of the object or list that holds it: parallel lists share that of their parent
+    std::size_t at = 0;      // place in its list
     bool inList = false;
 };
 
@@ -68,22 +83,20 @@ struct Scalar {
 std::vector<Scalar> scalarsOf(std::string_view text) {
     struct Level {
         bool list = false;
-        std::string key, path;
-        std::size_t count = 0;
+        std::string_view key;
+        std::size_t object = 0, count = 0;
     };
     std::vector<Scalar> scalars;
     std::vector<Level> levels;
-    std::string key;
-    std::size_t serial = 0;
+    std::string_view key;
+    std::size_t serial = 0;  // 0: none
     for (std::size_t at = byteOrderMark(text); at < text.size();) {
         const char c = text[at];
         if (c == '{' || c == '[') {
             // A list belongs to its object: its values run parallel to those of the object's other lists.
             const bool list = c == '[';
-            const std::string parent = levels.empty() ? "" : levels.back().path;
-            levels.push_back(
-                {list, key,
-                 list && !levels.empty() && !levels.back().list ? parent : parent + "/" + std::to_string(serial++), 0});
+            const bool parallel = list && !levels.empty() && !levels.back().list;
+            levels.push_back({list, key, parallel ? levels.back().object : ++serial, 0});
             ++at;
         } else if (c == '}' || c == ']') {
             levels.pop_back();
@@ -102,12 +115,12 @@ std::vector<Scalar> scalarsOf(std::string_view text) {
             const std::size_t begin = quoted ? at + 1 : at, after = quoted ? end + 1 : end;
             const std::size_t next = std::min(text.find_first_not_of(" \n\r\t", after), text.size());
             if (quoted && !levels.empty() && !levels.back().list && next < text.size() && text[next] == ':') {
-                key = std::string(text.substr(begin, end - begin));
+                key = text.substr(begin, std::min(end - begin, longestKey));
                 levels.back().key = key;
             } else {
                 const bool inList = !levels.empty() && levels.back().list;
-                scalars.push_back({begin, end, levels.empty() ? "" : levels.back().key,
-                                   levels.empty() ? "" : levels.back().path, levels.empty() ? 0 : levels.back().count,
+                scalars.push_back({begin, end, levels.empty() ? std::string_view() : levels.back().key,
+                                   levels.empty() ? 0 : levels.back().object, levels.empty() ? 0 : levels.back().count,
                                    inList});
             }
             at = after;
@@ -123,7 +136,12 @@ bool isNumber(std::string_view text) {
 // One line of the plan for each key or column.
 class Summary {
 public:
-    void add(const std::string& key, Role role) { counts_[key] = {role, counts_[key].second + 1}; }
+    void add(std::string_view key, Role role, std::size_t count = 1) {
+        auto found = counts_.find(key);
+        if (found == counts_.end()) found = counts_.emplace(key, std::pair(role, std::size_t{0})).first;
+        found->second.first = role;
+        found->second.second += count;
+    }
     Plan plan(const std::string& description) const {
         Plan plan;
         plan.kind = listRecipe().kind;
@@ -148,7 +166,7 @@ public:
     }
 
 private:
-    std::map<std::string, std::pair<Role, std::size_t>> counts_;
+    std::map<std::string, std::pair<Role, std::size_t>, std::less<>> counts_;
 };
 
 // bare: a list of numbers without keys. layers: keys of digits name layers, whose lists are channel numbers.
@@ -156,7 +174,7 @@ ChannelList jsonList(std::string text, bool bare, bool layers) {
     ChannelList list;
     list.text = std::move(text);
     Summary summary;
-    std::map<std::pair<std::string, std::size_t>, std::size_t> channels;  // (object, place) -> entry
+    std::map<std::pair<std::size_t, std::size_t>, std::size_t> channels;  // (object, place) -> entry
     const std::vector<Scalar> scalars = scalarsOf(list.text);
     const auto roleOfScalar = [&](const Scalar& scalar) {
         if (bare || (layers && isDigits(scalar.key))) return Role::index;  // bare numbers, or {"12": [..]}
@@ -169,7 +187,7 @@ ChannelList jsonList(std::string text, bool bare, bool layers) {
             const std::pair place(scalar.object, scalar.inList ? scalar.at : 0);
             if (indices) {
                 if (role != Role::about && (role != Role::unknown || isNumber(value)))
-                    summary.add(scalar.key.empty() ? "channels" : scalar.key, role);
+                    summary.add(scalar.key.empty() ? std::string_view("channels") : scalar.key, role);
                 if (role != Role::index) continue;
                 channels[place] = list.entries.size();
                 list.entries.push_back({scalar.begin, scalar.end, true, 0, isPolarKey(scalar.key)});
@@ -178,11 +196,11 @@ ChannelList jsonList(std::string text, bool bare, bool layers) {
                 if (channels.empty()) continue;  // not a list at all
                 if (channel == channels.end())
                     throw Error(ErrorCode::malformed, "",
-                                "'" + scalar.key + "' has a value that belongs to no channel");
+                                "'" + std::string(scalar.key) + "' has a value that belongs to no channel");
                 list.entries.push_back({scalar.begin, scalar.end, false, channel->second, false});
             } else if (role == Role::even) {
                 if (const auto channel = channels.find(place); channel != channels.end())
-                    list.even.push_back({scalar.begin, scalar.end, scalar.key, channel->second});
+                    list.even.push_back({scalar.begin, scalar.end, ranksBy(scalar.key), channel->second});
             }
         }
     list.plan = summary.plan("list of " + std::to_string(channels.size()) + " channels, JSON");
@@ -192,6 +210,7 @@ ChannelList jsonList(std::string text, bool bare, bool layers) {
 // Fields of one CSV line, as positions. Quoted fields are passed over whole, without their quotes.
 std::vector<std::pair<std::size_t, std::size_t>> fieldsOf(std::string_view text, std::size_t begin, std::size_t end,
                                                           char separator) {
+    text = text.substr(0, end);  // a line without separators is not searched to the end of the file
     std::vector<std::pair<std::size_t, std::size_t>> fields;
     for (std::size_t at = begin; at <= end;) {
         if (at < end && text[at] == '"') {
@@ -216,6 +235,7 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
     std::vector<std::string> header;
     std::vector<Role> roles;
     std::vector<std::pair<std::string, std::string>> about;  // what the first row says under each header
+    std::vector<bool> ranks;
     std::size_t indexColumn = 0, rows = 0;
     char separator = ',';
     for (std::size_t begin = byteOrderMark(view); begin < view.size();) {
@@ -228,6 +248,7 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
             for (const auto& [from, to] : fields) {
                 header.emplace_back(view.substr(from, to - from));
                 roles.push_back(roleOf(header.back()));
+                ranks.push_back(ranksBy(header.back()));
             }
             if (std::count(roles.begin(), roles.end(), Role::index) != 1) return std::nullopt;
             indexColumn = static_cast<std::size_t>(std::find(roles.begin(), roles.end(), Role::index) - roles.begin());
@@ -245,8 +266,7 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
             for (std::size_t k = 0; k < fields.size(); ++k) {
                 if (roles[k] == Role::odd)
                     list.entries.push_back({fields[k].first, fields[k].second, false, channel, false});
-                if (roles[k] == Role::even)
-                    list.even.push_back({fields[k].first, fields[k].second, header[k], channel});
+                if (roles[k] == Role::even) list.even.push_back({fields[k].first, fields[k].second, ranks[k], channel});
             }
         }
         begin = next;
@@ -254,13 +274,14 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
     if (header.empty()) return std::nullopt;
     list.about = Config::of(about);
     Summary summary;
-    for (std::size_t k = 0; k < header.size(); ++k)
-        for (std::size_t row = 0; row < rows; ++row) summary.add(header[k], roles[k]);
+    for (std::size_t k = 0; rows > 0 && k < header.size(); ++k) summary.add(header[k], roles[k], rows);
     list.plan = summary.plan("list of " + std::to_string(rows) + " channels, CSV");
     return list;
 }
 
 bool areDistinctChannels(const nlohmann::json& array) {
+    constexpr std::size_t most = std::size_t{1} << 20;  // no residual stream is wider
+    if (array.size() > most) return false;
     std::set<std::uint64_t> seen;
     for (const nlohmann::json& one : array)
         if (!one.is_number_unsigned() || !seen.insert(one.get<std::uint64_t>()).second) return false;
@@ -335,13 +356,13 @@ std::optional<ChannelList> parseChannelList(std::string text, const TransportOpt
     const std::size_t first = text.find_first_not_of(" \n\r\t", byteOrderMark(text));
     std::optional<ChannelList> list;
     if (first != std::string::npos && (text[first] == '{' || text[first] == '[')) {
-        const nlohmann::json json = parseJson(text);
+        const nlohmann::json json = parseJson(text, where);
         if (json.is_discarded()) return std::nullopt;
         const bool bare = json.is_array() && !json.empty() && json.front().is_number();
         if (bare && !bareNumbersAreChannels(json, options, d, where)) return std::nullopt;
         list = jsonList(std::move(text), bare, options.kind || digitsNameLists(json, d, where, 0));
         const nlohmann::json& one = json.is_array() && !json.empty() ? json.front() : json;
-        if (one.is_object()) list->about = Config::of(one);
+        if (one.is_object()) list->about = Config::of(one, where);
     } else {
         list = csvList(std::move(text), where);
     }

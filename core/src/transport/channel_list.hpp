@@ -26,7 +26,7 @@ struct ChannelList {
     // A value of a channel that stays as it is: what a list may be ranked by.
     struct Even {
         std::size_t begin = 0, end = 0;
-        std::string key;
+        bool ranks = false;       // it says how important its channel is
         std::size_t channel = 0;  // the entry that is its channel
     };
     std::string text;

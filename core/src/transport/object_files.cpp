@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "io/dequantized.hpp"
 #include "recipes/name_pattern.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/checkpoint_files.hpp"
@@ -41,6 +42,8 @@ std::vector<Member> tensorFilesOf(const ObjectPath& object, const Recipe& recipe
         std::vector<std::string> found = fitting(object, pattern);
         std::vector<TensorFile> opened;
         if (found.empty()) continue;
+        // Several GGUF files are several models, unless they are numbered.
+        if (found.size() > 1 && found.front().ends_with(".gguf") && !isOneOfSeveral(found.front())) continue;
         if (found.front().find("-of-") != std::string::npos) requireAllOf(object, found);
         if (pattern.ends_with(".index.json")) {
             CheckpointFiles checkpoint = openCheckpointFiles(object.files(), object.pathOf(found.front()));
@@ -65,6 +68,7 @@ ObjectPath::ObjectPath(const Files& files, std::string path) : files_(&files), p
     if (!files.exists(path_)) throw Error(ErrorCode::missingFile, path_, "is not there");
     isFolder_ = files.isFolder(path_);
     if (isFolder_) {
+        path_ = snapshotOf(files, path_);
         while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
         folder_ = path_;
         names_ = files.list(path_);
@@ -102,16 +106,39 @@ void nameTensors(std::vector<Member>& members, const std::string& folder, bool b
     }
 }
 
+// Quantised weights as the floats they stand for. Throws Error(unsupported) for a container that could not hold them.
+void seeAsFloats(std::vector<Member>& members, Dtype dtype) {
+    std::vector<TensorFile> files;
+    for (const Member& member : members) {
+        const bool rewritten = member.file.format == FileFormat::safetensors || member.file.format == FileFormat::gguf;
+        if (!rewritten && std::any_of(member.file.tensors.begin(), member.file.tensors.end(), isQuantized))
+            throw Error(ErrorCode::unsupported, member.file.source->name(),
+                        "holds quantised weights in a format that --dequantize does not write; it writes .safetensors "
+                        "and .gguf");
+        files.push_back(member.file);
+    }
+    files = dequantized(std::move(files), dtype);
+    for (std::size_t i = 0; i < members.size(); ++i)
+        if (members[i].file.format == files[i].format) members[i].file = std::move(files[i]);
+}
+
 }  // namespace
 
-Members membersOf(const ObjectPath& object, const Recipe& recipe) {
+Members membersOf(const ObjectPath& object, const Recipe& recipe, std::optional<Dtype> dequantize) {
     Members result;
     if (!object.isFolder()) {
-        result.members.push_back({"", openTensorFile(object.open(object.names().front())), {}, {}});
+        const std::string& name = object.names().front();
+        result.members.push_back({"", openTensorFile(object.open(name)), {}, {}});
+        if (result.members.front().file.format == FileFormat::gguf && isOneOfSeveral(name))
+            throw Error(ErrorCode::unsupported, object.path(),
+                        "is one of the files of a split model, which is moved as a whole; give the folder that holds "
+                        "them all");
+        if (dequantize) seeAsFloats(result.members, *dequantize);
         nameTensors(result.members, "", false);
         return result;
     }
     result.members = tensorFilesOf(object, recipe);
+    if (dequantize) seeAsFloats(result.members, *dequantize);
     nameTensors(result.members, object.path(), recipe.namedByFolder);
     for (const std::string& name : object.names()) {
         if (std::any_of(result.members.begin(), result.members.end(),

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,7 +57,8 @@ struct Members {
     std::vector<std::string> copies, left;
 };
 
-// Empty members where the folder does not have the recipe's files. Throws Error as openTensorFile does.
-Members membersOf(const ObjectPath& object, const Recipe& recipe);
+// Empty members where the folder does not have the recipe's files. dequantize: as what floats quantised weights are
+// seen. Throws Error as openTensorFile and dequantized do.
+Members membersOf(const ObjectPath& object, const Recipe& recipe, std::optional<Dtype> dequantize = std::nullopt);
 
 }  // namespace regauge

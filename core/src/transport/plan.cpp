@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <tuple>
 
+#include "io/foreign.hpp"
 #include "recipes/name_pattern.hpp"
+#include "recipes/stream_roles.hpp"
 #include "recipes/symmetry.hpp"
 #include "regauge/error.hpp"
 #include "transport/apply_recipe.hpp"
@@ -82,6 +84,15 @@ std::string describe(const Recipe& recipe, const Config& config, const Applied& 
     return text;
 }
 
+// What lies beside the tensors in their own files and holds no numbers that move.
+std::string copiedAlong(const Members& files) {
+    std::string text;
+    for (const Member& member : files.members)
+        for (const auto& [name, value] : member.file.metadata)
+            if (isForeign(value)) text += (text.empty() ? "; copied as it is: " : ", ") + name + " (" + value + ")";
+    return text;
+}
+
 std::string leftOut(const Members& files) {
     std::string text;
     for (const std::string& file : files.left)
@@ -90,41 +101,42 @@ std::string leftOut(const Members& files) {
 }
 
 void checkHook(const std::string& hook, const std::string& where, bool insist) {
-    const SharedRules& shared = sharedRules();
-    const std::string own = ownName(hook);  // "model.language_model.layers.7" is layers.7 of the language model
+    if (const auto what = otherSpace(hook))
+        throw Error(ErrorCode::unsupported, where,
+                    "lives at '" + hook + "', which is " + *what +
+                        ", not residual coordinates: the gauge does not act there, whatever the width. It stays as it "
+                        "is for the same model in other coordinates, and needs another alignment for another model");
+    const std::string own = ownName(hook);
     const auto fits = [&](const std::string& pattern) { return matchName(pattern, hook) || matchName(pattern, own); };
-    for (const auto& [pattern, what] : shared.otherHooks)
-        if (fits(pattern))
-            throw Error(ErrorCode::unsupported, where,
-                        "lives at '" + hook + "', which is " + what +
-                            ", not residual coordinates: the gauge does not act there, whatever the width. It stays as "
-                            "it is for the same "
-                            "model in other coordinates, and needs another alignment for another model");
-    if (!insist && std::none_of(shared.residualHooks.begin(), shared.residualHooks.end(), fits))
+    const std::vector<std::string>& residual = sharedRules().residualHooks;
+    if (!insist && std::none_of(residual.begin(), residual.end(), fits))
         throw Error(ErrorCode::unsupported, where,
                     "lives at '" + hook +
                         "', and regauge does not know whether that is in residual coordinates; --unknown copy goes on "
                         "as if it were");
 }
 
-// What quantization_config says, where the weights' scales do not move with their channels: "gptq". Nothing where there
-// is no such configuration, or FP8 with one scale for a row or a tensor, which moves exactly.
-std::optional<std::string> quantisedInBlocks(const Config& config) {
+// What quantization_config says, where the weights are packed in a way that regauge does not read: "gptq". Nothing
+// where there is no such configuration, or FP8: that is moved, or dequantised where its scales are of blocks.
+std::optional<std::string> packed(const Config& config) {
     constexpr std::string_view key = "quantization_config";
     if (!config.text(key)) return std::nullopt;
     const std::string method =
         config.text("quantization_config.quant_method").value_or("a method that it does not name");
-    if (method == "fbgemm_fp8") return std::nullopt;
+    // FP8 in blocks is told by its scales.
+    if (method == "fbgemm_fp8" || method == "fp8" || config.text("quantization_config.quant_algo") == "FP8")
+        return std::nullopt;
     bool whole = false, blocks = false;
     for (const auto& [name, value] : config.below("quantization_config.config_groups.")) {
-        if (name.ends_with(".weights.strategy")) (value == "channel" || value == "tensor" ? whole : blocks) = true;
+        if (name.ends_with(".weights.strategy"))
+            (value == "channel" || value == "tensor" || value == "block" ? whole : blocks) = true;
         if (name.ends_with(".weights.type") && value != "float") blocks = true;
     }
     return whole && !blocks ? std::nullopt : std::optional(method);
 }
 
 void refuseQuantised(const Config& config, const std::string& where) {
-    if (const auto method = quantisedInBlocks(config))
+    if (const auto method = packed(config))
         throw Error(ErrorCode::unsupported, where,
                     "config.json has quantization_config: the weights are quantised (" + *method +
                         "), in blocks along the residual axis, which a permutation "
@@ -180,13 +192,13 @@ std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOp
     int certainty = 0;
     bool known = false;
     Members single;  // a single file is opened once, whatever the recipe
-    if (!object.isFolder()) single = membersOf(object, Recipe{});
+    if (!object.isFolder()) single = membersOf(object, Recipe{}, options.dequantize);
     for (const Recipe& recipe : recipes()) {
         if (recipe.isList() || (options.kind && recipe.kind != *options.kind)) continue;
         known = true;
         const std::optional<int> sure = options.kind ? 2 : recipe.asked ? std::nullopt : certaintyOf(recipe, object);
         if (!sure || *sure < certainty) continue;
-        Members files = object.isFolder() ? membersOf(object, recipe) : single;
+        Members files = object.isFolder() ? membersOf(object, recipe, options.dequantize) : single;
         if (options.kind ? files.members.empty() : !tensorsFit(recipe, files.members)) continue;
         if (*sure > certainty) {
             found.clear();
@@ -260,6 +272,7 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
     result.plan.d = static_cast<std::size_t>(applied.sizes.of("d"));
     result.plan.moves = std::move(applied.moves);
     result.plan.unknown = std::move(applied.unknown);
+    result.blocks = std::move(applied.blocks);
     result.plan.permutationOnlyReason =
         recipe.alwaysPermutationOnly.empty() ? applied.permutationOnly : recipe.alwaysPermutationOnly;
     for (const ConfigRule& rule : recipe.permutationOnly)
@@ -445,14 +458,16 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
     if (plans.front().forbidden) throw *plans.front().forbidden;
     if ((plans.front().recipe->model || plans.front().recipe->config == "adapter_config.json") && object.isFolder())
         addOptimizer(plans.front(), object, options);
-    plans.front().plan.description += leftOut(plans.front().files);
+    plans.front().plan.description += copiedAlong(plans.front().files) + leftOut(plans.front().files);
     return std::move(plans.front());
 }
 
 Plan planTransport(const Files& files, const std::string& object, const TransportOptions& options, std::size_t d) {
     const ObjectPath path(files, object);
     if (const auto list = openChannelList(path, options, d)) return list->plan;
-    return planObject(path, options, d).plan;
+    PlannedObject planned = planObject(path, options, d);
+    if (d != 0 && planned.blocks) throw *planned.blocks;
+    return std::move(planned.plan);
 }
 
 }  // namespace regauge

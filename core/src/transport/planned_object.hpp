@@ -16,6 +16,8 @@ struct PlannedObject {
     Plan plan;  // plan.moves: the members' tensors in order, one after the other
     const Recipe* recipe = nullptr;
     Members files;
+    // Set where tensors lie in quantised blocks along the residual axis, which cannot move: what, and the way out.
+    std::optional<Error> blocks;
     std::optional<Error> forbidden;  // what its configuration forbids, until it is known that this reading is the one
 };
 

@@ -1,9 +1,12 @@
 #include "regauge/transport.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "io/bytes.hpp"
 #include "io/json_edit.hpp"
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 #include "transport/channel_list.hpp"
 #include "transport/move_checks.hpp"
@@ -78,16 +81,40 @@ Record recordFor(const Member& member, const Recipe& recipe, const Gauge& gauge)
     return after == before ? Record() : Record{{recordKey, after}};
 }
 
-// A companion as it is, but for the record where its readers ignore what they do not know.
-void writeCompanion(const ObjectPath& path, const std::string& name, const Recipe* recipe, const Gauge& gauge,
-                    ByteSink& out) {
+// An index without the tensors that are no longer there: the scales of what was dequantised.
+std::string indexOf(const Members& files, std::string_view text) {
+    nlohmann::ordered_json index = nlohmann::ordered_json::parse(strictJson(text));
+    std::set<std::string, std::less<>> there;
+    std::uint64_t bytes = 0;
+    for (const Member& member : files.members)
+        for (const StoredTensor& tensor : member.file.tensors) {
+            there.insert(tensor.info.name);
+            bytes += tensor.info.bytes;
+        }
+    auto& map = index["weight_map"];
+    for (auto entry = map.begin(); entry != map.end();)
+        entry = there.contains(entry.key()) ? std::next(entry) : map.erase(entry);
+    if (index.contains("metadata") && index["metadata"].is_object()) index["metadata"]["total_size"] = bytes;
+    return index.dump(2) + "\n";
+}
+
+// A companion as it is, but for the record where its readers ignore what they do not know, and for what is no longer
+// true of dequantised weights.
+void writeCompanion(const ObjectPath& path, const std::string& name, const PlannedObject& planned,
+                    const TransportOptions& options, const Gauge& gauge, ByteSink& out) {
     const std::unique_ptr<ByteSource> in = path.open(name);
-    if (!recipe || recipe->recordIn.empty() || name != recipe->config) return copyBytes(*in, 0, in->size(), out);
+    const Recipe* recipe = planned.recipe;
+    const bool recorded = recipe && !recipe->recordIn.empty() && name == recipe->config;
+    const bool model = recipe && recipe->model && options.dequantize;
+    if (!recorded && !model) return copyBytes(*in, 0, in->size(), out);
     const std::vector<std::byte> bytes = readBytes(*in, 0, in->size());
-    const std::string_view text = asText(bytes);
+    std::string text(asText(bytes));
+    if (model && name.ends_with(".index.json")) text = indexOf(planned.files, text);
+    if (model && name == "config.json") text = withJsonEntry(text, "", "quantization_config", "");
+    if (!recorded) return out.write(asBytes(text));
     const auto object = std::find_if(recipe->recordIn.begin(), recipe->recordIn.end(),
                                      [&](const std::string& one) { return hasJsonObject(text, one); });
-    if (object == recipe->recordIn.end()) return out.write(bytes);
+    if (object == recipe->recordIn.end()) return out.write(asBytes(text));
     const std::string after = recordAfter(jsonEntry(text, *object, configRecordKey), gauge);
     out.write(asBytes(withJsonEntry(text, *object, configRecordKey, after)));
 }
@@ -112,6 +139,7 @@ Plan transport(Files& files, const std::string& object, const Alignment& alignme
     PlannedObject planned = planObject(path, options, gauge.d());
     checkGauge(planned.plan, alignment, object, options);
     checkUnknown(planned.plan, object, options);
+    if (planned.blocks) throw *planned.blocks;
     checkTensors(planned.plan, gauge, object);
 
     std::uint64_t total = 0;
@@ -132,7 +160,7 @@ Plan transport(Files& files, const std::string& object, const Alignment& alignme
         first += member.file.tensors.size();
     }
     for (const std::string& name : planned.files.copies)
-        writeCompanion(path, name, planned.recipe, gauge, output->file(name));
+        writeCompanion(path, name, planned, options, gauge, output->file(name));
     output->commit();
     return std::move(planned.plan);
 }

@@ -1,5 +1,5 @@
 // The page's own words beside the package's.
-import type { Plan } from "../engine";
+import type { Plan } from "regauge";
 
 /** A file or a folder that was dropped: the unit that has a role. */
 export interface Item {

@@ -21,14 +21,26 @@ std::string folderOf(const std::string& path);
 std::string fileNameOf(const std::string& path);
 std::string joinPath(const std::string& folder, const std::string& name);
 
+// The folder that a path stands for: of a model's root in the cache of the Hugging Face hub (models--org--name, with
+// refs and snapshots) the snapshot that refs/main names, or the only one that is named; of any other path itself.
+// Throws Error: missingFile (a snapshot that is not there), ambiguous (several names, none of them main).
+std::string snapshotOf(const Files& files, const std::string& path);
+
 // The file that stands for a checkpoint folder: model.safetensors.index.json, model.safetensors, the same of
-// pytorch_model.bin, any other single index, or the only .safetensors file. "" where there is none.
+// pytorch_model.bin, any other single index, or the only .safetensors or .gguf file; where these are numbered, the
+// first of them. "" where there is none.
 std::string checkpointFileIn(const Files& files, const std::string& folder);
 
-// path: a checkpoint folder, an index, or a single tensor file. Every shard is opened (headers only) and checked
-// against the index's weight_map.
-// Throws Error: missingFile (also of a shard), malformed (a tensor that is not in its shard, or in two), and those of
-// openTensorFile.
+// The files of a folder that belong together with `name`: of "model-00002-of-00003.gguf" all three, sorted; of a name
+// without numbers itself. Throws Error(missingFile) where one is not there.
+std::vector<std::string> numberedFiles(const Files& files, const std::string& folder, const std::string& name);
+
+// Whether a name is numbered as one of several: "model-00002-of-00003.gguf".
+bool isOneOfSeveral(const std::string& name);
+
+// path: a checkpoint folder, an index, or a single tensor file (of a split GGUF any of its files). Every shard is
+// opened (headers only) and checked against the index's weight_map. Throws Error: missingFile (also of a shard),
+// malformed (a tensor that is not in its shard, or in two), and those of openTensorFile.
 CheckpointFiles openCheckpointFiles(const Files& files, const std::string& path);
 
 }  // namespace regauge

@@ -1,0 +1,30 @@
+// The reports of jobs as one JSON object each: what --json prints and the package answers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "regauge/audit.hpp"
+#include "regauge/ceiling.hpp"
+#include "regauge/match.hpp"
+#include "regauge/merge.hpp"
+#include "regauge/model.hpp"
+#include "regauge/recipe.hpp"
+#include "regauge/steer.hpp"
+#include "regauge/trace.hpp"
+
+namespace regauge {
+
+std::string summaryJson(const Alignment& alignment);
+// The summary, with the path and every pair that was matched.
+std::string traceJson(const Trace& trace);
+std::string planJson(const Plan& plan);
+// tolerance: the largest logit difference that counts as the same function.
+std::string verifyJson(const FunctionDifference& difference, double tolerance);
+std::string auditJson(const AuditReport& report);
+std::string mergeJson(const MergeReport& report);
+std::string ceilingJson(const std::vector<CeilingPoint>& points, const CeilingOptions& options);
+std::string continuationJson(const Continuation& continuation);
+std::string steerJson(const SteerReport& report);
+
+}  // namespace regauge

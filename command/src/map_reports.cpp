@@ -1,0 +1,150 @@
+#include "regauge/map_reports.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "summary.hpp"
+
+namespace regauge {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What a map is called in a sentence.
+std::string words(MapFamily family) {
+    switch (family) {
+        case MapFamily::identity: return "no map at all (the same coordinates)";
+        case MapFamily::gauge: return "a signed permutation";
+        case MapFamily::orthogonal: return "a rotation";
+        case MapFamily::affine: return "an affine map";
+    }
+    return {};
+}
+
+std::string capital(std::string text) {
+    text[0] = static_cast<char>(text[0] - 'a' + 'A');
+    return text;
+}
+
+bool tried(const Map& map, MapFamily family) {
+    return std::ranges::find(map.rungs, family, &MapRung::family) != map.rungs.end();
+}
+
+std::string sentence(const Map& map) {
+    std::string text = map.sourceSite + " -> " + map.targetSite + ": ";
+    if (!map.helps)
+        return text + "no map helps: of rows that it has not seen, the best explains " + percent(map.r2) +
+               " of the variance, which is no more than chance or the mean would; do not move anything by it.\n";
+    const bool wholeLadder = tried(map, MapFamily::orthogonal) && tried(map, MapFamily::affine);
+    if (wholeLadder && map.family > MapFamily::gauge && map.sourceWidth == map.targetWidth)
+        text += "a signed permutation: no. ";
+    text +=
+        capital(words(map.family)) + " explains " + percent(map.r2) + " of " + map.targetSite + "'s held-out variance";
+    text += " (given itself, the target's own rows explain " + percent(map.ceiling) + "); ";
+    text +=
+        "there and back, a vector keeps an estimated " + percent(std::clamp(map.roundTrip, 0.0, 1.0)) + " of itself.\n";
+    return text;
+}
+
+std::string line(const std::vector<std::pair<std::string, std::string>>& cells) {
+    std::string text;
+    for (const auto& [key, value] : cells)
+        text += "  " + key + std::string(key.size() < 14 ? 14 - key.size() : 1, ' ') + value + "\n";
+    return text;
+}
+
+std::string shortNumber(double value) { return Json(static_cast<float>(value)).dump(); }
+
+// R2 of an affine map, a row for each source site and a column for each target site.
+std::string depthsText(const std::vector<MapDepth>& depths) {
+    std::vector<std::string> rows, columns;
+    for (const MapDepth& depth : depths) {
+        if (std::ranges::find(rows, depth.sourceSite) == rows.end()) rows.push_back(depth.sourceSite);
+        if (std::ranges::find(columns, depth.targetSite) == columns.end()) columns.push_back(depth.targetSite);
+    }
+    const auto pad = [](std::string cell, std::size_t width) {
+        return cell + std::string(cell.size() < width ? width - cell.size() : 0, ' ');
+    };
+    std::size_t first = 0;
+    for (const std::string& row : rows) first = std::max(first, row.size() + 2);
+    std::string text = "\nheld-out R2 of an affine map in %, source sites down, target sites across\n" + pad("", first);
+    for (const std::string& column : columns) text += pad(column, std::max<std::size_t>(column.size() + 2, 7));
+    text += "\n";
+    for (const std::string& row : rows) {
+        text += pad(row, first);
+        for (const std::string& column : columns) {
+            std::string cell = "-";
+            for (const MapDepth& depth : depths)
+                if (depth.sourceSite == row && depth.targetSite == column) {
+                    cell = percent(depth.r2);
+                    cell.resize(cell.size() - 2);  // " %"
+                }
+            text += pad(cell, std::max<std::size_t>(column.size() + 2, 7));
+        }
+        text += "\n";
+    }
+    return text;
+}
+
+Json json(const Map& map) {
+    Json rungs = Json::array();
+    for (const MapRung& rung : map.rungs)
+        rungs.push_back(
+            {{"family", name(rung.family)}, {"r2", rung.r2}, {"behind", rung.behind}, {"doubt", rung.doubt}});
+    return {{"family", map.helps ? name(map.family) : "none"},
+            {"helps", map.helps},
+            {"source_site", map.sourceSite},
+            {"target_site", map.targetSite},
+            {"d_source", map.sourceWidth},
+            {"d_target", map.targetWidth},
+            {"r2", map.r2},
+            {"r2_back", map.r2Back},
+            {"ceiling", map.ceiling},
+            {"round_trip", map.roundTrip},
+            {"rows", map.rows},
+            {"set_aside", map.setAside},
+            {"ridge", map.ridge},
+            {"ridge_back", map.ridgeBack},
+            {"fingerprint", map.fingerprint()},
+            {"rungs", std::move(rungs)},
+            {"channel_r2", map.channelR2}};
+}
+
+}  // namespace
+
+std::string mapsText(const MapSet& set) {
+    std::string text;
+    for (const Map& map : set.maps) {
+        text += sentence(map);
+        std::string ladder;
+        for (const MapRung& rung : map.rungs)
+            ladder += (ladder.empty() ? "" : ", ") + std::string(name(rung.family)) + " " + percent(rung.r2);
+        std::vector<std::pair<std::string, std::string>> cells{
+            {"widths", std::to_string(map.sourceWidth) + " -> " + std::to_string(map.targetWidth)},
+            {"rows", std::to_string(map.rows) +
+                         (map.setAside > 0 ? " (" + std::to_string(map.setAside) + " massive rows set aside)" : "")},
+            {"held-out R2", ladder},
+            {"the way back", percent(map.r2Back)}};
+        if (map.family == MapFamily::affine)
+            cells.emplace_back("ridge", shortNumber(map.ridge) + ", the way back " + shortNumber(map.ridgeBack));
+        text += line(cells);
+    }
+    text += line({{"fingerprint", set.fingerprint()}});
+    if (!set.depths.empty()) text += depthsText(set.depths);
+    return text;
+}
+
+std::string mapsJson(const MapSet& set) {
+    Json result = json(set.best());
+    result["fingerprint"] = set.fingerprint();
+    result["source"] = set.source.name;
+    result["target"] = set.target.name;
+    Json& pairs = result["pairs"] = Json::array();
+    for (const Map& map : set.maps) pairs.push_back(json(map));
+    Json& depths = result["depths"] = Json::array();
+    for (const MapDepth& depth : set.depths)
+        depths.push_back({{"source_site", depth.sourceSite}, {"target_site", depth.targetSite}, {"r2", depth.r2}});
+    return result.dump() + "\n";
+}
+
+}  // namespace regauge

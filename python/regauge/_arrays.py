@@ -1,0 +1,113 @@
+"""Arrays of NumPy, PyTorch and whatever speaks DLPack, as plain bytes: nothing is copied where elements lie in C order."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+
+from ._error import refusal
+
+# Element types by the names that safetensors gives them, from those of NumPy, ml_dtypes and PyTorch.
+_DTYPES = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int8": "I8",
+    "uint16": "U16",
+    "int16": "I16",
+    "uint32": "U32",
+    "int32": "I32",
+    "uint64": "U64",
+    "int64": "I64",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "float64": "F64",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+}
+_NAMES = {short: long for long, short in _DTYPES.items()}
+# What NumPy itself does not know travels as integers of the same width.
+_CARRIERS = {"BF16": np.uint16, "F8_E4M3": np.uint8, "F8_E5M2": np.uint8}
+
+
+class Raw(NamedTuple):
+    """An array's elements, in C order."""
+
+    array: np.ndarray  # of a type that NumPy itself knows; shares the original's memory where that is in C order
+    dtype: str  # "F32", "BF16", ...
+    like: Callable[[np.ndarray], Any]  # such an array in the original's library and element type
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+
+def is_array(value: object) -> bool:
+    return isinstance(value, np.ndarray) or any(
+        hasattr(value, name) for name in ("__dlpack__", "__array_interface__", "__array__")
+    )
+
+
+def raw(value: Any, where: str) -> Raw:
+    """``value`` as bytes. Raises Error(wrongDtype) for element types that no file has."""
+    if is_torch(value):
+        return _raw_torch(value, where)
+    array = value if isinstance(value, np.ndarray) else _as_numpy(value)
+    dtype = _DTYPES.get(array.dtype.name)
+    if dtype is None:
+        raise refusal("wrongDtype", where, f"has elements of type {array.dtype}; expected floats (or whole numbers)")
+    original = array.dtype
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    array = np.asarray(array, order="C")
+    if dtype in _CARRIERS:
+        array = array.view(_CARRIERS[dtype])
+    return Raw(array, dtype, lambda moved: moved.view(original.newbyteorder("=")))
+
+
+def empty(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An array to fill, of the type that carries ``dtype``."""
+    return np.empty(shape, _CARRIERS.get(dtype) or np.dtype(_NAMES[dtype]))
+
+
+def from_bytes(buffer: Any, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A tensor of a file as an array that shares the buffer's memory."""
+    if dtype not in _NAMES:
+        raise refusal("wrongDtype", "", f"elements of type {dtype} are not known here")
+    return np.frombuffer(buffer, _CARRIERS.get(dtype) or np.dtype(_NAMES[dtype])).reshape(shape)
+
+
+def is_torch(value: object) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _raw_torch(tensor: Any, where: str) -> Raw:
+    import torch
+
+    dtype = _DTYPES.get(str(tensor.dtype).removeprefix("torch."))
+    if dtype is None:
+        raise refusal("wrongDtype", where, f"has elements of type {tensor.dtype}; expected floats (or whole numbers)")
+    here = tensor.detach().to("cpu").contiguous()
+    carrier = {"BF16": torch.int16, "F8_E4M3": torch.uint8, "F8_E5M2": torch.uint8}.get(dtype)
+    array = (here if carrier is None else here.view(carrier)).numpy()
+    carried = array.dtype  # int16 where Raw's is uint16: older PyTorch has no uint16
+    if dtype in _CARRIERS:
+        array = array.view(_CARRIERS[dtype])
+
+    def like(moved: np.ndarray) -> Any:
+        values = torch.from_numpy(moved.view(carried))
+        return (values if carrier is None else values.view(tensor.dtype)).to(tensor.device)
+
+    return Raw(array, dtype, like)
+
+
+def _as_numpy(value: Any) -> np.ndarray:
+    if hasattr(value, "__dlpack__"):
+        try:
+            return np.from_dlpack(value)
+        except (BufferError, RuntimeError, TypeError, ValueError):
+            pass  # bfloat16, or another device: the library's own conversion may still know how
+    return np.asarray(value)

@@ -1,0 +1,305 @@
+"""Gauges: elements of the signed permutation group B_d, and how sure their matching is."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Literal, Mapping, NamedTuple, Optional, Sequence, TypeVar, Union
+
+import numpy as np
+
+from . import _native
+from ._arrays import empty, is_array, raw
+from ._error import refusal
+from ._job import Report
+from ._picture import html
+
+Array = TypeVar("Array")
+Group = Literal["signed", "permutation", "layernorm"]
+Verdict = Literal["aligned", "partial", "unrelated"]
+
+
+class Agreement(NamedTuple):
+    """How far two gauges agree, as fractions of d."""
+
+    permutation: float  # perm[i] equal
+    sign: float  # sign[i] equal, whatever perm[i] is
+    both: float  # both equal
+
+
+class Gauge:
+    """y = Q x with ``y[i] = sign[i] * x[perm[i]]``: x in source coordinates, y in target coordinates, perm 0-based.
+
+    ::
+
+        source   x[0]   x[1]   x[2]        perm = [2, 0, 1]     y[0] = +x[2]
+                                           sign = [+, -, +]     y[1] = -x[0]
+        target   y[0]   y[1]   y[2]                             y[2] = +x[1]
+
+    A Gauge that exists is valid: perm is a permutation of 0 .. d-1, every sign is +1, -1 or 0 (undetermined). Gauges do
+    not change: operations return new ones, and the arrays are read-only.
+    """
+
+    __slots__ = ("_native", "_file")
+
+    def __init__(
+        self, perm: Sequence[int], sign: Sequence[int], *, group: Group = "signed", verdict: Verdict = "aligned"
+    ) -> None:
+        """perm: [d] whole numbers; sign: [d] of +1, -1 or 0. Raises Error(invalidGauge), naming the first wrong entry."""
+        lists = {"perm": np.asarray(perm).tolist(), "sign": np.asarray(sign).tolist()}
+        text = json.dumps(
+            {"format": "regauge-gauge", "version": 1, "d": len(lists["perm"]), "group": group, **lists, "verdict": verdict}
+        )
+        self._adopt(_native.Alignment.parse(text, "gauge"))
+
+    def _adopt(self, native: _native.Alignment) -> None:
+        self._native = native
+        self._file: Optional[Report] = None
+
+    @classmethod
+    def _of(cls, native: _native.Alignment) -> Gauge:
+        gauge = Gauge.__new__(Gauge)
+        gauge._adopt(native)
+        return gauge
+
+    @classmethod
+    def identity(cls, d: int) -> Gauge:
+        """The gauge that moves nothing."""
+        return Gauge(range(d), [1] * d)
+
+    @classmethod
+    def from_json(cls, text: Union[str, Mapping[str, Any]], where: str = "gauge") -> Gauge:
+        """From a gauge file's text, or its parsed object. Only format, version, d, group, perm and sign are required.
+
+        ``where`` names the file in messages. Raises Error: malformed, unsupported (a later version), invalidGauge (also
+        when the fingerprint disagrees).
+        """
+        return Gauge._of(_native.Alignment.parse(text if isinstance(text, str) else json.dumps(text), where))
+
+    @classmethod
+    def load(cls, path: Union[str, "os.PathLike[str]"]) -> Gauge:
+        """From a gauge file. Raises Error: missingFile, and those of from_json."""
+        name = os.fspath(path)
+        try:
+            with open(name, encoding="utf8") as file:
+                text = file.read()
+        except UnicodeDecodeError:
+            raise refusal("malformed", name, "a gauge file is JSON, and this is not") from None
+        except OSError as error:
+            raise refusal("missingFile", name, f"cannot be read: {error.strerror}") from None
+        return Gauge.from_json(text, name)
+
+    def save(self, path: Union[str, "os.PathLike[str]"], *, force: bool = False) -> None:
+        """Writes the gauge file, whole or not at all; the command reads it. Raises Error: outputExists, writeFailed."""
+        name = os.fspath(path)
+        if os.path.lexists(name) and not force:
+            raise refusal("outputExists", name, "exists already; force=True overwrites it, or choose another name")
+        folder, base = os.path.split(name)
+        staged = os.path.join(folder, f".{base}.regauge-{os.getpid()}")
+        try:
+            with open(staged, "w", encoding="utf8", newline="") as file:
+                file.write(self.to_json())
+            os.replace(staged, name)
+        except OSError as error:
+            if os.path.exists(staged):
+                os.remove(staged)
+            raise refusal("writeFailed", name, f"cannot be written: {error.strerror}; nothing was written") from None
+
+    def to_json(self) -> str:
+        """The gauge file's text: the bytes that the command writes."""
+        return self._native.to_json()
+
+    def to_dict(self) -> Report:
+        """The gauge file's object; its keys are attributes as well."""
+        if self._file is None:
+            self._file = json.loads(self.to_json(), object_hook=Report)
+        return self._file
+
+    # --- what it is
+
+    @property
+    def d(self) -> int:
+        """The width of the residual stream."""
+        return self._native.d
+
+    @property
+    def perm(self) -> np.ndarray:
+        """[d] uint32: the source channel that each target channel comes from."""
+        return self._native.perm
+
+    @property
+    def sign(self) -> np.ndarray:
+        """[d] int8: +1, -1 or 0 (undetermined), per target channel."""
+        return self._native.sign
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of perm as u32 little-endian followed by sign as i8: the same everywhere."""
+        return self._native.fingerprint
+
+    @property
+    def group(self) -> Group:
+        return self.to_dict()["group"]
+
+    @property
+    def is_identity(self) -> bool:
+        return self.to_dict()["summary"]["identity"]
+
+    @property
+    def sign_flips(self) -> int:
+        """Channels with sign -1."""
+        return self.to_dict()["summary"]["sign_flips"]
+
+    @property
+    def undetermined(self) -> int:
+        """Channels with sign 0."""
+        return self.to_dict()["summary"]["undetermined"]
+
+    # --- how sure it is
+
+    @property
+    def verdict(self) -> Verdict:
+        """aligned: at least 90 % of the channels are estimated right; partial; unrelated: no basis is shared."""
+        return self.to_dict()["verdict"]
+
+    @property
+    def estimate(self) -> float:
+        """Estimated share of right channels, 0 .. 1."""
+        return self.to_dict()["summary"]["estimate"]
+
+    @property
+    def agreement(self) -> float:
+        """Of the answers of two halves of the rows, 0 .. 1."""
+        return self.to_dict()["summary"]["agreement"]
+
+    @property
+    def score(self) -> np.ndarray:
+        """[d] float64: similarity of the matched pair, per target channel; empty where nothing was measured."""
+        return self._native.score
+
+    @property
+    def margin(self) -> np.ndarray:
+        """[d] float64: how far the pair stands above the best alternative; empty where nothing was measured."""
+        return self._native.margin
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """[d] float64: probability that the channel is matched right; empty where nothing was measured."""
+        return self._native.confidence
+
+    @property
+    def summary(self) -> Report:
+        """estimate, agreement, mean_score, sign_flips, undetermined, identity."""
+        return self.to_dict()["summary"]
+
+    @property
+    def source(self) -> Report:
+        """name, sha256."""
+        return self.to_dict()["source"]
+
+    @property
+    def target(self) -> Report:
+        """name, sha256."""
+        return self.to_dict()["target"]
+
+    @property
+    def statistic(self) -> str:
+        """ "correlation", "whitened", "gains", "composed", "none", ..."""
+        return self.to_dict()["method"]["statistic"]
+
+    @property
+    def rows(self) -> int:
+        """Paired rows that were used."""
+        return self.to_dict()["method"]["rows"]
+
+    @property
+    def sites(self) -> list[Report]:
+        """What each site said on its own: name, statistic, rows, set_aside, mean_score, agreement, estimate, weight."""
+        return self.to_dict()["method"]["sites"]
+
+    # --- what it does
+
+    def apply(self, x: Array, axis: int = -1) -> Array:
+        """``y[i] = sign[i] * x[perm[i]]`` along one axis; y has x's shape, element type and library.
+
+        x: [.., d, ..] floats of NumPy, PyTorch or any library that speaks DLPack (float16, bfloat16, float32, float64,
+        float8), or a list of d numbers. Only sign bits change: ``g.inverse().apply(g.apply(x))`` is x to the byte. A
+        tensor is moved detached from its graph. Raises Error: dimensionMismatch, undeterminedSign, wrongDtype.
+        """
+        return self._move(x, axis, "odd")
+
+    def apply_even(self, x: Array, axis: int = -1) -> Array:
+        """``y[i] = x[perm[i]]`` along one axis: RMSNorm gains and second moments, which take no sign."""
+        return self._move(x, axis, "even")
+
+    def _move(self, x: Any, axis: int, action: str) -> Any:
+        if isinstance(x, (list, tuple)):
+            return self._move(np.asarray(x, np.float64), axis, action).tolist()
+        if not is_array(x):
+            raise refusal("usage", "array", f"expected an array or a list of numbers, and found {type(x).__name__}")
+        one = raw(x, "array")
+        axes = len(one.shape)
+        if not -axes <= axis < axes:
+            raise refusal("usage", "array", f"has {axes} axes, and axis is {axis}")
+        out = empty(one.dtype, one.shape)
+        self._native.move(action, one.array, out, one.dtype, one.shape, axis % axes)
+        return one.like(out)
+
+    def apply_to_indices(self, channels: Sequence[int]) -> list[int]:
+        """Where channels of the source are in the target: ``j -> perm^-1[j]``."""
+        place = np.empty(self.d, np.int64)
+        place[self.perm] = np.arange(self.d)
+        moved = []
+        for channel in channels:
+            if channel != int(channel) or not 0 <= channel < self.d:
+                raise refusal("dimensionMismatch", "channels", f"{channel} is not a channel of a gauge with d = {self.d}")
+            moved.append(int(place[int(channel)]))
+        return moved
+
+    def inverse(self) -> Gauge:
+        """Q^-1: from the target back to the source."""
+        return Gauge._of(self._native.inverse())
+
+    def then(self, following: Gauge) -> Gauge:
+        """First this, then ``following``; as sure as the weaker of them. Raises Error(dimensionMismatch)."""
+        return Gauge._of(self._native.then(following._native))
+
+    def compare(self, other: Gauge) -> Agreement:
+        """How far it agrees with another. Raises Error(dimensionMismatch)."""
+        return Agreement(*self._native.compare(other._native))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Gauge):
+            return NotImplemented
+        return self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __reduce__(self) -> Any:
+        return (Gauge.from_json, (self.to_json(),))
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} d={self.d} {self.verdict}, {100 * self.estimate:.1f} % estimated right, "
+            f"{self.sign_flips} sign flips, fingerprint {self.fingerprint[:12]}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return html(self)
+
+
+class TracedGauge(Gauge):
+    """A gauge that was traced along checkpoints, and how."""
+
+    __slots__ = ("trace",)
+
+    #: path, hops (from, to, estimate, agreement, verdict, on_path, cycle), weakest, direct, hop_by_hop, cycle_agreement
+    trace: Report
+
+    def __init__(self, gauge: Gauge, trace: Report) -> None:
+        self._adopt(gauge._native)
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return (TracedGauge, (Gauge.from_json(self.to_json()), self.trace))

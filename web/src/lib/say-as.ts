@@ -1,0 +1,61 @@
+// What was just done on the page, as lines for a terminal, for JavaScript and for Python, with the real file names.
+import type { Item } from "./types";
+
+export interface Doing {
+  source: string;
+  target: string;
+  sites: string[];
+  statistic: string;
+  /** Objects to move. */
+  objects: { from: string; to: string }[];
+}
+
+/** The path that stands for an item: its file, or its folder. */
+export const pathOf = ({ name, files }: Item) => (files.length === 1 ? name : name.replace(/\.\w+$/, ""));
+
+const shell = (text: string) => (/^[\w./+=:@%-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+
+function asCommand({ source, target, sites, statistic, objects }: Doing): string {
+  const chosen = [
+    ...sites.map((site) => ` --site ${shell(site)}`),
+    ...(statistic === "auto" ? [] : [` --statistic ${statistic}`]),
+  ];
+  return [
+    `npx regauge align ${shell(source)} ${shell(target)}${chosen.join("")} -o gauge.json`,
+    ...objects.map(({ from, to }) => `npx regauge transport ${shell(from)} --gauge gauge.json -o ${shell(to)}`),
+  ].join("\n");
+}
+
+function asJavaScript({ source, target, sites, statistic, objects }: Doing): string {
+  const options = {
+    ...(sites.length > 0 ? { sites } : {}),
+    ...(statistic === "auto" ? {} : { statistic }),
+  };
+  const more = Object.keys(options).length > 0 ? `, ${JSON.stringify(options)}` : "";
+  return [
+    `import { align${objects.length > 0 ? ", transport" : ""} } from "regauge";`,
+    "",
+    `const gauge = await align(${JSON.stringify(source)}, ${JSON.stringify(target)}${more});`,
+    "console.log(gauge.verdict, gauge.fingerprint);",
+    ...objects.map(
+      ({ from, to }) => `await transport(${JSON.stringify(from)}, gauge, { out: ${JSON.stringify(to)} });`,
+    ),
+  ].join("\n");
+}
+
+function asPython({ source, target, sites, statistic, objects }: Doing): string {
+  const options = [
+    ...(sites.length > 0 ? [`sites=${JSON.stringify(sites)}`] : []),
+    ...(statistic === "auto" ? [] : [`statistic=${JSON.stringify(statistic)}`]),
+  ];
+  return [
+    "import regauge",
+    "",
+    `gauge = regauge.align(${[JSON.stringify(source), JSON.stringify(target), ...options].join(", ")})`,
+    "print(gauge.verdict, gauge.fingerprint)",
+    ...objects.map(({ from, to }) => `regauge.transport(${JSON.stringify(from)}, gauge, out=${JSON.stringify(to)})`),
+  ].join("\n");
+}
+
+export const sayAs = { command: asCommand, JavaScript: asJavaScript, Python: asPython };
+export type Tongue = keyof typeof sayAs;
