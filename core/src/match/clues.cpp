@@ -225,7 +225,8 @@ public:
     bool isHopeless() const {
         if (asked_ < policy::firstProbes || asked_ % policy::firstProbes != 0) return false;
         const double each = sum_ / static_cast<double>(asked_), all = each * std::sqrt(static_cast<double>(weights_));
-        return largest_ < policy::hopelessAdvantage && std::hypot(ofRows_, all) < policy::hopelessAdvantage;
+        return largest_ < policy::hopelessAdvantage &&
+               std::sqrt(ofRows_ * ofRows_ + all * all) < policy::hopelessAdvantage;
     }
 
 private:
