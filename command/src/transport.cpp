@@ -1,6 +1,9 @@
 #include "regauge/transport.hpp"
 
+#include <algorithm>
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "jobs.hpp"
 #include "regauge/error.hpp"
@@ -13,12 +16,25 @@
 namespace regauge {
 namespace {
 
-// What is said of statistics and maps, which are no objects; empty for anything else.
+// Whether a file says of itself, near its beginning, that it is a gauge.
+bool saysGauge(const ByteSource& file) {
+    std::vector<std::byte> begin(static_cast<std::size_t>(std::min<std::uint64_t>(file.size(), 4096)));
+    file.read(0, begin);
+    const std::string_view text(reinterpret_cast<const char*>(begin.data()), begin.size());
+    return text.starts_with('{') && text.find("\"regauge-gauge\"") != std::string_view::npos;
+}
+
+// What is said of our own files (statistics, maps, gauges), which are no objects; empty for anything else.
 std::string ownFile(const Job& job, const std::string& path) {
     if (const std::shared_ptr<const Statistics> statistics = openStatistics(job.host.files, path))
         return job.json ? statisticsJson(statistics->heading()) : statisticsText(statistics->heading());
     const Files& files = job.host.files;
-    if (!files.exists(path) || files.isFolder(path) || !isMapFile(*files.open(path))) return "";
+    if (!files.exists(path) || files.isFolder(path)) return "";
+    if (saysGauge(*files.open(path))) {
+        const Alignment gauge = readGauge(files, path);
+        return job.json ? summaryJson(gauge) : "gauge file\n" + summaryText(gauge);
+    }
+    if (!isMapFile(*files.open(path))) return "";
     const MapSet maps = readMaps(files, path);
     return job.json ? mapsJson(maps) : "map file\n" + mapsText(maps);
 }

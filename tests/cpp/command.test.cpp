@@ -272,6 +272,15 @@ TEST_CASE("every subcommand has help with an example") {
     CHECK_THAT(run({"--version"}).out, ContainsSubstring("regauge "));
 }
 
+TEST_CASE("inspect knows a gauge file from an object") {
+    const Scratch scratch;
+    const Ran ran = run({"inspect", plantedTruth(scratch, "other_run")});
+    CHECK(ran.status == 0);
+    CHECK_THAT(ran.out, ContainsSubstring("gauge file"));
+    CHECK_THAT(ran.out, ContainsSubstring("fingerprint"));
+    CHECK_THAT(run({"inspect", plantedTruth(scratch, "other_run"), "--json"}).out, ContainsSubstring("\"d\":64"));
+}
+
 TEST_CASE("the command alone shows three examples, and refuses") {
     const Ran ran = run({});
     CHECK(ran.status == 2);
