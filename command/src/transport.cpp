@@ -16,6 +16,17 @@
 namespace regauge {
 namespace {
 
+// The gauge in a file. Throws Error as readGauge does, and in words of its own where the file holds maps.
+Alignment gaugeIn(const Files& files, const std::string& path) {
+    try {
+        return readGauge(files, path);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::malformed && isMapFile(*files.open(path)))
+            throw Error(ErrorCode::usage, path, "is a map file; give it as --map " + path);
+        throw;
+    }
+}
+
 // Whether a file says of itself, near its beginning, that it is a gauge.
 bool saysGauge(const ByteSource& file) {
     std::vector<std::byte> begin(static_cast<std::size_t>(std::min<std::uint64_t>(file.size(), 4096)));
@@ -103,10 +114,7 @@ RunJob addTransport(CLI::App& command) {
                     : transport(job.host.files, options->object, maps, options->output.path, byMap, job.progress()));
             return 0;
         }
-        if (job.host.files.exists(options->gauge) && !job.host.files.isFolder(options->gauge) &&
-            isMapFile(*job.host.files.open(options->gauge)))
-            throw Error(ErrorCode::usage, options->gauge, "is a map file; give it as --map " + options->gauge);
-        const Alignment gauge = readGauge(job.host.files, options->gauge);
+        const Alignment gauge = gaugeIn(job.host.files, options->gauge);
         if (gauge.verdict == Verdict::partial)
             job.say("warning: the gauge is partial: about " + percent(gauge.estimate) +
                     " of its channels are estimated right, and what the others carry is moved to wrong places");

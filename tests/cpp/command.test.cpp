@@ -278,7 +278,7 @@ TEST_CASE("inspect knows a gauge file from an object") {
     CHECK(ran.status == 0);
     CHECK_THAT(ran.out, ContainsSubstring("gauge file"));
     CHECK_THAT(ran.out, ContainsSubstring("fingerprint"));
-    CHECK_THAT(run({"inspect", plantedTruth(scratch, "other_run"), "--json"}).out, ContainsSubstring("\"d\":64"));
+    CHECK_THAT(run({"inspect", plantedTruth(scratch, "other_run"), "--json"}).out, ContainsSubstring("\"d\":128"));
 }
 
 TEST_CASE("the command alone shows three examples, and refuses") {
