@@ -5,6 +5,7 @@ import type { GaugeJson } from "./gauge-json.js";
 import { Gauge, type Agreement, type GaugeInput } from "./gauge.js";
 import { Inputs, type EvidenceInput, type FileInput, type TokensInput } from "./inputs.js";
 import { Maps, type MapsReport } from "./maps.js";
+import { checkOptions } from "./options.js";
 import type { Platform } from "./platform.js";
 import { Pool } from "./pool.js";
 import type { Answer, Call } from "./protocol.js";
@@ -158,6 +159,7 @@ export function createApi(platform: Platform): Api {
 
     return {
         async align(source, target, options = {}) {
+            checkOptions("align", options);
             const { gains = [] } = options;
             const inputs = new Inputs(platform, [source, target, ...gains]);
             const paths = { source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
@@ -173,6 +175,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async fitMap(source, target, options = {}) {
+            checkOptions("fitMap", options);
             const inputs = new Inputs(platform, [source, target]);
             const call: Call = {
                 name: "fitMap",
@@ -187,6 +190,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async transport(object, gauge, options = {}) {
+            checkOptions("transport", options);
             const { out, kind, copyUnknown, dequantize, force, site, keepStrength, dryRun } = options;
             const moving = gauge instanceof Maps ? undefined : gaugeFrom(gauge);
             const inputs = new Inputs(platform, [object, out, ...(gauge instanceof Maps ? [gauge.file] : [])]);
@@ -215,6 +219,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async inspect(object, options = {}) {
+            checkOptions("inspect", options);
             const inputs = new Inputs(platform, [object]);
             const path = await inputs.add(object, "object");
             const answer = await run(
@@ -226,6 +231,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async trace(checkpoints, options = {}) {
+            checkOptions("trace", options);
             const inputs = new Inputs(platform, checkpoints);
             const paths: string[] = [];
             for (const [k, checkpoint] of checkpoints.entries())
@@ -240,6 +246,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async correlation(source, target, options = {}) {
+            checkOptions("correlation", options);
             const inputs = new Inputs(platform, [source, target]);
             const paths = { source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
             const { site, ...others } = options;
@@ -249,6 +256,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async firstRow(file, options = {}) {
+            checkOptions("firstRow", options);
             const inputs = new Inputs(platform, [file]);
             const call: Call = {
                 name: "firstRow",
@@ -260,6 +268,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async gains(evidence, options = {}) {
+            checkOptions("gains", options);
             const inputs = new Inputs(platform, [evidence]);
             const call: Call = { name: "gains", evidence: await inputs.add(evidence, "evidence") };
             const answer = await run(call, inputs, options);
@@ -270,6 +279,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async merge(a, b, options) {
+            checkOptions("merge", options);
             const { gauge, weight, form, base, baseGauge, out, force } = options;
             const inputs = new Inputs(platform, [a, b, base, out]);
             const paths = { a: await inputs.add(a, "A"), b: await inputs.add(b, "B") };
@@ -292,6 +302,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async audit(object, options = {}) {
+            checkOptions("audit", options);
             const { gauge, kind, k, gauges, seed, d } = options;
             const inputs = new Inputs(platform, [object]);
             const call: Call = {
@@ -306,12 +317,14 @@ export function createApi(platform: Platform): Api {
         },
 
         async ceiling(options = {}) {
+            checkOptions("ceiling", options);
             const { d, rows, noise, steps, seed, threads } = options;
             const call: Call = { name: "ceiling", options: JSON.stringify({ d, rows, noise, steps, seed, threads }) };
             return JSON.parse((await run(call, new Inputs(platform, []), options)).value) as Ceiling;
         },
 
         async verify(model, moved, tokens, options = {}) {
+            checkOptions("verify", options);
             const { sequences, tolerance } = options;
             const inputs = new Inputs(platform, [model, moved, tokens]);
             const call: Call = {
@@ -325,6 +338,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async activations(model, tokens, options = {}) {
+            checkOptions("activations", options);
             const inputs = new Inputs(platform, [model, tokens]);
             const call: Call = {
                 name: "activations",
@@ -337,6 +351,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async logits(model, tokens, options = {}) {
+            checkOptions("logits", options);
             const inputs = new Inputs(platform, [model, tokens, options.vector]);
             const call: Call = {
                 name: "logits",
@@ -349,6 +364,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async generate(model, prompt, options = {}) {
+            checkOptions("generate", options);
             const inputs = new Inputs(platform, [model, prompt, options.vector]);
             const call: Call = {
                 name: "generate",
@@ -360,6 +376,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async steer(source, target, options) {
+            checkOptions("steer", options);
             const inputs = new Inputs(platform, [source, target, options.vector, options.prompt]);
             const call: Call = {
                 name: "steer",
@@ -384,6 +401,7 @@ export function createApi(platform: Platform): Api {
         compare: (gauge, reference) => gaugeFrom(gauge).compare(gaugeFrom(reference)),
 
         async runCommand(args, options = {}) {
+            checkOptions("runCommand", options);
             const call: Call = { name: "run", args, errIsTerminal: options.errIsTerminal ?? false };
             const answer = await run(call, new Inputs(platform, []), { signal: options.signal }, false);
             return Number(answer.value);
