@@ -3,8 +3,9 @@
 import { refusal } from "./error.js";
 import type { GaugeJson } from "./gauge-json.js";
 import { Gauge, type Agreement, type GaugeInput } from "./gauge.js";
-import { Inputs, type EvidenceInput, type FileInput, type TokensInput } from "./inputs.js";
+import { Inputs, type EvidenceInput, type FileInput, type ObjectInput, type TokensInput } from "./inputs.js";
 import { Maps, type MapsReport } from "./maps.js";
+import { gaugeNotFetched, isWebAddress } from "./not-files.js";
 import { checkOptions } from "./options.js";
 import type { Platform } from "./platform.js";
 import { Pool } from "./pool.js";
@@ -59,10 +60,10 @@ export interface Api {
     fitMap(source: EvidenceInput, target: EvidenceInput, options?: MapOptions): Promise<Maps>;
 
     /** Moves an object (a vector, an SAE, activations: a file or folder in source coordinates) into the target's coordinates, by a gauge or by maps. */
-    transport(object: FileInput, gauge: GaugeInput | Maps, options?: TransportOptions): Promise<Moved>;
+    transport(object: ObjectInput, gauge: GaugeInput | Maps, options?: TransportOptions): Promise<Moved>;
 
     /** What an object is, and how each of its tensors would move. */
-    inspect(object: FileInput, options?: InspectOptions): Promise<Plan>;
+    inspect(object: ObjectInput, options?: InspectOptions): Promise<Plan>;
 
     /** The gauge from the first of a run's checkpoints to the last, through those between; any of them may be skipped. */
     trace(checkpoints: readonly EvidenceInput[], options?: TraceOptions): Promise<TracedGauge>;
@@ -83,7 +84,7 @@ export interface Api {
     merge(a: FileInput, b: FileInput, options: MergeOptions): Promise<Merged>;
 
     /** How far a claim about channel numbers (a vector, rows of vectors, a list of channels) survives random gauges, moved and not moved. */
-    audit(object: FileInput, options?: AuditOptions): Promise<Audit>;
+    audit(object: ObjectInput, options?: AuditOptions): Promise<Audit>;
 
     /** What matching without signs can reach at most, and what matching with signs does: simulated. */
     ceiling(options?: CeilingOptions): Promise<Ceiling>;
@@ -136,6 +137,7 @@ export function createApi(platform: Platform): Api {
 
     const gaugeFrom = (input: GaugeInput): Gauge => {
         if ((typeof input === "string" && !input.trimStart().startsWith("{")) || input instanceof URL) {
+            if (isWebAddress(input)) throw refusal("usage", String(input), gaugeNotFetched);
             const path = platform.path(input);
             return Gauge.from(platform.readText(path), path);
         }
@@ -194,7 +196,7 @@ export function createApi(platform: Platform): Api {
             const { out, kind, copyUnknown, dequantize, force, site, keepStrength, dryRun } = options;
             const moving = gauge instanceof Maps ? undefined : gaugeFrom(gauge);
             const inputs = new Inputs(platform, [object, out, ...(gauge instanceof Maps ? [gauge.file] : [])]);
-            const path = await inputs.add(object, "object");
+            const path = await inputs.addObject(object, "object");
             const maps = gauge instanceof Maps ? await inputs.add(gauge.file, "maps") : "";
             const words = JSON.stringify({ kind, copyUnknown, dequantize, force, site, keepStrength });
             if (dryRun) {
@@ -221,7 +223,7 @@ export function createApi(platform: Platform): Api {
         async inspect(object, options = {}) {
             checkOptions("inspect", options);
             const inputs = new Inputs(platform, [object]);
-            const path = await inputs.add(object, "object");
+            const path = await inputs.addObject(object, "object");
             const answer = await run(
                 { name: "plan", object: path, options: JSON.stringify({ kind: options.kind }), d: 0 },
                 inputs,
@@ -307,7 +309,7 @@ export function createApi(platform: Platform): Api {
             const inputs = new Inputs(platform, [object]);
             const call: Call = {
                 name: "audit",
-                object: await inputs.add(object, "object"),
+                object: await inputs.addObject(object, "object"),
                 gauge: gauge === undefined ? "" : JSON.stringify(gaugeFrom(gauge)),
                 options: JSON.stringify({ kind, k, gauges, seed, d }),
             };

@@ -30,9 +30,9 @@ export const nodePlatform: Platform = {
     },
 
     path(input) {
-        if (typeof input === "string") return input;
-        if (input.protocol !== "file:")
-            throw refusal("usage", input.href, "only file: URLs can be read; fetch it and give its bytes");
+        if (typeof input === "string" && !/^file:\/\//i.test(input)) return input;
+        const { protocol, href } = new URL(input);
+        if (protocol !== "file:") throw refusal("usage", href, "only file: URLs can be read");
         return fileURLToPath(input);
     },
 
