@@ -44,91 +44,32 @@ import type {
     TransportOptions,
 } from "./types.js";
 
+/** The calls; node.ts, which exports them, documents each. */
 export interface Api {
-    /**
-     * The gauge from the source's coordinates to the target's, from evidence on both sides: `y[i] = sign[i] * x[perm[i]]`. Rows are paired by
-     * position. A gauge whose verdict is "unrelated" is an answer, not an error.
-     * Rejects with RegaugeError: missingFile, malformed, dimensionMismatch, rowsMismatch, tokensDiffer, notFinite, usage, tooLarge, ...
-     */
     align(source: EvidenceInput, target: EvidenceInput, options?: AlignOptions): Promise<Gauge>;
-
-    /**
-     * Maps between sites of any two models, also of other widths: the lowest rung of identity, signed permutation, orthogonal and affine that
-     * held-out rows call no worse than the best. Rows are paired by position.
-     * Rejects with RegaugeError: usage (no such site, a family that needs one width), rowsMismatch, tokensDiffer, notFinite, ...
-     */
     fitMap(source: EvidenceInput, target: EvidenceInput, options?: MapOptions): Promise<Maps>;
-
-    /** Moves an object (a vector, an SAE, activations: a file or folder in source coordinates) into the target's coordinates, by a gauge or by maps. */
     transport(object: ObjectInput, gauge: GaugeInput | Maps, options?: TransportOptions): Promise<Moved>;
-
-    /** What an object is, and how each of its tensors would move. */
     inspect(object: ObjectInput, options?: InspectOptions): Promise<Plan>;
-
-    /** The gauge from the first of a run's checkpoints to the last, through those between; any of them may be skipped. */
     trace(checkpoints: readonly EvidenceInput[], options?: TraceOptions): Promise<TracedGauge>;
-
-    /** Correlations of every source channel with every target channel at one site: what alignment starts from. */
     correlation(source: EvidenceInput, target: EvidenceInput, options?: CorrelationOptions): Promise<Correlation>;
-
-    /** A look at a tensor's numbers: one file of any format that regauge reads. */
     firstRow(file: FileInput, options?: FirstRowOptions): Promise<FirstRow>;
-
-    /** The gains of every norm in the evidence, as the model multiplies with them: by name, d numbers each. */
     gains(evidence: EvidenceInput, options?: JobControl): Promise<Map<string, Float32Array>>;
-
-    /**
-     * The weighted average of two checkpoints of one base, B moved into A's coordinates: (1 - w) A + w B, or with a base A + w (B - BASE). Heads and
-     * MLP neurons are averaged by position.
-     */
     merge(a: FileInput, b: FileInput, options: MergeOptions): Promise<Merged>;
-
-    /** How far a claim about channel numbers (a vector, rows of vectors, a list of channels) survives random gauges, moved and not moved. */
     audit(object: ObjectInput, options?: AuditOptions): Promise<Audit>;
-
-    /** What matching without signs can reach at most, and what matching with signs does: simulated. */
     ceiling(options?: CeilingOptions): Promise<Ceiling>;
-
-    /**
-     * Do two checkpoints compute the same function? Small models (a folder with config.json and .safetensors files): weights are held in float32.
-     * Rejects with RegaugeError: unsupported (the family), tooLarge, dimensionMismatch, usage (a token beyond the vocabulary), ...
-     */
     verify(model: FileInput, moved: FileInput, tokens: TokensInput, options?: VerifyOptions): Promise<Verification>;
-
-    /**
-     * Activation evidence of a small model: a safetensors file with `activations/resid.<place>` [tokens, d] F32 of every place, the norms' gains and the
-     * token ids. `align` takes it as it is; `fs.writeFile(path, file.stream())` or a download saves it.
-     */
     activations(model: FileInput, tokens: TokensInput, options?: JobControl): Promise<File>;
-
-    /** What a small model says after each token of one sequence, with a vector added to its residual stream or without. */
     logits(model: FileInput, tokens: TokensInput, options?: SteeringOptions): Promise<Logits>;
-
-    /** Continues a prompt with a small model, with a vector added to its residual stream or without. */
     generate(model: FileInput, prompt: TokensInput, options?: GenerateOptions): Promise<Continuation>;
-
-    /** One prompt in both models, with the vector and without: in the target moved by the gauge, moved by its permutation alone, and not moved. */
     steer(source: FileInput, target: FileInput, options: SteerOptions): Promise<SteerReport>;
-
-    /** The gauges one after the other, the first one first. */
     compose(...gauges: readonly (GaugeInput | readonly GaugeInput[])[]): Gauge;
-
-    /** From the target back to the source. */
     invert(gauge: GaugeInput): Gauge;
-
-    /** How far two gauges agree. */
     compare(gauge: GaugeInput, reference: GaugeInput): Agreement;
-
-    /** `regauge args...` with this machine's files and streams; the exit status. Node only. */
     runCommand(
         args: readonly string[],
         options?: Pick<JobControl, "signal"> & { readonly errIsTerminal?: boolean },
     ): Promise<number>;
-
-    /** Ends all workers now. Without it, idle ones stay for the next call; they never keep a Node process alive. */
     dispose(): Promise<void>;
-
-    /** Workers that exist now. */
     workers(): number;
 }
 

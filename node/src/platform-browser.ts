@@ -4,6 +4,7 @@ import { refusal } from "./error.js";
 import type { Platform } from "./platform.js";
 import type { FromWorker } from "./protocol.js";
 import { removeSpill, spillPath } from "./spill.js";
+import { inBrowsers } from "./start.js";
 
 const noDisk = (input: string | URL): never => {
     throw refusal("usage", String(input), "a browser cannot open paths; give a File, a Blob or a Uint8Array");
@@ -16,6 +17,7 @@ const isOwnBlob = (blob: Blob): boolean =>
 export const browserPlatform: Platform = {
     parallelism: Math.max(1, globalThis.navigator?.hardwareConcurrency ?? 1),
     canShare: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === "function",
+    whereItRuns: inBrowsers,
     removeTemporary: (path) => void removeSpill(path),
 
     start(onMessage, onCrash) {

@@ -9,10 +9,12 @@ import { refusal } from "./error.js";
 import { removeTemporary } from "./host-node.js";
 import type { Platform } from "./platform.js";
 import type { FromWorker } from "./protocol.js";
+import { inNode } from "./start.js";
 
 export const nodePlatform: Platform = {
     parallelism: Math.max(1, availableParallelism()),
     canShare: true,
+    whereItRuns: inNode,
     removeTemporary,
 
     start(onMessage, onCrash) {
