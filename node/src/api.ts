@@ -3,8 +3,10 @@
 import { refusal } from "./error.js";
 import type { GaugeJson } from "./gauge-json.js";
 import { Gauge, type Agreement, type GaugeInput } from "./gauge.js";
-import { Inputs, type EvidenceInput, type FileInput, type TokensInput } from "./inputs.js";
+import { Inputs, type EvidenceInput, type FileInput, type ObjectInput, type TokensInput } from "./inputs.js";
 import { Maps, type MapsReport } from "./maps.js";
+import { gaugeNotFetched, isWebAddress } from "./not-files.js";
+import { checkOptions } from "./options.js";
 import type { Platform } from "./platform.js";
 import { Pool } from "./pool.js";
 import type { Answer, Call } from "./protocol.js";
@@ -42,91 +44,32 @@ import type {
     TransportOptions,
 } from "./types.js";
 
+/** The calls; node.ts, which exports them, documents each. */
 export interface Api {
-    /**
-     * The gauge from the source's coordinates to the target's, from evidence on both sides: `y[i] = sign[i] * x[perm[i]]`. Rows are paired by
-     * position. A gauge whose verdict is "unrelated" is an answer, not an error.
-     * Rejects with RegaugeError: missingFile, malformed, dimensionMismatch, rowsMismatch, tokensDiffer, notFinite, usage, tooLarge, ...
-     */
     align(source: EvidenceInput, target: EvidenceInput, options?: AlignOptions): Promise<Gauge>;
-
-    /**
-     * Maps between sites of any two models, also of other widths: the lowest rung of identity, signed permutation, orthogonal and affine that
-     * held-out rows call no worse than the best. Rows are paired by position.
-     * Rejects with RegaugeError: usage (no such site, a family that needs one width), rowsMismatch, tokensDiffer, notFinite, ...
-     */
     fitMap(source: EvidenceInput, target: EvidenceInput, options?: MapOptions): Promise<Maps>;
-
-    /** Moves an object (a vector, an SAE, activations: a file or folder in source coordinates) into the target's coordinates, by a gauge or by maps. */
-    transport(object: FileInput, gauge: GaugeInput | Maps, options?: TransportOptions): Promise<Moved>;
-
-    /** What an object is, and how each of its tensors would move. */
-    inspect(object: FileInput, options?: InspectOptions): Promise<Plan>;
-
-    /** The gauge from the first of a run's checkpoints to the last, through those between; any of them may be skipped. */
+    transport(object: ObjectInput, gauge: GaugeInput | Maps, options?: TransportOptions): Promise<Moved>;
+    inspect(object: ObjectInput, options?: InspectOptions): Promise<Plan>;
     trace(checkpoints: readonly EvidenceInput[], options?: TraceOptions): Promise<TracedGauge>;
-
-    /** Correlations of every source channel with every target channel at one site: what alignment starts from. */
     correlation(source: EvidenceInput, target: EvidenceInput, options?: CorrelationOptions): Promise<Correlation>;
-
-    /** A look at a tensor's numbers: one file of any format that regauge reads. */
     firstRow(file: FileInput, options?: FirstRowOptions): Promise<FirstRow>;
-
-    /** The gains of every norm in the evidence, as the model multiplies with them: by name, d numbers each. */
     gains(evidence: EvidenceInput, options?: JobControl): Promise<Map<string, Float32Array>>;
-
-    /**
-     * The weighted average of two checkpoints of one base, B moved into A's coordinates: (1 - w) A + w B, or with a base A + w (B - BASE). Heads and
-     * MLP neurons are averaged by position.
-     */
     merge(a: FileInput, b: FileInput, options: MergeOptions): Promise<Merged>;
-
-    /** How far a claim about channel numbers (a vector, rows of vectors, a list of channels) survives random gauges, moved and not moved. */
-    audit(object: FileInput, options?: AuditOptions): Promise<Audit>;
-
-    /** What matching without signs can reach at most, and what matching with signs does: simulated. */
+    audit(object: ObjectInput, options?: AuditOptions): Promise<Audit>;
     ceiling(options?: CeilingOptions): Promise<Ceiling>;
-
-    /**
-     * Do two checkpoints compute the same function? Small models (a folder with config.json and .safetensors files): weights are held in float32.
-     * Rejects with RegaugeError: unsupported (the family), tooLarge, dimensionMismatch, usage (a token beyond the vocabulary), ...
-     */
     verify(model: FileInput, moved: FileInput, tokens: TokensInput, options?: VerifyOptions): Promise<Verification>;
-
-    /**
-     * Activation evidence of a small model: a safetensors file with `activations/resid.<place>` [tokens, d] F32 of every place, the norms' gains and the
-     * token ids. `align` takes it as it is; `fs.writeFile(path, file.stream())` or a download saves it.
-     */
     activations(model: FileInput, tokens: TokensInput, options?: JobControl): Promise<File>;
-
-    /** What a small model says after each token of one sequence, with a vector added to its residual stream or without. */
     logits(model: FileInput, tokens: TokensInput, options?: SteeringOptions): Promise<Logits>;
-
-    /** Continues a prompt with a small model, with a vector added to its residual stream or without. */
     generate(model: FileInput, prompt: TokensInput, options?: GenerateOptions): Promise<Continuation>;
-
-    /** One prompt in both models, with the vector and without: in the target moved by the gauge, moved by its permutation alone, and not moved. */
     steer(source: FileInput, target: FileInput, options: SteerOptions): Promise<SteerReport>;
-
-    /** The gauges one after the other, the first one first. */
     compose(...gauges: readonly (GaugeInput | readonly GaugeInput[])[]): Gauge;
-
-    /** From the target back to the source. */
     invert(gauge: GaugeInput): Gauge;
-
-    /** How far two gauges agree. */
     compare(gauge: GaugeInput, reference: GaugeInput): Agreement;
-
-    /** `regauge args...` with this machine's files and streams; the exit status. Node only. */
     runCommand(
         args: readonly string[],
         options?: Pick<JobControl, "signal"> & { readonly errIsTerminal?: boolean },
     ): Promise<number>;
-
-    /** Ends all workers now. Without it, idle ones stay for the next call; they never keep a Node process alive. */
     dispose(): Promise<void>;
-
-    /** Workers that exist now. */
     workers(): number;
 }
 
@@ -135,6 +78,7 @@ export function createApi(platform: Platform): Api {
 
     const gaugeFrom = (input: GaugeInput): Gauge => {
         if ((typeof input === "string" && !input.trimStart().startsWith("{")) || input instanceof URL) {
+            if (isWebAddress(input)) throw refusal("usage", String(input), gaugeNotFetched);
             const path = platform.path(input);
             return Gauge.from(platform.readText(path), path);
         }
@@ -158,6 +102,7 @@ export function createApi(platform: Platform): Api {
 
     return {
         async align(source, target, options = {}) {
+            checkOptions("align", options);
             const { gains = [] } = options;
             const inputs = new Inputs(platform, [source, target, ...gains]);
             const paths = { source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
@@ -173,6 +118,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async fitMap(source, target, options = {}) {
+            checkOptions("fitMap", options);
             const inputs = new Inputs(platform, [source, target]);
             const call: Call = {
                 name: "fitMap",
@@ -187,10 +133,11 @@ export function createApi(platform: Platform): Api {
         },
 
         async transport(object, gauge, options = {}) {
+            checkOptions("transport", options);
             const { out, kind, copyUnknown, dequantize, force, site, keepStrength, dryRun } = options;
             const moving = gauge instanceof Maps ? undefined : gaugeFrom(gauge);
             const inputs = new Inputs(platform, [object, out, ...(gauge instanceof Maps ? [gauge.file] : [])]);
-            const path = await inputs.add(object, "object");
+            const path = await inputs.addObject(object, "object");
             const maps = gauge instanceof Maps ? await inputs.add(gauge.file, "maps") : "";
             const words = JSON.stringify({ kind, copyUnknown, dequantize, force, site, keepStrength });
             if (dryRun) {
@@ -215,8 +162,9 @@ export function createApi(platform: Platform): Api {
         },
 
         async inspect(object, options = {}) {
+            checkOptions("inspect", options);
             const inputs = new Inputs(platform, [object]);
-            const path = await inputs.add(object, "object");
+            const path = await inputs.addObject(object, "object");
             const answer = await run(
                 { name: "plan", object: path, options: JSON.stringify({ kind: options.kind }), d: 0 },
                 inputs,
@@ -226,6 +174,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async trace(checkpoints, options = {}) {
+            checkOptions("trace", options);
             const inputs = new Inputs(platform, checkpoints);
             const paths: string[] = [];
             for (const [k, checkpoint] of checkpoints.entries())
@@ -240,6 +189,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async correlation(source, target, options = {}) {
+            checkOptions("correlation", options);
             const inputs = new Inputs(platform, [source, target]);
             const paths = { source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
             const { site, ...others } = options;
@@ -249,6 +199,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async firstRow(file, options = {}) {
+            checkOptions("firstRow", options);
             const inputs = new Inputs(platform, [file]);
             const call: Call = {
                 name: "firstRow",
@@ -260,6 +211,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async gains(evidence, options = {}) {
+            checkOptions("gains", options);
             const inputs = new Inputs(platform, [evidence]);
             const call: Call = { name: "gains", evidence: await inputs.add(evidence, "evidence") };
             const answer = await run(call, inputs, options);
@@ -270,6 +222,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async merge(a, b, options) {
+            checkOptions("merge", options);
             const { gauge, weight, form, base, baseGauge, out, force } = options;
             const inputs = new Inputs(platform, [a, b, base, out]);
             const paths = { a: await inputs.add(a, "A"), b: await inputs.add(b, "B") };
@@ -292,11 +245,12 @@ export function createApi(platform: Platform): Api {
         },
 
         async audit(object, options = {}) {
+            checkOptions("audit", options);
             const { gauge, kind, k, gauges, seed, d } = options;
             const inputs = new Inputs(platform, [object]);
             const call: Call = {
                 name: "audit",
-                object: await inputs.add(object, "object"),
+                object: await inputs.addObject(object, "object"),
                 gauge: gauge === undefined ? "" : JSON.stringify(gaugeFrom(gauge)),
                 options: JSON.stringify({ kind, k, gauges, seed, d }),
             };
@@ -306,12 +260,14 @@ export function createApi(platform: Platform): Api {
         },
 
         async ceiling(options = {}) {
+            checkOptions("ceiling", options);
             const { d, rows, noise, steps, seed, threads } = options;
             const call: Call = { name: "ceiling", options: JSON.stringify({ d, rows, noise, steps, seed, threads }) };
             return JSON.parse((await run(call, new Inputs(platform, []), options)).value) as Ceiling;
         },
 
         async verify(model, moved, tokens, options = {}) {
+            checkOptions("verify", options);
             const { sequences, tolerance } = options;
             const inputs = new Inputs(platform, [model, moved, tokens]);
             const call: Call = {
@@ -325,6 +281,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async activations(model, tokens, options = {}) {
+            checkOptions("activations", options);
             const inputs = new Inputs(platform, [model, tokens]);
             const call: Call = {
                 name: "activations",
@@ -337,6 +294,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async logits(model, tokens, options = {}) {
+            checkOptions("logits", options);
             const inputs = new Inputs(platform, [model, tokens, options.vector]);
             const call: Call = {
                 name: "logits",
@@ -349,6 +307,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async generate(model, prompt, options = {}) {
+            checkOptions("generate", options);
             const inputs = new Inputs(platform, [model, prompt, options.vector]);
             const call: Call = {
                 name: "generate",
@@ -360,6 +319,7 @@ export function createApi(platform: Platform): Api {
         },
 
         async steer(source, target, options) {
+            checkOptions("steer", options);
             const inputs = new Inputs(platform, [source, target, options.vector, options.prompt]);
             const call: Call = {
                 name: "steer",
@@ -384,6 +344,7 @@ export function createApi(platform: Platform): Api {
         compare: (gauge, reference) => gaugeFrom(gauge).compare(gaugeFrom(reference)),
 
         async runCommand(args, options = {}) {
+            checkOptions("runCommand", options);
             const call: Call = { name: "run", args, errIsTerminal: options.errIsTerminal ?? false };
             const answer = await run(call, new Inputs(platform, []), { signal: options.signal }, false);
             return Number(answer.value);

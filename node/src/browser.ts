@@ -1,4 +1,4 @@
-// The package in browsers.
+// The package in browsers. node.ts has its types and the words on each call.
 
 import { createApi } from "./api.js";
 import { browserPlatform } from "./platform-browser.js";
@@ -24,6 +24,7 @@ export const {
     compose,
     invert,
     compare,
+    runCommand,
     dispose,
     workers,
 } = /* @__PURE__ */ createApi(browserPlatform);

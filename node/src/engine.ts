@@ -2,6 +2,7 @@
 
 import { argumentsOf, type Arguments, type CallName, type ModuleCall } from "./calls.js";
 import { refusal, RegaugeError, type ErrorCode } from "./error.js";
+import { inOptions } from "./flags.js";
 import type { Failure, Host, HostFiles } from "./host.js";
 import type { Answer, Call, Job, ProgressReport } from "./protocol.js";
 import type { MainModule as Calls } from "./wasm/regauge.mjs";
@@ -146,7 +147,8 @@ export class Engine {
         if (call.name === "run") return String(this.#commandLine().runCommand(host, [...call.args]));
         const { ok, value, code, where, message } = this.#call(call, host);
         if (ok) return String(value);
-        throw new RegaugeError(String(code) as ErrorCode, String(where), String(message));
+        const said = (text: unknown): string => inOptions(String(text), call.name as CallName);
+        throw new RegaugeError(String(code) as ErrorCode, said(where), said(message));
     }
 
     #call<Name extends CallName>(call: Extract<ModuleCall, { name: Name }>, host: Host): Outcome {

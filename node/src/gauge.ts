@@ -1,6 +1,7 @@
 // A gauge: an element of the signed permutation group B_d, and how sure its matching is.
 
 import { refusal } from "./error.js";
+import { isFloats, isTensor, type Floats, type Tensor } from "./floats.js";
 import {
     parseGauge,
     verdicts,
@@ -46,7 +47,7 @@ export interface GaugeDetails {
 }
 
 /** Vectors that a gauge moves; the answer has the same type. */
-export type Vector = Float32Array | Float64Array | number[];
+export type Vector = Floats | number[];
 
 /**
  * y = Q x with `y[i] = sign[i] * x[perm[i]]`: x in source coordinates, y in target coordinates, perm 0-based.
@@ -227,19 +228,55 @@ export class Gauge {
         });
     }
 
-    /** `y[i] = sign[i] * x[perm[i]]`, of the same type as x. Throws RegaugeError: dimensionMismatch, undeterminedSign. */
-    apply(x: Float32Array): Float32Array;
-    apply(x: Float64Array): Float64Array;
-    apply(x: number[]): number[];
-    apply(x: Vector): Vector {
-        return this.applyRows(x as Float32Array, 1);
+    /**
+     * `y[i] = sign[i] * x[perm[i]]`. Of a Float16Array, Float32Array, Float64Array or list of numbers the answer has the same type; of other
+     * typed arrays (integers) it is a Float64Array. Of a tensor `{ data, dims }` with the channels in its last axis [..., d] every row is
+     * moved, and the answer is `{ ...its type, data, dims }`.
+     * Throws RegaugeError: dimensionMismatch, undeterminedSign, wrongDtype (a BigInt64Array, strings).
+     */
+    apply<Numbers extends Vector>(x: Numbers): Numbers;
+    apply(x: Tensor): Tensor;
+    apply(x: ArrayLike<number>): Float64Array;
+    apply(x: ArrayLike<number> | Tensor): Vector | Tensor {
+        if (!isTensor(x)) return this.#moved(x, 1);
+        const { data, dims, type } = x;
+        const half = type === "float16" && data instanceof Uint16Array;
+        const expected = dims.reduce((product, length) => product * length, 1);
+        if (dims.at(-1) !== this.d || data.length !== expected)
+            throw refusal(
+                "dimensionMismatch",
+                "tensor",
+                `has ${data.length} elements and shape [${dims.join(", ")}], and the gauge moves [..., ${this.d}]`,
+            );
+        const rows = expected / (this.d || 1);
+        return {
+            ...(type === undefined ? {} : { type }),
+            data: half ? this.#movedBits(data, rows) : this.#moved(data as ArrayLike<number>, rows),
+            dims: [...dims],
+        };
     }
 
     /** The same of `rows` vectors that lie one after the other. */
-    applyRows(x: Float32Array, rows: number): Float32Array;
-    applyRows(x: Float64Array, rows: number): Float64Array;
-    applyRows(x: number[], rows: number): number[];
-    applyRows(x: Vector, rows: number): Vector {
+    applyRows<Numbers extends Vector>(x: Numbers, rows: number): Numbers;
+    applyRows(x: ArrayLike<number>, rows: number): Float64Array;
+    applyRows(x: ArrayLike<number>, rows: number): Vector {
+        return this.#moved(x, rows);
+    }
+
+    #moved(x: ArrayLike<number>, rows: number): Vector {
+        this.#requireMovable(x, rows);
+        if (x.length > 0 && typeof x[0] !== "number")
+            throw refusal("wrongDtype", "vector", `holds ${typeof x[0]}s; expected numbers`);
+        return this.#gather(x, emptyLike(x), (value) => -value);
+    }
+
+    /** Of float16 as bits, whose highest is the sign. */
+    #movedBits(x: Uint16Array, rows: number): Uint16Array {
+        this.#requireMovable(x, rows);
+        return this.#gather(x, new Uint16Array(x.length), (bits) => bits ^ 0x8000);
+    }
+
+    #requireMovable(x: ArrayLike<number>, rows: number): void {
         if (x.length !== rows * this.d)
             throw refusal(
                 "dimensionMismatch",
@@ -253,15 +290,17 @@ export class Gauge {
                 "gauge",
                 `the sign of target channel ${unknown} is undetermined, so no vector can be moved`,
             );
-        const y = Array.isArray(x)
-            ? new Array<number>(x.length)
-            : x instanceof Float32Array
-              ? new Float32Array(x.length)
-              : new Float64Array(x.length);
+    }
+
+    #gather<Into extends { [place: number]: number }>(
+        x: ArrayLike<number>,
+        y: Into,
+        negative: (value: number) => number,
+    ): Into {
         for (let start = 0; start < x.length; start += this.d)
             for (let i = 0; i < this.d; ++i) {
                 const value = x[start + this.perm[i]!]!;
-                y[start + i] = this.sign[i] === 1 ? value : -value;
+                (y as { [place: number]: number })[start + i] = this.sign[i] === 1 ? value : negative(value);
             }
         return y;
     }
@@ -330,6 +369,14 @@ export class Gauge {
             method: { statistic: this.statistic, lambda: this.lambda, rows: this.rows, sites: this.sites },
         };
     }
+}
+
+/** Room for as many numbers, of the type that a moved vector has. */
+function emptyLike(x: ArrayLike<number>): Float64Array | number[] {
+    if (Array.isArray(x)) return new Array<number>(x.length);
+    // of a Float16Array too, whatever made it
+    if (isFloats(x)) return new (x.constructor as Float64ArrayConstructor)(x.length);
+    return new Float64Array(x.length);
 }
 
 function checkEntries(perm: ArrayLike<number>, sign: ArrayLike<number>, where: string): void {

@@ -1,34 +1,57 @@
 // Inputs of every kind under the paths by which a job knows them.
 
 import { refusal } from "./error.js";
+import { floatElements, isTensor, numbersOf, type Floats, type Tensor } from "./floats.js";
 import { isMemoryEvidence, toSafetensors, type MemoryEvidence } from "./memory-evidence.js";
 import type { Mount } from "./memory-files.js";
+import { isWebAddress, notFetched, whyNotFile } from "./not-files.js";
+import { toNpy } from "./npy.js";
 import type { Platform } from "./platform.js";
+import { tokenIds, type IdArray } from "./token-ids.js";
 
 /** The contents of one file. */
-export type Bytes = Blob | Uint8Array | ArrayBuffer;
+export type Bytes = Blob | Uint8Array | ArrayBuffer | DataView;
 
 /**
- * A file or folder: a path or a file: URL (Node), one file's contents, a folder's File objects (as an <input webkitdirectory> or a drop gives
- * them), or a folder's contents by name.
+ * A file or folder: a path or a file: URL (Node), one file's contents, the answer of fetch, a folder's File objects (as an
+ * <input webkitdirectory> or a drop gives them), or a folder's contents by name.
  */
-export type FileInput = string | URL | Bytes | readonly File[] | Readonly<Record<string, Bytes>>;
+export type FileInput = string | URL | Bytes | Response | readonly File[] | Readonly<Record<string, Bytes>>;
 
-export type EvidenceInput = FileInput | MemoryEvidence;
+/** Files, or what a program holds: rows and gains, or one site's rows as a tensor [..., d]. */
+export type EvidenceInput = FileInput | MemoryEvidence | Tensor;
 
-/** Token ids: one sequence, several, or a file of them (.npy, .safetensors with token_ids, a JSON array). A Uint8Array is a file's contents. */
-export type TokensInput = FileInput | Int32Array | BigInt64Array | readonly number[] | readonly (readonly number[])[];
+/** What moves: a file or folder, or a vector [d] or rows of vectors [..., d] that a program holds. */
+export type ObjectInput = FileInput | Floats | Tensor;
 
-/** A steering vector [d]: numbers, or a file that transport knows. A Uint8Array is a file's contents. */
-export type VectorInput = FileInput | Float32Array | Float64Array | readonly number[];
+/**
+ * Token ids: one sequence, several (a tensor's are [n] or [sequences, n]), or a file of them (.npy, .safetensors with token_ids, a JSON
+ * array). A Uint8Array is a file's contents.
+ */
+export type TokensInput = FileInput | IdArray | Tensor | readonly number[] | readonly (readonly number[])[];
 
-const isNumbers = (input: unknown): input is readonly number[] | readonly (readonly number[])[] =>
-    Array.isArray(input) && (typeof input[0] === "number" || Array.isArray(input[0]));
+/** A steering vector [d]: numbers, a tensor, or a file that transport knows. A Uint8Array is a file's contents. */
+export type VectorInput = FileInput | Floats | Tensor | readonly number[];
+
+const isNumbers = (input: unknown): input is readonly number[] => Array.isArray(input) && typeof input[0] === "number";
 
 const isBytes = (input: unknown): input is Bytes =>
-    input instanceof Blob || input instanceof Uint8Array || input instanceof ArrayBuffer;
-const nameOf = (input: unknown): string | undefined =>
-    typeof File === "function" && input instanceof File && input.name !== "" ? input.name : undefined;
+    input instanceof Blob || input instanceof Uint8Array || input instanceof ArrayBuffer || input instanceof DataView;
+const isResponse = (input: unknown): input is Response => typeof Response === "function" && input instanceof Response;
+
+/** What an input is called by itself: a file's name, or the last part of the address that was fetched. */
+function nameOf(input: unknown): string | undefined {
+    if (isResponse(input)) return lastPart(input.url);
+    return typeof File === "function" && input instanceof File && input.name !== "" ? input.name : undefined;
+}
+
+function lastPart(url: string): string | undefined {
+    try {
+        return decodeURIComponent(new URL(url).pathname.split("/").at(-1)!).replaceAll("/", "_") || undefined;
+    } catch {
+        return undefined; // an answer that was made, not fetched, has no address
+    }
+}
 
 /** The inputs of one job. */
 export class Inputs {
@@ -56,10 +79,15 @@ export class Inputs {
 
     /** The path of an input. role: "source", "target", "object": what it is called where it has no name of its own. */
     async add(input: EvidenceInput, role: string): Promise<string> {
-        if (typeof input === "string" || input instanceof URL) return this.#platform.path(input);
+        if (typeof input === "string" || input instanceof URL) {
+            if (isWebAddress(input)) throw refusal("usage", String(input), notFetched);
+            return this.#platform.path(input);
+        }
         if (isBytes(input)) return this.#mount(this.#fresh(this.#nameFor(input, role)), input);
-        if (typeof input !== "object" || input === null)
-            throw refusal("usage", role, `expected a path, a file or evidence, and found ${String(input)}`);
+        if (isResponse(input)) return this.#addResponse(input, role);
+        if (isTensor(input)) return this.add({ activations: input }, role);
+        const why = whyNotFile(input);
+        if (why !== undefined) throw refusal("usage", role, why);
         if (Symbol.iterator in input) return this.#addFolder([...(input as Iterable<File>)], role);
         if (isMemoryEvidence(input)) {
             const bundle = toSafetensors(input, role);
@@ -77,18 +105,32 @@ export class Inputs {
         return folder;
     }
 
+    /** The path of what moves: vectors in memory become a .npy file. */
+    async addObject(input: ObjectInput, role: string): Promise<string> {
+        const elements = floatElements(input);
+        if (!elements) return this.add(input as FileInput, role);
+        const shape = isTensor(input) ? input.dims : [elements.data.length];
+        const expected = shape.reduce((product, length) => product * length, 1);
+        if (expected !== elements.data.length)
+            throw refusal(
+                "shapeMismatch",
+                role,
+                `has ${elements.data.length} elements, and its shape [${shape.join(", ")}] needs ${expected}`,
+            );
+        return this.#mount(this.#fresh(`${role}.npy`), toNpy(elements, shape));
+    }
+
     /** The path of token ids. */
     async addTokens(input: TokensInput, role: string): Promise<string> {
-        if (input instanceof Int32Array || input instanceof BigInt64Array)
-            return this.#addJson(Array.from(input, Number), role);
-        return isNumbers(input) ? this.#addJson(input, role) : this.add(input as FileInput, role);
+        const ids = tokenIds(input, role);
+        return ids ? this.#addJson(ids, role) : this.add(input as FileInput, role);
     }
 
     /** The path of a vector. */
     async addVector(input: VectorInput, role: string): Promise<string> {
-        if (!(input instanceof Float32Array) && !(input instanceof Float64Array) && !isNumbers(input))
-            return this.add(input as FileInput, role);
-        const values = Array.from(input as readonly number[]);
+        const elements = floatElements(input);
+        const values = elements ? numbersOf(elements) : isNumbers(input) ? [...input] : undefined;
+        if (!values) return this.add(input as FileInput, role);
         const at = values.findIndex((value) => !Number.isFinite(value));
         if (at >= 0) throw refusal("notFinite", role, `has ${values[at]} in channel ${at}`);
         return this.#addJson(values, role);
@@ -96,6 +138,15 @@ export class Inputs {
 
     #addJson(values: readonly unknown[], role: string): Promise<string> {
         return this.#mount(this.#fresh(role), new TextEncoder().encode(JSON.stringify(values)));
+    }
+
+    async #addResponse(response: Response, role: string): Promise<string> {
+        const where = response.url || role;
+        if (!response.ok)
+            throw refusal("missingFile", where, `the server answered ${response.status} ${response.statusText}`.trim());
+        if (response.bodyUsed) throw refusal("usage", where, "was read already; give the answer itself, or its blob");
+        const blob = await response.blob();
+        return this.#mount(this.#fresh(this.#nameFor(response, role)), blob);
     }
 
     async #addFolder(files: readonly File[], role: string): Promise<string> {
@@ -113,7 +164,7 @@ export class Inputs {
     }
 
     /** Two files of the same name are told apart by their roles. */
-    #nameFor(input: Bytes, role: string): string {
+    #nameFor(input: Bytes | Response, role: string): string {
         const name = nameOf(input);
         if (name === undefined) return role;
         return this.#names.filter((other) => other === name).length > 1 ? `${role}/${name}` : name;
@@ -135,7 +186,9 @@ export class Inputs {
                 ? await this.#platform.readable(bytes)
                 : bytes instanceof ArrayBuffer
                   ? new Uint8Array(bytes)
-                  : bytes;
+                  : bytes instanceof DataView
+                    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+                    : bytes;
         this.mounts.push({ path, content });
         return path;
     }

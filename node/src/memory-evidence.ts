@@ -1,25 +1,25 @@
 // Evidence that a program already holds in memory, as a safetensors bundle: so there is one way in, and one set of checks.
 
 import { refusal } from "./error.js";
+import { bytesOf, floatElements, isTensor, type Elements, type Floats, type Tensor } from "./floats.js";
+import { tokenIds as idsOf, type IdArray } from "./token-ids.js";
 
-/** Rows of activations, one after the other. */
+/** Rows of activations, one after the other: [rows, d], row-major. */
 export interface Rows {
-    readonly data: Float32Array | Float64Array;
+    readonly data: Floats;
     readonly rows: number;
     readonly d: number;
 }
 
 export interface MemoryEvidence {
-    /** One site's rows, or rows by site ("resid.4"). */
-    readonly activations?: Rows | Readonly<Record<string, Rows>>;
+    /** One site's rows, or rows by site ("resid.4"). A tensor's are [..., d]: all its axes but the last one count rows. */
+    readonly activations?: Rows | Tensor | Readonly<Record<string, Rows | Tensor>>;
     /** One RMSNorm's gains [d], or gains by name ("attn.3"). */
-    readonly gains?: Float32Array | Float64Array | Readonly<Record<string, Float32Array | Float64Array>>;
+    readonly gains?: Floats | Tensor | Readonly<Record<string, Floats | Tensor>>;
     /** One a row: where both sides have them they must agree. */
-    readonly tokenIds?: ArrayLike<number>;
+    readonly tokenIds?: ArrayLike<number> | IdArray | Tensor;
 }
 
-const isArray = (value: unknown): value is Float32Array | Float64Array =>
-    value instanceof Float32Array || value instanceof Float64Array;
 const isRows = (value: object): value is Rows => "data" in value && "rows" in value;
 
 export function isMemoryEvidence(input: object): input is MemoryEvidence {
@@ -34,44 +34,41 @@ export function isMemoryEvidence(input: object): input is MemoryEvidence {
 
 /** The bundle: 8 bytes of header length, the JSON header, the tensors. `where` names the side in messages. */
 export function toSafetensors(evidence: MemoryEvidence, where: string): Uint8Array<ArrayBuffer> {
-    const tensors: {
-        name: string;
-        dtype: string;
-        shape: number[];
-        data: Float32Array | Float64Array | BigInt64Array;
-    }[] = [];
-    const add = (name: string, shape: number[], data: Float32Array | Float64Array | BigInt64Array): void => {
+    const tensors: (Elements & { readonly name: string; readonly shape: readonly number[] })[] = [];
+    const add = (name: string, shape: readonly number[], elements: Elements): void => {
         const expected = shape.reduce((product, length) => product * length, 1);
-        if (!shape.every((length) => Number.isSafeInteger(length) && length >= 0) || data.length !== expected)
+        if (!shape.every((length) => Number.isSafeInteger(length) && length >= 0) || elements.data.length !== expected)
             throw refusal(
                 "shapeMismatch",
                 `${where}: ${name}`,
-                `has ${data.length} elements, and its shape [${shape.join(", ")}] needs ${expected}`,
+                `has ${elements.data.length} elements, and its shape [${shape.join(", ")}] needs ${expected}`,
             );
-        tensors.push({
-            name,
-            dtype: data instanceof Float32Array ? "F32" : data instanceof Float64Array ? "F64" : "I64",
-            shape,
-            data,
-        });
+        tensors.push({ name, shape, ...elements });
+    };
+    const floats = (name: string, of: unknown): Elements => {
+        const elements = floatElements(of);
+        if (elements) return elements;
+        throw refusal("wrongDtype", `${where}: ${name}`, "expected a Float32Array, Float64Array or Float16Array");
     };
 
     const { activations = {}, gains = {}, tokenIds } = evidence;
-    for (const [site, rows] of Object.entries(isRows(activations) ? { activations } : activations)) {
-        if (!isArray(rows?.data))
-            throw refusal(
-                "wrongDtype",
-                `${where}: activations/${site}`,
-                "data must be a Float32Array or a Float64Array",
-            );
-        add(`activations/${site}`, [rows.rows, rows.d], rows.data);
+    const sites = isRows(activations) || isTensor(activations) ? { activations } : activations;
+    for (const [site, rows] of Object.entries(sites)) {
+        const name = `activations/${site}`;
+        if (isTensor(rows)) {
+            const d = rows.dims.at(-1) ?? 0;
+            add(name, [rows.dims.slice(0, -1).reduce((product, length) => product * length, 1), d], floats(name, rows));
+        } else add(name, [rows?.rows, rows?.d], floats(name, rows?.data));
     }
-    for (const [name, values] of Object.entries(isArray(gains) ? { gains } : gains)) {
-        if (!isArray(values))
-            throw refusal("wrongDtype", `${where}: gains/${name}`, "must be a Float32Array or a Float64Array");
-        add(`gains/${name}`, [values.length], values);
+    for (const [name, values] of Object.entries(floatElements(gains) ? { gains } : gains)) {
+        const elements = floats(`gains/${name}`, values);
+        add(`gains/${name}`, [elements.data.length], elements);
     }
-    if (tokenIds !== undefined) add("token_ids", [tokenIds.length], BigInt64Array.from(Array.from(tokenIds), BigInt));
+    if (tokenIds !== undefined) {
+        const given = isTensor(tokenIds) || Array.isArray(tokenIds) ? tokenIds : Array.from<number | bigint>(tokenIds);
+        const ids = (idsOf(given, `${where}: token ids`) ?? []).flat();
+        add("token_ids", [ids.length], { dtype: "I64", data: BigInt64Array.from(ids, BigInt) });
+    }
 
     let offset = 0;
     const header: Record<string, object> = {};
@@ -85,9 +82,9 @@ export function toSafetensors(evidence: MemoryEvidence, where: string): Uint8Arr
     file.fill(0x20, 8, 8 + headerLength);
     file.set(encoded, 8);
     let place = 8 + headerLength;
-    for (const { data } of tensors) {
-        file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), place);
-        place += data.byteLength;
+    for (const elements of tensors) {
+        file.set(bytesOf(elements), place);
+        place += elements.data.byteLength;
     }
     return file;
 }

@@ -4,14 +4,20 @@ import { refusal } from "./error.js";
 import type { Platform } from "./platform.js";
 import type { FromWorker } from "./protocol.js";
 import { removeSpill, spillPath } from "./spill.js";
+import { inBrowsers } from "./start.js";
 
 const noDisk = (input: string | URL): never => {
     throw refusal("usage", String(input), "a browser cannot open paths; give a File, a Blob or a Uint8Array");
 };
 
+/** Whether a worker gets what the Blob says: of a subclass that reads elsewhere (a hub's file, say) only the empty Blob would arrive. */
+const isOwnBlob = (blob: Blob): boolean =>
+    (["slice", "arrayBuffer", "stream"] as const).every((reading) => blob[reading] === Blob.prototype[reading]);
+
 export const browserPlatform: Platform = {
     parallelism: Math.max(1, globalThis.navigator?.hardwareConcurrency ?? 1),
     canShare: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === "function",
+    whereItRuns: inBrowsers,
     removeTemporary: (path) => void removeSpill(path),
 
     start(onMessage, onCrash) {
@@ -31,6 +37,6 @@ export const browserPlatform: Platform = {
 
     path: noDisk,
     readText: noDisk,
-    readable: async (blob) => blob,
+    readable: async (blob) => (isOwnBlob(blob) ? blob : new Uint8Array(await blob.arrayBuffer())),
     spillPath,
 };

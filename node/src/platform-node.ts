@@ -9,10 +9,12 @@ import { refusal } from "./error.js";
 import { removeTemporary } from "./host-node.js";
 import type { Platform } from "./platform.js";
 import type { FromWorker } from "./protocol.js";
+import { inNode } from "./start.js";
 
 export const nodePlatform: Platform = {
     parallelism: Math.max(1, availableParallelism()),
     canShare: true,
+    whereItRuns: inNode,
     removeTemporary,
 
     start(onMessage, onCrash) {
@@ -30,9 +32,9 @@ export const nodePlatform: Platform = {
     },
 
     path(input) {
-        if (typeof input === "string") return input;
-        if (input.protocol !== "file:")
-            throw refusal("usage", input.href, "only file: URLs can be read; fetch it and give its bytes");
+        if (typeof input === "string" && !/^file:\/\//i.test(input)) return input;
+        const { protocol, href } = new URL(input);
+        if (protocol !== "file:") throw refusal("usage", href, "only file: URLs can be read");
         return fileURLToPath(input);
     },
 

@@ -3,6 +3,7 @@
 import { RegaugeError, refusal } from "./error.js";
 import type { Mount } from "./memory-files.js";
 import type { Answer, Call, FromWorker, Job, ProgressReport } from "./protocol.js";
+import { cannotStart } from "./start.js";
 
 /** A worker of either platform. */
 export interface WorkerHandle {
@@ -20,6 +21,8 @@ export interface WorkerStarter {
     /** Whether memory can be shared: with threads, and to reach a worker that is busy. */
     readonly canShare: boolean;
     removeTemporary(path: string): void;
+    /** What regauge needs of its surroundings, for the message where no worker starts. */
+    readonly whereItRuns: string;
 }
 
 export interface JobOptions {
@@ -57,6 +60,8 @@ interface Member {
     handle: WorkerHandle;
     running: Running | undefined;
     readonly temporaries: Set<string>;
+    /** Whether it has said anything: until then it may be that it could not be loaded. */
+    speaks: boolean;
 }
 
 export class Pool {
@@ -110,8 +115,13 @@ export class Pool {
         while (this.#queue.length > 0) {
             let member = [...this.#members].find(({ running }) => !running);
             if (!member && this.#members.size >= this.#starter.parallelism) return;
-            member ??= this.#start();
             const running = this.#queue.shift()!;
+            try {
+                member ??= this.#start();
+            } catch (error) {
+                this.#settle(running, () => running.reject(cannotStart(error, this.#starter.whereItRuns)));
+                continue;
+            }
             member.running = running;
             member.handle.keepsProcess(true);
             try {
@@ -137,16 +147,23 @@ export class Pool {
             handle: undefined as unknown as WorkerHandle,
             running: undefined,
             temporaries: new Set(),
+            speaks: false,
         };
         member.handle = this.#starter.start(
             (message) => this.#receive(member, message),
-            (error) => void this.#end(member, refusal("internal", "", `a worker of regauge stopped: ${error.message}`)),
+            (error) => void this.#end(member, this.#stopped(member, error)),
         );
         this.#members.add(member);
         return member;
     }
 
+    #stopped(member: Member, error: Error): RegaugeError {
+        if (!member.speaks) return cannotStart(error, this.#starter.whereItRuns);
+        return refusal("internal", "", `a worker of regauge stopped: ${error.message}`);
+    }
+
     #receive(member: Member, message: FromWorker): void {
+        member.speaks = true;
         const { running } = member;
         if (message.type === "temporary") {
             if (message.gone) member.temporaries.delete(message.path);

@@ -5,10 +5,13 @@ import { RegaugeError } from "./error.js";
 import type { Failure, HostFiles } from "./host.js";
 import type { MemoryFiles } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
+import { cannotStart } from "./start.js";
 
 /** What a platform lends its workers. */
 export interface WorkerPlatform {
     load(module: ModuleName): Promise<Engine>;
+    /** What regauge needs of its surroundings, for the message where it cannot start. */
+    readonly whereItRuns: string;
     /** What must be done before a job while this thread can still wait. */
     prepare?(engine: Engine, job: Job): Promise<void>;
     memoryFiles(job: Job): MemoryFiles | Promise<MemoryFiles>;
@@ -22,13 +25,21 @@ export interface WorkerPlatform {
 /** What takes a platform's jobs. */
 export function server(platform: WorkerPlatform): (job: Job) => Promise<void> {
     const engines = new Map<ModuleName, Promise<Engine>>();
+    const load = async (module: ModuleName): Promise<Engine> => {
+        try {
+            return await platform.load(module);
+        } catch (error) {
+            engines.delete(module); // the next job may find what this one did not
+            throw cannotStart(error, platform.whereItRuns);
+        }
+    };
     return async (job) => {
         const { id, spill } = job;
         const onTemporary = (path: string, gone: boolean): void => platform.send({ type: "temporary", id, path, gone });
         let memory: MemoryFiles | undefined;
         try {
             const module = moduleOf(job.call);
-            if (!engines.has(module)) engines.set(module, platform.load(module));
+            if (!engines.has(module)) engines.set(module, load(module));
             const loaded = await engines.get(module)!;
             const flag = job.stop && new Int32Array(job.stop);
             if (spill) onTemporary(spill, false);

@@ -6,6 +6,7 @@ import { MemoryFiles } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
 import { server } from "./serve.js";
 import { openSpill } from "./spill.js";
+import { inBrowsers } from "./start.js";
 
 /** FileReaderSync, which TypeScript's library for windows lacks. */
 declare class FileReaderSync {
@@ -44,6 +45,7 @@ const serve = server({
         const { default: create }: { default: Factory } = await import("./wasm/regauge.mjs");
         return Engine.load(create, () => compile(new URL("./wasm/regauge.wasm", import.meta.url)));
     },
+    whereItRuns: inBrowsers,
     prepare: async (engine, { call, mounts, threads }) => {
         if (!("options" in call) || !["align", "trace", "correlation"].includes(call.name)) return;
         const { threads: asked = threads } = JSON.parse(call.options) as { threads?: number };

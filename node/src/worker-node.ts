@@ -11,6 +11,7 @@ import { failure, type Failure, type HostFiles } from "./host.js";
 import { MemoryFiles } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
 import { server } from "./serve.js";
+import { inNode } from "./start.js";
 import { newThread } from "./start-wasm-thread-node.js";
 
 if (!parentPort) throw new Error("worker-node.js runs as a worker only");
@@ -31,6 +32,7 @@ const serve = server({
             WebAssembly.compile(await readFile(new URL(`./wasm/${name}.wasm`, import.meta.url)));
         return Engine.load(create, compile, memory && { memory, newThread: () => newThread(name) });
     },
+    whereItRuns: inNode,
     memoryFiles: (job) => {
         const noBlob = (): never => {
             throw new Error("a Blob cannot be read at once in Node"); // the caller's side turns Blobs into arrays

@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 
+import ts from "typescript";
+
 import * as node from "regauge";
 
 import { inside } from "./engine.mjs";
@@ -33,7 +35,7 @@ test("every call is the API's, by its own name; a plan is what inspect asks for,
     );
 });
 
-test("the package exports the whole API in Node, and all but the command line in browsers", async () => {
+test("the package exports the whole API, on both platforms", async () => {
     const offered = Object.keys(createApi({})).sort();
     const exported = (module) =>
         Object.keys(module)
@@ -41,10 +43,20 @@ test("the package exports the whole API in Node, and all but the command line in
             .sort();
     assert.deepEqual(exported(node), offered);
     const browser = await inside("browser.js");
-    assert.deepEqual(
-        exported(browser),
-        offered.filter((name) => name !== "runCommand"),
-    );
+    assert.deepEqual(exported(browser), offered);
     const beside = (module) => Object.keys(module).filter((name) => !offered.includes(name));
     assert.deepEqual(beside(browser), beside(node));
+});
+
+test("an editor shows a sentence and the types of every call on hover", () => {
+    const program = ts.createProgram([join(repository, "node/dist/node.d.ts")], { skipLibCheck: true });
+    const checker = program.getTypeChecker();
+    const [file] = program.getRootFileNames();
+    const exported = checker.getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(file)));
+    for (const name of Object.keys(createApi({}))) {
+        const symbol = exported.find((candidate) => candidate.name === name);
+        const words = ts.displayPartsToString(symbol.getDocumentationComment(checker));
+        assert(words.length > 20, `${name}: ${words}`);
+        assert.match(checker.typeToString(checker.getTypeOfSymbol(symbol)), /^\(.*\) => /, name);
+    }
 });

@@ -123,7 +123,7 @@ test("the README's snippet runs as it is", async () => {
 
 const usesTypes = `
 import { align, compare, compose, correlation, errorCodes, Gauge, inspect, invert, RegaugeError, trace, transport, dispose } from "regauge";
-import type { AlignOptions, Agreement, ErrorCode, EvidenceInput, GaugeJson, Moved, Plan, ProgressReport } from "regauge";
+import type { AlignOptions, Agreement, ErrorCode, EvidenceInput, GaugeJson, Moved, Plan, ProgressReport, Tensor } from "regauge";
 
 const stop = new AbortController();
 const options: AlignOptions = { group: "signed", statistic: "auto", sites: ["resid.2"], rows: 10, skipFirst: 1, signal: stop.signal,
@@ -133,6 +133,10 @@ const gauge: Gauge = await align("a.safetensors", memory, options);
 const floats: Float32Array = gauge.apply(new Float32Array(2));
 const doubles: Float64Array = gauge.inverse().andThen(gauge).apply(new Float64Array(2));
 const numbers: number[] = gauge.apply([1, 2]);
+const whole: Float64Array = gauge.apply(new Int8Array(2));
+const tensor: Tensor = gauge.apply({ data: new Float32Array(4), dims: [2, 2] });
+await align(tensor, await fetch("https://example.org/x.safetensors"));
+await transport(floats, gauge);
 const json: GaugeJson = gauge.toJSON();
 const agreement: Agreement = compare(compose(gauge, json, "b.json"), invert(gauge));
 const moved: Moved = await transport({ "cfg.json": new Blob([]) }, gauge, { dryRun: true });
@@ -142,7 +146,7 @@ const { values } = await correlation(new Uint8Array(8), new URL("file:///x"), { 
 await trace(["a", "b"], options);
 try { Gauge.from("{}"); } catch (error) { if (error instanceof RegaugeError) { const code: ErrorCode = error.code; console.log(code, error.where, errorCodes.length); } }
 await dispose();
-console.log(floats, doubles, numbers, agreement.both, moved.files, plan.tensors[0]?.moves, verdict, values.length);
+console.log(floats, doubles, numbers, whole, agreement.both, moved.files, plan.tensors[0]?.moves, verdict, values.length);
 // @ts-expect-error a group that there is not
 await align("a", "b", { group: "unsigned" });
 // @ts-expect-error strings do not move
@@ -152,6 +156,13 @@ gauge.apply("vector");
 for (const [name, flags] of [
     ["nodenext", ["--module", "nodenext", "--moduleResolution", "nodenext"]],
     ["bundler", ["--module", "esnext", "--moduleResolution", "bundler"]],
+    [
+        "nodenext, without DOM types",
+        [
+            ...["--module", "nodenext", "--moduleResolution", "nodenext", "--lib", "es2023"],
+            ...["--types", "node", "--typeRoots", join(repository, "node_modules/@types")],
+        ],
+    ],
 ])
     test(`the types serve a strict user whose modules resolve as ${name}`, async () => {
         writeFileSync(join(user, "types.mts"), usesTypes);

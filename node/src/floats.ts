@@ -1,0 +1,71 @@
+// Floating-point numbers in memory: typed arrays of every kind, and tensors of other libraries.
+
+/** A Float16Array, by what is needed of it: neither every runtime nor every version of TypeScript has one. */
+export interface Float16Numbers extends ArrayLike<number> {
+    readonly buffer: ArrayBufferLike;
+    readonly byteOffset: number;
+    readonly byteLength: number;
+    readonly BYTES_PER_ELEMENT: number;
+    readonly [Symbol.toStringTag]: "Float16Array";
+}
+
+export type Floats = Float32Array | Float64Array | Float16Numbers;
+
+/**
+ * A tensor of transformers.js or onnxruntime-web as it is, row-major. Of floats, `data` is a Float16Array, Float32Array or Float64Array, or
+ * the bits of float16 in a Uint16Array where `type` is "float16"; of token ids, integers.
+ */
+export interface Tensor {
+    readonly data: ArrayLike<unknown>;
+    readonly dims: readonly number[];
+    readonly type?: string;
+}
+
+/** Bytes of a tensor's elements and what they are: a dtype of safetensors. */
+export interface Elements {
+    readonly dtype: "F16" | "F32" | "F64" | "I64";
+    readonly data: Floats | Uint16Array | BigInt64Array;
+}
+
+export function isFloats(value: unknown): value is Floats {
+    return (
+        value instanceof Float32Array ||
+        value instanceof Float64Array ||
+        (ArrayBuffer.isView(value) && (value as Partial<Float16Numbers>)[Symbol.toStringTag] === "Float16Array")
+    );
+}
+
+export function isTensor(value: unknown): value is Tensor {
+    return (
+        typeof value === "object" && value !== null && "data" in value && "dims" in value && Array.isArray(value.dims)
+    );
+}
+
+/** The elements of a typed array or a tensor; undefined where these are no floats. */
+export function floatElements(of: unknown): Elements | undefined {
+    const data = isTensor(of) ? of.data : of;
+    if (isTensor(of) && of.type === "float16" && data instanceof Uint16Array) return { dtype: "F16", data };
+    if (!isFloats(data)) return undefined;
+    return { dtype: data instanceof Float32Array ? "F32" : data instanceof Float64Array ? "F64" : "F16", data };
+}
+
+/** The numbers of float elements. */
+export function numbersOf({ dtype, data }: Elements): number[] {
+    return dtype === "F16" && data instanceof Uint16Array
+        ? Array.from(data, halfToNumber)
+        : Array.from(data as ArrayLike<number>);
+}
+
+/** The number of which these are the bits of an IEEE 754 binary16. */
+function halfToNumber(bits: number): number {
+    const sign = bits & 0x8000 ? -1 : 1,
+        exponent = (bits >> 10) & 31,
+        fraction = bits & 1023;
+    if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+    return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
+}
+
+/** The bytes of elements. */
+export function bytesOf({ data }: Elements): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+}

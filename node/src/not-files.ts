@@ -1,0 +1,24 @@
+// What is given in place of a file and is none: one true sentence each.
+
+import { isFloats } from "./floats.js";
+
+/** Why this value is no file, folder or evidence, and what to give; undefined of what may be a folder's contents by name. */
+export function whyNotFile(input: unknown): string | undefined {
+    if (typeof input !== "object" || input === null)
+        return `expected a path, a file or evidence, and found ${String(input)}`;
+    if ("then" in input && typeof input.then === "function") return "is a promise; await it";
+    if ("getReader" in input || "pipe" in input || Symbol.asyncIterator in input)
+        return "is a stream, which can be read only once and in order; give await new Response(stream).blob()";
+    if (isFloats(input))
+        return "is a list of numbers without a shape; rows are { activations: { data, rows, d } } or a tensor { data, dims }";
+    if (ArrayBuffer.isView(input)) return "is an array of whole numbers; a file's contents are a Uint8Array";
+    return undefined;
+}
+
+/** Of a URL that is on no disk. */
+export const notFetched = "is not fetched by regauge; give await fetch(url), whose answer is taken as a file";
+
+export const gaugeNotFetched = "is not fetched by regauge; give its text, await (await fetch(url)).text()";
+
+/** A web address, be it a string. */
+export const isWebAddress = (input: string | URL): boolean => /^(?:https?|blob|data):/i.test(String(input));

@@ -1,0 +1,22 @@
+// Why regauge's engine or its worker cannot start: the surroundings, and no defect.
+
+import { refusal, RegaugeError } from "./error.js";
+
+/** What it needs in Node, and in what takes Node's place. */
+export const inNode =
+    "its files must lie beside one another as installed: leave regauge out of server bundles (Next.js: serverExternalPackages: " +
+    '["regauge"]; others: external), and let Deno read them (--allow-read)';
+
+/** What it needs in browsers. */
+export const inBrowsers =
+    "its worker and .wasm files must come from the page's own origin, with a content security policy that allows them " +
+    "(script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'): bundle regauge or serve its dist folder from there, not from a CDN";
+
+/** A refusal where the worker or the engine could not be loaded; refusals stay as they are. */
+export function cannotStart(error: unknown, needs: string): RegaugeError {
+    if (error instanceof RegaugeError) return error;
+    if (error instanceof RangeError)
+        return refusal("tooLarge", "", `there is not enough memory for regauge to start (${error.message})`);
+    const reason = error instanceof Error ? error.message : String(error);
+    return refusal("unsupported", "", `regauge cannot start here (${reason.split("\n")[0]!.trim()}); ${needs}`);
+}
