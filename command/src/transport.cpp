@@ -16,7 +16,7 @@ namespace {
 // What is said of statistics and maps, which are no objects; empty for anything else.
 std::string ownFile(const Job& job, const std::string& path) {
     if (const std::shared_ptr<const Statistics> statistics = openStatistics(job.host.files, path))
-        return job.json ? statisticsJson(*statistics) : statisticsText(*statistics);
+        return job.json ? statisticsJson(statistics->heading()) : statisticsText(statistics->heading());
     const Files& files = job.host.files;
     if (!files.exists(path) || files.isFolder(path) || !isMapFile(*files.open(path))) return "";
     const MapSet maps = readMaps(files, path);

@@ -2,7 +2,7 @@
 import * as regauge from "regauge";
 import type { Inspection, Item, Moved } from "./lib/types";
 
-export { Gauge, type TracedGauge } from "regauge";
+export { Gauge, Maps, type TracedGauge } from "regauge";
 export type { Hop, MatchOptions, Plan, ProgressReport, Statistic, TensorMove } from "regauge";
 
 type Control = regauge.JobControl;
@@ -64,7 +64,11 @@ export async function firstRow(path: string, blob: Blob, tensor: string, d: numb
   return row && row.values.length === d ? row.values : null;
 }
 
-export async function transport(item: Item, gauge: regauge.Gauge, control: Control): Promise<Moved> {
+export function fitMap(source: Item, target: Item, options: regauge.MapOptions): Promise<regauge.Maps> {
+  return regauge.fitMap(input(source), input(target), options);
+}
+
+export async function transport(item: Item, gauge: regauge.Gauge | regauge.Maps, control: Control): Promise<Moved> {
   const { files, dispose } = await regauge.transport(input(item), gauge, control);
   return { files: files.map(({ name, blob }) => ({ path: name, blob })), dispose };
 }

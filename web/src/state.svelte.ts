@@ -1,6 +1,6 @@
 // The page's whole state and every action on it. Components read from `bench` and call its methods; nothing else is kept anywhere.
 import * as engine from "./engine";
-import type { Gauge, ProgressReport, TracedGauge } from "./engine";
+import type { Gauge, Maps, ProgressReport, TracedGauge } from "./engine";
 import { destination } from "./lib/download";
 import { newId, size } from "./lib/files";
 import { plural } from "./lib/format";
@@ -68,6 +68,8 @@ class Bench {
   notice: string | null = $state(null);
   result: Result | null = $state.raw(null);
   traced: Traced | null = $state.raw(null);
+  /** Maps between sites, for models that no gauge relates. */
+  maps: { maps: Maps } | null = $state.raw(null);
   settings: Settings = $state(fromLink().settings);
   /** The figures on the page by their titles, for a report. */
   readonly figures = new Map<string, () => Figure>();
@@ -86,6 +88,20 @@ class Bench {
   /** The checkpoints to trace through, in their order. */
   series = $derived(this.entries.filter((entry) => entry.role === "series"));
   ready = $derived(Boolean(this.source?.inspection && this.target?.inspection));
+  /** Nothing moves by channel numbers here: other widths, or a verdict that says so. A map may still be worth something. */
+  apart = $derived(
+    this.maps !== null ||
+      this.result?.gauge.verdict === "unrelated" ||
+      (this.ready && this.source!.inspection!.d !== this.target!.inspection!.d),
+  );
+  /** What moves objects: the gauge, or else a map that helps. */
+  mover = $derived(
+    this.result && this.result.gauge.verdict !== "unrelated"
+      ? this.result.gauge
+      : this.maps?.maps.report.helps
+        ? this.maps.maps
+        : null,
+  );
   marked = $derived(this.hovered ?? this.selected);
 
   /**
@@ -248,6 +264,21 @@ class Bench {
     });
   }
 
+  /** The lowest rung of the ladder that held-out rows call enough, for each source site. */
+  async fitMap(): Promise<void> {
+    const [source, target] = [this.source, this.target];
+    if (!source || !target || this.job) return;
+    this.maps = null;
+    await this.run("Fitting a map", async (options) => {
+      const [from, to] = [$state.snapshot(source.item) as Item, $state.snapshot(target.item) as Item];
+      const maps = await engine.fitMap(from, to, options);
+      this.maps = { maps };
+      this.announcement = maps.report.helps
+        ? `A map explains ${Math.round(100 * maps.report.r2)} % of ${maps.report.target_site}`
+        : "No map helps";
+    });
+  }
+
   /** The gauge from the first checkpoint of the series to the last. */
   async trace(): Promise<void> {
     if (this.series.length < 2 || this.job) return;
@@ -334,15 +365,15 @@ class Bench {
 
   /** Moves objects into the target's coordinates. */
   async move(entries: Entry[]): Promise<void> {
-    const gauge = this.result?.gauge;
-    if (!gauge) return;
+    const { mover } = this;
+    if (!mover) return;
     for (const entry of entries) {
       const whole = await this.run(`Moving ${entry.item.name}`, async (options) => {
         try {
           entry.error = undefined;
           void entry.moved?.dispose();
           entry.moved = undefined;
-          entry.moved = await engine.transport($state.snapshot(entry.item) as Item, gauge, options);
+          entry.moved = await engine.transport($state.snapshot(entry.item) as Item, mover, options);
           this.announcement = `${entry.item.name} moved`;
         } catch (error) {
           if (options.signal.aborted) throw error;
@@ -476,6 +507,7 @@ class Bench {
     this.behind?.controller.abort();
     this.behind = null;
     this.result = null;
+    this.maps = null;
     this.selected = this.hovered = null;
     for (const entry of this.entries) {
       void entry.moved?.dispose();

@@ -24,9 +24,9 @@ struct Host {
     unsigned threads = 1;                                    // how many to use where --threads is not given
     std::function<std::uint64_t()> memory = [] {
         return std::uint64_t{0};
-    };                                          // bytes that may still be taken; 0: nobody knows
-    Progress::Callback progress;                // asked in place of the bar and of `cancelled`, where a face has one
-    std::function<void(const Error&)> refused;  // told instead of `err` why a job was refused or cancelled
+    };                                            // bytes that may still be taken; 0: nobody knows
+    Progress::Callback progress{};                // asked in place of the bar and of `cancelled`, where a face has one
+    std::function<void(const Error&)> refused{};  // told instead of `err` why a job was refused or cancelled
     Team* team = nullptr;  // the processes of an MPI job, each of which runs the command; all but the first are silent
     std::function<void()> withoutSync = [] {
     };  // --no-sync: from now on outputs need not be on disk when they are committed
