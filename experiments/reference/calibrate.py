@@ -42,7 +42,7 @@ def synthetic(kind, rng):
 
 def case(x, y, truth, family, kind):
     found = r.align(x, y)
-    perm, sign = found["final"]
+    perm, sign = found["perm"], found["sign"]
     right = (perm == truth[0]) & (sign == truth[1]) if truth else np.zeros(len(perm), bool)
     return dict(rows=found["features"], sure=found["sure"], right=right, share=right.mean(), family=family, kind=kind)
 
@@ -77,37 +77,13 @@ def trained(data, rng):
 
 def coordinates(d, *numbers):
     """The gauge into which experiments/runs.cpp puts a checkpoint: splitmix64 seeded with (mixed run, step)."""
-    bits = (1 << 64) - 1
-
-    def mix(z):
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9 & bits
-        z = (z ^ z >> 27) * 0x94d049bb133111eb & bits
-        return z ^ z >> 31
-
     def seed(*parts):
         z = 0
         for part in parts:
-            z = mix(z + part + 0x9e3779b97f4a7c15 & bits)
+            z = r.RandomGauges.mix(z + part + 0x9e3779b97f4a7c15 & r.RandomGauges.BITS)
         return z
 
-    state = seed(seed(*numbers[:3]), numbers[3])
-
-    def draw(bound=None):
-        nonlocal state
-        while True:
-            state = state + 0x9e3779b97f4a7c15 & bits
-            number = mix(state)
-            if bound is None:
-                return number
-            if number >= (bits + 1 - bound) % bound:
-                return number % bound
-
-    perm = list(range(d))
-    for i in range(d, 1, -1):
-        j = draw(i)
-        perm[i - 1], perm[j] = perm[j], perm[i - 1]
-    signs = [draw() for _ in range((d + 63) // 64)]
-    return np.array(perm), np.array([1 if signs[i // 64] >> i % 64 & 1 else -1 for i in range(d)])
+    return r.RandomGauges(seed(seed(*numbers[:3]), numbers[3])).next(d)
 
 
 def experiments(folder, rng):
