@@ -12,12 +12,13 @@ class Command:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def run(self, *arguments):
-        """What the command says with --json, and the gauge that it wrote: (summary, perm, sign)."""
+        """What the command says with --json, and the gauge that it wrote (all of it: self.gauge): (summary, perm, sign)."""
         out = self.folder / "gauge.json"
         done = subprocess.run([self.path, *map(str, arguments), "-o", out, "--force", "--json"], capture_output=True, text=True)
         if done.returncode == 2:
             raise SystemExit(done.stderr)
         gauge = json.loads(out.read_text())
+        self.gauge = gauge
         return json.loads(done.stdout), np.array(gauge["perm"]), np.array(gauge["sign"])
 
     def align(self, x, y, *flags):

@@ -223,7 +223,7 @@ class Block:
         self.halves, self.whole = halves, halves[0] + halves[1]
         self.advantage = advantage(*halves)
         self.answer, self.of_half = solve(self.whole), [solve(h) for h in halves]
-        self.unit = spread(self.whole, self.answer)
+        self.unit, self.scale = spread(self.whole, self.answer), 1.0    # scale: what a similarity of 1 adds up to
         self.margins = margins(self.whole, self.answer)
         self.agreement = same(*self.of_half).mean()
         self.weight = max(self.advantage, 0.0) ** 2
@@ -236,7 +236,9 @@ def fuse(blocks):
     useful = [b for b in blocks if b.weight > 0] or [max(blocks, key=lambda b: b.advantage)]
     if len(useful) == 1:
         return useful[0]
-    return Block([sum(b.weight / b.unit * b.halves[k] for b in useful) for k in (0, 1)])
+    fused = Block([sum(b.weight / b.unit * b.halves[k] for b in useful) for k in (0, 1)])
+    fused.scale = sum(b.weight / b.unit for b in useful)
+    return fused
 
 
 # ------------------------------------------------------------------------------------------------ second order
@@ -637,8 +639,8 @@ def ask_sites(x_sites, y_sites):
 
 
 def align(x_sites, y_sites, x_gains=None, y_gains=None):
-    """Match two checkpoints from lists of paired row blocks and {name: gain vector}; returns perm, sign, prob per
-    channel, share, verdict, which stages had a say, and what `calibrate.py` asks for."""
+    """Match two checkpoints from lists of paired row blocks and {name: gain vector}; returns perm, sign, prob and
+    margin per channel, share, verdict, which stages had a say, and what `calibrate.py` asks for."""
     found = ask_sites(x_sites, y_sites)
     block = fuse(found.blocks)
     largest = max(block.advantage, *(b.advantage for b in found.blocks))
@@ -688,11 +690,14 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
         if found.levels and not state.placed:
             state = better("massive rows", with_massive(found.levels, state, scores_of(state)))
     perm, sign = state.answer
-    live = margins(state.block.whole, state.answer)[0] != 0    # constant channels are undetermined: sign 0
+    of_match, runner_up = margins(state.block.whole, state.answer)
+    live = of_match != 0    # constant channels are undetermined: sign 0
     prob = np.minimum(np.where(live, state.prob, 0), 1 / np.maximum(1, np.maximum(found.copies[0][perm], found.copies[1])))
     sign = np.where(live, sign, 0)
     share = float(prob[prob > 0].mean()) if (prob > 0).any() else 0.0
-    return dict(perm=perm, sign=sign, prob=prob, share=share, verdict=verdict_of(share, len(perm), found.rows),
+    margin = (of_match - runner_up) * state.block.unit / state.block.scale
+    return dict(perm=perm, sign=sign, prob=prob, margin=margin, share=share,
+                verdict=verdict_of(share, len(perm), found.rows),
                 rows=found.rows, features=rows, sure=block.sure, stages=stages)
 
 
