@@ -1,16 +1,16 @@
 """Refit reference.CONFIDENCE on trained checkpoints (train.py's families; those of `make experiments`) and synthetic pairs;
 print held-out calibration.  Answers beyond doubt have a curve of their own (reference.BEYOND_DOUBT) and take no part.
 
-Each family is held out in turn.  usage: calibrate.py DATA build/experiments-data
+Each family is held out in turn.  usage: calibrate.py DATA build/experiments-data [--write core/src/match/calibration.hpp]
 """
+import argparse
 import os
-import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
-from safetensors.numpy import load_file
 from scipy.optimize import minimize
 
 import reference as r
@@ -42,7 +42,7 @@ def synthetic(kind, rng):
 
 def case(x, y, truth, family, kind):
     found = r.align(x, y)
-    perm, sign = found["final"]
+    perm, sign = found["perm"], found["sign"]
     right = (perm == truth[0]) & (sign == truth[1]) if truth else np.zeros(len(perm), bool)
     return dict(rows=found["features"], sure=found["sure"], right=right, share=right.mean(), family=family, kind=kind)
 
@@ -77,40 +77,18 @@ def trained(data, rng):
 
 def coordinates(d, *numbers):
     """The gauge into which experiments/runs.cpp puts a checkpoint: splitmix64 seeded with (mixed run, step)."""
-    bits = (1 << 64) - 1
-
-    def mix(z):
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9 & bits
-        z = (z ^ z >> 27) * 0x94d049bb133111eb & bits
-        return z ^ z >> 31
-
     def seed(*parts):
         z = 0
         for part in parts:
-            z = mix(z + part + 0x9e3779b97f4a7c15 & bits)
+            z = r.RandomGauges.mix(z + part + 0x9e3779b97f4a7c15 & r.RandomGauges.BITS)
         return z
 
-    state = seed(seed(*numbers[:3]), numbers[3])
-
-    def draw(bound=None):
-        nonlocal state
-        while True:
-            state = state + 0x9e3779b97f4a7c15 & bits
-            number = mix(state)
-            if bound is None:
-                return number
-            if number >= (bits + 1 - bound) % bound:
-                return number % bound
-
-    perm = list(range(d))
-    for i in range(d, 1, -1):
-        j = draw(i)
-        perm[i - 1], perm[j] = perm[j], perm[i - 1]
-    signs = [draw() for _ in range((d + 63) // 64)]
-    return np.array(perm), np.array([1 if signs[i // 64] >> i % 64 & 1 else -1 for i in range(d)])
+    return r.RandomGauges(seed(seed(*numbers[:3]), numbers[3])).next(d)
 
 
 def experiments(folder, rng):
+    from safetensors.numpy import load_file
+
     """Pairs of `make experiments`: along one run, over it, and across two runs of one base."""
     arrays = {}
 
@@ -165,10 +143,50 @@ def fit(cases, ridge=0.05):
     return coefficients
 
 
+# The coefficients in the order of reference.features, and what each is a change of log odds for.
+COEFFICIENTS = {
+    "constant": "log odds",
+    "ofFused": "a spread of the channel's margin in the fused scores",
+    "ofFitted": "a spread of its margin in the refinement's fit",
+    "ofMeanCombined": "the logarithm of the mean margin in scores and fit together",
+    "ofMeanFused": "a spread of the mean margin in the fused scores",
+    "ofMeanFitted": "a spread of the mean margin in the refinement's fit",
+    "ofAdvantage": "the logarithm of the largest advantage",
+    "ofHalves": "a half that gives the same answer for the channel",
+    "ofAgreement": "the agreement of the halves",
+}
+
+
+def header(values, data):
+    """The text of core/src/match/calibration.hpp; `data`: what the values were fitted to."""
+    code = [f"inline constexpr double {name} = {value:.4g};" for name, value in zip(COEFFICIENTS, values, strict=True)]
+    width = max(map(len, code))
+    lines = ["// Written by experiments/reference/calibrate.py --write; do not edit.", "//",
+             "// The logistic model of a channel's confidence (confidence.cpp has its features, reference.py the same in NumPy).",
+             "// Fitted to:", *(f"//   {line}" for line in textwrap.wrap(data, 110)), "#pragma once", "", "namespace regauge::calibration {", "",
+             *(f"{line:{width}}  // {what}" for line, what in zip(code, COEFFICIENTS.values())), "",
+             "}  // namespace regauge::calibration"]
+    return "\n".join(lines) + "\n"
+
+
+def described(cases, seed):
+    """Names the data of a fit."""
+    kinds = Counter(c["kind"] for c in cases)
+    families = sorted({c["family"] for c in cases if not c["family"].startswith("syn")})
+    return (f"{len(cases)} pairs drawn by calibrate.py (seed {seed}) and described by reference.py, "
+            f"{sum(not c['sure'] for c in cases)} of them not beyond doubt: families {', '.join(families)} of train.py and "
+            f"`make experiments` (e); by kind {', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))}.")
+
+
+SEED = 21
+
 if __name__ == "__main__":
     from trials import pair     # which takes `synthetic` from here
-    rng = np.random.RandomState(21)
-    cases = list(trained(sys.argv[1], rng)) + list(experiments(sys.argv[2], rng))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data"), parser.add_argument("experiments"), parser.add_argument("--write", metavar="HEADER")
+    options = parser.parse_args()
+    rng = np.random.RandomState(SEED)
+    cases = list(trained(options.data, rng)) + list(experiments(options.experiments, rng))
     for kind in ("true", "few", "bos", "t3", "independent", "gauss", "shuffled"):
         for i in range(100):
             x, y, truth = pair(kind, rng)
@@ -188,4 +206,7 @@ if __name__ == "__main__":
     print(f"unrelated pairs {null.sum()}: largest estimate {estimate[null].max():.2f};",
           f"pairs >= 95 % right {(right >= .95).sum()}: smallest {estimate[right >= .95].min():.2f},",
           f"{np.mean(np.abs(estimate - right)[right >= .95] < .05):.1%} of them estimated within five points, {np.mean(np.abs(estimate - right) < .05):.1%} of all")
-    print(np.array2string(fit(cases), precision=3, separator=", "))
+    coefficients = fit(cases)
+    print(np.array2string(coefficients, precision=3, separator=", "))
+    if options.write:
+        Path(options.write).write_text(header(coefficients, described(cases, SEED)))

@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "match/calibration.hpp"
 #include "match/policy.hpp"
 
 namespace regauge {
 namespace {
-
-// The coefficients of the logistic models (experiments/reference/calibrate.py).
-constexpr double constant = 2.446, ofFused = 0.77, ofFitted = 0.542, ofMeanCombined = 1.084, ofMeanFused = 0.746,
-                 ofMeanFitted = 1.933, ofAdvantage = 1.174, ofHalves = 0.095, ofAgreement = -2.427;
 
 double logistic(double x) { return 1 / (1 + std::exp(-std::clamp(x, -40.0, 40.0))); }
 double channelMargin(const Margins& margin, std::size_t i) {
@@ -55,14 +52,14 @@ std::vector<double> channelProbabilities(const Findings& findings, Group group, 
         return std::clamp(margin.mean() - few, policy::leastMeanMargin, policy::mostMeanMargin);
     };
     const auto logarithm = [](double x) { return std::log(policy::besideLogarithm + std::max(x, 0.0)); };
-    const double shared = constant + ofMeanCombined * logarithm(level(combined)) + ofMeanFused * level(fused) +
-                          ofMeanFitted * level(fitted) +
-                          ofAdvantage * logarithm(std::min(findings.advantage, policy::mostAdvantage)) +
-                          ofAgreement * agreement(findings.firstHalf, findings.secondHalf);
+    const double shared = calibration::constant + calibration::ofMeanCombined * logarithm(level(combined)) +
+                          calibration::ofMeanFused * level(fused) + calibration::ofMeanFitted * level(fitted) +
+                          calibration::ofAdvantage * logarithm(std::min(findings.advantage, policy::mostAdvantage)) +
+                          calibration::ofAgreement * agreement(findings.firstHalf, findings.secondHalf);
     for (std::size_t i = 0; i < probability.size(); ++i) {
         const int halves = int{sameAt(i, findings.firstHalf, answer)} + int{sameAt(i, findings.secondHalf, answer)};
-        probability[i] = logistic(shared + ofFused * channelMargin(fused, i) + ofFitted * channelMargin(fitted, i) +
-                                  ofHalves * halves);
+        probability[i] = logistic(shared + calibration::ofFused * channelMargin(fused, i) +
+                                  calibration::ofFitted * channelMargin(fitted, i) + calibration::ofHalves * halves);
     }
     return probability;
 }
