@@ -26,3 +26,5 @@ std::span<const EmbeddedRecipe> embeddedRecipes() { return recipes; }
 
 }  // namespace regauge
 ]])
+# A table of many families is longer than the 64 KB that a compiler must take; ours take it.
+set_source_files_properties("${REGAUGE_RECIPES_SOURCE}" PROPERTIES COMPILE_OPTIONS -Wno-overlength-strings)
