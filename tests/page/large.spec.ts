@@ -228,5 +228,6 @@ test("outputs go to disk also where memory is shared with threads", async ({ pag
   }
   // Forgotten, it leaves nothing behind.
   await page.getByRole("button", { name: "Forget everything" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Forget everything" }).click();
   await expect.poll(kept).toEqual([]);
 });

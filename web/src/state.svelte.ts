@@ -129,7 +129,7 @@ class Bench {
         entry.error = sentence(error);
         if (this.at(entry.role)) entry.role = "object"; // what is there is worth more
       }
-      entry.item = { ...item, name: this.ownName(item) };
+      entry.item = { ...item, name: this.ownName(entry) };
       if (!(await this.mayReplace(entry))) continue;
       this.place(entry);
       this.announcement = entry.error ?? `${entry.item.name} added as ${entry.role}: ${entry.inspection?.description}`;
@@ -145,9 +145,11 @@ class Bench {
     entry.role = "object";
   }
 
-  /** The item's name, with a number where another has it already. */
-  private ownName({ id, name }: Item): string {
-    const others = new Set(this.entries.filter(({ item }) => item.id !== id).map(({ item }) => item.name));
+  /** The item's name, with a number where another has it already; not the one whose place it takes. */
+  private ownName({ item: { id, name }, role }: Entry): string {
+    const others = new Set(
+      this.entries.filter((one) => one.item.id !== id && one !== this.at(role)).map(({ item }) => item.name),
+    );
     let own = name;
     for (let k = 2; others.has(own); k++) own = `${name} (${k})`;
     return own;
