@@ -21,6 +21,7 @@ const dialog = (page: import("@playwright/test").Page) => page.getByRole("dialog
 async function alignOwn(page: import("@playwright/test").Page): Promise<string> {
   await page.goto("./");
   await chooser(page, "source").setInputFiles(own[0]);
+  await expect(card(page, "evidence.safetensors, source")).toBeVisible();
   await chooser(page, "target").setInputFiles(own[1]);
   await align(page);
   return page.getByTestId("fingerprint").innerText();
