@@ -69,7 +69,7 @@ class Bench {
   result: Result | null = $state.raw(null);
   traced: Traced | null = $state.raw(null);
   /** Maps between sites, for models that no gauge relates. */
-  maps: { maps: Maps } | null = $state.raw(null);
+  maps: Maps | null = $state.raw(null);
   settings: Settings = $state(fromLink().settings);
   /** The figures on the page by their titles, for a report. */
   readonly figures = new Map<string, () => Figure>();
@@ -98,8 +98,8 @@ class Bench {
   mover = $derived(
     this.result && this.result.gauge.verdict !== "unrelated"
       ? this.result.gauge
-      : this.maps?.maps.report.helps
-        ? this.maps.maps
+      : this.maps?.report.helps
+        ? this.maps
         : null,
   );
   marked = $derived(this.hovered ?? this.selected);
@@ -274,7 +274,7 @@ class Bench {
     await this.run("Fitting a map", async (options) => {
       const [from, to] = [$state.snapshot(source.item) as Item, $state.snapshot(target.item) as Item];
       const maps = await engine.fitMap(from, to, options);
-      this.maps = { maps };
+      this.maps = maps;
       this.announcement = maps.report.helps
         ? `A map explains ${Math.round(100 * maps.report.r2)} % of ${maps.report.target_site}`
         : "No map helps";
