@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "regauge/alignment.hpp"
 #include "regauge/io/byte_source.hpp"
-#include "regauge/match.hpp"
 #include "regauge/progress.hpp"
 #include "regauge/recipe.hpp"
 

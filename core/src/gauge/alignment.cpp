@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "regauge/match.hpp"
+#include "regauge/alignment.hpp"
 
 namespace regauge {
 namespace {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "regauge/evidence.hpp"
+#include "regauge/progress.hpp"
 #include "scores/block.hpp"
 
 namespace regauge {

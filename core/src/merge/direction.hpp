@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "regauge/match.hpp"
+#include "regauge/alignment.hpp"
 
 namespace regauge {
 

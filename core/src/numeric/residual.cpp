@@ -10,7 +10,7 @@
 namespace regauge {
 namespace {
 
-constexpr double ridge = 1e-4;       // what the sums resolve
+constexpr double resolution = 1e-4;  // of the sums, as a share of a channel's variance: added to what is left of it
 constexpr double strongest = 0.999;  // keeps the rest of a perfect copy positive
 
 // log2 of the product of the diagonal, without a logarithm of each: exact scaling, and one logarithm at the end.
@@ -49,7 +49,7 @@ double unexplained(std::span<const float> cross, const Symmetric& gramX, const S
                 rest[i * d + k] += slope[i] * slope[k] * both - (slope[i] * ofI + slope[k] * ofK);
             }
     }
-    for (std::size_t i = 0; i < d; ++i) rest[i * d + i] += ridge;
+    for (std::size_t i = 0; i < d; ++i) rest[i * d + i] += resolution;
     if (!choleskyInPlace(rest.data(), d, threads)) return std::numeric_limits<double>::infinity();
     return 2 * logOfProduct(rest, d) / static_cast<double>(std::max<std::size_t>(d, 1));
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <vector>
 
+#include "regauge/progress.hpp"
 #include "scores/score_matrix.hpp"
 
 namespace regauge {

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "kernels/aligned_buffer.hpp"
-#include "regauge/match.hpp"
+#include "regauge/alignment.hpp"
+#include "regauge/progress.hpp"
 
 namespace regauge {
 

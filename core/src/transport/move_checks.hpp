@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "regauge/match.hpp"
+#include "regauge/alignment.hpp"
 #include "regauge/transport.hpp"
 
 namespace regauge {
