@@ -96,8 +96,66 @@ void requireSameWords(Team& team, const std::vector<std::string>& args) {
                     "the processes of this job were started with different words; give every one the same command");
 }
 
+using Jobs = std::vector<std::pair<CLI::App*, RunJob>>;
+
+// The subcommands with what each runs; where this process does not lead, only those that a team shares do anything.
+Jobs addSubcommands(CLI::App& app, Job& job, bool leads) {
+    Jobs jobs;
+    for (const Subcommand& subcommand : subcommands) {
+        CLI::App* command = app.add_subcommand(subcommand.name, subcommand.purpose);
+        command->footer(std::string("Example:\n  ") + subcommand.example);
+        const RunJob run = subcommand.add(*command);  // holds what the options are parsed into
+        jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([](const Job&) { return 0; }));
+        command->add_flag("--json", job.json, "print one JSON object on stdout");
+        command->add_flag("--quiet", job.quiet, "no progress and no messages, only errors");
+        if (command->get_option_no_throw("--output") != nullptr)
+            command->add_flag("--no-sync", job.noSync,
+                              "do not wait until the disk has the output: faster, and a power cut may leave it empty");
+    }
+    return jobs;
+}
+
+// The subcommand that was given, or null.
+const Jobs::value_type* given(const Jobs& jobs) {
+    const auto found = std::ranges::find_if(jobs, [](const auto& one) { return one.first->parsed(); });
+    return found == jobs.end() ? nullptr : &*found;
+}
+
+void requireKnown(const std::string& command) {
+    if (!command.starts_with('-') &&
+        std::ranges::none_of(subcommands, [&](const Subcommand& known) { return command == known.name; }))
+        throw Error(ErrorCode::usage, "",
+                    "there is no command '" + command + "'; there are " + commandNames() + "; see 'regauge --help'");
+}
+
+// Parses the words into the options of `jobs` and runs the one that they name.
+int parseAndRun(const std::vector<std::string>& args, CLI::App& app, const Jobs& jobs, const Job& job) {
+    const Host& host = job.host;
+    try {
+        requireKnown(args[0]);
+        app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes them last first
+        if (job.noSync) host.withoutSync();
+        const auto* command = given(jobs);
+        if (command == nullptr) throw Error(ErrorCode::usage, "", "no command was given; see 'regauge --help'");
+        const int status = command->second(job);
+        job.held.release();
+        return status;
+    } catch (const CLI::CallForVersion&) {
+        host.out("regauge " + std::string(version) + "\n");
+    } catch (const CLI::CallForHelp&) {
+        const auto* command = given(jobs);
+        host.out(command != nullptr ? command->first->help("regauge") : app.help());
+    } catch (const CLI::ParseError& error) {
+        const auto* command = given(jobs);
+        throw Error(ErrorCode::usage, "",
+                    std::string(error.what()) + "; see 'regauge " +
+                        (command != nullptr ? command->first->get_name() + " " : "") + "--help'");
+    }
+    return 0;
+}
+
 // Throws Error and what the library throws, but no CLI::ParseError.
-int parseAndRun(const std::vector<std::string>& args, Host& lent) {
+int runWords(const std::vector<std::string>& args, Host& lent) {
     if (lent.team != nullptr) requireSameWords(*lent.team, args);
     HeldFiles held(lent.files);
     Host host{.files = held,
@@ -111,75 +169,29 @@ int parseAndRun(const std::vector<std::string>& args, Host& lent) {
               .refused = lent.refused,
               .team = lent.team,
               .withoutSync = lent.withoutSync};
+    if (args.empty()) {
+        host.err(firstSteps);
+        return refused;
+    }
     CLI::App app(
         "Moves steering vectors, SAEs, adapters, optimizer state and checkpoints between transformers whose "
-        "residual-stream "
-        "coordinates differ by a signed permutation.",
+        "residual-stream coordinates differ by a signed permutation.",
         "regauge");
     app.set_version_flag("--version", "regauge " + std::string(version));
     app.require_subcommand(1);
     app.footer(
         "`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one "
         "line says why.");
-
     Job job{host, lent, held};
-    const bool leads = host.team == nullptr || host.team->rank() == 0;
-    std::vector<std::pair<CLI::App*, RunJob>> jobs;
-    for (const Subcommand& subcommand : subcommands) {
-        CLI::App* command = app.add_subcommand(subcommand.name, subcommand.purpose);
-        command->footer(std::string("Example:\n  ") + subcommand.example);
-        const RunJob run = subcommand.add(*command);  // holds what the options are parsed into
-        jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([run](const Job&) { return 0; }));
-        command->add_flag("--json", job.json, "print one JSON object on stdout");
-        command->add_flag("--quiet", job.quiet, "no progress and no messages, only errors");
-        if (command->get_option_no_throw("--output") != nullptr)
-            command->add_flag("--no-sync", job.noSync,
-                              "do not wait until the disk has the output: faster, and a power cut may leave it empty");
-    }
-
-    if (args.empty()) {
-        host.err(firstSteps);
-        return refused;
-    }
-    try {
-        if (!args[0].starts_with('-') &&
-            std::ranges::none_of(subcommands, [&](const Subcommand& known) { return args[0] == known.name; }))
-            throw Error(
-                ErrorCode::usage, "",
-                "there is no command '" + args[0] + "'; there are " + commandNames() + "; see 'regauge --help'");
-        app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes them last first
-        if (job.noSync) host.withoutSync();
-        for (const auto& [command, run] : jobs)
-            if (command->parsed()) {
-                const int status = run(job);
-                held.release();
-                return status;
-            }
-        return refuse(host, Error(ErrorCode::usage, "", "no command was given; see 'regauge --help'"));
-    } catch (const CLI::CallForVersion&) {
-        host.out("regauge " + std::string(version) + "\n");
-        return 0;
-    } catch (const CLI::CallForHelp&) {
-        for (const auto& [command, run] : jobs)
-            if (command->parsed()) {
-                host.out(command->help("regauge"));
-                return 0;
-            }
-        host.out(app.help());
-        return 0;
-    } catch (const CLI::ParseError& error) {
-        std::string place = "regauge";
-        for (const auto& [command, run] : jobs)
-            if (command->parsed()) place += " " + command->get_name();
-        return refuse(host, Error(ErrorCode::usage, "", std::string(error.what()) + "; see '" + place + " --help'"));
-    }
+    const Jobs jobs = addSubcommands(app, job, host.team == nullptr || host.team->rank() == 0);
+    return parseAndRun(args, app, jobs, job);
 }
 
 }  // namespace
 
 int runCommand(const std::vector<std::string>& args, Host& host) {
     try {
-        return parseAndRun(args, host);
+        return runWords(args, host);
     } catch (const Error& error) {
         return refuse(host, error);
     } catch (const std::bad_alloc&) {

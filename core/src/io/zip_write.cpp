@@ -205,6 +205,40 @@ private:
     std::uint64_t position_ = 0;     // in the new archive
 };
 
+// Little-endian fields: each a value and how many bytes it takes.
+using Fields = std::initializer_list<std::pair<std::uint64_t, std::size_t>>;
+
+void append(std::vector<std::byte>& to, Fields fields) {
+    for (const auto& [value, size] : fields)
+        for (std::size_t i = 0; i < size; ++i) to.push_back(static_cast<std::byte>(value >> (8 * i)));
+}
+
+void append(std::vector<std::byte>& to, std::string_view text) {
+    to.insert(to.end(), asBytes(text).begin(), asBytes(text).end());
+}
+
+// What stands before a stored member (APPNOTE 4.3.7), padded so that its bytes begin at a multiple of 64.
+std::vector<std::byte> localHeader(const NewMember& member, std::uint32_t crc, std::uint64_t position) {
+    const std::uint64_t bare = position + 30 + member.name.size() + 4,
+                        padding = (64 - bare % 64) % 64;  // in an extra field "FB", as PyTorch pads
+    std::vector<std::byte> header;
+    append(header, {{0x04034b50, 4}, {0, 2}, {0, 2}, {0, 2}, {0, 4}, {crc, 4}});
+    append(header, {{member.size, 4}, {member.size, 4}, {member.name.size(), 2}, {4 + padding, 2}});
+    append(header, member.name);
+    append(header, {{0x4246, 2}, {padding, 2}});
+    header.resize(header.size() + static_cast<std::size_t>(padding), std::byte{'Z'});
+    return header;
+}
+
+// A member's line in the central directory (APPNOTE 4.3.12).
+void appendEntry(std::vector<std::byte>& directory, const NewMember& member, std::uint32_t crc,
+                 std::uint64_t position) {
+    append(directory, {{0x02014b50, 4}, {0, 2}, {0, 2}, {0, 2}, {0, 2}, {0, 4}, {crc, 4}});
+    append(directory, {{member.size, 4}, {member.size, 4}, {member.name.size(), 2}, {0, 2}, {0, 2}});
+    append(directory, {{0, 2}, {0, 2}, {0, 4}, {position, 4}});
+    append(directory, member.name);
+}
+
 }  // namespace
 
 void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::vector<ZipPatch>& patches, bool mendCrcs,
@@ -222,14 +256,6 @@ void rewriteZip(const ByteSource& source, const ZipDirectory& zip, const std::ve
 void writeZip(const std::vector<NewMember>& members, const std::string& where, ByteSink& out) {
     std::vector<std::byte> directory;
     std::uint64_t position = 0;
-    const auto append = [](std::vector<std::byte>& to,
-                           std::initializer_list<std::pair<std::uint64_t, std::size_t>> fields) {
-        for (const auto& [value, size] : fields)
-            for (std::size_t i = 0; i < size; ++i) to.push_back(static_cast<std::byte>(value >> (8 * i)));
-    };
-    const auto appendText = [](std::vector<std::byte>& to, std::string_view text) {
-        to.insert(to.end(), asBytes(text).begin(), asBytes(text).end());
-    };
     if (members.size() > 65535)
         throw Error(ErrorCode::tooLarge, where,
                     "would need an archive of " + std::to_string(members.size()) +
@@ -245,53 +271,16 @@ void writeZip(const std::vector<NewMember>& members, const std::string& where, B
             throw Error(
                 ErrorCode::internal, placeOf(where, member.name),
                 "a rewrite gave " + std::to_string(sum.count()) + " of " + std::to_string(member.size) + " bytes");
-        const std::uint64_t bare = position + 30 + member.name.size() + 4,
-                            padding = (64 - bare % 64) % 64;  // in an extra field "FB", as PyTorch pads
-        std::vector<std::byte> header;
-        append(header, {{0x04034b50, 4},
-                        {0, 2},
-                        {0, 2},
-                        {0, 2},
-                        {0, 4},
-                        {sum.crc(), 4},
-                        {member.size, 4},
-                        {member.size, 4},
-                        {member.name.size(), 2},
-                        {4 + padding, 2}});
-        appendText(header, member.name);
-        append(header, {{0x4246, 2}, {padding, 2}});
-        header.resize(header.size() + static_cast<std::size_t>(padding), std::byte{'Z'});
+        const std::vector<std::byte> header = localHeader(member, sum.crc(), position);
         out.write(header);
         member.write(out);
-        append(directory, {{0x02014b50, 4},
-                           {0, 2},
-                           {0, 2},
-                           {0, 2},
-                           {0, 2},
-                           {0, 4},
-                           {sum.crc(), 4},
-                           {member.size, 4},
-                           {member.size, 4},
-                           {member.name.size(), 2},
-                           {0, 2},
-                           {0, 2},
-                           {0, 2},
-                           {0, 2},
-                           {0, 4},
-                           {position, 4}});
-        appendText(directory, member.name);
+        appendEntry(directory, member, sum.crc(), position);
         position += header.size() + member.size;
     }
     out.write(directory);
-    std::vector<std::byte> end;
-    append(end, {{0x06054b50, 4},
-                 {0, 2},
-                 {0, 2},
-                 {members.size(), 2},
-                 {members.size(), 2},
-                 {directory.size(), 4},
-                 {position, 4},
-                 {0, 2}});
+    std::vector<std::byte> end;  // APPNOTE 4.3.16
+    append(end, {{0x06054b50, 4}, {0, 2}, {0, 2}, {members.size(), 2}, {members.size(), 2}});
+    append(end, {{directory.size(), 4}, {position, 4}, {0, 2}});
     out.write(end);
 }
 
