@@ -91,12 +91,19 @@ AlignOptions alignOptions(const std::string& json, unsigned threadsUnlessSaid) {
 
 namespace {
 
-Dtype dequantized(const std::string& key, const Json& value) {
-    const std::string text = as<std::string>(key, value, "bf16, f16 or f32");
-    if (text == "bf16") return Dtype::BF16;
-    if (text == "f16") return Dtype::F16;
-    if (text == "f32") return Dtype::F32;
-    refuse("option " + key + " must be bf16, f16 or f32");
+// Whether `key` is one of transport's, which then has its value.
+bool takes(TransportOptions& options, const std::string& key, const Json& value) {
+    if (key == "kind")
+        options.kind = as<std::string>(key, value, "the name of a kind of object");
+    else if (key == "copyUnknown")
+        options.copyUnknown = as<bool>(key, value, "true or false");
+    else if (key == "force")
+        options.force = as<bool>(key, value, "true or false");
+    else if (key == "dequantize")
+        options.dequantize = oneOf(key, value, dequantizedFromName, dequantizedWords());
+    else
+        return false;
+    return true;
 }
 
 }  // namespace
@@ -104,18 +111,8 @@ Dtype dequantized(const std::string& key, const Json& value) {
 TransportOptions transportOptions(const std::string& json) {
     TransportOptions options;
     const Json given = parse(json);
-    for (const auto& [key, value] : given.items()) {
-        if (key == "kind")
-            options.kind = as<std::string>(key, value, "the name of a kind of object");
-        else if (key == "copyUnknown")
-            options.copyUnknown = as<bool>(key, value, "true or false");
-        else if (key == "force")
-            options.force = as<bool>(key, value, "true or false");
-        else if (key == "dequantize")
-            options.dequantize = dequantized(key, value);
-        else
-            refuse("unknown option " + key);
-    }
+    for (const auto& [key, value] : given.items())
+        if (!takes(options, key, value)) refuse("unknown option " + key);
     return options;
 }
 
@@ -148,13 +145,15 @@ MapOptions mapOptions(const std::string& json, unsigned threadsUnlessSaid) {
 MapTransportOptions mapTransportOptions(const std::string& json, unsigned threads) {
     MapTransportOptions options;
     options.threads = threads;
-    Json given = parse(json);
-    if (given.contains("site")) options.site = as<std::string>("site", given["site"], "SOURCE_SITE=TARGET_SITE");
-    if (given.contains("keepStrength"))
-        options.keepStrength = as<bool>("keepStrength", given["keepStrength"], "true or false");
-    given.erase("site");
-    given.erase("keepStrength");
-    options.object = transportOptions(given.dump());
+    const Json given = parse(json);
+    for (const auto& [key, value] : given.items()) {
+        if (key == "site")
+            options.site = as<std::string>(key, value, "SOURCE_SITE=TARGET_SITE");
+        else if (key == "keepStrength")
+            options.keepStrength = as<bool>(key, value, "true or false");
+        else if (!takes(options.object, key, value))
+            refuse("unknown option " + key);
+    }
     return options;
 }
 

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "regauge/alignment.hpp"
 #include "regauge/error.hpp"
-#include "regauge/match.hpp"
+#include "regauge/tensor.hpp"
 
 namespace regauge {
 namespace {
@@ -45,6 +46,11 @@ const Words& errorCodeWords() {
     return words;
 }
 
+const Words& dequantizedWords() {
+    static const Words words{"bf16", "f16", "f32"};
+    return words;
+}
+
 std::string either(const Words& words) {
     std::string text;
     for (std::size_t k = 0; k < words.size(); ++k)
@@ -58,5 +64,12 @@ std::string_view name(Verdict verdict) { return wordOf(verdictWords(), verdict);
 std::optional<Group> groupFromName(std::string_view text) { return valueOf<Group>(groupWords(), text); }
 std::optional<Statistic> statisticFromName(std::string_view text) { return valueOf<Statistic>(statisticWords(), text); }
 std::optional<Verdict> verdictFromName(std::string_view text) { return valueOf<Verdict>(verdictWords(), text); }
+
+std::optional<Dtype> dequantizedFromName(std::string_view text) {
+    constexpr Dtype dtypes[] = {Dtype::BF16, Dtype::F16, Dtype::F32};  // in the order of the words
+    const Words& words = dequantizedWords();
+    const auto found = std::ranges::find(words, text);
+    return found == words.end() ? std::nullopt : std::optional(dtypes[found - words.begin()]);
+}
 
 }  // namespace regauge

@@ -1,5 +1,6 @@
 #include "regauge/io/gauge_json.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -15,6 +16,7 @@ namespace {
 using Json = nlohmann::ordered_json;  // written in our order
 using Read = nlohmann::json;  // read: its objects find a key in logarithmic time, so that a million keys are no trap
 
+constexpr std::string_view formatName = "regauge-gauge";
 constexpr std::uint64_t largestGaugeFile = std::uint64_t{1} << 30;
 constexpr std::int64_t fileVersion = 1;  // of what is written, and the last one that is read
 
@@ -138,7 +140,7 @@ std::string toJson(const Alignment& alignment) {
     if (!alignment.score.empty()) meanScore /= static_cast<double>(alignment.score.size());
 
     Json file;
-    file["format"] = "regauge-gauge";
+    file["format"] = formatName;
     file["version"] = fileVersion;
     file["d"] = alignment.gauge.d();
     file["group"] = name(alignment.group);
@@ -170,7 +172,7 @@ std::string toJson(const Alignment& alignment) {
 Alignment parseGauge(std::string_view text, const std::string& where) {
     const Read file = parseJson(text, where);
     if (file.is_discarded()) refuse(where, "a gauge file is JSON, and this is not");
-    if (!file.is_object() || optional<std::string>(file, "format", "", where) != "regauge-gauge")
+    if (!file.is_object() || optional<std::string>(file, "format", "", where) != formatName)
         refuse(where, "not a gauge file: expected a JSON object with \"format\": \"regauge-gauge\"");
     const Read& versionEntry = required(file, "version", where);
     if (!versionEntry.is_number_integer()) refuse(where, "\"version\" must be a whole number");
@@ -235,6 +237,14 @@ Alignment parseGauge(std::string_view text, const std::string& where) {
             }
     }
     return alignment;
+}
+
+bool isGaugeFile(const ByteSource& file) {
+    constexpr std::uint64_t beginning = 4096;  // bytes: "format" is the first key of what regauge writes
+    std::vector<std::byte> begin(static_cast<std::size_t>(std::min(file.size(), beginning)));
+    file.read(0, begin);
+    const std::string_view text(reinterpret_cast<const char*>(begin.data()), begin.size());
+    return text.starts_with('{') && text.find('"' + std::string(formatName) + '"') != std::string_view::npos;
 }
 
 Alignment readGauge(const Files& files, const std::string& path) {

@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "regauge/alignment.hpp"
 #include "regauge/io/byte_source.hpp"
-#include "regauge/match.hpp"
 
 namespace regauge {
 
@@ -16,6 +16,9 @@ std::string toJson(const Alignment& alignment);
 // Throws Error: malformed (not JSON, not a gauge file, a wrong type), unsupported (a later version), invalidGauge (also
 // when the fingerprint disagrees).
 Alignment parseGauge(std::string_view text, const std::string& where);
+
+// Whether a file says of itself, near its beginning, that it is a gauge.
+bool isGaugeFile(const ByteSource& file);
 
 // Opens and parses; throws as Files::open and parseGauge do.
 Alignment readGauge(const Files& files, const std::string& path);
