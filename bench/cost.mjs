@@ -35,16 +35,16 @@ const at = (stage, d, rows) => measured[stage][d][rows] ?? measured[stage][d][0]
 
 const stages = [
     { name: "hash", key: "hash", colour: "#0891b2", formula: "rows d", work: (d, rows) => rows * d },
-    { name: "quantise, 8 bits", key: "quantise", colour: "#6b7280", formula: "rows d", work: (d, rows) => rows * d },
+    { name: "quantise, 7 bits", key: "quantise", colour: "#6b7280", formula: "rows d", work: (d, rows) => rows * d },
     {
-        name: "cross sums, 8 bits",
+        name: "cross sums, 7 bits",
         key: "cross",
         colour: "#3b82f6",
         formula: "rows d²",
         work: (d, rows) => rows * d ** 2,
     },
     {
-        name: "cross and Gram sums, 8 bits",
+        name: "cross and Gram sums, 7 bits",
         key: "cross+gram-coarse",
         colour: "#0d9488",
         formula: "2 rows d²",

@@ -25,7 +25,7 @@ def constants(header):
 P = SimpleNamespace(**constants("policy.hpp"))
 CONFIDENCE = np.array(list(constants("calibration.hpp").values()))    # in the order of `features`
 
-FINE, COARSE = 511, 127    # 10 bits: 8 lose what lies below their rounding noise (eigenvalues near 1e-4)
+FINE, COARSE = 511, 63    # 10 bits: fewer lose what lies below their rounding noise (eigenvalues near 1e-4)
 FIT_ROWS = 2048       # rows the quantiser is fitted on, at even distances
 MASSIVE = 8.0         # a row is massive from so many upper quartiles of the norms, or above a gap (`row_limit`)
 GAP, ABOVE_MEDIANS, ONE_WAY = 2.0, 4.0, 0.7
@@ -141,18 +141,18 @@ def whitener(g, poles):
     return a, np.divide(1, np.sqrt(np.maximum(variance, 0)), out=np.zeros(len(g)), where=variance > 0)
 
 
-def rounded(m):
-    """Columns as integers of at most 127 steps, and the steps."""
+def rounded(m, limit):
+    """Columns as integers of at most so many steps, and the steps."""
     m = m.astype(np.float32)
     most = np.abs(m).max(0)
-    inverse = np.divide(COARSE, most, out=np.zeros_like(most), where=most >= 1e-30)
-    return np.rint(np.clip(m * inverse, -COARSE, COARSE)).astype(np.float64), np.where(most >= 1e-30, most / COARSE, 0)
+    inverse = np.divide(limit, most, out=np.zeros_like(most), where=most >= 1e-30)
+    return np.rint(np.clip(m * inverse, -limit, limit)).astype(np.float64), np.where(most >= 1e-30, most / limit, 0)
 
 
 def rounded_product(a, symmetric):
-    """a^T symmetric, both in bytes but for the diagonal of the latter."""
+    """a^T symmetric, in eight and seven bits but for the diagonal of the latter."""
     diagonal = np.diag(symmetric)
-    (qa, sa), (qm, sm) = rounded(a), rounded(symmetric - np.diag(diagonal))
+    (qa, sa), (qm, sm) = rounded(a, 127), rounded(symmetric - np.diag(diagonal), COARSE)
     return qa.T @ qm * np.outer(sa, sm) + a.T * diagonal
 
 

@@ -93,7 +93,7 @@ TEST_CASE("correlations agree with Pearson in float64 within the quantisation, w
             }
             CHECK(gramX[i * d + i] == 1);
         }
-        CHECK(worst < (resolution == Resolution::coarse ? 0.003 : 0.001));
+        CHECK(worst < (resolution == Resolution::coarse ? 0.006 : 0.001));
         std::vector<float> narrow(d * d);
         sums.cross(narrow);
         for (std::size_t i = 0; i < d * d; ++i) CHECK(narrow[i] == static_cast<float>(cross[i]));
@@ -254,7 +254,7 @@ TEST_CASE("a signed permutation of either side permutes and negates correlations
 TEST_CASE("saturated values over more rows than 32 bits can sum stay exact") {
     const Resolution resolution = GENERATE(Resolution::coarse, Resolution::fine);
     const std::size_t n =
-        resolution == Resolution::coarse ? 300000 : 20000;  // limit^2 n / 2 > 2^31: in one half of the rows
+        resolution == Resolution::coarse ? 1200000 : 20000;  // limit^2 n / 2 > 2^31: in one half of the rows
     RowPair pair(8, 3);
     const CorrelationSums small = begin(pair, true, resolution);
     Rows x(n, 3), y(n, 3);
@@ -568,5 +568,5 @@ TEST_CASE("sums have the same bytes on every target") {
     const auto image = sum(RowPair(333, 50)).serialize();
     Sha256 hash;
     hash.update(image);
-    CHECK(hash.hex() == "ad1c07798be2cb6904a27796b0c9026825ff16e7ef390438025573753d1c8107");
+    CHECK(hash.hex() == "06f2632a4dc9aac5c047ce0a5333a670e89b08314871fbc2fb21f4a1d94917b3");
 }

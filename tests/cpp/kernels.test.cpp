@@ -20,13 +20,14 @@ using regauge::testing::Rows;
 
 namespace {
 
-// Words whose values are in [-limit, limit]; every third one saturated, so that sums reach their bounds.
-AlignedVector<std::uint32_t> randomWords(std::size_t groups, std::size_t rowsPerWord, int limit, Numbers& numbers) {
+// Words whose values are in [-limit, limit]; every third one saturated, so that sums reach their bounds, or none.
+AlignedVector<std::uint32_t> randomWords(std::size_t groups, std::size_t rowsPerWord, int limit, bool saturated,
+                                         Numbers& numbers) {
     AlignedVector<std::uint32_t> words(groups * panelWidth);
     for (std::uint32_t& word : words) {
         for (std::size_t row = 0; row < rowsPerWord; ++row) {
-            const int value =
-                numbers.below(3) == 0 ? (numbers.below(2) == 0 ? limit : -limit) : numbers.between(-limit, limit);
+            const int value = saturated && numbers.below(3) == 0 ? (numbers.below(2) == 0 ? limit : -limit)
+                                                                 : numbers.between(-limit, limit);
             word |= rowsPerWord == 4 ? (static_cast<std::uint32_t>(value) & 0xffu) << (8 * row)
                                      : (static_cast<std::uint32_t>(value) & 0xffffu) << (16 * row);
         }
@@ -46,18 +47,27 @@ TEST_CASE("the instruction sets begin with scalar, and the best is in use") {
 }
 
 TEST_CASE("integer dot products equal the definition") {
-    const int limit = GENERATE(coarseLimit, fineLimit);
+    // Of panels a and b. A panel a may have eight bits where b has seven; small values of a are added in 16 bits for
+    // longer (25 * 8 * 127 < 2^15), a few large ones not.
+    struct Limits {
+        int a, b;
+        bool saturated;
+    };
+    const Limits limits =
+        GENERATE(Limits{coarseLimit, coarseLimit, true}, Limits{25, coarseLimit, false}, Limits{33, coarseLimit, true},
+                 Limits{127, coarseLimit, true}, Limits{earlierCoarseLimit, earlierCoarseLimit, true},
+                 Limits{fineLimit, fineLimit, true});
     for (const Isa isa : availableIsas()) {
-        INFO(name(isa) << ", values up to " << limit);
-        const IntegerDot kernel = integerDot(isa, limit);
+        INFO(name(isa) << ", values up to " << limits.a << " and " << limits.b);
+        const IntegerDot kernel = integerDot(isa, limits.b);
         const IntegerDot reference = integerDotReference(kernel.rowsPerWord);
         Numbers numbers(7);
         for (const std::size_t groups : std::initializer_list<std::size_t>{0, 1, 2, 3, 7, 64, 129}) {
-            const auto a = randomWords(groups, kernel.rowsPerWord, limit, numbers);
-            const auto b = randomWords(groups, kernel.rowsPerWord, limit, numbers);
+            const auto a = randomWords(groups, kernel.rowsPerWord, limits.a, limits.saturated, numbers);
+            const auto b = randomWords(groups, kernel.rowsPerWord, limits.b, limits.saturated, numbers);
             AlignedVector<std::int32_t> sums(panelWidth), squares(panelWidth), wantedSums(panelWidth),
                 wantedSquares(panelWidth);
-            kernel.sums(a.data(), groups, sums.data(), squares.data());
+            const unsigned run = kernel.sums(a.data(), groups, sums.data(), squares.data());
             reference.sums(a.data(), groups, wantedSums.data(), wantedSquares.data());
             CHECK(sums == wantedSums);
             CHECK(squares == wantedSquares);
@@ -65,10 +75,35 @@ TEST_CASE("integer dot products equal the definition") {
             AlignedVector<std::int32_t> tile(tileSize);
             for (std::int32_t& value : tile) value = numbers.between(-1000000, 1000000);
             AlignedVector<std::int32_t> wanted = tile;
-            kernel.tile(a.data(), b.data(), sums.data(), groups, tile.data());
-            reference.tile(a.data(), b.data(), wantedSums.data(), groups, wanted.data());
+            kernel.tile(a.data(), b.data(), sums.data(), run, groups, tile.data());
+            reference.tile(a.data(), b.data(), wantedSums.data(), 1, groups, wanted.data());
             CHECK(tile == wanted);
         }
+    }
+}
+
+TEST_CASE("every sign of the largest values adds up without saturating") {
+    for (const Isa isa : availableIsas()) {
+        const IntegerDot kernel = integerDot(isa, coarseLimit);
+        if (kernel.rowsPerWord != 4) continue;
+        for (const int ofA : {127, 63, 32, 31})
+            for (const int signA : {1, -1})
+                for (const int ofB : {coarseLimit, -coarseLimit}) {
+                    constexpr std::size_t groups = 64;
+                    INFO(name(isa) << ", " << signA * ofA << " times " << ofB);
+                    const auto filled = [](int value) {
+                        return AlignedVector<std::uint32_t>(groups * panelWidth,
+                                                            (static_cast<std::uint32_t>(value) & 0xffu) * 0x01010101u);
+                    };
+                    const auto a = filled(signA * ofA), b = filled(ofB);
+                    AlignedVector<std::int32_t> sums(panelWidth), squares(panelWidth), tile(tileSize);
+                    const unsigned run = kernel.sums(a.data(), groups, sums.data(), squares.data());
+                    kernel.tile(a.data(), b.data(), sums.data(), run, groups, tile.data());
+                    const int rows = 4 * static_cast<int>(groups);
+                    CHECK(sums == AlignedVector<std::int32_t>(panelWidth, rows * signA * ofA));
+                    CHECK(squares == AlignedVector<std::int32_t>(panelWidth, rows * ofA * ofA));
+                    CHECK(tile == AlignedVector<std::int32_t>(tileSize, rows * signA * ofA * ofB));
+                }
     }
 }
 

@@ -25,10 +25,10 @@ struct RowsView {
     std::size_t d = 0;
 };
 
-// Coarse: 8 bits, twice as fast where the machine multiplies bytes, and enough for plain correlation and for weak
+// Coarse: 7 bits, twice as fast where the machine multiplies bytes, and enough for plain correlation and for weak
 // whitening. Fine: 10 bits, for strong whitening, which looks at directions of little variance that coarse steps drown.
 enum class Resolution { coarse, fine };
-int limitOf(Resolution resolution);  // 127, 511
+int limitOf(Resolution resolution);  // 63, 511
 
 // Maps one side's rows to integers in [-limit, limit], channel by channel: q = clamp(roundToNearestEven((x - centre) /
 // step)).
@@ -40,7 +40,7 @@ struct Quantizer {
     std::vector<float> centre;  // [d]
     std::vector<float> step;    // [d], powers of two; 0 for a constant channel
     double rowLimit = 0;        // Euclidean norm of a row; 0: no limit
-    int limit = 127;            // 127 or 511
+    int limit = 63;             // 63 or 511; 127 in earlier files
     std::size_t d() const { return centre.size(); }
     bool operator==(const Quantizer&) const = default;
 };

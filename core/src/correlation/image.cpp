@@ -1,7 +1,7 @@
 // The byte image of CorrelationSums: to merge shards on another machine, or later.
 //
 //   "regauge sums"  12 bytes         then little-endian:
-//   u32 version (3) · u32 d · u8 withGram · u8 wide · u16 limit (127 or 511)
+//   u32 version (3) · u32 d · u8 withGram · u8 wide · u16 limit (63 or 511; 127 in earlier files)
 //   u64 rows of half 0 · u64 rows of half 1 · u64 set aside
 //   for x, then y: f64 rowLimit · f32 centre [d] · f32 step [d] · for half 0, then 1: i64 sums [d] · i64 squares [d];
 //   i64 sums of massive rows [d]
@@ -260,8 +260,7 @@ CorrelationSums::Image CorrelationSums::image(const ByteSource& source, std::uin
     image.wide = wideFlag == 1;
     if (image.d > largestD || image.rowsOfHalf[0] > mostRows || image.rowsOfHalf[1] > mostRows ||
         image.rows() > mostRows || image.setAside > mostRows || gramFlag > 1 || wideFlag > 1 ||
-        (image.limit != kernels::coarseLimit && image.limit != kernels::fineLimit) ||
-        image.wide != (image.rows() > TileSums::narrowRows(image.limit))) {
+        !kernels::isLimit(image.limit) || image.wide != (image.rows() > TileSums::narrowRows(image.limit))) {
         throw Error(ErrorCode::malformed, where, "the header of these correlation sums contradicts itself");
     }
     image.bytes = imageBytes(image);

@@ -29,13 +29,14 @@ void multiplyTile(const RowProduct& product, std::size_t block, std::size_t grou
     const std::uint32_t* a = product.a->panel(block, i);
     const std::uint32_t* b = product.b->panel(block, j);
     const std::int32_t* aSums = product.a->sums(block, i);
+    const unsigned aRun = product.a->run(block, i);
     const std::size_t index = product.out->tileIndex(i, j);
     if (!product.out->wide()) {
-        kernel.tile(a, b, aSums, groups, product.out->narrowTile(index));
+        kernel.tile(a, b, aSums, aRun, groups, product.out->narrowTile(index));
         return;
     }
     alignas(kernels::cacheLine) std::int32_t here[kernels::tileSize] = {};
-    kernel.tile(a, b, aSums, groups, here);
+    kernel.tile(a, b, aSums, aRun, groups, here);
     std::int64_t* sums = product.out->wideTile(index);
     for (std::size_t k = 0; k < kernels::tileSize; ++k) sums[k] += here[k];
 }
@@ -63,8 +64,8 @@ void sumChannels(PackedRows& packed, std::size_t rows, const kernels::IntegerDot
     const double words = static_cast<double>(panels * kernels::panelWidth * rows / packed.rowsPerWord());
     parallelFor(threadsWorth(threads, words / wordsPerMicrosecond), packed.blocksIn(rows), [&](std::size_t block) {
         for (std::size_t panel = 0; panel < panels; ++panel) {
-            kernel.sums(packed.panel(block, panel), packed.groupsIn(block, rows), packed.sums(block, panel),
-                        packed.squares(block, panel));
+            packed.run(block, panel) = kernel.sums(packed.panel(block, panel), packed.groupsIn(block, rows),
+                                                   packed.sums(block, panel), packed.squares(block, panel));
         }
     });
 }

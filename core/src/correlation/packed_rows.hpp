@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/aligned_buffer.hpp"
 #include "kernels/integer_dot.hpp"
@@ -25,6 +26,7 @@ public:
         words_.resize(blocks_ * panels_ * panelWords);
         sums_.resize(blocks_ * panels_ * kernels::panelWidth);
         squares_.resize(sums_.size());
+        runs_.resize(blocks_ * panels_);
     }
 
     std::size_t rowsPerWord() const { return rowsPerWord_; }
@@ -54,6 +56,10 @@ public:
         return squares_.data() + (block * panels_ + panel) * kernels::panelWidth;
     }
 
+    // Of how many groups a panel's products may be added in 16 bits (IntegerDot::sums).
+    unsigned& run(std::size_t block, std::size_t panel) { return runs_[block * panels_ + panel]; }
+    unsigned run(std::size_t block, std::size_t panel) const { return runs_[block * panels_ + panel]; }
+
     // Groups in use in a block when the first `rows` rows are filled.
     std::size_t groupsIn(std::size_t block, std::size_t rows) const {
         const std::size_t here = std::min(rows - std::min(rows, block * rowsPerBlock()), rowsPerBlock());
@@ -68,6 +74,7 @@ private:
     kernels::UnclearedVector<std::uint32_t> words_;  // packing writes whole groups
     kernels::AlignedVector<std::int32_t> sums_;
     kernels::AlignedVector<std::int32_t> squares_;
+    std::vector<unsigned> runs_;
 };
 
 }  // namespace regauge

@@ -225,10 +225,10 @@ CorrelationSums::State::State(Quantizer givenX, Quantizer givenY, bool gram)
                     "the quantizers must have one d and a step for every channel; found d = " + std::to_string(d) +
                         " and d = " + std::to_string(y.quantizer.d()));
     }
-    if ((limit != kernels::coarseLimit && limit != kernels::fineLimit) || y.quantizer.limit != limit) {
+    if (!kernels::isLimit(limit) || y.quantizer.limit != limit) {
         throw Error(ErrorCode::usage, "",
-                    "both quantizers must have the limit 127 or both 511; found " + std::to_string(limit) + " and " +
-                        std::to_string(y.quantizer.limit));
+                    "both quantizers must have the limit 63, or both 511 (or both 127, as earlier files do); found " +
+                        std::to_string(limit) + " and " + std::to_string(y.quantizer.limit));
     }
 }
 

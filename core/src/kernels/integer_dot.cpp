@@ -11,7 +11,7 @@ std::int32_t valueOf(std::uint32_t word, std::size_t row) {
 }
 
 template <std::size_t rowsPerWord>
-void referenceTile(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t*, std::size_t groups,
+void referenceTile(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t*, unsigned, std::size_t groups,
                    std::int32_t* tile) {
     for (std::size_t i = 0; i < panelWidth; ++i) {
         for (std::size_t j = 0; j < panelWidth; ++j) {
@@ -28,7 +28,7 @@ void referenceTile(const std::uint32_t* a, const std::uint32_t* b, const std::in
 }
 
 template <std::size_t rowsPerWord>
-void referenceSums(const std::uint32_t* b, std::size_t groups, std::int32_t* sums, std::int32_t* squares) {
+unsigned referenceSums(const std::uint32_t* b, std::size_t groups, std::int32_t* sums, std::int32_t* squares) {
     for (std::size_t j = 0; j < panelWidth; ++j) {
         sums[j] = squares[j] = 0;
         for (std::size_t group = 0; group < groups; ++group) {
@@ -39,6 +39,7 @@ void referenceSums(const std::uint32_t* b, std::size_t groups, std::int32_t* sum
             }
         }
     }
+    return 1;
 }
 
 }  // namespace

@@ -61,9 +61,43 @@ inline Words load(const void* from) { return _mm256_load_si256(static_cast<const
 inline void store(void* to, Words words) { _mm256_store_si256(static_cast<Words*>(to), words); }
 inline Words broadcast(std::int32_t word) { return _mm256_set1_epi32(word); }
 inline Words add(Words a, Words b) { return _mm256_add_epi32(a, b); }
+#if defined(__AVXVNNI__)
+struct Halves : Pairs {
+    static Words dot(Words sum, Words a, Words b) { return _mm256_dpwssd_avx_epi32(sum, a, b); }
+};
+struct Bytes {
+    static constexpr std::size_t rowsPerWord = 4;
+    static constexpr std::int32_t bias = 128;
+    static Words operand(Words b) { return _mm256_xor_si256(b, _mm256_set1_epi8(-128)); }
+    static Words dot(Words sum, Words a, Words b) { return _mm256_dpbusd_avx_epi32(sum, b, a); }
+};
+#define REGAUGE_BYTES
+#else
 struct Halves : Pairs {
     static Words dot(Words sum, Words a, Words b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
 };
+// vpmaddubsw multiplies unsigned with signed bytes and adds two products in 16 bits, which it saturates: b of seven
+// bits is taken with an offset, so that (b + 64) a is at most 127 * 127 in size and two products fit. More are added in
+// 16 bits where the a are small enough: as many as safe() finds.
+struct ShortSums {
+    static constexpr std::size_t rowsPerWord = 4;
+    static constexpr std::int32_t bias = 64;
+    static constexpr std::size_t rowsAtOnce = 8;  // channels of a, beside one register of b
+    static constexpr std::size_t groupsAtOnce = 4;
+    static constexpr int most = 32767 / 127;  // that |a| may add up to in one lane of 16 bits
+    static Words operand(Words b) { return _mm256_add_epi8(b, _mm256_set1_epi8(bias)); }
+    static Words products(Words a, Words b) { return _mm256_maddubs_epi16(b, a); }
+    static Words addShort(Words a, Words b) { return _mm256_add_epi16(a, b); }
+    static Words widen(Words pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+    static Words dot(Words sum, Words a, Words b) { return add(sum, widen(products(a, b))); }
+    static Words size(Words a) { return _mm256_abs_epi8(a); }
+    static Words larger(Words a, Words b) { return _mm256_max_epi16(a, b); }
+    static bool above(Words shorts, int limit) {
+        return _mm256_movemask_epi8(_mm256_cmpgt_epi16(shorts, _mm256_set1_epi16(static_cast<short>(limit)))) != 0;
+    }
+};
+#define REGAUGE_SHORT_SUMS
+#endif
 #elif defined(__SSE2__) && !defined(__wasm__)
 using Words = __m128i;
 constexpr std::size_t width = 4;
@@ -144,7 +178,7 @@ inline void multiply(const std::uint32_t* a, const std::uint32_t* b, const std::
 }
 
 template <class Word>
-void tileOf(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups,
+void tileOf(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, unsigned, std::size_t groups,
             std::int32_t* tile) {
     for (std::size_t j = 0; j < panelWidth; j += columnsAtOnce) {
         for (std::size_t i = 0; i < panelWidth; i += rowsAtOnce)
@@ -153,7 +187,7 @@ void tileOf(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* 
 }
 
 template <class Word>
-void sumsOf(const std::uint32_t* b, std::size_t groups, std::int32_t* sums, std::int32_t* squares) {
+unsigned sumsOf(const std::uint32_t* b, std::size_t groups, std::int32_t* sums, std::int32_t* squares) {
     const Words one = broadcast(Word::rowsPerWord == 4 ? 0x01010101 : 0x00010001);
     for (std::size_t j = 0; j < panelWidth; j += width) {
         Words sum = broadcast(0);
@@ -169,13 +203,95 @@ void sumsOf(const std::uint32_t* b, std::size_t groups, std::int32_t* sums, std:
         store(squares + j, square);
         for (std::size_t k = j; k < j + width; ++k) squares[k] -= Word::bias * sums[k];
     }
+    return 1;
 }
+
+#if defined(REGAUGE_SHORT_SUMS)
+// One register tile: rowsAtOnce channels of a, a register of b, all rows; widened every so many groups of rows.
+template <std::size_t widenEvery>
+inline void multiplyShort(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups,
+                          std::int32_t* tile) {
+    using Word = ShortSums;
+    Words sums[Word::rowsAtOnce];
+    for (std::size_t i = 0; i < Word::rowsAtOnce; ++i) sums[i] = broadcast(-Word::bias * aSums[i]);
+    const auto row = [&](std::size_t group, std::size_t i) {
+        return broadcast(static_cast<std::int32_t>(a[group * panelWidth + i]));
+    };
+    constexpr std::size_t step = Word::groupsAtOnce;
+    for (; groups >= step; groups -= step, a += step * panelWidth, b += step * panelWidth) {
+        Words columns[step];
+        for (std::size_t g = 0; g < step; ++g) columns[g] = Word::operand(load(b + g * panelWidth));
+        for (std::size_t i = 0; i < Word::rowsAtOnce; ++i) {
+            for (std::size_t g = 0; g < step; g += widenEvery) {
+                Words pairs = Word::products(row(g, i), columns[g]);
+                for (std::size_t k = g + 1; k < g + widenEvery; ++k)
+                    pairs = Word::addShort(pairs, Word::products(row(k, i), columns[k]));
+                sums[i] = add(sums[i], Word::widen(pairs));
+            }
+        }
+    }
+    for (; groups > 0; --groups, a += panelWidth, b += panelWidth) {
+        const Words column = Word::operand(load(b));
+        for (std::size_t i = 0; i < Word::rowsAtOnce; ++i) sums[i] = Word::dot(sums[i], row(0, i), column);
+    }
+    for (std::size_t i = 0; i < Word::rowsAtOnce; ++i)
+        store(tile + i * panelWidth, add(load(tile + i * panelWidth), sums[i]));
+}
+
+template <std::size_t widenEvery>
+void shortTile(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, std::size_t groups,
+               std::int32_t* tile) {
+    for (std::size_t i = 0; i < panelWidth; i += ShortSums::rowsAtOnce) {
+        for (std::size_t j = 0; j < panelWidth; j += width)
+            multiplyShort<widenEvery>(a + i, b + j, aSums + i, groups, tile + i * panelWidth + j);
+    }
+}
+
+void tileOfBytes(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* aSums, unsigned aRun,
+                 std::size_t groups, std::int32_t* tile) {
+    (aRun == 4 ? shortTile<4> : aRun == 2 ? shortTile<2> : shortTile<1>)(a, b, aSums, groups, tile);
+}
+
+// Whether no lane of 16 bits can overflow in so many groups of rows.
+template <std::size_t run>
+bool safe(const std::uint32_t* a, std::size_t groups) {
+    const Words one = broadcast(0x01010101);
+    Words largest = broadcast(0);
+    for (std::size_t i = 0; i < panelWidth; i += width) {
+        for (std::size_t group = 0; group < groups; group += run) {
+            Words sum = broadcast(0);
+            for (std::size_t k = group; k < groups && k < group + run; ++k)
+                sum = ShortSums::addShort(sum, ShortSums::products(one, ShortSums::size(load(a + k * panelWidth + i))));
+            largest = ShortSums::larger(largest, sum);
+        }
+    }
+    return !ShortSums::above(largest, ShortSums::most);
+}
+
+unsigned sumsOfBytes(const std::uint32_t* a, std::size_t groups, std::int32_t* sums, std::int32_t* squares) {
+    for (std::size_t i = 0; i < panelWidth; i += width) {
+        Words sum = broadcast(0);
+        Words square = broadcast(0);
+        for (std::size_t group = 0; group < groups; ++group) {
+            const Words words = load(a + group * panelWidth + i);
+            const Words size = ShortSums::size(words);
+            sum = add(sum, ShortSums::widen(ShortSums::products(words, broadcast(0x01010101))));
+            square = add(square, ShortSums::widen(ShortSums::products(size, size)));
+        }
+        store(sums + i, sum);
+        store(squares + i, square);
+    }
+    return safe<4>(a, groups) ? 4 : safe<2>(a, groups) ? 2 : 1;
+}
+#endif
 
 }  // namespace
 
 IntegerDot halves() { return {Halves::rowsPerWord, &tileOf<Halves>, &sumsOf<Halves>}; }
 
-#if defined(REGAUGE_BYTES)
+#if defined(REGAUGE_SHORT_SUMS)
+IntegerDot bytes() { return {ShortSums::rowsPerWord, &tileOfBytes, &sumsOfBytes}; }
+#elif defined(REGAUGE_BYTES)
 IntegerDot bytes() { return {Bytes::rowsPerWord, &tileOf<Bytes>, &sumsOf<Bytes>}; }
 #else
 IntegerDot bytes() { return halves(); }  // no instruction that multiplies signed bytes

@@ -19,9 +19,13 @@ namespace regauge::kernels {
 inline constexpr std::size_t panelWidth = 32;
 inline constexpr std::size_t tileSize = panelWidth * panelWidth;
 
-// Quantised values are in [-limit, limit]: a byte does for the coarse limit, not for the fine one.
-inline constexpr int coarseLimit = 127;
+// Quantised values are in [-limit, limit]. Seven bits for coarse ones, so that instructions that add two products of
+// bytes in 16 bits (vpmaddubsw) cannot saturate; fine ones take more than a byte.
+inline constexpr int coarseLimit = 63;
 inline constexpr int fineLimit = 511;
+// Of the coarse sums that the first release wrote to files.
+inline constexpr int earlierCoarseLimit = 127;
+constexpr bool isLimit(int limit) { return limit == coarseLimit || limit == fineLimit || limit == earlierCoarseLimit; }
 
 constexpr std::size_t panelsOf(std::size_t d) { return (d + panelWidth - 1) / panelWidth; }
 

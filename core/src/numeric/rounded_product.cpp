@@ -13,8 +13,11 @@
 namespace regauge {
 namespace {
 
-constexpr int limit = kernels::coarseLimit;
-static_assert(TileSums::narrowRows(limit) >= 100000, "sums over d fit 32 bits wherever d x d numbers fit memory");
+// What both sides of a product are rounded to: eight bits for what is not symmetric, whose largest entries, matched
+// pairs, stand far above the rest. Seven for what is symmetric, which has no such entries but its diagonal: as the
+// integer kernels want one side.
+constexpr int limitOfLeft = 127, limitOfSymmetric = kernels::coarseLimit;
+static_assert(TileSums::narrowRows(limitOfLeft) >= 100000, "sums over d fit 32 bits wherever d x d numbers fit memory");
 
 // Passes over all entries pay for a thread from here on.
 unsigned threadsFor(unsigned threads, std::size_t d) {
@@ -24,7 +27,7 @@ unsigned threadsFor(unsigned threads, std::size_t d) {
 
 // rowsAt(first, count, buffer): rows [first, first + count), in the buffer or elsewhere.
 template <class RowsAt>
-Rounded round(std::size_t d, const kernels::IntegerDot& dot, unsigned threads, RowsAt&& rowsAt) {
+Rounded round(std::size_t d, int limit, const kernels::IntegerDot& dot, unsigned threads, RowsAt&& rowsAt) {
     const std::size_t padded = kernels::panelsOf(d) * kernels::panelWidth, rowsPerWord = dot.rowsPerWord;
     Rounded result{PackedRows(d, d, rowsPerWord), std::vector<float>(padded, 0.0F)};
     const std::size_t rowsPerBlock = result.rows.rowsPerBlock(), blocks = result.rows.blocksIn(d);
@@ -46,8 +49,8 @@ Rounded round(std::size_t d, const kernels::IntegerDot& dot, unsigned threads, R
         float most = 0;
         for (const std::vector<float>& ofBlock : largest) most = std::max(most, ofBlock[j]);
         if (most < 1e-30F) continue;  // nothing, or too small for its inverse
-        result.step[j] = most / limit;
-        inverse[j] = limit / most;
+        result.step[j] = most / static_cast<float>(limit);
+        inverse[j] = static_cast<float>(limit) / most;
     }
     const kernels::Quantize kernel = kernels::quantize(kernels::activeIsa());
     forBlocks([&](std::size_t block, const float* rows, std::size_t count) {
@@ -74,7 +77,7 @@ void multiplySquare(const Rounded& a, const Rounded& b, std::size_t firstA, std:
         std::int32_t* to = sums.data();
         for (std::size_t j = firstB; j < lastB; ++j)
             for (std::size_t i = firstA; i < lastA; ++i, to += tileSize)
-                kernel.tile(a.rows.panel(block, i), b.rows.panel(block, j), a.rows.sums(block, i),
+                kernel.tile(a.rows.panel(block, i), b.rows.panel(block, j), a.rows.sums(block, i), a.rows.run(block, i),
                             a.rows.groupsIn(block, d), to);
     }
     const std::int32_t* from = sums.data();
@@ -109,8 +112,8 @@ void addDiagonal(std::span<const float> a, std::span<const float> diagonal, unsi
 
 RoundedSymmetric::RoundedSymmetric(const Symmetric& matrix, unsigned threads)
     : diagonal_(matrix.d()),
-      kernel_(kernels::integerDot(kernels::activeIsa(), limit)),
-      rounded_(round(matrix.d(), kernel_, threadsFor(threads, matrix.d()),
+      kernel_(kernels::integerDot(kernels::activeIsa(), limitOfSymmetric)),
+      rounded_(round(matrix.d(), limitOfSymmetric, kernel_, threadsFor(threads, matrix.d()),
                      [&](std::size_t first, std::size_t count, std::vector<float>& buffer) {
                          const std::size_t d = matrix.d();
                          buffer.resize(count * d);
@@ -125,9 +128,9 @@ void RoundedSymmetric::transposeTimes(std::span<const float> a, unsigned threads
     const std::size_t d = diagonal_.size();
     threads = threadsFor(threads, d);
     {
-        const Rounded left = round(d, kernel_, threads, [&](std::size_t first, std::size_t, std::vector<float>&) {
-            return a.data() + first * d;
-        });
+        const Rounded left =
+            round(d, limitOfLeft, kernel_, threads,
+                  [&](std::size_t first, std::size_t, std::vector<float>&) { return a.data() + first * d; });
         const std::size_t across = (kernels::panelsOf(d) + edge - 1) / edge;
         parallelFor(threads, across * across, [&](std::size_t task) {
             multiplySquare(left, rounded_, task / across * edge, task % across * edge, edge, d, kernel_, out);

@@ -1,10 +1,11 @@
-// Products of matrices in bytes: every column of both is rounded to 127 steps of its largest entry, so the sums are
-// exact, the same in whatever order and on every machine, and up to four times as fast as those of float32, which may
-// not fuse.
+// Products of matrices in bytes: every column is rounded to 127 steps of its largest entry, and every column of the
+// symmetric matrix to 63, so the sums are exact, the same in whatever order and on every machine, and up to four times
+// as fast as those of float32, which may not fuse.
 //
-// Rounding adds noise of at most 0.4 % of a column's largest entry (0.2 % on average). Correlations of n rows are known
-// to 1 / sqrt(n) at best, so this is for statistics that make no direction much louder, and answers that must be beyond
-// doubt to count.
+// Rounding adds noise of at most 0.4 % of a column's largest entry (0.2 % on average), 0.8 % (0.4 %) on the symmetric
+// side. Correlations of n rows are known to 1 / sqrt(n) at best, so this is for statistics that make no direction much
+// louder, and answers that must be beyond doubt to count. (experiments/reference/README.md has what seven bits on both
+// sides would leave in doubt.)
 #pragma once
 
 #include <span>

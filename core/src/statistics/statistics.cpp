@@ -6,6 +6,7 @@
 #include <optional>
 #include <tuple>
 
+#include "kernels/panel.hpp"
 #include "match/match_sums.hpp"
 #include "pairing/memory.hpp"
 #include "pairing/site_sums.hpp"
@@ -144,6 +145,11 @@ QuantizerPair quantizersOf(const Statistics& like, const std::string& site, Reso
     return like.quantizers(static_cast<std::size_t>(found - heading.sites.begin()), resolution);
 }
 
+// Earlier files have coarse sums of eight bits.
+bool fits(int limit, Resolution resolution) {
+    return limit == limitOf(resolution) || (resolution == Resolution::coarse && limit == kernels::earlierCoarseLimit);
+}
+
 }  // namespace
 
 Statistics::Statistics(std::shared_ptr<const ByteSource> file) : file_(std::move(file)) {
@@ -155,7 +161,7 @@ Statistics::Statistics(std::shared_ptr<const ByteSource> file) : file_(std::move
         for (const Resolution resolution : resolutions(heading_.withGram)) {
             const CorrelationSums::Image image = CorrelationSums::image(*file_, at, where(site));
             if (resolution == Resolution::coarse) site.rows = image.rows(), site.setAside = image.setAside;
-            if (image.d != heading_.d || image.withGram != heading_.withGram || image.limit != limitOf(resolution) ||
+            if (image.d != heading_.d || image.withGram != heading_.withGram || !fits(image.limit, resolution) ||
                 image.rows() != site.rows || image.setAside != site.setAside || site.rows + site.setAside > covered)
                 throw Error(ErrorCode::malformed, where(site),
                             "these sums do not fit the heading of the file; sum the rows again");
