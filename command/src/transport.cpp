@@ -7,6 +7,7 @@
 
 #include "jobs.hpp"
 #include "regauge/error.hpp"
+#include "regauge/hidden.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/map_reports.hpp"
 #include "regauge/map_transport.hpp"
@@ -118,9 +119,15 @@ RunJob addTransport(CLI::App& command) {
         if (gauge.verdict == Verdict::partial)
             job.say("warning: the gauge is partial: about " + percent(gauge.estimate) +
                     " of its channels are estimated right, and what the others carry is moved to wrong places");
-        say(options->dryRun ? planTransport(job.host.files, options->object, transportOptions, gauge.gauge.d())
-                            : transport(job.host.files, options->object, gauge, options->output.path, transportOptions,
-                                        job.progress()));
+        const std::optional<HiddenGauge> hidden = readHidden(job.host.files, options->gauge);
+        std::unique_ptr<Files> moved;
+        if (hidden) moved = movedHidden(job.host.files, *hidden);
+        Files& files = moved ? *moved : job.host.files;
+        if (hidden)
+            requireMovable(planTransport(files, options->object, transportOptions, gauge.gauge.d()), options->object);
+        say(options->dryRun
+                ? planTransport(files, options->object, transportOptions, gauge.gauge.d())
+                : transport(files, options->object, gauge, options->output.path, transportOptions, job.progress()));
         return 0;
     };
 }
