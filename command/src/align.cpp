@@ -3,8 +3,10 @@
 #include <memory>
 #include <optional>
 
+#include "hidden_words.hpp"
 #include "jobs.hpp"
 #include "regauge/error.hpp"
+#include "regauge/hidden.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/trace.hpp"
 #include "regauge/words.hpp"
@@ -29,6 +31,7 @@ struct AlignOptions {
     MatchFlags match;
     std::vector<std::string> gains;
     bool partial = false;
+    bool hidden = false;
     OutputOptions output;
 };
 
@@ -101,6 +104,25 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
     return std::nullopt;
 }
 
+// Residual stream, heads and neurons of two checkpoints.
+int alignHidden(const AlignOptions& options, const Job& job) {
+    Files& files = job.host.files;
+    requireFree(files, options.output);
+    if (options.target.empty() || !options.gains.empty() || job.host.team != nullptr)
+        throw Error(ErrorCode::usage, options.source,
+                    "--hidden takes two checkpoints, SOURCE and TARGET, on one machine and without --gains");
+    const std::unique_ptr<Output> output = claim(files, options.output);
+    const HiddenAlignment found =
+        matchHidden(files, options.source, options.target, options.match.options(job.host), job.progress());
+    writeText(output.get(), withHidden(toJson(found.residual), found.hidden));
+    if (job.json)
+        job.print(hiddenJson(found));
+    else if (!job.quiet)
+        job.print(summaryText(found.residual) + "\n" + hiddenText(found));
+    sayWhere(job, options.output.path);
+    return statusOf(found.residual);
+}
+
 }  // namespace
 
 void addMatchFlags(CLI::App& command, MatchFlags& flags) {
@@ -146,8 +168,11 @@ RunJob addAlign(CLI::App& command) {
         ->expected(2);
 
     command.add_flag("--partial", options->partial, "with statistics: align even where rows are missing");
+    command.add_flag("--hidden", options->hidden,
+                     "of two checkpoints: match MLP neurons and attention heads, too (docs/hidden.md)");
 
     return [options](const Job& job) {
+        if (options->hidden) return alignHidden(*options, job);
         std::unique_ptr<Output> output;
         std::optional<Alignment> matched;
         if (!options->target.empty())

@@ -2,14 +2,31 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "hidden_words.hpp"
 #include "io/json_text.hpp"
 #include "jobs.hpp"
+#include "regauge/error.hpp"
+#include "regauge/hidden.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/map_reports.hpp"
 #include "summary.hpp"
 
 namespace regauge {
+namespace {
+
+// A gauge file's two parts.
+struct GaugeFile {
+    Alignment residual;
+    std::optional<HiddenGauge> hidden;
+    std::string json() const { return hidden ? withHidden(toJson(residual), *hidden) : toJson(residual); }
+};
+GaugeFile readBoth(const Files& files, const std::string& path) {
+    return {readGauge(files, path), readHidden(files, path)};
+}
+
+}  // namespace
 
 RunJob addShow(CLI::App& command) {
     auto path = std::make_shared<std::string>();
@@ -20,8 +37,9 @@ RunJob addShow(CLI::App& command) {
             job.print(job.json ? mapsJson(maps) : mapsText(maps));
             return 0;
         }
-        const Alignment alignment = readGauge(job.host.files, *path);
-        job.print(job.json ? summaryJson(alignment) : summaryText(alignment));
+        const GaugeFile gauge = readBoth(job.host.files, *path);
+        job.print(job.json ? summaryJson(gauge.residual)
+                           : summaryText(gauge.residual) + (gauge.hidden ? hiddenLine(*gauge.hidden) : ""));
         return 0;
     };
 }
@@ -36,12 +54,20 @@ RunJob addCompose(CLI::App& command) {
     addOutput(command, options->output, true, "the composed gauge file");
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
-        Alignment composed = readGauge(job.host.files, options->paths.front());
-        for (std::size_t k = 1; k < options->paths.size(); ++k)
-            composed = then(composed, readGauge(job.host.files, options->paths[k]));
-        writeText(job.host.files, options->output, toJson(composed));
+        GaugeFile composed = readBoth(job.host.files, options->paths.front());
+        for (std::size_t k = 1; k < options->paths.size(); ++k) {
+            const GaugeFile next = readBoth(job.host.files, options->paths[k]);
+            composed.residual = then(composed.residual, next.residual);
+            if (composed.hidden.has_value() != next.hidden.has_value())
+                throw Error(ErrorCode::usage, options->paths[k],
+                            std::string(next.hidden ? "has" : "has no") +
+                                " hidden part (heads and neurons), unlike the gauges before it; all must have one "
+                                "('regauge align --hidden'), or none");
+            if (composed.hidden) composed.hidden = composed.hidden->then(*next.hidden);
+        }
+        writeText(job.host.files, options->output, composed.json());
         if (job.json)
-            job.print(summaryJson(composed));
+            job.print(summaryJson(composed.residual));
         else
             job.wrote(options->output.path);
         return 0;
@@ -58,10 +84,12 @@ RunJob addInvert(CLI::App& command) {
     addOutput(command, options->output, true, "the inverse gauge file");
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
-        const Alignment inverted = inverse(readGauge(job.host.files, options->path));
-        writeText(job.host.files, options->output, toJson(inverted));
+        GaugeFile inverted = readBoth(job.host.files, options->path);
+        inverted.residual = inverse(inverted.residual);
+        if (inverted.hidden) inverted.hidden = inverted.hidden->inverse();
+        writeText(job.host.files, options->output, inverted.json());
         if (job.json)
-            job.print(summaryJson(inverted));
+            job.print(summaryJson(inverted.residual));
         else
             job.wrote(options->output.path);
         return 0;
@@ -78,25 +106,35 @@ RunJob addCompare(CLI::App& command) {
     command.add_option("REFERENCE", options->reference, "the gauge file to compare with")->required();
     command
         .add_option("--at-least", options->atLeast,
-                    "exit 0 when at least this fraction agrees in both permutation and sign (default 1)")
+                    "exit 0 when at least this fraction agrees in both permutation and sign, and of heads "
+                    "and neurons where both files have them (default 1)")
         ->check(CLI::Range(0.0, 1.0));
     return [options](const Job& job) {
-        const Alignment gauge = readGauge(job.host.files, options->gauge),
-                        reference = readGauge(job.host.files, options->reference);
-        const Agreement agreement = compare(gauge.gauge, reference.gauge);
+        const GaugeFile gauge = readBoth(job.host.files, options->gauge),
+                        reference = readBoth(job.host.files, options->reference);
+        const Agreement agreement = compare(gauge.residual.gauge, reference.residual.gauge);
+        std::optional<HiddenAgreement> hidden;
+        if (gauge.hidden && reference.hidden) hidden = compare(*gauge.hidden, *reference.hidden);
         if (job.json) {
-            const nlohmann::ordered_json json{{"d", gauge.gauge.d()},
-                                              {"permutation", agreement.permutation},
-                                              {"sign", agreement.sign},
-                                              {"both", agreement.both},
-                                              {"fingerprint", gauge.gauge.fingerprint()},
-                                              {"reference_fingerprint", reference.gauge.fingerprint()}};
+            nlohmann::ordered_json json{{"d", gauge.residual.gauge.d()},
+                                        {"permutation", agreement.permutation},
+                                        {"sign", agreement.sign},
+                                        {"both", agreement.both},
+                                        {"fingerprint", gauge.residual.gauge.fingerprint()},
+                                        {"reference_fingerprint", reference.residual.gauge.fingerprint()}};
+            if (hidden)
+                json["hidden"] = {
+                    {"neurons", hidden->neurons}, {"heads", hidden->heads}, {"kv_heads", hidden->kvHeads}};
             job.print(jsonText(json) + "\n");
         } else {
             job.print("permutation  " + percent(agreement.permutation) + "\nsign         " + percent(agreement.sign) +
                       "\nboth         " + percent(agreement.both) + "\n");
+            if (hidden)
+                job.print("neurons      " + percent(hidden->neurons) + "\nheads        " + percent(hidden->heads) +
+                          "\nkv heads     " + percent(hidden->kvHeads) + "\n");
         }
-        return agreement.both >= options->atLeast ? 0 : 1;
+        const double least = hidden ? std::min({agreement.both, hidden->neurons, hidden->heads}) : agreement.both;
+        return least >= options->atLeast ? 0 : 1;
     };
 }
 

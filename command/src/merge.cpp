@@ -1,8 +1,10 @@
 #include "regauge/merge.hpp"
 
 #include <memory>
+#include <optional>
 
 #include "jobs.hpp"
+#include "regauge/hidden.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/reports.hpp"
 
@@ -36,8 +38,8 @@ RunJob addMerge(CLI::App& command) {
                     "the gauge file from BASE's coordinates to A's, where they differ")
         ->needs(base);
     command.footer(command.get_footer() +
-                   "\n\nMeaningful for models of one base: residual coordinates are aligned, attention heads and MLP "
-                   "neurons are averaged by position.\n"
+                   "\n\nMeaningful for models of one base: residual coordinates are aligned; attention heads and MLP "
+                   "neurons, too, where the gauge has a hidden part (align --hidden), and else averaged by position.\n"
                    "Tensors keep their dtypes; what is no float, or is in no recipe, must be equal in both.");
 
     return [options](const Job& job) {
@@ -45,8 +47,16 @@ RunJob addMerge(CLI::App& command) {
         const Alignment gauge = readGauge(job.host.files, options->gauge);
         if (!options->baseGauge.empty()) options->merge.baseGauge = readGauge(job.host.files, options->baseGauge);
         options->merge.force = options->output.force;
+        const std::optional<HiddenGauge> hidden = readHidden(job.host.files, options->gauge);
+        std::optional<HiddenGauge> baseHidden;
+        if (!options->baseGauge.empty()) baseHidden = readHidden(job.host.files, options->baseGauge);
+        std::unique_ptr<Files> moved, baseMoved;
+        if (hidden) moved = movedHidden(job.host.files, *hidden, options->b);
+        Files* files = moved ? moved.get() : &job.host.files;
+        if (baseHidden) baseMoved = movedHidden(*files, *baseHidden, options->merge.base);
+        if (baseMoved) files = baseMoved.get();
         const MergeReport report =
-            merge(job.host.files, options->a, options->b, gauge, options->output.path, options->merge, job.progress());
+            merge(*files, options->a, options->b, gauge, options->output.path, options->merge, job.progress());
         if (job.json) {
             job.print(mergeJson(report) + "\n");
         } else {

@@ -5,6 +5,7 @@
 
 #include "jobs.hpp"
 #include "regauge/error.hpp"
+#include "regauge/hidden.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/map_reports.hpp"
 #include "regauge/map_transport.hpp"
@@ -69,9 +70,14 @@ Plan moveByGauge(const Job& job, const TransportWords& words) {
     if (gauge.verdict == Verdict::partial)
         job.say("warning: the gauge is partial: about " + percent(gauge.estimate) +
                 " of its channels are estimated right, and what the others carry is moved to wrong places");
-    return words.dryRun
-               ? planTransport(job.host.files, words.object, words.options(), gauge.gauge.d())
-               : transport(job.host.files, words.object, gauge, words.output.path, words.options(), job.progress());
+    const TransportOptions options = words.options();
+    const std::optional<HiddenGauge> hidden = readHidden(job.host.files, words.gauge);
+    std::unique_ptr<Files> moved;
+    if (hidden) moved = movedHidden(job.host.files, *hidden);
+    Files& files = moved ? *moved : job.host.files;
+    if (hidden) requireMovable(planTransport(files, words.object, options, gauge.gauge.d()), words.object);
+    return words.dryRun ? planTransport(files, words.object, options, gauge.gauge.d())
+                        : transport(files, words.object, gauge, words.output.path, options, job.progress());
 }
 
 }  // namespace

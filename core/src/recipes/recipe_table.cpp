@@ -145,6 +145,7 @@ Tables parseAll() {
     for (const EmbeddedRecipe& file : embeddedRecipes()) {
         try {
             const Json json = Json::parse(file.json);
+            if (file.path == "hidden.json") continue;  // hidden/roles.cpp reads it
             if (file.path == "symmetry.json") {
                 symmetries = symmetriesIn(json);
             } else if (file.path == "shared.json") {

@@ -1,0 +1,19 @@
+// Matching of hidden units where the residual gauge is known.
+#pragma once
+
+#include "hidden/checkpoint.hpp"
+#include "regauge/hidden.hpp"
+
+namespace regauge {
+
+inline constexpr double sureHidden = 0.5;  // a unit with less confidence is undetermined
+
+struct HiddenMatch {
+    HiddenGauge gauge;
+    HiddenReport report;
+};
+// Throws Error(dimensionMismatch) where the two are not of one architecture.
+HiddenMatch matchLayers(const HiddenCheckpoint& source, const HiddenCheckpoint& target, const Gauge& residual,
+                        unsigned threads, const Progress& progress);
+
+}  // namespace regauge

@@ -1,0 +1,149 @@
+"""Heads and neurons against transformers and SciPy: models of five families, every freedom scrambled in NumPy.
+
+The scrambled copy must compute the same logits (transformers), `align --hidden` must find the scramble, the assignment of
+neurons must be SciPy's on the same costs, and the moved checkpoint must be the scrambled one to 1e-5.
+"""
+import json
+import pathlib
+import tempfile
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+from scipy.optimize import linear_sum_assignment
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from common import check, finish, regauge, transport
+
+D, LAYERS, NEURONS, HEADS, GROUPS, WIDTH = 48, 2, 40, 6, 2, 8
+SIZES = dict(hidden_size=D, num_hidden_layers=LAYERS, intermediate_size=NEURONS, num_attention_heads=HEADS,
+             num_key_value_heads=GROUPS, head_dim=WIDTH, vocab_size=160, max_position_embeddings=64)
+
+
+def model_of(family, seed):
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(family, **SIZES)
+    model = AutoModelForCausalLM.from_config(config).float().eval()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.ndim == 1:
+                p.copy_(p + 0.1 * torch.randn_like(p))  # gains and biases, all different
+            else:
+                p.copy_(0.3 * torch.randn_like(p))
+    return model
+
+
+def scramble(weights, rng, signs_only):
+    """A copy in other coordinates, and what was done, as a gauge file has it."""
+    w = {k: v.astype(np.float64) for k, v in weights.items()}
+    perm, sign = rng.permutation(D), rng.choice([-1, 1], D)
+    layers = []
+    for l in range(LAYERS):
+        at = f"model.layers.{l}."
+        neurons, scale = rng.permutation(NEURONS), rng.choice([-1, 1], NEURONS) * rng.uniform(0.5, 2, NEURONS)
+        w[at + "mlp.gate_proj.weight"] = w[at + "mlp.gate_proj.weight"][neurons]
+        w[at + "mlp.up_proj.weight"] = w[at + "mlp.up_proj.weight"][neurons] * scale[:, None]
+        w[at + "mlp.down_proj.weight"] = w[at + "mlp.down_proj.weight"][:, neurons] / scale
+        each, half = HEADS // GROUPS, WIDTH // 2
+        kv = rng.permutation(GROUPS)
+        heads = np.concatenate([g * each + rng.permutation(each) for g in kv])
+
+        def rows(name, order, matrices, per):
+            for part in (".weight", ".bias"):
+                key = at + "self_attn." + name + part
+                if key in w:
+                    blocks = w[key].reshape(len(order), WIDTH, -1)[order]
+                    w[key] = np.concatenate([matrices[h // per] @ blocks[h] for h in range(len(order))]).reshape(w[key].shape)
+
+        turns, values = [], []
+        for _ in range(GROUPS):
+            z = rng.choice([-1.0, 1.0], half) + 0j if signs_only else rng.uniform(0.5, 2, half) * np.exp(2j * np.pi * rng.uniform(size=half))
+            a, b = np.diag(z.real), np.diag(z.imag)
+            turns.append(np.block([[a, -b], [b, a]]))
+            values.append(rng.normal(size=(WIDTH, WIDTH)) * 0.3 + np.eye(WIDTH))
+        rows("k_proj", kv, turns, 1)
+        rows("q_proj", heads, [np.linalg.inv(t).T for t in turns], each)
+        rows("v_proj", kv, values, 1)
+        out = w[at + "self_attn.o_proj.weight"].reshape(D, HEADS, WIDTH)[:, heads]
+        w[at + "self_attn.o_proj.weight"] = np.stack([out[:, h] @ np.linalg.inv(values[h // each]) for h in range(HEADS)], 1).reshape(D, -1)
+        layers.append({"neurons": neurons.tolist(), "neuron_sign": np.sign(scale).astype(int).tolist(), "kv_heads": kv.tolist(), "heads": heads.tolist()})
+    for name in w:
+        if w[name].ndim == 1:
+            if w[name].shape == (D,) and "bias" not in name:
+                w[name] = w[name][perm]
+        elif name.endswith(("o_proj.weight", "down_proj.weight")):
+            w[name] = w[name][perm] * sign[:, None]
+        else:
+            w[name] = w[name][:, perm] * sign
+    return {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in w.items()}, perm, sign, layers
+
+
+def cosine(a, b):
+    return (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T
+
+
+def by_scipy(source, target, perm, sign, layer):
+    at = f"model.layers.{layer}.mlp."
+    moved = lambda name: source[at + name][:, perm] * sign
+    down = (source[at + "down_proj.weight"][perm] * sign[:, None]).T
+    score = cosine(target[at + "gate_proj.weight"], moved("gate_proj.weight"))
+    score += np.abs(cosine(target[at + "up_proj.weight"], moved("up_proj.weight")) + cosine(target[at + "down_proj.weight"].T, down))
+    return linear_sum_assignment(score, maximize=True)[1].tolist()
+
+
+def write(folder, model, weights):
+    model.config.save_pretrained(folder)
+    save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
+
+
+def logits(folder, tokens):
+    with torch.no_grad():
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()(tokens).logits.numpy()
+
+
+def main():
+    root = pathlib.Path(tempfile.mkdtemp())
+    tokens = torch.randint(0, 160, (2, 20), generator=torch.Generator().manual_seed(1))
+    for number, family in enumerate(["llama", "mistral", "qwen2", "qwen3", "gemma"]):
+        a, b, moved, gauge = (root / f"{family}-{part}" for part in ("a", "b", "moved", "gauge.json"))
+        model = model_of(family, number)
+        model.save_pretrained(a)
+        weights = load_file(a / "model.safetensors")
+        scrambled, perm, sign, truth = scramble(weights, np.random.default_rng(number), family == "qwen3")
+        write(b, model, scrambled)
+        check(f"{family}: the scrambled copy computes the same", np.abs(logits(a, tokens) - logits(b, tokens)).max() < 1e-3)
+
+        status, text = regauge("align", a, b, "--hidden", "-o", gauge)
+        check(f"{family}: aligned", status == 0, "" if status == 0 else text.strip())
+        if status != 0:
+            continue
+        found = json.loads(gauge.read_text())
+        check(f"{family}: residual gauge", found["perm"] == perm.tolist() and found["sign"] == sign.tolist())
+        for key in ("neurons", "neuron_sign", "kv_heads", "heads"):
+            check(f"{family}: {key}", all(f[key] == t[key] for f, t in zip(found["hidden"]["layers"], truth)))
+        check(f"{family}: neurons as SciPy assigns them",
+              all(f["neurons"] == by_scipy(weights, scrambled, perm, sign, l) for l, f in enumerate(found["hidden"]["layers"])))
+        transport(a, gauge, moved)
+        after = load_file(moved / "model.safetensors")
+        off = max(np.abs(after[k] - scrambled[k]).max() / np.abs(scrambled[k]).max() for k in scrambled)
+        check(f"{family}: moved to the scrambled copy", off < 1e-5, f"{off:.1e}")
+        off = np.abs(logits(moved, tokens) - logits(a, tokens)).max()
+        check(f"{family}: the moved checkpoint computes the same", off < 1e-3, f"{off:.1e}")
+
+    # Of two independent models the assignment is SciPy's, too, and nothing is sure.
+    a, b, gauge = root / "x", root / "y", root / "xy.json"
+    models = [model_of("llama", 100), model_of("llama", 101)]
+    for folder, model in zip((a, b), models):
+        model.save_pretrained(folder)
+    regauge("align", a, b, "--hidden", "-o", gauge)
+    found = json.loads(gauge.read_text())
+    perm, sign = np.array(found["perm"]), np.array(found["sign"])
+    wx, wy = (load_file(f / "model.safetensors") for f in (a, b))
+    for l, layer in enumerate(found["hidden"]["layers"]):
+        if (sign != 0).all():
+            check(f"independent: layer {l} as SciPy assigns it", layer["neurons"] == by_scipy(wx, wy, perm, sign, l))
+        check(f"independent: layer {l} has no sure neurons", max(layer["confidence"]["neurons"]) < 0.5)
+    finish()
+
+
+main()
