@@ -33,7 +33,7 @@ mistral4 phi4_multimodal glm glm4_moe glm4_moe_lite glm4v glm_moe_dsa deepseek_v
 granitemoehybrid granite_swa lfm2 lfm2_moe lfm3 falcon_h1 mamba mamba2 falcon_mamba jamba bamba nemotron_h exaone exaone_moe ernie4_5 ernie4_5_moe hunyuan_v1_dense hunyuan_v1_moe hy_v3
 hy_v4 arcee internlm3 nanochat helium diffllama mimo_v2_flash step3p7 solar_open afmoe laguna kolibri1 sarvam_moe iquestcoder hyperclovax t5 mt5 umt5 t5gemma eurobert recurrent_gemma
 minicpm3 bitnet xlstm zamba2 kimi_linear qwen4_exp_text gpt2 gpt_neox cohere cohere2 cohere2_moe olmo phi phimoe starcoder2 stablelm nemotron opt bloom mpt gptj gpt_neo gpt_bigcode falcon
-persimmon codegen biogpt bart mbart pegasus rwkv modernbert bert xglm m2m_100 ctrl""".split()
+persimmon codegen biogpt bart mbart pegasus rwkv modernbert bert roberta xlm-roberta distilbert electra xglm m2m_100 ctrl""".split()
 
 # Sizes that a family needs beside the general ones; None leaves the configuration's own.
 LATENT = dict(num_key_value_heads=4, head_dim=None)
@@ -61,7 +61,9 @@ def sizes_of(family, d, unique):
         "lfm2": dict(layer_types=["conv", "full_attention"]), "lfm2_moe": dict(layer_types=["conv", "full_attention"], num_dense_layers=1),
         "gpt_neo": dict(attention_types=[[["global", "local"], 1]], num_layers=2, window_size=16), "helium": dict(head_dim=18 if unique else 16, num_key_value_heads=4),
         "zamba2": dict(num_hidden_layers=4, layers_block_type=["mamba", "hybrid", "mamba", "hybrid"], num_mem_blocks=1, mamba_headdim=d // 2, mamba_ngroups=1, n_mamba_heads=4),
-        "gemma4_text": gemma4, "gemma4.text_config": gemma4, "qwen4_exp_text": dict(hc_count=4, hc_lowrank=10, ple_layer_ids=[], layer_types=["linear_attention", "full_attention"], head_dim=24, num_hidden_layers=2),
+        "gemma4_text": gemma4, "gemma4.text_config": gemma4, "qwen4_exp_text": dict(hc_count=4, hc_lowrank=10, ple_layer_ids=[0], ple_embed_dim=None, ple_conv_kernel_size=4, ngram_vocab_size_base=60, make_ngram_vocab_size_divisible_by=4, heads_per_ngram=2,
+                               split_ngram_parts=1, indexer_n_heads=2, indexer_kv_heads=1, indexer_head_dim=24, indexer_budget=8, indexer_compress_ratio=2,
+                               layer_types=["linear_attention", "indexed_attention"], head_dim=24, num_hidden_layers=2),
         "deepseek_v4": dict(num_attention_heads=4, num_key_value_heads=1, o_groups=2, o_lora_rank=10, index_n_heads=2, index_head_dim=16, index_topk=4, hc_mult=4, head_dim=24),
     }
     return table.get(family, {})

@@ -46,9 +46,10 @@ std::vector<ConfigRule> configRules(const Json& json, const char* key) {
 }
 
 TensorRule tensorRule(const Json& json) {
-    onlyKeys(json, {"name", "shape", "like", "required", "why"});
-    TensorRule rule{json.at("name"), strings(json, "shape"), json.value("like", ""), json.value("required", false),
-                    json.at("why")};
+    onlyKeys(json, {"name", "shape", "like", "required", "why", "in_first"});
+    TensorRule rule{json.at("name"),        strings(json, "shape"),
+                    json.value("like", ""), json.value("required", false),
+                    json.at("why"),         json.value("in_first", false)};
     if (rule.like.empty() == !json.contains("shape"))
         throw std::runtime_error(rule.name + " needs either a shape or a like");
     return rule;
@@ -237,7 +238,7 @@ std::string ownName(std::string_view name) {
     std::string own = unwrapped(name);
     own.erase(0, own.size() - withoutModelPrefixes(own).size());
     constexpr std::string_view adapted = ".base_layer.";  // a weight that a PEFT adapter stands beside
-    if (const std::size_t at = own.find(adapted); at != std::string::npos) own.replace(at, adapted.size(), ".");
+    for (std::size_t at; (at = own.find(adapted)) != std::string::npos;) own.replace(at, adapted.size(), ".");
     return own;
 }
 

@@ -34,6 +34,7 @@ struct TensorRule {
                        // them an axis of length 1 may stand for a moved one
     bool required = false;  // an object without it is not of this kind
     std::string why;
+    bool inFirst = false;  // of experts in one tensor: transformers marks them is_transposed, [E, in, out]
 };
 
 // A condition on the companion configuration.

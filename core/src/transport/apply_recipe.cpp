@@ -6,6 +6,7 @@
 
 #include "recipes/name_pattern.hpp"
 #include "regauge/error.hpp"
+#include "transport/target_parameters.hpp"
 
 namespace regauge {
 namespace {
@@ -59,8 +60,8 @@ bool inOtherStream(std::string_view module, const Shape& shape, std::uint64_t d)
 // Nothing where the number of axes does not fit, or a length that the rule gives.
 // d: the residual stream's width where it is known, or 0. family: as of parameterRule.
 std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::string_view module, const Shape& shape,
-                                                 std::uint64_t d, const Recipe* family, const std::string& where,
-                                                 Parameter& about) {
+                                                 std::uint64_t d, const Recipe* family, const TargetParameters& targets,
+                                                 const std::string& where, Parameter& about) {
     const std::size_t axes = shape.size();
     std::vector<std::string> words = rule.shape;
     if (!words.empty() && words[0] == "...") {
@@ -71,8 +72,15 @@ std::optional<std::vector<std::string>> wordsFor(const TensorRule& rule, std::st
     if (words.size() != axes) return std::nullopt;
     for (std::size_t axis = 0; axis < axes; ++axis)
         if (isLength(words[axis]) && std::to_string(shape[axis]) != words[axis]) return std::nullopt;
+    const bool pair = std::any_of(words.begin(), words.end(), isLookedUp);
+    const auto target = pair ? targets.of(module, where) : std::nullopt;
+    if (target) about.permutationOnly = target->permutationOnly;
     for (std::string& word : words) {
         if (!isLookedUp(word)) continue;
+        if (target && (word == "in" || word == "out")) {
+            word = word == "in" ? target->in : target->out;
+            continue;
+        }
         about = parameterRule(std::string(module) + ".weight", std::max<std::size_t>(axes, 2), family);
         if (!about.rule && inOtherStream(module, shape, d)) {
             word = "*";
@@ -95,8 +103,11 @@ const std::vector<TensorRule>& adapterRules() {
 
 class Application {
 public:
-    Application(const Recipe& recipe, const Config& config, std::size_t d, const Recipe* family)
-        : recipe_(recipe), family_(recipe.model ? &recipe : family), used_(recipe.tensors.size()) {
+    Application(const Recipe& recipe, const Config& config, std::size_t d, const Recipe* family, const Config& adapter)
+        : recipe_(recipe),
+          family_(recipe.model ? &recipe : family),
+          targets_(adapter, family_),
+          used_(recipe.tensors.size()) {
         if (d) bind("d", d);
         for (const auto& [symbol, keys] : recipe.sizes)
             if (const auto value = config.number(keys)) configured_.emplace_back(symbol, keys, *value);
@@ -140,9 +151,9 @@ public:
             const TensorRule& rule = *rules[i];
             const auto module = matchName(rule.name, name);
             if (!module) continue;
-            const auto words = rule.like.empty()
-                                   ? wordsFor(rule, *module, info.shape, applied_.sizes.of("d"), family_, where, about)
-                                   : likeWords(rule, *module, info, where, about);
+            const auto words = rule.like.empty() ? wordsFor(rule, *module, info.shape, applied_.sizes.of("d"), family_,
+                                                            targets_, where, about)
+                                                 : likeWords(rule, *module, info, where, about);
             if (!words) {
                 if (rule.like.empty()) nearest = &rule;
                 continue;
@@ -202,7 +213,7 @@ private:
         for (const TensorRule& rule : adapterRules()) {
             const auto module = rule.like.empty() ? matchName(rule.name, name) : std::nullopt;
             if (!module || rule.shape.size() != axes) continue;
-            return wordsFor(rule, *module, Shape(axes, 1), applied_.sizes.of("d"), family_, where, about);
+            return wordsFor(rule, *module, Shape(axes, 1), applied_.sizes.of("d"), family_, targets_, where, about);
         }
         if (inOtherStream(name, {}, 0)) return std::vector<std::string>(axes, "*");
         return std::nullopt;
@@ -308,6 +319,7 @@ private:
 
     const Recipe& recipe_;
     const Recipe* family_;
+    TargetParameters targets_;
     std::vector<bool> used_;
     std::vector<std::tuple<std::string, std::string, std::uint64_t>> configured_;
     Applied applied_;
@@ -321,8 +333,8 @@ std::uint64_t Sizes::of(const std::string& symbol) const {
 }
 
 Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d,
-                    const Recipe* family) {
-    Application application(recipe, config, d, family);
+                    const Recipe* family, const Config& adapter) {
+    Application application(recipe, config, d, family, adapter);
     for (const Member& member : members)
         for (std::size_t i = 0; i < member.file.tensors.size(); ++i) application.tensor(member, i);
     return application.finish(members.front().file.source->name());

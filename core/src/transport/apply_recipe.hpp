@@ -34,8 +34,9 @@ struct Applied {
 // Throws Error: dimensionMismatch (an axis that must be d), shapeMismatch, malformed (a required tensor is not there),
 // unsupported (quantised in a way that regauge does not read).
 // family: the table of the model that the object is about, where it is said.
+// adapter: the adapter_config.json of an adapter, or of the one that an optimizer's state is of.
 Applied applyRecipe(const Recipe& recipe, const std::vector<Member>& members, const Config& config, std::size_t d,
-                    const Recipe* family = nullptr);
+                    const Recipe* family = nullptr, const Config& adapter = {});
 
 // How a model's parameter moves.
 struct Parameter {

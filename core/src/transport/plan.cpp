@@ -265,7 +265,8 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
         }
     const bool namesItself = recipe.model || recipe.namesParameters;
     const auto model = namesItself ? std::nullopt : modelOf(recipe, config, object, candidate.files);
-    Applied applied = applyRecipe(recipe, candidate.files.members, config, d, model ? model->family : nullptr);
+    Applied applied = applyRecipe(recipe, candidate.files.members, config, d, model ? model->family : nullptr,
+                                  object.config("adapter_config.json"));
     PlannedObject result;
     result.plan.kind = recipe.kind;
     result.plan.description = describe(recipe, config, applied);
