@@ -8,9 +8,9 @@ export REGAUGE_JOBS := $(JOBS)
 demo: native          ## align the shipped sample, move a steering vector and an SAE, compare with the baseline
 	@tools/demo
 
-test:                 ## everything: C++ natively and as wasm, the JS API, the packed package, the page
-	@tools/test native wasm js page
-test-native test-wasm test-js test-page test-mpi test-python:  ## test-mpi is asked for by name only: it brings Open MPI; test-python: as `pip install .` installs it
+test:                 ## everything: C++ natively and as wasm, the JS API, the packed package, the page, the Python package
+	@tools/test native wasm js page python
+test-native test-wasm test-js test-page test-mpi test-python:  ## test-mpi is asked for by name only: it brings Open MPI
 	@tools/test $(@:test-%=%)
 
 native:               ## the command: build/native/regauge

@@ -1,6 +1,12 @@
 # The Python module regauge._native (python/src) beside the package's sources (python/regauge). Asked for by
 # pyproject.toml; or -DREGAUGE_BUILD_PYTHON=ON where nanobind is installed, which leaves an importable package in
-# build/<preset>/python.
+# build/<preset>/python. REGAUGE_NATIVE_BUILD names a build that has the libraries and the command already.
+set(REGAUGE_NATIVE_BUILD "" CACHE PATH "a native build to take the libraries and the command from, rather than compile them again")
+if(REGAUGE_NATIVE_BUILD)
+  include(NativeBuild)
+else()
+  set(REGAUGE_COMMAND_FILE "$<TARGET_FILE:regauge>")
+endif()
 find_package(Python 3.9 REQUIRED COMPONENTS Interpreter Development.Module OPTIONAL_COMPONENTS Development.SABIModule)
 if(NOT nanobind_DIR)
   execute_process(COMMAND "${Python_EXECUTABLE}" -m nanobind --cmake_dir
@@ -25,5 +31,6 @@ add_custom_command(TARGET regauge_python POST_BUILD  # importable where it was b
 
 if(SKBUILD)
   install(TARGETS regauge_python LIBRARY DESTINATION regauge COMPONENT python)
-  install(TARGETS regauge RUNTIME DESTINATION "${SKBUILD_SCRIPTS_DIR}" COMPONENT python)  # `pipx install regauge` brings the command
+  # `pipx install regauge` brings the command.
+  install(PROGRAMS "${REGAUGE_COMMAND_FILE}" DESTINATION "${SKBUILD_SCRIPTS_DIR}" COMPONENT python)
 endif()

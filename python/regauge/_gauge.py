@@ -160,17 +160,22 @@ class Gauge:
     @property
     def verdict(self) -> Verdict:
         """aligned: at least 90 % of the channels are estimated right; partial; unrelated: no basis is shared."""
-        return self.to_dict()["verdict"]
+        return self.to_dict().get("verdict", "aligned")
+
+    @property
+    def judged(self) -> bool:
+        """Whether it was matched: false of one made by hand, whose verdict, estimate and agreement say nothing."""
+        return "estimate" in self.to_dict()["summary"]
 
     @property
     def estimate(self) -> float:
-        """Estimated share of right channels, 0 .. 1."""
-        return self.to_dict()["summary"]["estimate"]
+        """Estimated share of right channels, 0 .. 1; 1 where nothing was judged."""
+        return self.to_dict()["summary"].get("estimate", 1.0)
 
     @property
     def agreement(self) -> float:
-        """Of the answers of two halves of the rows, 0 .. 1."""
-        return self.to_dict()["summary"]["agreement"]
+        """Of the answers of two halves of the rows, 0 .. 1; 1 where nothing was judged."""
+        return self.to_dict()["summary"].get("agreement", 1.0)
 
     @property
     def score(self) -> np.ndarray:
@@ -189,7 +194,7 @@ class Gauge:
 
     @property
     def summary(self) -> Report:
-        """estimate, agreement, mean_score, sign_flips, undetermined, identity."""
+        """mean_score, sign_flips, undetermined, identity; where it was judged, estimate and agreement."""
         return self.to_dict()["summary"]
 
     @property
@@ -280,9 +285,10 @@ class Gauge:
         return (Gauge.from_json, (self.to_json(),))
 
     def __repr__(self) -> str:
+        judged = f"{self.verdict}, {100 * self.estimate:.1f} % estimated right, " if self.judged else ""
         return (
-            f"<{type(self).__name__} d={self.d} {self.verdict}, {100 * self.estimate:.1f} % estimated right, "
-            f"{self.sign_flips} sign flips, fingerprint {self.fingerprint[:12]}>"
+            f"<{type(self).__name__} d={self.d} {judged}{self.sign_flips} sign flips, "
+            f"fingerprint {self.fingerprint[:12]}>"
         )
 
     def _repr_html_(self) -> str:

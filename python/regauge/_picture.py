@@ -18,9 +18,12 @@ _VERDICTS = {"aligned": "#1a7f37", "partial": "#9a6700", "unrelated": "#b2182b"}
 
 def html(gauge: Gauge) -> str:
     known = gauge.d - gauge.undetermined
-    facts = [
+    judged = [
         ("estimated right", f"{100 * gauge.estimate:.1f} %"),
         ("halves agree", f"{100 * gauge.agreement:.1f} %"),
+    ]
+    facts = [
+        *(judged if gauge.judged else []),
         ("signs", f"{known - gauge.sign_flips} positive, {gauge.sign_flips} negative"
                   + (f", {gauge.undetermined} undetermined" if gauge.undetermined else "")),
         ("from", gauge.source.get("name", "") or "-"),
@@ -32,10 +35,11 @@ def html(gauge: Gauge) -> str:
         f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'
         for name, value in facts
     )
-    colour = _VERDICTS[gauge.verdict]
+    given = not gauge.judged and gauge.verdict == "aligned"  # by hand: nothing says how sure it is
+    verdict, colour = ("given", _UNKNOWN) if given else (gauge.verdict, _VERDICTS[gauge.verdict])
     return (
         '<div style="display:flex;gap:1.5em;align-items:flex-start">'
-        f'<div><b style="color:{colour}">{escape(gauge.verdict)}</b> gauge, d = {gauge.d}<table>{rows}</table></div>'
+        f'<div><b style="color:{colour}">{escape(verdict)}</b> gauge, d = {gauge.d}<table>{rows}</table></div>'
         f"{heat_map(gauge)}</div>"
     )
 

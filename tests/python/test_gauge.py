@@ -104,6 +104,16 @@ def test_the_picture_stays_small_at_any_width(d):
     assert len(html) < 300_000
 
 
+def test_a_gauge_made_by_hand_claims_nothing(aligned):
+    planted = Gauge([1, 0], [1, -1])
+    assert aligned.judged and not planted.judged and planted.verdict == "aligned"
+    assert (planted.estimate, planted.agreement) == (1, 1)
+    assert "estimated" not in repr(planted) and "1 sign flips" in repr(planted)
+    assert "estimated" not in planted._repr_html_() and ">given</b>" in planted._repr_html_()
+    assert ">unrelated</b>" in Gauge([0], [1], verdict="unrelated")._repr_html_()
+    assert np.array_equal(regauge.transport(np.float32([3, 4]), planted).arrays, np.float32([4, -3]))
+
+
 def test_names_are_escaped_in_a_notebook():
     file = Gauge([0], [1]).to_dict()
     assert "<script>" not in Gauge.from_json({**file, "source": {"name": "<script>"}})._repr_html_()
