@@ -8,7 +8,7 @@ import { isServed, isWebAddress, notFetched, whyNotFile } from "./not-files.js";
 import { toNpy } from "./npy.js";
 import type { Platform } from "./platform.js";
 import { tokenIds, type IdArray } from "./token-ids.js";
-import { modelName, openUrl, UrlFile } from "./url-files.js";
+import { isUrlFile, modelName, openUrl, type UrlFile } from "./url-files.js";
 
 /** The contents of one file, or what `openUrl` found behind an address. */
 export type Bytes = Blob | Uint8Array | ArrayBuffer | DataView | UrlFile;
@@ -42,12 +42,12 @@ const isBytes = (input: unknown): input is Bytes =>
     input instanceof Uint8Array ||
     input instanceof ArrayBuffer ||
     input instanceof DataView ||
-    input instanceof UrlFile;
+    isUrlFile(input);
 const isResponse = (input: unknown): input is Response => typeof Response === "function" && input instanceof Response;
 
 /** What an input is called by itself: a file's name, or the last part of the address that was fetched. */
 function nameOf(input: unknown): string | undefined {
-    if (isResponse(input) || input instanceof UrlFile) return lastPart(input.url);
+    if (isResponse(input) || isUrlFile(input)) return lastPart(input.url);
     if ((typeof input === "string" || input instanceof URL) && isServed(input)) return lastPart(String(input));
     return typeof File === "function" && input instanceof File && input.name !== "" ? input.name : undefined;
 }
@@ -156,7 +156,7 @@ export class Inputs {
 
     async #addServed(address: string, role: string): Promise<string> {
         const found = await openUrl(address);
-        if (found instanceof UrlFile) return this.#mount(this.#fresh(this.#nameFor(found, role)), found);
+        if (isUrlFile(found)) return this.#mount(this.#fresh(this.#nameFor(found, role)), found);
         const folder = this.#fresh(modelName(address));
         for (const [name, content] of Object.entries(found)) await this.#mount(`${folder}/${name}`, content);
         return folder;

@@ -5,19 +5,19 @@
 import { refusal } from "./error.js";
 import { failure, type Failure } from "./host.js";
 
-/** A file behind a web address, as its server described it: what passes to a worker in place of its bytes. */
-export class UrlFile {
+/** A file behind a web address, as its server described it: plain data, which passes to a worker in place of the bytes. */
+export interface UrlFile {
     readonly url: string;
     /** Bytes. */
     readonly size: number;
     /** What the server calls this version of the file; "" where it does not say. */
     readonly etag: string;
+}
 
-    constructor(url: string, size: number, etag: string) {
-        this.url = url;
-        this.size = size;
-        this.etag = etag;
-    }
+export function isUrlFile(value: unknown): value is UrlFile {
+    if (typeof value !== "object" || value === null || !("url" in value && "size" in value && "etag" in value))
+        return false;
+    return typeof value.url === "string" && typeof value.size === "number" && typeof value.etag === "string";
 }
 
 /** A folder's files by name: weights by range, small ones whole. */
@@ -195,7 +195,7 @@ async function describe(url: string, signal?: AbortSignal): Promise<UrlFile | un
     if (answer.status === 404) return undefined;
     if (answer.status === 416) throw refusal("malformed", url, "is empty");
     if (typeof size !== "number") throw refused(size, url);
-    return new UrlFile(url, size, answer.headers.get("etag") ?? "");
+    return { url, size, etag: answer.headers.get("etag") ?? "" };
 }
 
 /** A small file, whole; undefined where it is not there. Throws RegaugeError. */

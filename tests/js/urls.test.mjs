@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 
-import { addressesAsked, align, inspect, openUrl, transport, UrlFile } from "regauge";
+import { addressesAsked, align, inspect, isUrlFile, openUrl, transport } from "regauge";
 
 import { serveHub } from "./hub.mjs";
 import { randomNumbers, shipped, truth } from "./helpers.mjs";
@@ -80,7 +80,7 @@ test("a file's address is a file, and its header is read before anything else of
 test("what openUrl finds goes in as often as one likes, and is described once", async (t) => {
     const { address, asked } = await hub(t, contents("source"));
     const found = await openUrl(address);
-    assert(found[weights] instanceof UrlFile);
+    assert(isUrlFile(structuredClone(found)[weights]));
     assert.equal(found[weights].size, contents("source")[weights].length);
     asked.length = 0;
     await inspect(found);
