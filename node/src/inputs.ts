@@ -3,17 +3,19 @@
 import { refusal } from "./error.js";
 import { floatElements, isTensor, numbersOf, type Floats, type Tensor } from "./floats.js";
 import { isMemoryEvidence, toSafetensors, type MemoryEvidence } from "./memory-evidence.js";
-import type { Mount } from "./memory-files.js";
-import { isWebAddress, notFetched, whyNotFile } from "./not-files.js";
+import { sizeOf, type Mount } from "./memory-files.js";
+import { isServed, isWebAddress, notFetched, whyNotFile } from "./not-files.js";
 import { toNpy } from "./npy.js";
 import type { Platform } from "./platform.js";
 import { tokenIds, type IdArray } from "./token-ids.js";
+import { isUrlFile, modelName, openUrl, type UrlFile } from "./url-files.js";
 
-/** The contents of one file. */
-export type Bytes = Blob | Uint8Array | ArrayBuffer | DataView;
+/** The contents of one file, or what `openUrl` found behind an address. */
+export type Bytes = Blob | Uint8Array | ArrayBuffer | DataView | UrlFile;
 
 /**
- * A file or folder: a path or a file: URL (Node), one file's contents, the answer of fetch, a folder's File objects (as an
+ * A file or folder: a path or a file: URL (Node); an https: address of a file, or of a model (a hub's page of it, or a folder that ends with "/"),
+ * whose header is read first and then only the ranges that are needed; one file's contents, the answer of fetch, a folder's File objects (as an
  * <input webkitdirectory> or a drop gives them), or a folder's contents by name.
  */
 export type FileInput = string | URL | Bytes | Response | readonly File[] | Readonly<Record<string, Bytes>>;
@@ -36,12 +38,17 @@ export type VectorInput = FileInput | Floats | Tensor | readonly number[];
 const isNumbers = (input: unknown): input is readonly number[] => Array.isArray(input) && typeof input[0] === "number";
 
 const isBytes = (input: unknown): input is Bytes =>
-    input instanceof Blob || input instanceof Uint8Array || input instanceof ArrayBuffer || input instanceof DataView;
+    input instanceof Blob ||
+    input instanceof Uint8Array ||
+    input instanceof ArrayBuffer ||
+    input instanceof DataView ||
+    isUrlFile(input);
 const isResponse = (input: unknown): input is Response => typeof Response === "function" && input instanceof Response;
 
 /** What an input is called by itself: a file's name, or the last part of the address that was fetched. */
 function nameOf(input: unknown): string | undefined {
-    if (isResponse(input)) return lastPart(input.url);
+    if (isResponse(input) || isUrlFile(input)) return lastPart(input.url);
+    if ((typeof input === "string" || input instanceof URL) && isServed(input)) return lastPart(String(input));
     return typeof File === "function" && input instanceof File && input.name !== "" ? input.name : undefined;
 }
 
@@ -71,15 +78,13 @@ export class Inputs {
 
     /** Bytes of all contents given, on disk or not. */
     get bytes(): number {
-        return this.mounts.reduce(
-            (sum, { content }) => sum + (content instanceof Uint8Array ? content.length : content.size),
-            0,
-        );
+        return this.mounts.reduce((sum, { content }) => sum + sizeOf(content), 0);
     }
 
     /** The path of an input. role: "source", "target", "object": what it is called where it has no name of its own. */
     async add(input: EvidenceInput, role: string): Promise<string> {
         if (typeof input === "string" || input instanceof URL) {
+            if (isServed(input)) return this.#addServed(String(input), role);
             if (isWebAddress(input)) throw refusal("usage", String(input), notFetched);
             return this.#platform.path(input);
         }
@@ -147,6 +152,14 @@ export class Inputs {
         if (response.bodyUsed) throw refusal("usage", where, "was read already; give the answer itself, or its blob");
         const blob = await response.blob();
         return this.#mount(this.#fresh(this.#nameFor(response, role)), blob);
+    }
+
+    async #addServed(address: string, role: string): Promise<string> {
+        const found = await openUrl(address);
+        if (isUrlFile(found)) return this.#mount(this.#fresh(this.#nameFor(found, role)), found);
+        const folder = this.#fresh(modelName(address));
+        for (const [name, content] of Object.entries(found)) await this.#mount(`${folder}/${name}`, content);
+        return folder;
     }
 
     async #addFolder(files: readonly File[], role: string): Promise<string> {

@@ -9,12 +9,18 @@ import {
     type HostFiles,
     type HostOutput,
 } from "./host.js";
+import { mostAtOnce, type ReadUrl, type UrlFile } from "./url-files.js";
 
 /** One input under the path by which the job knows it. */
 export interface Mount {
     readonly path: string;
-    readonly content: Uint8Array | Blob;
+    readonly content: Content;
 }
+
+/** A file's bytes, or what they can be read from by range. */
+export type Content = Uint8Array | Blob | UrlFile;
+
+export const sizeOf = (content: Content): number => (content instanceof Uint8Array ? content.length : content.size);
 
 /** One file of a finished output: its path within a folder, or the output's own name. */
 export interface OutputFile {
@@ -45,55 +51,67 @@ interface Piece {
     bytes: Uint8Array;
 }
 
+/** Fills `into` from `offset`. */
+type ReadRange = (offset: number, into: Uint8Array) => Failure | undefined;
+
 /**
- * Reads a Blob in pieces that grow while it is read in order: a range read alone costs a call of about a millisecond in Chromium, and matching
- * a checkpoint asks for some hundred thousand ranges of a few kilobytes. Scattered reads stay as small as they are.
+ * Reads in pieces that grow while it is read in order: a range of a Blob read alone costs a call of about a millisecond in Chromium, one of a web
+ * address a request, and matching a checkpoint asks for some hundred thousand ranges of a few kilobytes. Scattered reads stay as small as they
+ * are.
  */
 class ReadAhead {
     /** Bytes of a first piece, and of the largest: from there on the call's own cost is lost in the copying. */
     static readonly #first = 64 * 1024;
-    static readonly #largest = 4 * 2 ** 20;
+    static readonly #largest = mostAtOnce;
     /** Tensors that are read side by side, each from its own piece. */
     static readonly #pieces = 4;
 
-    readonly #blob: Blob;
-    readonly #readBlob: ReadBlob;
+    readonly #size: number;
+    readonly #read: ReadRange;
     /** The one used last comes first. */
     readonly #kept: Piece[] = [];
 
-    constructor(blob: Blob, readBlob: ReadBlob) {
-        this.#blob = blob;
-        this.#readBlob = readBlob;
+    constructor(size: number, read: ReadRange) {
+        this.#size = size;
+        this.#read = read;
     }
 
-    read(offset: number, into: Uint8Array): void {
-        if (into.length >= ReadAhead.#largest) return this.#readBlob(this.#blob, offset, into);
+    read(offset: number, into: Uint8Array): Failure | undefined {
+        for (; into.length >= ReadAhead.#largest; offset += ReadAhead.#largest) {
+            const failed = this.#read(offset, into.subarray(0, ReadAhead.#largest));
+            if (failed) return failed;
+            into = into.subarray(ReadAhead.#largest);
+        }
+        if (into.length === 0) return undefined;
         const piece = this.#covering(offset, into.length);
+        if (!("bytes" in piece)) return piece;
         into.set(piece.bytes.subarray(offset - piece.begin, offset - piece.begin + into.length));
+        return undefined;
     }
 
-    #covering(offset: number, length: number): Piece {
+    #covering(offset: number, length: number): Piece | Failure {
         const known = this.#kept.findIndex(({ begin, bytes }) => offset >= begin && offset <= begin + 2 * bytes.length);
         const last = known >= 0 ? this.#kept.splice(known, 1)[0]! : undefined;
         const piece =
             last && offset + length <= last.begin + last.bytes.length ? last : this.#next(offset, length, last);
+        if (!("bytes" in piece)) return piece;
         this.#kept.unshift(piece);
         this.#kept.length = Math.min(this.#kept.length, ReadAhead.#pieces);
         return piece;
     }
 
     /** A piece from `offset`, twice as long as the one that was read before it. */
-    #next(offset: number, length: number, last: Piece | undefined): Piece {
+    #next(offset: number, length: number, last: Piece | undefined): Piece | Failure {
         const wanted = last ? Math.min(2 * last.bytes.length, ReadAhead.#largest) : ReadAhead.#first;
-        const bytes = new Uint8Array(Math.min(Math.max(wanted, length), this.#blob.size - offset));
-        this.#readBlob(this.#blob, offset, bytes);
-        return { begin: offset, bytes };
+        const bytes = new Uint8Array(Math.min(Math.max(wanted, length), this.#size - offset));
+        return this.#read(offset, bytes) ?? { begin: offset, bytes };
     }
 }
 
 export class MemoryFiles implements HostFiles {
-    readonly #mounts = new Map<string, Uint8Array | Blob>();
+    readonly #mounts = new Map<string, Content>();
     readonly #readBlob: ReadBlob;
+    readonly #readUrl: ReadUrl;
     readonly #spill: Spill | undefined;
     readonly #hash: HashBytes | undefined;
     /** Finished files: their contents, or where these begin and end in the spill. */
@@ -107,10 +125,11 @@ export class MemoryFiles implements HostFiles {
     handles = 0;
 
     /** spill: where outputs go that are too large for memory. */
-    constructor(mounts: readonly Mount[], readBlob: ReadBlob, spill?: Spill, hash?: HashBytes) {
+    constructor(mounts: readonly Mount[], readBlob: ReadBlob, readUrl: ReadUrl, spill?: Spill, hash?: HashBytes) {
         this.#spill = spill;
         for (const { path, content } of mounts) this.#mounts.set(path, content);
         this.#readBlob = readBlob;
+        this.#readUrl = readUrl;
         this.#hash = hash;
     }
 
@@ -135,24 +154,39 @@ export class MemoryFiles implements HostFiles {
         const content = this.#mounts.get(path);
         if (content === undefined) return failure("missingFile", "there is no such file among those given");
         ++this.handles;
-        const ahead = content instanceof Uint8Array ? undefined : new ReadAhead(content, this.#readBlob);
+        const close = (): void => void --this.handles;
+        const size = sizeOf(content);
+        if (content instanceof Uint8Array)
+            return {
+                size,
+                read: (offset, into) => void into.set(content.subarray(offset, offset + into.length)),
+                sha256: () => this.#hash?.(content),
+                close,
+            };
+        const ahead = new ReadAhead(size, this.#readerOf(content));
+        const isBlob = content instanceof Blob;
         return {
-            size: content instanceof Uint8Array ? content.length : content.size,
-            read: (offset, into) => {
-                try {
-                    if (ahead) ahead.read(offset, into);
-                    else into.set((content as Uint8Array).subarray(offset, offset + into.length));
-                    return undefined;
-                } catch (error) {
-                    // the file on disk changed or went away since it was chosen
-                    return failure(
-                        "missingFile",
-                        `cannot be read any more (${error instanceof Error ? error.message : String(error)}); choose it again`,
-                    );
-                }
-            },
-            sha256: () => (content instanceof Uint8Array ? this.#hash?.(content) : undefined),
-            close: () => void --this.handles,
+            size,
+            read: (offset, into) => ahead.read(offset, into),
+            // Of a web address no more is fetched than a job needs: what is read by range has no hash.
+            sha256: () => (isBlob ? undefined : () => ""),
+            close,
+        };
+    }
+
+    #readerOf(content: Blob | UrlFile): ReadRange {
+        if (!(content instanceof Blob)) return (offset, into) => this.#readUrl(content, offset, into);
+        return (offset, into) => {
+            try {
+                this.#readBlob(content, offset, into);
+                return undefined;
+            } catch (error) {
+                // the file on disk changed or went away since it was chosen
+                return failure(
+                    "missingFile",
+                    `cannot be read any more (${error instanceof Error ? error.message : String(error)}); choose it again`,
+                );
+            }
         };
     }
 

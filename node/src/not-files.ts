@@ -15,10 +15,13 @@ export function whyNotFile(input: unknown): string | undefined {
     return undefined;
 }
 
-/** Of a URL that is on no disk. */
-export const notFetched = "is not fetched by regauge; give await fetch(url), whose answer is taken as a file";
+/** Of a URL that is neither on a disk nor of a server. */
+export const notFetched = "is not read by range; give await fetch(url), whose answer is taken as a file";
 
 export const gaugeNotFetched = "is not fetched by regauge; give its text, await (await fetch(url)).text()";
 
-/** A web address, be it a string. */
+/** What fetch understands, be it a string. */
 export const isWebAddress = (input: string | URL): boolean => /^(?:https?|blob|data):/i.test(String(input));
+
+/** What a server answers by range. */
+export const isServed = (input: string | URL): boolean => /^https?:\/\//i.test(String(input));

@@ -50,4 +50,5 @@ export type {
 } from "./types.js";
 export type { IdArray } from "./token-ids.js";
 export { TracedGauge, type Hop, type TraceReport } from "./traced-gauge.js";
+export { addressesAsked, isUrlFile, modelName, openUrl, type UrlFile, type UrlFolder } from "./url-files.js";
 export { version } from "./version.js";

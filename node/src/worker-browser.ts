@@ -2,8 +2,9 @@
 
 import { Engine, sharedMemory, type Factory } from "./engine.js";
 import { refusal } from "./error.js";
-import { MemoryFiles } from "./memory-files.js";
+import { MemoryFiles, sizeOf } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
+import { readUrl } from "./read-url-browser.js";
 import { server } from "./serve.js";
 import { openSpill } from "./spill.js";
 import { inBrowsers } from "./start.js";
@@ -49,10 +50,7 @@ const serve = server({
     prepare: async (engine, { call, mounts, threads }) => {
         if (!("options" in call) || !["align", "trace", "correlation"].includes(call.name)) return;
         const { threads: asked = threads } = JSON.parse(call.options) as { threads?: number };
-        const bytes = mounts.reduce(
-            (sum, { content }) => sum + (content instanceof Blob ? content.size : content.byteLength),
-            0,
-        );
+        const bytes = mounts.reduce((sum, { content }) => sum + sizeOf(content), 0);
         if (asked > 1 && bytes >= bytesWorthThreads) await engine.prepareThreads(asked);
     },
     memoryFiles: async (job) => {
@@ -65,7 +63,7 @@ const serve = server({
             sinceHint = 0;
             hintGarbage();
         };
-        return new MemoryFiles(job.mounts, read, job.spill ? await openSpill(job.spill) : undefined);
+        return new MemoryFiles(job.mounts, read, readUrl, job.spill ? await openSpill(job.spill) : undefined);
     },
     files: (memory) => memory,
     out: (text) => console.log(text),

@@ -10,6 +10,7 @@ import { refusal } from "./error.js";
 import { failure, type Failure, type HostFiles } from "./host.js";
 import { MemoryFiles } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
+import { readUrl } from "./read-url-node.js";
 import { server } from "./serve.js";
 import { inNode } from "./start.js";
 import { newThread } from "./start-wasm-thread-node.js";
@@ -37,7 +38,7 @@ const serve = server({
         const noBlob = (): never => {
             throw new Error("a Blob cannot be read at once in Node"); // the caller's side turns Blobs into arrays
         };
-        return new MemoryFiles(job.mounts, noBlob, undefined, hashBytes);
+        return new MemoryFiles(job.mounts, noBlob, readUrl, undefined, hashBytes);
     },
     files: (memory, job, onTemporary) => overlay(memory, new DiskFiles(onTemporary), job.outputsInMemory),
     out: (text) => put(1, text),

@@ -138,8 +138,8 @@ test("an answer of fetch is called by its address", async () => {
 
 test("what is no file is said to be what it is", async () => {
     for (const [given, sentence] of [
-        ["https://example.org/x.safetensors", /^https:.*await fetch\(url\)/],
-        [new URL("https://example.org/x.safetensors"), /^https:.*await fetch\(url\)/],
+        ["data:application/octet-stream,x", /^data:.*await fetch\(url\)/],
+        [new URL("blob:https://example.org/x"), /^blob:.*await fetch\(url\)/],
         [new Blob(["x"]).stream(), /stream.*new Response\(stream\)\.blob\(\)/],
         [createReadStream(vector), /stream.*new Response\(stream\)\.blob\(\)/],
         [Promise.resolve(vector), /promise; await it/],

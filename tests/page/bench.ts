@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export { expect };
+export { safetensors } from "../js/safetensors.mjs";
 
 export const file = (path: string) => join(import.meta.dirname, "../shakespeare-d128", path);
 export const bytes = (path: string) => readFileSync(file(path));
@@ -87,24 +88,6 @@ export async function cancelUnderWay(page: Page, title: RegExp): Promise<void> {
       }),
     { source: title.source },
   );
-}
-
-/** A .safetensors file of F32 tensors. */
-export function safetensors(tensors: Record<string, { shape: number[]; data: Float32Array }>): Buffer {
-  const header: Record<string, unknown> = {};
-  let at = 0;
-  for (const [name, { shape, data }] of Object.entries(tensors)) {
-    header[name] = { dtype: "F32", shape, data_offsets: [at, at + data.byteLength] };
-    at += data.byteLength;
-  }
-  const text = Buffer.from(JSON.stringify(header));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([
-    length,
-    text,
-    ...Object.values(tensors).map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)),
-  ]);
 }
 
 /** Uniform numbers below 1 from a seed (mulberry32). */

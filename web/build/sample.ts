@@ -1,10 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Plugin } from "vite";
+import { gpt2Config, layerNorms, otherText, partial } from "./exhibits.ts";
 
-// The files behind "Try the sample", by their place in the shipped example.
-const files = [
+// The files behind "Try the sample" and the gallery, by their place in the shipped example.
+const shipped = [
   "source/evidence.safetensors",
+  "target/evidence.safetensors",
   "other_run/evidence.safetensors",
   "source/refusal_resid2.npy",
   "source/sae_resid1/sae_weights.safetensors",
@@ -18,21 +20,41 @@ const files = [
   "other_run/model.safetensors",
 ];
 
-/** Serves the shipped sample under sample/: copied from the repository's examples, so that it exists once in git. */
+/** Serves the shipped sample under sample/: copied from the repository's examples, so that it exists once in git; and what is made of it. */
 export function sample(folder: string): Plugin {
   const from = (file: string) => resolve(import.meta.dirname, "..", folder, file);
+  const read = (file: string) => (existsSync(from(file)) ? readFileSync(from(file)) : undefined);
+  const made = async () => {
+    const { source, target } = await layerNorms();
+    return new Map<string, Buffer>([
+      ["partial/evidence.safetensors", partial(read("other_run/evidence.safetensors")!)],
+      ["other_text/evidence.safetensors", otherText(read("target/evidence.safetensors")!)],
+      ["gpt2/source/config.json", gpt2Config],
+      ["gpt2/source/model.safetensors", source],
+      ["gpt2/target/config.json", gpt2Config],
+      ["gpt2/target/model.safetensors", target],
+    ]);
+  };
   return {
     name: "regauge-sample",
     configureServer(server) {
+      const once = made();
       server.middlewares.use("/sample", (request, response, next) => {
         const file = (request.url ?? "").slice(1);
-        if (files.includes(file) && existsSync(from(file))) response.end(readFileSync(from(file)));
-        else next();
+        void once.then((files) => {
+          const content = files.get(file) ?? (shipped.includes(file) ? read(file) : undefined);
+          if (content) response.end(content);
+          else next();
+        });
       });
     },
-    generateBundle() {
-      for (const file of files)
-        this.emitFile({ type: "asset", fileName: `sample/${file}`, source: readFileSync(from(file)) });
+    async generateBundle() {
+      for (const [file, source] of [...shipped.map((name) => [name, read(name)!] as const), ...(await made())])
+        this.emitFile({ type: "asset", fileName: `sample/${file}`, source });
+    },
+    /** The workers of the package that made them. */
+    async closeBundle() {
+      await (await import("regauge")).dispose();
     },
   };
 }

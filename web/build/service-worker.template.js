@@ -2,6 +2,9 @@
 const VERSION = "__VERSION__";
 const FILES = "__FILES__";
 const POLICY = "__POLICY__";
+// The page for models behind addresses, and its workers, have a policy of their own; null where it was not built.
+const OTHER_PAGE = "__OTHER_PAGE__";
+const OTHER_POLICY = "__OTHER_POLICY__";
 // Named after the place it is served from: another regauge on this host keeps its own.
 const PLACE = `regauge ${self.registration.scope} `;
 const CACHE = PLACE + VERSION;
@@ -26,32 +29,36 @@ self.addEventListener("activate", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !request.url.startsWith(self.registration.scope)) return;
-  event.respondWith(answer(request));
+  event.respondWith(answer(request, event.clientId));
 });
 
+const isOther = (url) => OTHER_PAGE !== null && new URL(url).pathname.endsWith(OTHER_PAGE);
+
 // Built file names carry a hash of their content, so the cache is always right; index.html is asked for first, to notice a new version.
-async function answer(request) {
+async function answer(request, clientId) {
   const cache = await caches.open(CACHE);
   const page = request.mode === "navigate";
-  const kept = await cache.match(page ? "./" : request, { ignoreSearch: true });
+  const other = isOther(page ? request.url : ((await self.clients.get(clientId))?.url ?? self.registration.scope));
+  const policy = other ? OTHER_POLICY : POLICY;
+  const kept = await cache.match(page ? (other ? `.${OTHER_PAGE}` : "./") : request, { ignoreSearch: true });
   if (page) {
     try {
-      return isolated(await fetch(request));
+      return isolated(await fetch(request), policy);
     } catch (error) {
-      if (kept) return isolated(kept);
+      if (kept) return isolated(kept, policy);
       throw error;
     }
   }
-  return isolated(kept ?? (await fetch(request)));
+  return isolated(kept ?? (await fetch(request)), policy);
 }
 
 // Workers take no policy from the page's <meta>, so theirs comes as a header: they, too, can reach nothing but this origin.
-function isolated(response) {
+function isolated(response, policy) {
   if (response.status === 0 || response.redirected) return response;
   const headers = new Headers(response.headers);
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
   headers.set("Cross-Origin-Embedder-Policy", "require-corp");
   headers.set("Cross-Origin-Resource-Policy", "same-origin");
-  headers.set("Content-Security-Policy", POLICY);
+  headers.set("Content-Security-Policy", policy);
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }

@@ -9,7 +9,9 @@ type Control = regauge.JobControl;
 
 /** One file by its name, a folder by the names in it. */
 export function input({ name, files }: Item): regauge.FileInput {
-  if (files.length === 1) return new File([files[0]!.blob], files[0]!.path || name);
+  const [first] = files;
+  if (files.length === 1 && first!.blob instanceof Blob) return new File([first!.blob], first!.path || name);
+  if (files.length === 1) return first!.blob;
   return Object.fromEntries(files.map(({ path, blob }) => [path, blob]));
 }
 
@@ -33,12 +35,30 @@ export async function inspect(item: Item, control: Control = {}): Promise<Inspec
 }
 
 /** A checkpoint tells channels apart by its embedding, whatever the family calls it. */
-const embedding = /(embed_tokens|wte|tok_embeddings|embed_in|word_embeddings)\.weight$/;
+export const embedding = /(embed_tokens|wte|tok_embeddings|embed_in|word_embeddings|token_embd)\.weight$/;
 
 /** A single matrix with more rows than channels is activations rather than a set of directions. */
 function isRows({ tensors, d }: regauge.Plan): boolean {
   return tensors.length === 1 && elements(tensors[0]!.shape) > d * d && tensors[0]!.shape.at(-1) === d;
 }
+
+/** What is behind an address, as an item. Its small files are fetched, its weights described. */
+export async function lookAt(id: string, address: string, control: Control): Promise<Item> {
+  const found = await regauge.openUrl(address, control);
+  const files = regauge.isUrlFile(found) ? { [fileName(address)]: found } : found;
+  return {
+    id,
+    name: regauge.isUrlFile(found) ? fileName(address) : regauge.modelName(address),
+    files: Object.entries(files).map(([path, content]) => ({
+      path,
+      blob:
+        content instanceof Uint8Array ? new Blob([content as Uint8Array<ArrayBuffer>]) : (content as regauge.UrlFile),
+    })),
+    address,
+  };
+}
+
+const fileName = (address: string) => decodeURIComponent(new URL(address).pathname.split("/").at(-1)!);
 
 export function align(source: Item, target: Item, options: regauge.AlignOptions): Promise<regauge.Gauge> {
   return regauge.align(input(source), input(target), options);
@@ -59,9 +79,26 @@ export async function gains(item: Item): Promise<Map<string, Float32Array>> {
 }
 
 /** The first vector of length d along the last axis of a tensor, to look at; null where the file has none. */
-export async function firstRow(path: string, blob: Blob, tensor: string, d: number): Promise<Float32Array | null> {
-  const row = await regauge.firstRow(new File([blob], path), { tensor }).catch(() => null);
+export async function firstRow(
+  path: string,
+  blob: Blob | regauge.UrlFile,
+  tensor: string,
+  d: number,
+): Promise<Float32Array | null> {
+  const row = await regauge
+    .firstRow(blob instanceof Blob ? new File([blob], path) : blob, { tensor })
+    .catch(() => null);
   return row && row.values.length === d ? row.values : null;
+}
+
+/** Of a vector or a few: a sentence where the first has elements that are no numbers. */
+export async function notNumbers(item: Item, { tensors }: Inspection): Promise<string | undefined> {
+  const [only] = tensors;
+  if (tensors.length !== 1 || item.files.length !== 1 || elements(only!.shape) > 2 ** 20) return undefined;
+  const row = await regauge.firstRow(input(item), { tensor: only!.name }).catch(() => null);
+  const bad = row ? row.values.filter((value) => !Number.isFinite(value)).length : 0;
+  if (bad === 0) return undefined;
+  return `${bad} of ${row!.values.length} channels are NaN or infinite. They move as they are, and no model can be steered with them.`;
 }
 
 export function fitMap(source: Item, target: Item, options: regauge.MapOptions): Promise<regauge.Maps> {
@@ -81,7 +118,8 @@ export function trace(checkpoints: Item[], options: regauge.TraceOptions): Promi
 /** The gauge in a gauge file; undefined for any other file. Throws the package's error where the file is one and is broken. */
 export async function gaugeIn({ files }: Item): Promise<regauge.Gauge | undefined> {
   const [file] = files;
-  if (files.length !== 1 || !file!.path.endsWith(".json") || file!.blob.size > 64e6) return undefined;
+  if (files.length !== 1 || !file!.path.endsWith(".json") || !(file!.blob instanceof Blob)) return undefined;
+  if (file!.blob.size > 64e6) return undefined;
   const text = await file!.blob.text();
   return text.includes('"regauge-gauge"') ? regauge.Gauge.from(text, file!.path) : undefined;
 }

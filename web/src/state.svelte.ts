@@ -4,6 +4,7 @@ import type { Gauge, Maps, ProgressReport, TracedGauge } from "./engine";
 import { destination } from "./lib/download";
 import { newId, size } from "./lib/files";
 import { plural } from "./lib/format";
+import { announcement, fewestSites } from "./lib/addresses";
 import type { Figure } from "./lib/figure";
 import { forget, keep, kept } from "./lib/keep";
 import { fromLink, mostChannels, pack, toLink, unpack, type Settings } from "./lib/link";
@@ -17,6 +18,8 @@ export interface Entry {
   role: Role;
   inspection?: Inspection;
   error?: string;
+  /** What is odd about it and no reason not to move it. */
+  caution?: string;
   moved?: Moved;
 }
 
@@ -32,6 +35,8 @@ export interface Job {
 export interface Question {
   text: string;
   action: string;
+  /** The answer that changes nothing. */
+  otherwise: string;
   answer: (yes: boolean) => void;
 }
 
@@ -88,6 +93,12 @@ class Bench {
   /** The checkpoints to trace through, in their order. */
   series = $derived(this.entries.filter((entry) => entry.role === "series"));
   ready = $derived(Boolean(this.source?.inspection && this.target?.inspection));
+  /** The sites that are matched; none: all that both have. */
+  sites = $derived(
+    this.settings.sites.length > 0
+      ? this.settings.sites
+      : fewestSites([this.source, this.target].filter((entry) => entry !== undefined)),
+  );
   /** Nothing moves by channel numbers here: other widths, or a verdict that says so. A map may still be worth something. */
   apart = $derived(
     this.maps !== null ||
@@ -125,6 +136,7 @@ class Bench {
           if (role !== "series") free = undefined;
         }
         if (entry.role !== "object" && !canBeEvidence(entry.inspection)) this.refuse(entry);
+        if (entry.role === "object") entry.caution = await engine.notNumbers(item, entry.inspection);
       } catch (error) {
         entry.error = sentence(error);
         if (this.at(entry.role)) entry.role = "object"; // what is there is worth more
@@ -170,12 +182,13 @@ class Bench {
   }
 
   /** Asks before something is lost; true where the answer is yes. */
-  ask(text: string, action: string): Promise<boolean> {
+  ask(text: string, action: string, otherwise = "Keep what is here"): Promise<boolean> {
     this.question?.answer(false);
     return new Promise((done) => {
       this.question = {
         text,
         action,
+        otherwise,
         answer: (yes) => {
           this.question = null;
           done(yes);
@@ -185,11 +198,7 @@ class Bench {
   }
 
   async loadSample(): Promise<void> {
-    this.error = null;
-    const own = this.entries.filter(({ item, role }) => !item.sample && this.at(role));
-    const lost = own.map(({ item }) => item.name).join(" and ");
-    if (own.length > 0 && !(await this.ask(`The sample takes the place of ${lost}.`, "Load the sample"))) return;
-    for (const entry of own) this.remove(entry);
+    if (!(await this.makeRoom(({ role }) => role === "source" || role === "target"))) return;
     try {
       const [source, target] = await Promise.all([
         fetchItem("tales-d64, run A", ["source/evidence.safetensors"]),
@@ -201,6 +210,39 @@ class Bench {
     } catch (error) {
       this.error = sentence(error);
     }
+  }
+
+  /** Asks where something of the visitor's stands in a place that is needed, and clears it; false where it stays. */
+  private async makeRoom(needed: (entry: Entry) => boolean): Promise<boolean> {
+    this.error = null;
+    const own = this.entries.filter((entry) => needed(entry) && !entry.item.sample);
+    const lost = own.map(({ item }) => item.name).join(" and ");
+    if (own.length > 0 && !(await this.ask(`The sample takes the place of ${lost}.`, "Load the sample"))) return false;
+    for (const entry of own) this.remove(entry);
+    return true;
+  }
+
+  /** Puts files that come with the page in the places that they are shown in; false where that was not wanted, or failed. */
+  async exhibit(fetched: () => Promise<{ item: Item; role: Role }[]>): Promise<boolean> {
+    try {
+      const placed = await fetched();
+      const roles = new Set(placed.map(({ role }) => role));
+      if (!(await this.makeRoom(({ role }) => role !== "object" && roles.has(role)))) return false;
+      for (const entry of this.entries.filter(({ item }) => item.sample)) this.remove(entry);
+      for (const { item, role } of placed) await this.add([item], role);
+      return true;
+    } catch (error) {
+      this.error = sentence(error);
+      return false;
+    }
+  }
+
+  /** Looks at a model behind an address, once the visitor has agreed to what will be asked for; true where it was added. */
+  async lookAt(url: URL, role: Role): Promise<boolean> {
+    if (this.job || !(await this.ask(announcement(url), `Ask ${url.host}`, "Ask no one"))) return false;
+    return this.run(`Asking ${url.host}`, async ({ signal }) => {
+      await this.add([await engine.lookAt(newId(), url.href, { signal })], role);
+    });
   }
 
   async loadSampleObjects(): Promise<void> {
@@ -259,7 +301,7 @@ class Bench {
     this.clearResult();
     await this.run("Aligning", async (options) => {
       const [from, to] = [$state.snapshot(source.item) as Item, $state.snapshot(target.item) as Item];
-      const chosen = $state.snapshot(this.settings);
+      const chosen = { ...$state.snapshot(this.settings), sites: $state.snapshot(this.sites) };
       history.replaceState(null, "", toLink(this.settings));
       const gauge = await engine.align(from, to, { ...chosen, group: "signed", ...options });
       this.show(gauge, { source: from, target: to });
@@ -318,14 +360,19 @@ class Bench {
     void this.runBehind("The plots", async (signal) => {
       const { source, target } = evidence;
       const site = bestSite(gauge);
+      if (source.address || target.address) return this.showGains(evidence, signal); // rows are not fetched twice
       const correlation = await engine.correlation(source, target, { ...(site ? { site } : {}), signal });
       if (signal.aborted) return;
       this.patch({ correlation: { site: correlation.site, r: correlation.values } });
-      const gains = { source: await engine.gains(source), target: await engine.gains(target) };
+      await this.showGains(evidence, signal);
       if (signal.aborted) return;
-      this.patch({ gains });
       if (size(source) + size(target) <= lightEvidence) await this.matchWithoutSigns(evidence, signal);
     });
+  }
+
+  private async showGains({ source, target }: { source: Item; target: Item }, signal: AbortSignal): Promise<void> {
+    const gains = { source: await engine.gains(source), target: await engine.gains(target) };
+    if (!signal.aborted) this.patch({ gains });
   }
 
   /** The baseline for evidence that is too large to have it unasked. */
@@ -335,7 +382,7 @@ class Bench {
   }
 
   private async matchWithoutSigns({ source, target }: { source: Item; target: Item }, signal: AbortSignal) {
-    const settings = $state.snapshot(this.settings);
+    const settings = { ...$state.snapshot(this.settings), sites: $state.snapshot(this.sites) };
     const baseline = await engine.align(source, target, { ...settings, group: "permutation", signal });
     if (!signal.aborted) this.patch({ baseline });
   }
@@ -479,7 +526,7 @@ class Bench {
 
   private async remember(): Promise<void> {
     const items = this.entries
-      .filter(({ error }) => !error)
+      .filter(({ error, item }) => !error && !item.address)
       .map(({ item, role }) => ({ item: $state.snapshot(item) as Item, role }));
     const { gauge, evidence } = this.result ?? {};
     const kept = {
@@ -550,7 +597,7 @@ function sentence(error: unknown): string {
 }
 
 /** Files of the shipped sample, fetched from where the page itself came from. */
-export async function fetchItem(name: string, paths: string[]): Promise<Item> {
+export async function fetchItem(name: string, paths: string[]): Promise<Item & { files: { blob: Blob }[] }> {
   const files = paths.map(async (path) => {
     const response = await fetch(`./sample/${path}`);
     if (!response.ok) throw new Error(`the sample file ${path} is not here (${response.status}); build the page again`);

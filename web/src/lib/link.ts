@@ -8,10 +8,14 @@ const statistics = ["auto", "correlation", "whitened"] as const;
 export const mostChannels = 1024;
 
 /** `#statistic=whitened&site=resid.2&site=resid.4&gauge=...` */
-export function fromLink(hash = location.hash): { settings: Settings; gauge: string | null } {
+export function fromLink(hash = location.hash): { settings: Settings; gauge: string | null; show: string | null } {
   const words = new URLSearchParams(hash.slice(1));
   const statistic = statistics.find((word) => word === words.get("statistic"));
-  return { settings: { statistic: statistic ?? "auto", sites: words.getAll("site") }, gauge: words.get("gauge") };
+  return {
+    settings: { statistic: statistic ?? "auto", sites: words.getAll("site") },
+    gauge: words.get("gauge"),
+    show: words.get("show"),
+  };
 }
 
 export function toLink({ statistic, sites }: Settings, gauge?: string): string {

@@ -14,7 +14,10 @@ export const isModel = ({ files }: Item) =>
   files.some(({ path }) => path === "config.json") && files.some(({ path }) => path.endsWith(".safetensors"));
 
 export async function modelFacts(item: Item): Promise<ModelFacts> {
-  const text = async (name: string) => item.files.find(({ path }) => path === name)?.blob.text();
+  const text = async (name: string) => {
+    const blob = item.files.find(({ path }) => path === name)?.blob;
+    return blob instanceof Blob ? blob.text() : undefined;
+  };
   const whole = JSON.parse((await text("config.json")) ?? "{}") as Record<string, unknown> & {
     text_config?: Record<string, unknown>;
   };

@@ -1,12 +1,14 @@
 // The page's own words beside the package's.
-import type { Plan } from "regauge";
+import type { Plan, UrlFile } from "regauge";
 
 /** A file or a folder that was dropped: the unit that has a role. */
 export interface Item {
   id: string;
   /** File name, or the folder's name. */
   name: string;
-  files: { path: string; blob: Blob }[];
+  files: { path: string; blob: Blob | UrlFile }[];
+  /** Where it was looked at, on a server: its files are read from there by range, and nowhere kept. */
+  address?: string;
   /** Came with the page: nothing to keep over a reload but its name. */
   sample?: boolean;
 }
