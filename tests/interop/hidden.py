@@ -1,4 +1,4 @@
-"""Heads and neurons against transformers and SciPy: models of five families, every freedom scrambled in NumPy.
+"""Heads and neurons against transformers and SciPy: models of nine families, every freedom scrambled in NumPy.
 
 The scrambled copy must compute the same logits (transformers), `align --hidden` must find the scramble, the assignment of
 neurons must be SciPy's on the same costs, and the moved checkpoint must be the scrambled one to 1e-5.
@@ -15,9 +15,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from common import check, finish, regauge, transport
 
-D, LAYERS, NEURONS, HEADS, GROUPS, WIDTH = 48, 2, 40, 6, 2, 8
+D, LAYERS, NEURONS, HEADS, GROUPS, WIDTH = 96, 2, 40, 6, 2, 8
+SIGNS_ONLY = ("qwen3", "gemma3_text", "olmo2")  # norms on queries and keys leave of a turn its sign
 SIZES = dict(hidden_size=D, num_hidden_layers=LAYERS, intermediate_size=NEURONS, num_attention_heads=HEADS,
-             num_key_value_heads=GROUPS, head_dim=WIDTH, vocab_size=160, max_position_embeddings=64)
+             num_key_value_heads=GROUPS, head_dim=WIDTH, vocab_size=160, pad_token_id=0, max_position_embeddings=64)
 
 
 def model_of(family, seed):
@@ -33,9 +34,37 @@ def model_of(family, seed):
     return model
 
 
+FUSED = {"self_attn.qkv_proj": [("self_attn.q_proj", HEADS * WIDTH), ("self_attn.k_proj", GROUPS * WIDTH), ("self_attn.v_proj", GROUPS * WIDTH)],
+         "mlp.gate_up_proj": [("mlp.gate_proj", NEURONS), ("mlp.up_proj", NEURONS)]}
+
+
+def split(weights):
+    """Phi-3's fused projections as separate ones."""
+    out = {}
+    for name, value in weights.items():
+        fused = next((f for f in FUSED if f in name), None)
+        if fused is None:
+            out[name] = value
+            continue
+        first = 0
+        for part, rows in FUSED[fused]:
+            out[name.replace(fused, part)] = value[first:first + rows]
+            first += rows
+    return out
+
+
+def fuse(weights, like):
+    """Back into the tensors that `like` has."""
+    out = {}
+    for name in like:
+        fused = next((f for f in FUSED if f in name), None)
+        out[name] = weights[name] if fused is None else np.concatenate([weights[name.replace(fused, part)] for part, _ in FUSED[fused]])
+    return out
+
+
 def scramble(weights, rng, signs_only):
     """A copy in other coordinates, and what was done, as a gauge file has it."""
-    w = {k: v.astype(np.float64) for k, v in weights.items()}
+    w = split({k: v.astype(np.float64) for k, v in weights.items()})
     perm, sign = rng.permutation(D), rng.choice([-1, 1], D)
     layers = []
     for l in range(LAYERS):
@@ -66,16 +95,21 @@ def scramble(weights, rng, signs_only):
         rows("v_proj", kv, values, 1)
         out = w[at + "self_attn.o_proj.weight"].reshape(D, HEADS, WIDTH)[:, heads]
         w[at + "self_attn.o_proj.weight"] = np.stack([out[:, h] @ np.linalg.inv(values[h // each]) for h in range(HEADS)], 1).reshape(D, -1)
+        for name, order in (("q_norm", heads), ("k_norm", kv)):
+            key = at + f"self_attn.{name}.weight"
+            if key in w and w[key].size != WIDTH:  # OLMo 2: gains for all heads together
+                w[key] = w[key].reshape(-1, WIDTH)[order].reshape(-1)
         layers.append({"neurons": neurons.tolist(), "neuron_sign": np.sign(scale).astype(int).tolist(), "kv_heads": kv.tolist(), "heads": heads.tolist()})
     for name in w:
         if w[name].ndim == 1:
-            if w[name].shape == (D,) and "bias" not in name:
+            if w[name].shape == (D,) and "bias" not in name and "self_attn" not in name:
                 w[name] = w[name][perm]
         elif name.endswith(("o_proj.weight", "down_proj.weight")):
             w[name] = w[name][perm] * sign[:, None]
         else:
             w[name] = w[name][:, perm] * sign
-    return {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in w.items()}, perm, sign, layers
+    w = {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in fuse(w, weights).items()}
+    return w, perm, sign, layers
 
 
 def cosine(a, b):
@@ -83,6 +117,7 @@ def cosine(a, b):
 
 
 def by_scipy(source, target, perm, sign, layer):
+    source, target = split(source), split(target)
     at = f"model.layers.{layer}.mlp."
     moved = lambda name: source[at + name][:, perm] * sign
     down = (source[at + "down_proj.weight"][perm] * sign[:, None]).T
@@ -104,12 +139,12 @@ def logits(folder, tokens):
 def main():
     root = pathlib.Path(tempfile.mkdtemp())
     tokens = torch.randint(0, 160, (2, 20), generator=torch.Generator().manual_seed(1))
-    for number, family in enumerate(["llama", "mistral", "qwen2", "qwen3", "gemma"]):
+    for number, family in enumerate(["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "olmo2", "phi3"]):
         a, b, moved, gauge = (root / f"{family}-{part}" for part in ("a", "b", "moved", "gauge.json"))
         model = model_of(family, number)
         model.save_pretrained(a)
         weights = load_file(a / "model.safetensors")
-        scrambled, perm, sign, truth = scramble(weights, np.random.default_rng(number), family == "qwen3")
+        scrambled, perm, sign, truth = scramble(weights, np.random.default_rng(number), family in SIGNS_ONLY)
         write(b, model, scrambled)
         check(f"{family}: the scrambled copy computes the same", np.abs(logits(a, tokens) - logits(b, tokens)).max() < 1e-3)
 

@@ -79,10 +79,15 @@ std::vector<float> HiddenCheckpoint::read(const std::string& name, const Shape& 
 HiddenRows HiddenCheckpoint::rows(HiddenRole role, std::size_t layer, const Gauge* gauge) const {
     const std::string module = layout_->module(role, layer);
     const std::size_t n = hiddenLength(shape_, role), d = config_.d;
+    std::size_t all = 0, first = 0;  // rows of the module, and the first of this role
+    for (const HiddenRole one : layout_->together(role)) {
+        if (one == role) first = all;
+        all += hiddenLength(shape_, one);
+    }
     const bool columns = sumsOverHidden(role);
-    const std::vector<float> weight = read(module + ".weight", columns ? Shape{d, n} : Shape{n, d});
+    const std::vector<float> weight = read(module + ".weight", columns ? Shape{d, n} : Shape{all, d});
     std::vector<float> bias;
-    if (!columns && places_.contains(module + ".bias")) bias = read(module + ".bias", {n});
+    if (!columns && places_.contains(module + ".bias")) bias = read(module + ".bias", {all});
 
     HiddenRows result{n, d + (bias.empty() ? 0 : 1), {}};
     result.value.resize(n * result.width);
@@ -90,9 +95,10 @@ HiddenRows HiddenCheckpoint::rows(HiddenRole role, std::size_t layer, const Gaug
         const std::size_t from = gauge != nullptr ? gauge->perm()[c] : c;
         const float sign = gauge != nullptr && gauge->sign()[c] < 0 ? -1.0F : 1.0F;
         for (std::size_t i = 0; i < n; ++i)
-            result.value[i * result.width + c] = sign * (columns ? weight[from * n + i] : weight[i * d + from]);
+            result.value[i * result.width + c] =
+                sign * (columns ? weight[from * n + i] : weight[(first + i) * d + from]);
     }
-    for (std::size_t i = 0; i < bias.size(); ++i) result.value[i * result.width + d] = bias[i];
+    for (std::size_t i = 0; !bias.empty() && i < n; ++i) result.value[i * result.width + d] = bias[first + i];
     return result;
 }
 

@@ -68,7 +68,7 @@ HiddenMatch matchLayers(const HiddenCheckpoint& source, const HiddenCheckpoint& 
         layer.heads = head.source;
         for (std::size_t g = 0; g < shape.kvHeads; ++g)
             layer.kvHeads.push_back(head.source[g * shape.perGroup()] / static_cast<std::uint32_t>(shape.perGroup()));
-        fitContinuous(shape, a, b, target.config().headNorms, layer);
+        fitContinuous(shape, a, b, target.config().headNorms || target.config().projectionNorms, layer);
 
         const Explained explained = explainedBy(shape, layer, a, b);
         all.explained += explained.explained, all.total += explained.total;

@@ -21,29 +21,32 @@ namespace {
 
 constexpr std::size_t noAxis = 2;
 
-// Which hidden axis a tensor has, if any.
+// Which hidden axis a tensor has, if any, and whose.
 struct Part {
-    HiddenRole role;
+    std::vector<HiddenRole> roles;
     std::size_t layer = 0, axis = noAxis;
+    bool gains = false;  // of a norm over all heads together: they change places and nothing else
 };
+using Parts = std::map<std::string, Part, std::less<>>;
 
 // By a tensor's own name: weights and biases of the layout's modules, and the factors of their LoRA adapters. The bias
 // of what writes the stream, and the factor on the stream's side, have none.
-std::map<std::string, Part, std::less<>> partsOf(const HiddenLayout& layout, const HiddenShape& shape) {
-    std::map<std::string, Part, std::less<>> parts;
-    for (std::size_t layer = 0; layer < shape.layers; ++layer)
+Parts partsOf(const HiddenLayout& layout, const HiddenShape& shape) {
+    Parts parts;
+    for (std::size_t layer = 0; layer < shape.layers; ++layer) {
         for (const HiddenRole role : hiddenRoles) {
             const std::string module = layout.module(role, layer);
-            if (sumsOverHidden(role)) {
-                parts[module + ".weight"] = parts[module + ".lora_A.weight"] = {role, layer, 1};
-                for (const char* still : {".bias", ".lora_B.weight", ".lora_B.bias"})
-                    parts[module + still] = {role, layer, noAxis};
-            } else {
-                parts[module + ".weight"] = parts[module + ".bias"] = {role, layer, 0};
-                parts[module + ".lora_B.weight"] = parts[module + ".lora_B.bias"] = {role, layer, 0};
-                parts[module + ".lora_A.weight"] = {role, layer, noAxis};
-            }
+            const std::vector<HiddenRole> roles = layout.together(role);
+            const bool last = sumsOverHidden(role);
+            parts[module + ".weight"] = {roles, layer, last ? std::size_t{1} : std::size_t{0}};
+            parts[module + ".bias"] = parts[module + ".lora_B.weight"] =
+                parts[module + ".lora_B.bias"] = {roles, layer, last ? noAxis : 0};
+            parts[module + ".lora_A.weight"] = {roles, layer, last ? 1 : noAxis};
         }
+        for (const auto& [norm, role] :
+             {std::pair(layout.queryNorm, HiddenRole::query), std::pair(layout.keyNorm, HiddenRole::key)})
+            if (!norm.empty()) parts[inLayer(norm, layer) + ".weight"] = {{role}, layer, 0, true};
+    }
     return parts;
 }
 
@@ -124,10 +127,17 @@ private:
                     refuse(placeOf(source->name(), info.name), "regauge does not know how this one moves along it");
                 continue;
             }
-            const auto& [role, layer, axis] = part->second;
+            const auto& [roles, layer, axis, gains] = part->second;
             if (axis == noAxis) continue;
-            UnitMap map = unitMap(hidden_.shape(), hidden_.layers()[layer], role);
+            UnitMap map = unitMap(hidden_.shape(), hidden_.layers()[layer], roles);
+            if (gains) {
+                if (info.shape == Shape{hidden_.shape().headDim}) continue;  // one norm for every head
+                map = {map.unit, map.from, {}, {}, 1};
+            }
             if (map.isIdentity()) continue;
+            if (map.unit == 0 && gains)
+                throw Error(ErrorCode::unsupported, placeOf(source->name(), info.name),
+                            "may have gains for each head or for all; \"head_dim\" in the hidden part would tell");
             if (map.unit == 0 && axis < info.shape.size())  // by hand: the file does not say how wide a head is
                 map.unit = static_cast<std::size_t>(info.shape[axis]) / map.from.size();
             copyTo(info.offset);
@@ -143,7 +153,7 @@ private:
     const HiddenGauge& hidden_;
     std::string under_;
     std::vector<std::string> modules_;  // patterns
-    std::map<std::string, Part, std::less<>> parts_;
+    Parts parts_;
 };
 
 }  // namespace

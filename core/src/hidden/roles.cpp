@@ -24,7 +24,10 @@ Table readTable() {
         if (file.path != "hidden.json") continue;
         const Json json = Json::parse(file.json);
         for (const Json& one : json.at("layouts")) {
-            HiddenLayout layout{one.at("types").get<std::vector<std::string>>(), {}};
+            HiddenLayout layout{one.at("types").get<std::vector<std::string>>(),
+                                {},
+                                one.value("query_norm", ""),
+                                one.value("key_norm", "")};
             for (const HiddenRole role : hiddenRoles)
                 layout.modules[static_cast<std::size_t>(role)] = one.at(std::string(name(role))).get<std::string>();
             table.layouts.push_back(std::move(layout));
@@ -93,10 +96,21 @@ std::string_view name(HiddenRole role) {
     return words[static_cast<std::size_t>(role)];
 }
 
-std::string HiddenLayout::module(HiddenRole role, std::size_t layer) const {
+std::string inLayer(const std::string& pattern, std::size_t layer) {
     constexpr std::string_view place = "{l}";
-    std::string text = modules[static_cast<std::size_t>(role)];
+    std::string text = pattern;
     return text.replace(text.find(place), place.size(), std::to_string(layer));
+}
+
+std::string HiddenLayout::module(HiddenRole role, std::size_t layer) const {
+    return inLayer(modules[static_cast<std::size_t>(role)], layer);
+}
+
+std::vector<HiddenRole> HiddenLayout::together(HiddenRole role) const {
+    std::vector<HiddenRole> roles;
+    for (const HiddenRole one : hiddenRoles)
+        if (modules[static_cast<std::size_t>(one)] == modules[static_cast<std::size_t>(role)]) roles.push_back(one);
+    return roles;
 }
 
 const std::vector<HiddenLayout>& hiddenLayouts() { return table().layouts; }
@@ -156,6 +170,27 @@ UnitMap unitMap(const HiddenShape& shape, const HiddenLayer& layer, HiddenRole r
             return heads;
     }
     return heads;
+}
+
+UnitMap unitMap(const HiddenShape& shape, const HiddenLayer& layer, const std::vector<HiddenRole>& roles) {
+    if (roles.size() == 1) return unitMap(shape, layer, roles.front());
+    std::vector<UnitMap> maps;
+    for (const HiddenRole role : roles) maps.push_back(unitMap(shape, layer, role));
+    const bool scales = std::ranges::any_of(maps, [](const UnitMap& map) { return !map.scale.empty(); });
+    const bool matrices = std::ranges::any_of(maps, [](const UnitMap& map) { return !map.matrices.empty(); });
+    UnitMap all{maps.front().unit, {}, {}, {}, 1};
+    const small::Matrix still = small::identity(matrices ? all.unit : 0);
+    for (const UnitMap& map : maps) {
+        const auto before = static_cast<std::uint32_t>(all.from.size());
+        for (std::size_t u = 0; u < map.from.size(); ++u) {
+            all.from.push_back(before + map.from[u]);
+            if (scales) all.scale.push_back(map.scale.empty() ? 1 : map.scale[u]);
+            if (!matrices) continue;
+            const std::span<const double> one = map.matrices.empty() ? std::span<const double>(still) : map.matrix(u);
+            all.matrices.insert(all.matrices.end(), one.begin(), one.end());
+        }
+    }
+    return all;
 }
 
 }  // namespace regauge

@@ -27,9 +27,14 @@ inline bool sumsOverHidden(HiddenRole role) { return role == HiddenRole::output 
 struct HiddenLayout {
     std::vector<std::string> types;
     std::array<std::string, hiddenRoles.size()> modules;  // "layers.{l}.mlp.up_proj"
+    std::string queryNorm, keyNorm;                       // "" where the family has none
     // "layers.3.mlp.up_proj".
     std::string module(HiddenRole role, std::size_t layer) const;
+    // The roles that lie in its module one after the other, itself among them (Phi-3: query, key and value).
+    std::vector<HiddenRole> together(HiddenRole role) const;
 };
+// "layers.{l}.mlp.up_proj" -> "layers.3.mlp.up_proj".
+std::string inLayer(const std::string& pattern, std::size_t layer);
 
 // The layout of a model_type. Throws Error(unsupported) naming it where there is none, with the reason if one is known.
 const HiddenLayout& hiddenLayout(const std::string& modelType, const std::string& where);
@@ -58,5 +63,7 @@ struct UnitMap {
 };
 // For a weight or a bias of that role.
 UnitMap unitMap(const HiddenShape& shape, const HiddenLayer& layer, HiddenRole role);
+// For roles that lie in one module, one after the other.
+UnitMap unitMap(const HiddenShape& shape, const HiddenLayer& layer, const std::vector<HiddenRole>& roles);
 
 }  // namespace regauge
