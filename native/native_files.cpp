@@ -15,6 +15,7 @@
 #include <system_error>
 #include <utility>
 
+#include "hub_cache.hpp"
 #include "inputs_read.hpp"
 #include "regauge/error.hpp"
 #include "write_behind.hpp"
@@ -384,15 +385,16 @@ NativeFiles::NativeFiles() : inputs_(std::make_shared<InputsRead>()) {}
 
 bool NativeFiles::exists(const std::string& path) const {
     std::error_code ignored;
-    return fs::exists(fs::symlink_status(path, ignored));
+    return fs::exists(fs::symlink_status(inHubCache(path), ignored));
 }
 
 bool NativeFiles::isFolder(const std::string& path) const {
     std::error_code ignored;
-    return fs::is_directory(path, ignored);
+    return fs::is_directory(inHubCache(path), ignored);
 }
 
-std::vector<std::string> NativeFiles::list(const std::string& folder) const {
+std::vector<std::string> NativeFiles::list(const std::string& given) const {
+    const std::string folder = inHubCache(given);
     std::vector<std::string> names;
     std::error_code error, unknown;
     for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
@@ -404,7 +406,8 @@ std::vector<std::string> NativeFiles::list(const std::string& folder) const {
     return names;
 }
 
-std::unique_ptr<ByteSource> NativeFiles::open(const std::string& path) const {
+std::unique_ptr<ByteSource> NativeFiles::open(const std::string& given) const {
+    const std::string path = inHubCache(given);
     struct stat status {};
     refuseLinkOut(path, *inputs_);
     const bool there = ::stat(path.c_str(), &status) == 0;
@@ -417,7 +420,7 @@ std::unique_ptr<ByteSource> NativeFiles::open(const std::string& path) const {
             errno == ENOENT ? "there is no such file" : std::string("cannot be opened: ") + std::strerror(errno));
     if (!S_ISREG(status.st_mode)) refuseKind(path, status.st_mode);
     inputs_->addFile(path, status);
-    return std::make_unique<FileSource>(path, file.release(), static_cast<std::uint64_t>(status.st_size));
+    return std::make_unique<FileSource>(given, file.release(), static_cast<std::uint64_t>(status.st_size));
 }
 
 std::unique_ptr<Output> NativeFiles::create(const std::string& path, bool folder, bool overwrite) {
@@ -429,9 +432,9 @@ std::unique_ptr<Output> NativeFiles::create(const std::string& path, bool folder
         inputs_->refuseAround(path);
     else
         inputs_->refuseInput(path);
-    if (exists(path)) {
+    if (fs::exists(fs::symlink_status(path, ignored))) {
         if (!overwrite) refuseTaken(path);
-        if (isFolder(path) != folder || (!folder && !fs::is_regular_file(path, ignored)))
+        if (fs::is_directory(path, ignored) != folder || (!folder && !fs::is_regular_file(path, ignored)))
             throw Error(
                 ErrorCode::outputExists, path,
                 folder ? "is a file, and the output is a folder" : "is not a regular file, and the output is one");

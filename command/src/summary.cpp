@@ -8,6 +8,7 @@
 
 #include "io/json_text.hpp"
 #include "shown.hpp"
+#include "site_groups.hpp"
 
 namespace regauge {
 namespace {
@@ -103,6 +104,8 @@ std::string summaryText(const Alignment& alignment) {
                              fixed(site.weight, 2)});
         text += "\n" + table(sites);
     }
+    if (const std::string contradiction = contradictionText(alignment); !contradiction.empty())
+        text += "\n" + contradiction;
     return text;
 }
 
@@ -118,7 +121,7 @@ std::string summaryJson(const Alignment& alignment) {
                          {"estimate", site.estimate},
                          {"weight", site.weight}});
     const bool judged = !std::isnan(alignment.estimate);
-    const Json json{
+    Json json{
         {"d", alignment.gauge.d()},
         {"group", name(alignment.group)},
         {"verdict", judged || alignment.verdict != Verdict::aligned ? Json(name(alignment.verdict)) : Json(nullptr)},
@@ -136,6 +139,7 @@ std::string summaryJson(const Alignment& alignment) {
         {"undetermined", alignment.gauge.undetermined()},
         {"source", alignment.source.name},
         {"target", alignment.target.name}};
+    if (const auto groups = contradictingSites(alignment); !groups.empty()) json["contradicting_sites"] = groups;
     return jsonText(json) + "\n";
 }
 

@@ -13,6 +13,7 @@ import {
     type HostFiles,
     type HostOutput,
 } from "./host.js";
+import { inHubCache } from "./hub-cache.js";
 import { InputsRead, refuseLinkOut } from "./inputs-read.js";
 
 /** Told of every temporary file or folder when it appears and when it is gone. */
@@ -60,14 +61,15 @@ export class DiskFiles implements HostFiles {
     }
 
     exists(file: string): boolean {
-        return isThere(file);
+        return isThere(inHubCache(file));
     }
 
     isFolder(file: string): boolean {
-        return statOf(file)?.isDirectory() ?? false;
+        return statOf(inHubCache(file))?.isDirectory() ?? false;
     }
 
     list(folder: string): readonly string[] | Failure {
+        folder = inHubCache(folder);
         try {
             const names = fs.readdirSync(folder).filter((name) => !this.isFolder(path.join(folder, name)));
             this.#inputs.add(folder, true, fs.statSync(folder, { bigint: true }));
@@ -79,6 +81,7 @@ export class DiskFiles implements HostFiles {
 
     /** Regular files only: a pipe, a device or a socket is refused without being opened, since reading it might never end. */
     open(file: string): HostFile | Failure {
+        file = inHubCache(file);
         const leaves = refuseLinkOut(file, this.#inputs);
         if (leaves) return leaves;
         let descriptor: number;
@@ -141,7 +144,7 @@ export class DiskFiles implements HostFiles {
                     folder ? "is a file, and the output is a folder" : "is not a regular file, and the output is one",
                 );
         }
-        if (!this.isFolder(path.dirname(file)))
+        if (!statOf(path.dirname(file))?.isDirectory())
             return failure("writeFailed", "its folder does not exist; make it first");
         const temporary = temporaryFor(file);
         const members = new Set<string>();

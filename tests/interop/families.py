@@ -61,7 +61,7 @@ def sizes_of(family, d, unique):
         "lfm2": dict(layer_types=["conv", "full_attention"]), "lfm2_moe": dict(layer_types=["conv", "full_attention"], num_dense_layers=1),
         "gpt_neo": dict(attention_types=[[["global", "local"], 1]], num_layers=2, window_size=16), "helium": dict(head_dim=18 if unique else 16, num_key_value_heads=4),
         "zamba2": dict(num_hidden_layers=4, layers_block_type=["mamba", "hybrid", "mamba", "hybrid"], num_mem_blocks=1, mamba_headdim=d // 2, mamba_ngroups=1, n_mamba_heads=4),
-        "gemma4_text": gemma4, "gemma4.text_config": gemma4, "qwen4_exp_text": dict(hc_count=4, hc_lowrank=10, ple_layer_ids=[0], ple_embed_dim=None, ple_conv_kernel_size=4, ngram_vocab_size_base=60, make_ngram_vocab_size_divisible_by=4, heads_per_ngram=2,
+        "gemma4_text": gemma4, "gemma4.text_config": gemma4, "qwen4_exp_text": dict(hc_count=4, hc_lowrank=10, ple_layer_ids=[], ple_embed_dim=None, ple_conv_kernel_size=4, ngram_vocab_size_base=60, make_ngram_vocab_size_divisible_by=4, heads_per_ngram=2,
                                split_ngram_parts=1, indexer_n_heads=2, indexer_kv_heads=1, indexer_head_dim=24, indexer_budget=8, indexer_compress_ratio=2,
                                layer_types=["linear_attention", "indexed_attention"], head_dim=24, num_hidden_layers=2),
         "deepseek_v4": dict(num_attention_heads=4, num_key_value_heads=1, o_groups=2, o_lora_rank=10, index_n_heads=2, index_head_dim=16, index_topk=4, hc_mult=4, head_dim=24),

@@ -35,16 +35,17 @@ constexpr Refusal refusals[] = {
      "a zlib-compressed file, as joblib writes for pickles, which regauge does not run; save the arrays with NumPy, "
      "e.g. np.savez('probe.npz', coef_=probe.coef_)"},
     {"\x89HDF", "an HDF5 file; save the arrays as .npy or .safetensors"},
+    // The lines are run by tests/interop/containers.py.
     {"ARROW1",
-     "an Arrow file; save the column as numbers, e.g. np.save('rows.npy', "
-     "np.stack(pyarrow.feather.read_table(path)['COLUMN'].to_numpy()))"},
+     "an Arrow file; save its column of numbers: import numpy, pyarrow.ipc; numpy.save('rows.npy', "
+     "numpy.array(pyarrow.ipc.open_file('FILE').read_all()['COLUMN'].to_pylist(), 'float32'))"},
     {"\xff\xff\xff\xff",
-     "an Arrow stream, as Hugging Face datasets and SAELens's cached activations are stored; save the column as "
-     "numbers, "
-     "e.g. np.save('rows.npy', datasets.load_from_disk(FOLDER).with_format('numpy')[:]['COLUMN'])"},
+     "an Arrow stream, as Hugging Face datasets and SAELens's cached activations are stored; save its column of "
+     "numbers: import numpy, pyarrow.ipc; numpy.save('rows.npy', "
+     "numpy.array(pyarrow.ipc.open_stream('FILE').read_all()['COLUMN'].to_pylist(), 'float32'))"},
     {"PAR1",
-     "a Parquet file; save the column as numbers, e.g. np.save('rows.npy', "
-     "np.stack(pyarrow.parquet.read_table(path)['COLUMN'].to_numpy()))"},
+     "a Parquet file; save its column of numbers: import numpy, pyarrow.parquet; numpy.save('rows.npy', "
+     "numpy.array(pyarrow.parquet.read_table('FILE')['COLUMN'].to_pylist(), 'float32'))"},
     {"\x1f\x8b", "a gzip file; unpack it first"},
     {"version https://git-lfs", "a Git LFS pointer instead of the file itself; fetch it with git lfs pull"},
 };

@@ -391,9 +391,18 @@ void refuseDistributed(const ObjectPath& object) {
                         "FOLDER model.pt, and move that");
 }
 
+// A folder of tables, as datasets and SAELens's cached activations are: the file's own refusal says how to go on.
+void refuseTables(const ObjectPath& object) {
+    if (!object.isFolder()) return;
+    for (const std::string& name : object.names())
+        if (name.ends_with(".arrow") || name.ends_with(".parquet") || name.ends_with(".feather"))
+            openTensorFile(object.open(name));
+}
+
 // Nothing recognises it: shown by inspect, refused by transport.
 PlannedObject unrecognised(const ObjectPath& object) {
     refuseDistributed(object);
+    refuseTables(object);
     refuseFamily(object);
     if (object.isFolder())
         throw Error(ErrorCode::unsupported, object.path(),

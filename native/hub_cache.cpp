@@ -1,0 +1,47 @@
+#include "hub_cache.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+namespace fs = std::filesystem;
+
+namespace regauge {
+namespace {
+
+std::optional<fs::path> variable(const char* name) {
+    const char* value = std::getenv(name);
+    return value && *value ? std::optional<fs::path>(value) : std::nullopt;
+}
+
+fs::path hubCache() {
+    for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"})
+        if (const auto folder = variable(name)) return *folder;
+    if (const auto home = variable("HF_HOME")) return *home / "hub";
+    if (const auto cache = variable("XDG_CACHE_HOME")) return *cache / "huggingface" / "hub";
+    return variable("HOME").value_or("") / ".cache" / "huggingface" / "hub";
+}
+
+// What the hub allows in the name of an owner or a model.
+bool isHubName(const std::string& part) {
+    constexpr const char* letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+    return !part.empty() && part.front() != '.' && part.front() != '-' &&
+           part.find_first_not_of(letters) == std::string::npos;
+}
+
+}  // namespace
+
+std::string inHubCache(const std::string& path) {
+    const std::size_t first = path.find('/');
+    if (first == std::string::npos) return path;
+    const std::size_t second = std::min(path.find('/', first + 1), path.size());
+    const std::string owner = path.substr(0, first), model = path.substr(first + 1, second - first - 1);
+    std::error_code ignored;
+    if (!isHubName(owner) || !isHubName(model) || fs::exists(fs::symlink_status(path.substr(0, second), ignored)))
+        return path;
+    const fs::path folder = hubCache() / ("models--" + owner + "--" + model);
+    return fs::is_directory(folder, ignored) ? folder.string() + path.substr(second) : path;
+}
+
+}  // namespace regauge
