@@ -8,8 +8,10 @@
 #include "regauge/error.hpp"
 #include "regauge/hidden.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "regauge/map.hpp"
 #include "regauge/trace.hpp"
 #include "regauge/words.hpp"
+#include "shell_words.hpp"
 #include "shown.hpp"
 #include "summary.hpp"
 
@@ -34,6 +36,16 @@ struct AlignOptions {
     bool hidden = false;
     OutputOptions output;
 };
+
+// Whether two sites' rows pair, and are enough for 'regauge map'.
+bool mayMap(const Evidence& source, const Evidence& target) {
+    for (const Site& x : source.sites)
+        for (const Site& y : target.sites)
+            if (!x.weights && !y.weights && !x.vocabulary && !y.vocabulary && x.rows->rows() == y.rows->rows() &&
+                x.rows->rows() >= leastMapRows)
+                return true;
+    return false;
+}
 
 bool leads(const Job& job) { return job.host.team == nullptr || job.host.team->rank() == 0; }
 
@@ -72,7 +84,8 @@ void sayShared(const Evidence& source, const Evidence& target, const Job& job) {
 }
 
 // Nothing on the members of a team that do not lead.
-std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& job, std::unique_ptr<Output>& output) {
+std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& job, std::unique_ptr<Output>& output,
+                                       bool& mapped) {
     Evidence source, target;
     const auto open = [&] {
         Files& files = job.host.files;
@@ -90,6 +103,7 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
         if (leads(job)) {
             output = claim(files, options.output);
             sayShared(source, target, job);
+            mapped = mayMap(source, target);
         }
     };
     MatchOptions wanted = options.match.options(job.host);
@@ -175,8 +189,9 @@ RunJob addAlign(CLI::App& command) {
         if (options->hidden) return alignHidden(*options, job);
         std::unique_ptr<Output> output;
         std::optional<Alignment> matched;
+        bool mapped = false;  // whether a map may be asked for where no gauge is found
         if (!options->target.empty())
-            matched = matchEvidence(*options, job, output);
+            matched = matchEvidence(*options, job, output, mapped);
         else if (leads(job))
             matched = matchStatistics(*options, job, output);
         if (!matched) return 0;
@@ -187,6 +202,9 @@ RunJob addAlign(CLI::App& command) {
         else if (!job.quiet)
             job.print(summaryText(alignment));
         sayWhere(job, options->output.path);
+        if (alignment.verdict == Verdict::unrelated && mapped)
+            job.say("a map may still move vectors and SAEs between them: regauge map " + shellWord(options->source) +
+                    " " + shellWord(options->target) + " -o map.safetensors");
         return statusOf(alignment);
     };
 }

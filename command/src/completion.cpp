@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "jobs.hpp"
+#include "shell_words.hpp"
 
 namespace regauge {
 namespace {
@@ -20,13 +21,6 @@ std::string optionsOf(const CLI::App& command) {
         for (const std::string& name : option->get_lnames()) words.push_back("--" + name);
     }
     return joined(words);
-}
-
-// In single quotes, for any of the three.
-std::string inQuotes(const std::string& text) {
-    std::string safe;
-    for (const char letter : text) safe += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
-    return "'" + safe + "'";
 }
 
 std::string bashScript(const std::vector<CLI::App*>& commands) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "summary.hpp"
 
@@ -19,6 +20,11 @@ std::string words(MapFamily family) {
         case MapFamily::affine: return "an affine map";
     }
     return {};
+}
+
+double meanOf(const std::vector<double>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0) /
+           static_cast<double>(std::max<std::size_t>(1, values.size()));
 }
 
 std::string capital(std::string text) {
@@ -56,8 +62,8 @@ std::string line(const std::vector<std::pair<std::string, std::string>>& cells) 
 
 std::string shortNumber(double value) { return Json(static_cast<float>(value)).dump(); }
 
-// R2 of an affine map, a row for each source site and a column for each target site.
-std::string depthsText(const std::vector<MapDepth>& depths) {
+// A share of each pair of sites, a row for each source site and a column for each target site.
+std::string depthsText(const std::vector<MapDepth>& depths, const std::string& title, double MapDepth::*share) {
     std::vector<std::string> rows, columns;
     for (const MapDepth& depth : depths) {
         if (std::ranges::find(rows, depth.sourceSite) == rows.end()) rows.push_back(depth.sourceSite);
@@ -68,7 +74,7 @@ std::string depthsText(const std::vector<MapDepth>& depths) {
     };
     std::size_t first = 0;
     for (const std::string& row : rows) first = std::max(first, row.size() + 2);
-    std::string text = "\nheld-out R2 of an affine map in %, source sites down, target sites across\n" + pad("", first);
+    std::string text = "\n" + title + " in %, source sites down, target sites across\n" + pad("", first);
     for (const std::string& column : columns) text += pad(column, std::max<std::size_t>(column.size() + 2, 7));
     text += "\n";
     for (const std::string& row : rows) {
@@ -77,7 +83,7 @@ std::string depthsText(const std::vector<MapDepth>& depths) {
             std::string cell = "-";
             for (const MapDepth& depth : depths)
                 if (depth.sourceSite == row && depth.targetSite == column) {
-                    cell = percent(depth.r2);
+                    cell = percent(depth.*share);
                     cell.resize(cell.size() - 2);  // " %"
                 }
             text += pad(cell, std::max<std::size_t>(column.size() + 2, 7));
@@ -99,6 +105,7 @@ Json json(const Map& map) {
             {"d_source", map.sourceWidth},
             {"d_target", map.targetWidth},
             {"r2", map.r2},
+            {"r2_mean_channel", meanOf(map.channelR2)},
             {"r2_back", map.r2Back},
             {"ceiling", map.ceiling},
             {"round_trip", map.roundTrip},
@@ -125,13 +132,19 @@ std::string mapsText(const MapSet& set) {
             {"rows", std::to_string(map.rows) +
                          (map.setAside > 0 ? " (" + std::to_string(map.setAside) + " massive rows set aside)" : "")},
             {"held-out R2", ladder},
+            {"mean channel", percent(meanOf(map.channelR2)) + " of its own variance"},
             {"the way back", percent(map.r2Back)}};
         if (map.family == MapFamily::affine)
             cells.emplace_back("ridge", shortNumber(map.ridge) + ", the way back " + shortNumber(map.ridgeBack));
         text += line(cells);
     }
     text += line({{"fingerprint", set.fingerprint()}});
-    if (!set.depths.empty()) text += depthsText(set.depths);
+    if (!set.depths.empty())
+        text += depthsText(set.depths, "held-out R2 of an affine map", &MapDepth::r2) +
+                depthsText(set.depths,
+                           "how much of a source site a target site knows, which decides its place (held-out R2 of the "
+                           "way back, mean over channels)",
+                           &MapDepth::r2Known);
     return text;
 }
 
@@ -144,7 +157,10 @@ std::string mapsJson(const MapSet& set) {
     for (const Map& map : set.maps) pairs.push_back(json(map));
     Json& depths = result["depths"] = Json::array();
     for (const MapDepth& depth : set.depths)
-        depths.push_back({{"source_site", depth.sourceSite}, {"target_site", depth.targetSite}, {"r2", depth.r2}});
+        depths.push_back({{"source_site", depth.sourceSite},
+                          {"target_site", depth.targetSite},
+                          {"r2", depth.r2},
+                          {"r2_known", depth.r2Known}});
     return result.dump() + "\n";
 }
 

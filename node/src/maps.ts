@@ -28,6 +28,8 @@ export interface MapReport {
     /** Held out: the share of the target's variance that M x + b explains, and of the source's that N y + c does. */
     readonly r2: number;
     readonly r2_back: number;
+    /** The mean of channel_r2: where a few channels hold most of the variance, r2 is theirs, and this is not. */
+    readonly r2_mean_channel: number;
     /** Of r2: what the same rows explain of the target when given the target itself. */
     readonly ceiling: number;
     /** Held out: the share of the source's variance that comes back from the target. */
@@ -47,6 +49,8 @@ export interface MapDepth {
     readonly source_site: string;
     readonly target_site: string;
     readonly r2: number;
+    /** Of the source by the target, the mean over channels: what a source site's place is chosen by. */
+    readonly r2_known: number;
 }
 
 /** The best map's report, with all of them. */

@@ -28,12 +28,13 @@ from ._api import (
 from ._error import Error
 from ._gauge import Agreement, Gauge, TracedGauge
 from ._job import Report
+from ._map import Maps, fit_map
 from ._native import error_codes, version
 
 __version__ = version
 
 __all__ = [
-    "Agreement", "Error", "EvidenceInput", "FileInput", "Gauge", "GaugeInput", "Moved", "Report", "TracedGauge",
-    "activations", "align", "audit", "ceiling", "compare", "compose", "error_codes", "inspect", "invert", "merge",
+    "Agreement", "Error", "EvidenceInput", "FileInput", "Gauge", "GaugeInput", "Maps", "Moved", "Report", "TracedGauge",
+    "activations", "align", "audit", "ceiling", "compare", "compose", "error_codes", "fit_map", "inspect", "invert", "merge",
     "steer", "trace", "transport", "verify", "version",
 ]  # fmt: skip

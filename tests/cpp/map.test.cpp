@@ -15,6 +15,8 @@
 #include "maps/fitted.hpp"
 #include "maps/joint_sums.hpp"
 #include "maps/polar.hpp"
+#include "maps/spd_solve.hpp"
+#include "numeric/linalg.hpp"
 #include "regauge/io/safetensors_writer.hpp"
 #include "regauge/map_transport.hpp"
 #include "rows_fixture.hpp"
@@ -250,6 +252,61 @@ TEST_CASE("each source site finds its own place among the target's sites", "[map
     CHECK(set.maps[0].targetSite == "resid.7");
     CHECK(set.maps[1].targetSite == "resid.5");
     CHECK(set.depths.size() == 4);
+}
+
+TEST_CASE("a source site finds its place though another target site is easier and one channel holds the variance",
+          "[map]") {
+    const std::size_t d = 12, rows = 512;
+    Values shallow = random(rows * d, 1), deep = random(rows * d, 2);
+    Numbers numbers(3);
+    Values toShallow = shallow, toDeep = deep;
+    for (std::size_t r = 0; r < rows; ++r) {
+        for (std::size_t j = 0; j < d; ++j) {
+            toShallow[r * d + j] += 0.1f * numbers.normal();
+            toDeep[r * d + j] += numbers.normal();  // half of it is the target's own
+        }
+        // A channel whose variance is hundreds of times the others', and which both target sites share.
+        const float huge = 30 * numbers.normal();
+        deep[r * d] = huge, toDeep[r * d] = huge + 20 * numbers.normal(), toShallow[r * d] = huge;
+    }
+    MemoryFiles files;
+    put(files, "x", {{"activations/resid.1", {rows, d}, shallow}, {"activations/resid.2", {rows, d}, deep}});
+    put(files, "y", {{"activations/resid.1", {rows, d}, toShallow}, {"activations/resid.2", {rows, d}, toDeep}});
+    const MapSet set = fitMaps(openEvidence(files, "x"), openEvidence(files, "y"));
+    REQUIRE(set.maps.size() == 2);
+    CHECK(set.maps[0].targetSite == "resid.1");
+    CHECK(set.maps[1].targetSite == "resid.2");
+    const auto fromDeep = [&](const std::string& to) {
+        return std::ranges::find_if(
+            set.depths, [&](const MapDepth& depth) { return depth.sourceSite == "resid.2" && depth.targetSite == to; });
+    };
+    CHECK(fromDeep("resid.1")->r2 > fromDeep("resid.2")->r2);  // by variance the easier site would be taken
+}
+
+TEST_CASE("an affine map solves its system as well as an inverse does, whatever the blocks", "[map]") {
+    for (const std::size_t n : std::initializer_list<std::size_t>{1, 5, 63, 64, 65, 150}) {
+        const std::size_t rows = n % 2 == 0 ? 300 : 3;
+        const std::vector<double> root = doubles(random(n * n, n)), wanted = doubles(random(rows * n, n + 1));
+        std::vector<double> a(n * n, 0.0), b(rows * n, 0.0);
+        multiply(root.data(), transposed(root, n, n).data(), a.data(), n, n, n, 1);
+        for (std::size_t i = 0; i < n; ++i) a[i * n + i] += static_cast<double>(n);
+        multiply(wanted.data(), a.data(), b.data(), rows, n, n, 1);
+        std::vector<double> factor = a;
+        REQUIRE(choleskyInPlace(factor.data(), n, 1));
+        onEveryInstructionSet([&](std::string_view isa) {
+            std::vector<double> first;
+            for (const unsigned threads : {1u, 3u}) {
+                INFO(isa << ", " << threads << " threads, n = " << n);
+                std::vector<double> x = b;
+                solveFromRight(factor, n, x.data(), rows, threads);
+                double worst = 0;
+                for (std::size_t k = 0; k < x.size(); ++k) worst = std::max(worst, std::fabs(x[k] - wanted[k]));
+                CHECK(worst < 1e-11);
+                if (first.empty()) first = x;
+                CHECK(first == x);
+            }
+        });
+    }
 }
 
 TEST_CASE("a map file says what was written, and one that was changed is refused", "[map]") {

@@ -1,6 +1,7 @@
 """Maps against NumPy, SciPy and scikit-learn.
 
     python tests/interop/maps.py            # `regauge map` on many random pairs: matrices to 1e-5, the right rung
+    python tests/interop/maps.py 30 256 4096 0.1     # so many pairs of each kind, d, rows, noise (comma between several)
     python tests/interop/maps.py fixtures   # writes tests/fixtures/maps/oracle.safetensors, which the C++ tests read
 """
 import json
@@ -46,8 +47,17 @@ def rows_of(random, n, d):
     return random.standard_normal((n, d)) @ (np.eye(d) + 0.5 * random.standard_normal((d, d)) / np.sqrt(d)) + random.standard_normal(d)
 
 
+def drifted(random, n, d, noise):
+    """Two models of one origin: directions whose variances fall off as 1/k, drift of both sides in every channel, and a gauge between."""
+    s = random.standard_normal((n, d)) / np.sqrt(1 + np.arange(d)) @ rotation(random, d)
+    x, y = (s + noise * s.std() * random.standard_normal(s.shape) for _ in range(2))
+    return x.astype(np.float32), (y[:, random.permutation(d)] * random.choice([-1.0, 1.0], d)).astype(np.float32)
+
+
 def planted(kind, seed, d, n, noise):
     random = np.random.default_rng(seed)
+    if kind == "drift":
+        return drifted(random, n, d, noise)
     x = rows_of(random, n, d)
     if kind == "rotation":
         y = x @ rotation(random, d).T + random.standard_normal(d)
@@ -65,6 +75,7 @@ def planted(kind, seed, d, n, noise):
 
 
 def run_map(x, y, folder, *flags):
+    x, y = map(np.ascontiguousarray, (x, y))  # save_file writes other layouts as they lie
     save_file({"activations/resid.1": x}, folder / "x.safetensors")
     save_file({"activations/resid.1": y}, folder / "y.safetensors")
     run = subprocess.run([REGAUGE, "map", folder / "x.safetensors", folder / "y.safetensors", "-o", folder / "map.safetensors", "--force", "--json", *flags],
@@ -83,10 +94,11 @@ def fixtures():
     save_file(tensors, ROOT / "tests/fixtures/maps/oracle.safetensors")
 
 
-RUNG = {"rotation": "orthogonal", "gauge": "gauge", "identity": "identity", "affine": "affine", "shuffled": "none"}
+RUNG = {"drift": "gauge", "rotation": "orthogonal", "gauge": "gauge", "identity": "identity", "affine": "affine", "shuffled": "none"}
 
 
-def main(pairs=100, d=64, n=1024):
+def main(pairs="100", d="64", n="1024", noises="0,0.1,0.3"):
+    pairs, d, n = int(pairs), int(d), int(n)
     failed = 0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -102,7 +114,7 @@ def main(pairs=100, d=64, n=1024):
         print(f"largest difference from scikit-learn and the SVD: {worst:.2e}")
         failed += worst > 1e-5
         for kind, rung in RUNG.items():
-            for noise in (0.0, 0.1, 0.3):
+            for noise in map(float, noises.split(",")):
                 right, r2 = 0, []
                 for seed in range(pairs):
                     status, said, _ = run_map(*planted(kind, seed, d, n, noise), folder)
@@ -117,4 +129,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["fixtures"]:
         fixtures()
     else:
-        main(*map(int, sys.argv[1:]))
+        main(*sys.argv[1:])

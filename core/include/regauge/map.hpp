@@ -65,10 +65,13 @@ struct Map {
     std::string fingerprint() const;
 };
 
+// Paired rows without which nothing can be held out: two halves of blocks of 32.
+constexpr std::uint64_t leastMapRows = 64;
+
 struct MapOptions {
     std::optional<MapFamily> family;                         // nothing: the lowest rung that is not worse
     std::vector<std::pair<std::string, std::string>> sites;  // of source and target; empty: for each source site the
-                                                             // target site that it explains best
+                                                             // target site that knows most of it (MapDepth)
     std::optional<double> ridge;                             // nothing: from the data
     std::optional<std::uint64_t> rows;                       // use only the first N rows of each site
     std::uint64_t skipFirst = 0;                             // leave out the first N rows of each sequence (BOS)
@@ -76,10 +79,12 @@ struct MapOptions {
     std::uint64_t memory = 0;  // bytes that may be taken; 0: nobody knows. What cannot fit is refused
 };
 
-// How well an affine map of one pair of sites does, held out.
+// How well affine maps of one pair of sites do, held out.
 struct MapDepth {
     std::string sourceSite, targetSite;
-    double r2 = 0;
+    double r2 = 0;       // of the target's variance by the source, all channels together
+    double r2Known = 0;  // of the source by the target, the mean over its channels: how much of this source site is
+                         // known at that target site, which is what its place among the target's sites is chosen by
 };
 
 // The maps between two models, and what was asked on the way.

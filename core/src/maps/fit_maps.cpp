@@ -3,37 +3,18 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
-#include <memory>
-#include <numeric>
 
-#include "base/sha256.hpp"
+#include "maps/choose_rung.hpp"
 #include "maps/fitted.hpp"
 #include "maps/joint_sums.hpp"
+#include "maps/ladder.hpp"
 #include "maps/polar.hpp"
-#include "numeric/linalg.hpp"
 #include "pairing/site_sums.hpp"
 #include "regauge/error.hpp"
 #include "regauge/map.hpp"
 
 namespace regauge {
 namespace {
-
-// A lower rung stands where it is behind by no more than so many standard errors of the difference, or by so much of
-// the target's variance, or of what the best rung leaves unexplained: noise on the source's side makes a shrunken
-// affine map a little better than the rotation that is the truth (docs/maps.md).
-constexpr double standardErrors = 2, leastGain = 0.005, leastShareOfRest = 0.05;
-
-// A gauge that matching calls aligned is what relates the coordinates, and what it leaves is how far the models have
-// drifted apart: it stands while it leaves no more than half as much again as the best rung.
-constexpr double gaugeShareOfRest = 0.5;
-
-// Penalties that are tried: the mean variance of the source's channels times the rows, times a power of 4.
-constexpr int largestPower = 6, smallestPower = -12, coarseStep = 3;
-// So many of the target's channels at most, at even distances, choose among them.
-constexpr std::size_t judges = 64;
-
-constexpr std::uint64_t leastRows = 64;  // two halves of blocks of 32, without which nothing can be held out
 
 constexpr std::uint64_t rowsTogether = 32;  // that stay in one half (joint_sums.hpp)
 
@@ -42,116 +23,6 @@ double trace(const std::vector<double>& a, std::size_t d) {
     for (std::size_t j = 0; j < d; ++j) sum += a[j * d + j];
     return sum;
 }
-
-// The moments of the halves and of all rows.
-struct Sides {
-    std::array<Moments, 2> half;
-    Moments all;
-    Sides exchanged() const {
-        return {{regauge::exchanged(half[0]), regauge::exchanged(half[1])}, regauge::exchanged(all)};
-    }
-};
-
-// What a rung gives: fitted to each half, and to all rows.
-struct Rung {
-    MapFamily family;
-    std::array<Fitted, 2> half;
-    std::array<std::vector<double>, 2> image;  // of each half's map, by the other half's moments (imageOf)
-    Residuals held;                            // of each half's map on the other half
-    double ridge = 0;
-};
-
-class Ladder {
-public:
-    Ladder(const Sides& sides, unsigned threads, const Progress& progress)
-        : sides_(sides), threads_(threads), progress_(progress) {}
-
-    template <class Fit>
-    Rung rung(MapFamily family, Fit&& fit) const {
-        Rung result{family, {fit(0), fit(1)}, {}, {}, 0};
-        judge(result);
-        return result;
-    }
-
-    void judge(Rung& rung) const {
-        for (std::size_t k = 0; k < 2; ++k) {
-            const Moments& rows = sides_.half[1 - k];
-            rung.image[k] = imageOf(rung.half[k], rows, threads_);
-            rung.held.add(residuals(rung.half[k], rows, rung.image[k]));
-        }
-    }
-
-    // Of the moments, for a penalty in units of the mean variance times rows.
-    static double penalty(const Moments& moments, double relative) {
-        const double mean = trace(moments.xx, moments.dx()) / static_cast<double>(moments.dx());
-        return relative * (mean > 0 ? mean : 1);
-    }
-
-    // The power of 4 with the least held-out error: from the middle down or up in coarse steps, then in single ones.
-    int chosenPower() const {
-        std::vector<std::size_t> targets(std::min(judges, sides_.all.dy()));
-        for (std::size_t k = 0; k < targets.size(); ++k) targets[k] = k * sides_.all.dy() / targets.size();
-        std::map<int, double> known;
-        const auto errorAt = [&](int power) {
-            const auto found = known.find(power);
-            if (found != known.end()) return found->second;
-            double sum = 0;
-            for (std::size_t k = 0; k < 2; ++k) {
-                const Moments& fit = sides_.half[k];
-                const Fitted fitted = fitAffine(fit, penalty(fit, std::ldexp(1.0, 2 * power)), threads_, targets);
-                const Moments& rows = sides_.half[1 - k];
-                for (const double error : residuals(fitted, rows, imageOf(fitted, rows, threads_), targets).errors)
-                    sum += error;
-            }
-            return known[power] = sum;
-        };
-        int best = (largestPower + smallestPower) / 2;
-        for (const int step : {coarseStep, 1})
-            for (const int direction : {-step, step})
-                while (best + direction >= smallestPower && best + direction <= largestPower &&
-                       errorAt(best + direction) < errorAt(best))
-                    best += direction;
-        return best;
-    }
-
-    // ridge: of all rows; nothing: from the data.
-    Rung affine(std::optional<double> ridge) const {
-        const int power = ridge ? 0 : chosenPower();
-        const auto ofRows = [&](const Moments& moments) {
-            if (!ridge) return penalty(moments, std::ldexp(1.0, 2 * power));
-            return *ridge * static_cast<double>(moments.rows) / static_cast<double>(sides_.all.rows);
-        };
-        Rung result = rung(MapFamily::affine, [&](std::size_t k) {
-            return fitAffine(sides_.half[k], ofRows(sides_.half[k]), threads_, progress_);
-        });
-        result.ridge = ofRows(sides_.all);
-        return result;
-    }
-
-    // Standard error of the difference of two rungs' summed squared errors, if a row's errors are normal; the channels'
-    // errors may go together, so their standard errors are added.
-    double standardError(const Rung& a, const Rung& b) const {
-        if (&a == &b) return 0;
-        std::vector<double> apart(sides_.all.dy(), 0.0);
-        for (std::size_t k = 0; k < 2; ++k) {
-            const std::vector<double> more =
-                difference(a.half[k], a.image[k], b.half[k], b.image[k], sides_.half[1 - k]);
-            std::ranges::transform(apart, more, apart.begin(), std::plus{});
-        }
-        double sum = 0;
-        for (std::size_t i = 0; i < apart.size(); ++i) {  // e_a^2 - e_b^2 = u v, u = e_a - e_b, v = e_a + e_b
-            const double uu = apart[i], uv = a.held.errors[i] - b.held.errors[i];
-            const double vv = std::max(0.0, 2 * (a.held.errors[i] + b.held.errors[i]) - uu);
-            sum += std::sqrt(uu * vv + uv * uv);
-        }
-        return sum / std::sqrt(static_cast<double>(a.held.rows));
-    }
-
-private:
-    const Sides& sides_;
-    unsigned threads_;
-    const Progress& progress_;
-};
 
 // One site of each side, under one name, and without the rows of half 1 - k where `half` is k: what match() takes.
 Evidence onlySite(const Evidence& evidence, const std::string& site, std::uint64_t rows,
@@ -223,10 +94,10 @@ Sides sumPair(const PairOfSites& pair, const MapOptions& options, const Progress
                   pair.target.name);
     const SitePair rows(pair.source, pair.target, pair.siteX, pair.siteY, matchOptions(options));
     const JointSums sums = JointSums::of(rows, options.threads, progress);
-    if (sums.rows() < leastRows)
+    if (sums.rows() < leastMapRows)
         throw Error(ErrorCode::rowsMismatch, pair.target.name,
                     std::to_string(sums.rows()) + " paired rows are left of " + pair.siteX + " and " + pair.siteY +
-                        ", and a map needs at least " + std::to_string(leastRows) +
+                        ", and a map needs at least " + std::to_string(leastMapRows) +
                         ", half of them to judge what the other half says; sample more tokens");
     setAside = sums.setAside();
     return {{sums.moments(0, options.threads), sums.moments(1, options.threads)}, sums.moments(options.threads)};
@@ -278,107 +149,114 @@ double ceilingOf(const Sides& sides, unsigned threads, const Progress& progress)
     if (std::min(sides.half[0].rows, sides.half[1].rows) >= 2 * sides.all.dy()) return 1;
     const auto own = [](const Moments& m) { return Moments{m.rows, m.meanY, m.meanY, m.yy, m.yy, m.yy}; };
     const Sides ofTarget{{own(sides.half[0]), own(sides.half[1])}, own(sides.all)};
-    const Ladder ladder(ofTarget, threads, progress);
-    return ladder
-        .rung(MapFamily::affine,
-              [&](std::size_t k) {
-                  const Moments& half = ofTarget.half[k];
-                  return fitAffine(half, Ladder::penalty(half, std::ldexp(1.0, 2 * smallestPower)), threads, progress);
-              })
-        .held.r2();
+    const auto fit = [&](std::size_t k) {
+        const Moments& half = ofTarget.half[k];
+        return fitAffine(half, penaltyOf(half, std::ldexp(1.0, 2 * smallestPower)), threads, progress);
+    };
+    return Ladder(ofTarget, threads, progress).rung(MapFamily::affine, fit).held.r2();
 }
 
-Map fitPair(const PairOfSites& pair, const MapOptions& options, const Progress& progress) {
-    Map map;
-    map.sourceSite = pair.siteX, map.targetSite = pair.siteY;
-    const Sides sides = sumPair(pair, options, progress, map.setAside);
-    const unsigned threads = options.threads;
-    const std::size_t dx = sides.all.dx(), dy = sides.all.dy();
-    const bool oneWidth = dx == dy;
-    if (!oneWidth && (options.family == MapFamily::identity || options.family == MapFamily::gauge))
-        throw Error(ErrorCode::usage, pair.target.name,
-                    "d = " + std::to_string(dy) + ", and " + pair.source.name + " has d = " + std::to_string(dx) +
-                        "; " + std::string(name(*options.family)) +
-                        " maps need one width: take --family orthogonal, affine or auto");
-    const auto wanted = [&](MapFamily family) { return !options.family || options.family == family; };
+void requireOneWidth(const PairOfSites& pair, MapFamily family, std::size_t dx, std::size_t dy) {
+    if (dx == dy || family > MapFamily::gauge) return;
+    throw Error(ErrorCode::usage, pair.target.name,
+                "d = " + std::to_string(dy) + ", and " + pair.source.name + " has d = " + std::to_string(dx) + "; " +
+                    std::string(name(family)) + " maps need one width: take --family orthogonal, affine or auto");
+}
 
-    const Ladder ladder(sides, threads, progress);
-    std::vector<Rung> rungs;
-    std::optional<Gauges> gauges;
-    if (wanted(MapFamily::identity) && oneWidth)
-        rungs.push_back(ladder.rung(MapFamily::identity,
-                                    [&](std::size_t k) { return fitGauge(Gauge::identity(dx), sides.half[k]); }));
-    if (wanted(MapFamily::gauge) && oneWidth)
-        gauges = gaugesOf(pair, options, options.family == MapFamily::gauge, progress);
-    if (gauges)
-        rungs.push_back(
-            ladder.rung(MapFamily::gauge, [&](std::size_t k) { return fitGauge(gauges->half[k], sides.half[k]); }));
-    if (wanted(MapFamily::orthogonal))
-        rungs.push_back(ladder.rung(MapFamily::orthogonal,
-                                    [&](std::size_t k) { return fitOrthogonal(sides.half[k], threads, progress); }));
-    if (wanted(MapFamily::affine)) rungs.push_back(ladder.affine(options.ridge));
+// One pair of sites on its way from sums to a map.
+class PairFit {
+public:
+    PairFit(const PairOfSites& pair, const MapOptions& options, const Progress& progress)
+        : pair_(pair),
+          options_(options),
+          progress_(progress),
+          sides_(sumPair(pair, options, progress, map_.setAside)),
+          ladder_(sides_, options.threads, progress) {}
 
-    // The lowest that is not worse than the best.
-    const Rung mean = ladder.rung(MapFamily::identity, [&](std::size_t k) { return fitMean(sides.half[k]); });
-    const auto errorOf = [](const Rung& rung) {
-        return std::accumulate(rung.held.errors.begin(), rung.held.errors.end(), 0.0);
-    };
-    const double total = std::accumulate(mean.held.total.begin(), mean.held.total.end(), 0.0);
-    const auto share = [&](double squares) { return total > 0 ? squares / total : 0; };
-    const Rung& best = *std::ranges::min_element(rungs, {}, errorOf);
-    const double floor = std::max(leastGain, leastShareOfRest * (1 - best.held.r2()));
-    const Rung* chosen = nullptr;
-    for (const Rung& rung : rungs) {
-        MapRung& report = map.rungs.emplace_back();
-        report.family = rung.family;
-        report.r2 = rung.held.r2();
-        report.behind = share(errorOf(rung) - errorOf(best));
-        report.doubt = standardErrors * share(ladder.standardError(rung, best));
-        const bool confirmed = rung.family <= MapFamily::gauge && gauges && gauges->aligned;
-        const double drift = confirmed ? gaugeShareOfRest * (1 - best.held.r2()) : 0;
-        if (chosen == nullptr && report.behind <= std::max({report.doubt, floor, drift})) chosen = &rung;
-        // Both are exact or not at all: channels that changed places are no shrinkage.
-        if (rung.family == MapFamily::gauge && chosen != nullptr && chosen->family == MapFamily::identity) {
-            const double gain = share(errorOf(*chosen) - errorOf(rung));
-            if (gain > standardErrors * share(ladder.standardError(*chosen, rung))) chosen = &rung;
+    Map run() {
+        if (options_.family) requireOneWidth(pair_, *options_.family, sides_.all.dx(), sides_.all.dy());
+        fitRungs();
+        const Choice choice = chooseRung(rungs_, ladder_, gauges_ && gauges_->aligned);
+        map_.rungs = choice.reports;
+        map_.helps = choice.helps;
+        describe(rungs_[choice.rung]);
+        fitAll(rungs_[choice.rung]);
+        return std::move(map_);
+    }
+
+private:
+    void fitRungs() {
+        const auto wanted = [&](MapFamily family) { return !options_.family || options_.family == family; };
+        const bool oneWidth = sides_.all.dx() == sides_.all.dy();
+        const auto add = [&](MapFamily family, auto&& fit) { rungs_.push_back(ladder_.rung(family, fit)); };
+        if (wanted(MapFamily::identity) && oneWidth)
+            add(MapFamily::identity, [&](std::size_t k) { return fitGauge(identity(), sides_.half[k]); });
+        if (wanted(MapFamily::gauge) && oneWidth)
+            gauges_ = gaugesOf(pair_, options_, options_.family == MapFamily::gauge, progress_);
+        if (gauges_) add(MapFamily::gauge, [&](std::size_t k) { return fitGauge(gauges_->half[k], sides_.half[k]); });
+        if (wanted(MapFamily::orthogonal))
+            add(MapFamily::orthogonal,
+                [&](std::size_t k) { return fitOrthogonal(sides_.half[k], options_.threads, progress_); });
+        if (wanted(MapFamily::affine)) rungs_.push_back(ladder_.affine(options_.ridge));
+    }
+
+    // What the map says of itself.
+    void describe(const Rung& chosen) {
+        map_.sourceSite = pair_.siteX, map_.targetSite = pair_.siteY;
+        map_.family = chosen.family;
+        map_.sourceWidth = sides_.all.dx(), map_.targetWidth = sides_.all.dy();
+        map_.rows = sides_.all.rows;
+        map_.r2 = chosen.held.r2();
+        map_.channelR2 = chosen.held.channelR2();
+        map_.sourceDeviation = deviations(sides_.all.xx, map_.sourceWidth, map_.rows);
+        map_.targetDeviation = deviations(sides_.all.yy, map_.targetWidth, map_.rows);
+        map_.ceiling = ceilingOf(sides_, options_.threads, progress_);
+    }
+
+    // The map of all rows, and the way back.
+    void fitAll(const Rung& chosen) {
+        const Sides back = sides_.exchanged();
+        const Ladder ladderBack(back, options_.threads, progress_);
+        Rung rungBack;
+        Fitted forward, backward;
+        if (map_.family == MapFamily::affine) {
+            map_.ridge = chosen.ridge;
+            forward = fitAffine(sides_.all, map_.ridge, options_.threads, progress_);
+            rungBack = ladderBack.affine(options_.ridge);
+            map_.ridgeBack = rungBack.ridge;
+            backward = fitAffine(back.all, map_.ridgeBack, options_.threads, progress_);
+        } else {
+            forward = map_.family == MapFamily::orthogonal
+                          ? fitOrthogonal(sides_.all, options_.threads, progress_)
+                          : fitGauge(map_.family == MapFamily::gauge ? gauges_->all : identity(), sides_.all);
+            rungBack.family = map_.family;
+            backward = turned(forward, back.all);  // the polar factor of the transpose, too
+            for (std::size_t k = 0; k < 2; ++k) rungBack.half[k] = turned(chosen.half[k], back.half[k]);
+            ladderBack.judge(rungBack);
         }
+        map_.r2Back = rungBack.held.r2();
+        map_.roundTrip = roundTrip(chosen, rungBack, sides_);
+        map_.forward = rounded(forward.m), map_.forwardBias = rounded(forward.b);
+        map_.backward = rounded(backward.m), map_.backwardBias = rounded(backward.b);
     }
-    const double gain = share(errorOf(mean) - errorOf(best));
-    map.helps = gain > std::max(floor, standardErrors * share(ladder.standardError(mean, best)));
 
-    map.family = chosen->family;
-    map.sourceWidth = dx, map.targetWidth = dy;
-    map.rows = sides.all.rows;
-    map.r2 = chosen->held.r2();
-    map.channelR2 = chosen->held.channelR2();
-    map.sourceDeviation = deviations(sides.all.xx, dx, map.rows);
-    map.targetDeviation = deviations(sides.all.yy, dy, map.rows);
-    map.ceiling = ceilingOf(sides, threads, progress);
-
-    const Sides back = sides.exchanged();
-    const Ladder ladderBack(back, threads, progress);
-    Fitted forward, backward;
-    Rung rungBack{map.family, {}, {}, {}, 0};
-    if (map.family == MapFamily::affine) {
-        map.ridge = chosen->ridge;
-        forward = fitAffine(sides.all, map.ridge, threads, progress);
-        rungBack = ladderBack.affine(options.ridge);
-        map.ridgeBack = rungBack.ridge;
-        backward = fitAffine(back.all, map.ridgeBack, threads, progress);
-    } else {
-        forward = map.family == MapFamily::orthogonal
-                      ? fitOrthogonal(sides.all, threads, progress)
-                      : fitGauge(map.family == MapFamily::gauge ? gauges->all : Gauge::identity(dx), sides.all);
-        backward = withMeans(transposed(forward.m, dy, dx), back.all);  // the polar factor of the transpose, too
-        for (std::size_t k = 0; k < 2; ++k)
-            rungBack.half[k] = withMeans(transposed(chosen->half[k].m, dy, dx), back.half[k]);
-        ladderBack.judge(rungBack);
+    Gauge identity() const { return Gauge::identity(sides_.all.dx()); }
+    Fitted turned(const Fitted& there, const Moments& back) const {
+        return withMeans(transposed(there.m, sides_.all.dy(), sides_.all.dx()), back);
     }
-    map.r2Back = rungBack.held.r2();
-    map.roundTrip = roundTrip(*chosen, rungBack, sides);
-    map.forward = rounded(forward.m), map.forwardBias = rounded(forward.b);
-    map.backward = rounded(backward.m), map.backwardBias = rounded(backward.b);
-    return map;
+
+    const PairOfSites& pair_;
+    const MapOptions& options_;
+    const Progress& progress_;
+    Map map_;
+    Sides sides_;
+    Ladder ladder_;
+    std::vector<Rung> rungs_;
+    std::optional<Gauges> gauges_;
+};
+
+Map fitPair(const PairOfSites& pair, const MapOptions& options, const Progress& progress) {
+    return PairFit(pair, options, progress).run();
 }
 
 // Whether rows of the two sites pair by position.
@@ -387,7 +265,18 @@ bool pairs(const Site& x, const Site& y) {
            (x.rows->rows() == y.rows->rows() || (x.vocabulary && y.vocabulary));
 }
 
-// For each source site the target site that an affine map explains best.
+MapDepth depthOf(const PairOfSites& pair, const MapOptions& options) {
+    const Progress silent;
+    std::uint64_t setAside = 0;
+    const Sides sides = sumPair(pair, options, silent, setAside), back = sides.exchanged();
+    const Residuals there = Ladder(sides, options.threads, silent).affine(options.ridge).held,
+                    known = Ladder(back, options.threads, silent).affine(options.ridge).held;
+    return {pair.siteX, pair.siteY, there.r2(), known.meanChannelR2()};
+}
+
+// For each source site the target site that knows most of it. Not the one that it explains best: target sites differ in
+// how easily they are explained, a few channels may hold most of their variance, and only shares of one and the same
+// source site can be compared.
 std::vector<std::pair<std::string, std::string>> bestPlaces(const Evidence& source, const Evidence& target,
                                                             const MapOptions& options, std::vector<MapDepth>& depths,
                                                             const Progress& progress) {
@@ -397,20 +286,15 @@ std::vector<std::pair<std::string, std::string>> bestPlaces(const Evidence& sour
             if (pairs(x, y)) candidates.emplace_back(x.name, y.name);
     if (candidates.empty()) throw Error(ErrorCode::usage, target.name, noCommonEvidence(source, target));
     if (candidates.size() == 1) return candidates;
-    const Progress silent;
     for (std::size_t k = 0; k < candidates.size(); ++k) {
         progress.report("all pairs of sites", k, candidates.size());
-        const auto& [x, y] = candidates[k];
-        std::uint64_t setAside = 0;
-        const Sides sides = sumPair(pairOf(source, target, x, y), options, silent, setAside);
-        const Ladder ladder(sides, options.threads, silent);
-        depths.push_back({x, y, ladder.affine(options.ridge).held.r2()});
+        depths.push_back(depthOf(pairOf(source, target, candidates[k].first, candidates[k].second), options));
     }
     std::vector<std::pair<std::string, std::string>> result;
     for (const Site& x : source.sites) {
         const MapDepth* best = nullptr;
         for (const MapDepth& depth : depths)
-            if (depth.sourceSite == x.name && (best == nullptr || depth.r2 > best->r2)) best = &depth;
+            if (depth.sourceSite == x.name && (best == nullptr || depth.r2Known > best->r2Known)) best = &depth;
         if (best != nullptr) result.emplace_back(best->sourceSite, best->targetSite);
     }
     return result;

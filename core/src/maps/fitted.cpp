@@ -1,11 +1,10 @@
 #include "maps/fitted.hpp"
 
 #include <algorithm>
-#include <array>
 #include <functional>
 
-#include "base/parallel.hpp"
 #include "maps/polar.hpp"
+#include "maps/spd_solve.hpp"
 #include "numeric/linalg.hpp"
 #include "regauge/error.hpp"
 
@@ -46,31 +45,6 @@ std::vector<double> penalised(const Moments& moments, double lambda) {
     return a;
 }
 
-// Columns that are solved together: as many as fit a processor's registers.
-constexpr std::size_t sideBySide = 16;
-
-// Solves L L^T z = b over b [n, sideBySide] for the lower triangle l [n, n].
-void solve(const std::vector<double>& l, std::size_t n, std::vector<double>& b) {
-    const auto subtract = [&](std::size_t from, std::size_t i, double factor) {
-        for (std::size_t k = 0; k < sideBySide; ++k) b[i * sideBySide + k] -= factor * b[from * sideBySide + k];
-    };
-    const auto divide = [&](std::size_t i) {
-        for (std::size_t k = 0; k < sideBySide; ++k) b[i * sideBySide + k] /= l[i * n + i];
-    };
-    for (std::size_t i = 0; i < n; ++i) {
-        std::array<double, sideBySide> row;
-        std::copy_n(&b[i * sideBySide], sideBySide, row.begin());
-        for (std::size_t j = 0; j < i; ++j)
-            for (std::size_t k = 0; k < sideBySide; ++k) row[k] -= l[i * n + j] * b[j * sideBySide + k];
-        std::ranges::copy(row, &b[i * sideBySide]);
-        divide(i);
-    }
-    for (std::size_t i = n; i-- > 0;) {  // column i of L^T is row i of L: its multiples go to all rows above
-        divide(i);
-        for (std::size_t j = 0; j < i; ++j) subtract(i, j, l[i * n + j]);
-    }
-}
-
 // m x + b at the mean of x.
 std::vector<double> atMean(const Fitted& fitted, const Moments& rows) {
     const std::size_t dx = rows.dx();
@@ -93,30 +67,24 @@ Fitted withMeans(std::vector<double> m, const Moments& moments) {
     return result;
 }
 
-Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, const Progress& progress) {
-    const std::size_t dx = moments.dx(), dy = moments.dy();
-    std::vector<double> inverse = penalised(moments, lambda), m(dy * dx, 0.0);
-    if (!invertSpd(inverse.data(), dx, threads, progress, "affine map")) refuseUndetermined();
-    multiply(moments.yx.data(), inverse.data(), m.data(), dy, dx, dx, threads);
-    return withMeans(std::move(m), moments);
-}
-
-Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, std::span<const std::size_t> targets) {
+Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, const Progress& progress,
+                 std::span<const std::size_t> targets) {
     const std::size_t dx = moments.dx();
+    progress.report("affine map", 0, 1);
     std::vector<double> factor = penalised(moments, lambda);
     if (!choleskyInPlace(factor.data(), dx, threads)) refuseUndetermined();
+    if (targets.empty()) {
+        std::vector<double> m = moments.yx;
+        solveFromRight(factor, dx, m.data(), moments.dy(), threads);
+        return withMeans(std::move(m), moments);
+    }
     Moments part{moments.rows, moments.meanX, {}, {}, {}, {}};
-    for (const std::size_t i : targets) part.meanY.push_back(moments.meanY[i]);
     std::vector<double> m(targets.size() * dx);
-    parallelFor(threads, (targets.size() + sideBySide - 1) / sideBySide, [&](std::size_t task) {
-        const std::size_t first = task * sideBySide, count = std::min(sideBySide, targets.size() - first);
-        std::vector<double> b(dx * sideBySide, 0.0);
-        for (std::size_t k = 0; k < count; ++k)
-            for (std::size_t j = 0; j < dx; ++j) b[j * sideBySide + k] = moments.yx[targets[first + k] * dx + j];
-        solve(factor, dx, b);
-        for (std::size_t k = 0; k < count; ++k)
-            for (std::size_t j = 0; j < dx; ++j) m[(first + k) * dx + j] = b[j * sideBySide + k];
-    });
+    for (std::size_t k = 0; k < targets.size(); ++k) {
+        part.meanY.push_back(moments.meanY[targets[k]]);
+        std::copy_n(&moments.yx[targets[k] * dx], dx, &m[k * dx]);
+    }
+    solveFromRight(factor, dx, m.data(), targets.size(), threads);
     return withMeans(std::move(m), part);
 }
 
@@ -148,6 +116,10 @@ std::vector<double> Residuals::channelR2() const {
     std::vector<double> result(errors.size());
     std::ranges::transform(errors, total, result.begin(), explained);
     return result;
+}
+
+double Residuals::meanChannelR2() const {
+    return sumOf(channelR2()) / static_cast<double>(std::max<std::size_t>(1, errors.size()));
 }
 
 std::vector<double> imageOf(const Fitted& fitted, const Moments& rows, unsigned threads) {

@@ -19,10 +19,10 @@ struct Fitted {
 
 // m with b such that the means fit.
 Fitted withMeans(std::vector<double> m, const Moments& moments);
-// m = yx (xx + lambda I)^-1: scikit-learn's Ridge(alpha=lambda).
-Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, const Progress& progress);
-// The same of some of the target's channels, in this order: a third of the time where they are few.
-Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, std::span<const std::size_t> targets);
+// m = yx (xx + lambda I)^-1: scikit-learn's Ridge(alpha=lambda). targets: of these channels of the target, in this
+// order; empty: of all. Throws Error(usage) where the rows do not determine it, Error(cancelled).
+Fitted fitAffine(const Moments& moments, double lambda, unsigned threads, const Progress& progress,
+                 std::span<const std::size_t> targets = {});
 // The polar factor of yx: SciPy's orthogonal_procrustes on centred rows.
 Fitted fitOrthogonal(const Moments& moments, unsigned threads, const Progress& progress);
 Fitted fitGauge(const Gauge& gauge, const Moments& moments);
@@ -36,6 +36,7 @@ struct Residuals {
     std::vector<double> total;   // squared: of y - its mean over these rows
     void add(const Residuals& more);
     double r2() const;
+    double meanChannelR2() const;
     std::vector<double> channelR2() const;
 };
 // m xx, from which much else follows; m [count, dx].

@@ -178,9 +178,10 @@ void requireSameTokens(const Evidence& source, const Evidence& target, std::uint
 void requireOneWidth(std::size_t source, const std::string& sourceName, std::size_t target,
                      const std::string& targetName) {
     if (source != target)
-        throw Error(ErrorCode::dimensionMismatch, targetName,
-                    "d = " + std::to_string(target) + ", and " + sourceName + " has d = " + std::to_string(source) +
-                        "; both models must have one width");
+        throw Error(
+            ErrorCode::dimensionMismatch, targetName,
+            "d = " + std::to_string(target) + ", and " + sourceName + " has d = " + std::to_string(source) +
+                "; both models must have one width, but for a map: 'regauge map SOURCE TARGET -o map.safetensors'");
 }
 
 // Where part k of `parts` even parts of `rows` rows begins: at whole blocks of rows that take turns between the halves.

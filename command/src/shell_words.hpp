@@ -1,0 +1,13 @@
+// Text as a shell takes it, for commands that are printed to be copied.
+#pragma once
+
+#include <string>
+
+namespace regauge {
+
+// In single quotes.
+std::string inQuotes(const std::string& text);
+// As it is where a shell leaves it so, in quotes elsewhere.
+std::string shellWord(const std::string& text);
+
+}  // namespace regauge

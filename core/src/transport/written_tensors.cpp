@@ -1,0 +1,85 @@
+#include "transport/written_tensors.hpp"
+
+#include <algorithm>
+#include <span>
+
+#include "base/float_blocks.hpp"
+#include "io/bytes.hpp"
+#include "io/number_text.hpp"
+#include "io/zip.hpp"
+#include "regauge/error.hpp"
+#include "regauge/io/safetensors_writer.hpp"
+
+namespace regauge {
+namespace {
+
+// A .npy of version 1 (numpy.lib.format).
+std::vector<std::byte> npyFile(const Written& tensor) {
+    constexpr std::size_t alignment = 64, fixedBytes = 10;
+    const char* type = tensor.dtype == Dtype::F16 ? "<f2" : tensor.dtype == Dtype::F64 ? "<f8" : "<f4";
+    std::string shape;
+    for (const std::uint64_t length : tensor.shape) shape += std::to_string(length) + ", ";
+    if (tensor.shape.size() > 1) shape.resize(shape.size() - 2);
+    if (tensor.shape.size() == 1) shape.pop_back();
+    std::string header = std::string("{'descr': '") + type + "', 'fortran_order': False, 'shape': (" + shape + "), }";
+    header.resize((fixedBytes + header.size() + alignment) / alignment * alignment - fixedBytes - 1, ' ');
+    header += '\n';
+    std::string text("\x93NUMPY\x01\x00", 8);
+    text += static_cast<char>(header.size() % 256);
+    text += static_cast<char>(header.size() / 256);
+    text += header;
+    std::vector<std::byte> file(asBytes(text).begin(), asBytes(text).end());
+    file.insert(file.end(), tensor.bytes.begin(), tensor.bytes.end());
+    return file;
+}
+
+// Nested arrays of a shape.
+std::string jsonArray(std::span<const double> values, std::span<const std::uint64_t> shape) {
+    if (shape.empty()) return numberText(static_cast<float>(values.front()));
+    std::string text = "[";
+    const std::size_t each = values.size() / std::max<std::size_t>(1, static_cast<std::size_t>(shape.front()));
+    for (std::size_t k = 0; k < shape.front(); ++k)
+        text += (k > 0 ? ", " : "") + jsonArray(values.subspan(k * each, each), shape.subspan(1));
+    return text + "]";
+}
+
+}  // namespace
+
+void writeAnew(const TensorFile& file, const std::vector<Written>& tensors,
+               const std::pair<std::string, std::string>& record, const std::string& where, ByteSink& out) {
+    switch (file.format) {
+        case FileFormat::safetensors: {
+            std::vector<NewTensor> list;
+            for (const Written& tensor : tensors)
+                list.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.bytes});
+            auto metadata = file.metadata;
+            std::erase_if(metadata, [&](const auto& entry) { return entry.first == record.first; });
+            metadata.push_back(record);
+            return writeSafetensors(list, metadata, out);
+        }
+        case FileFormat::npy: return out.write(npyFile(tensors.front()));
+        case FileFormat::npz: {
+            std::vector<std::vector<std::byte>> arrays;
+            std::vector<NewMember> members;
+            for (const Written& tensor : tensors) arrays.push_back(npyFile(tensor));
+            for (std::size_t k = 0; k < tensors.size(); ++k)
+                members.push_back(
+                    {tensors[k].name + ".npy", arrays[k].size(), [&arrays, k](ByteSink& to) { to.write(arrays[k]); }});
+            return writeZip(members, where, out);
+        }
+        case FileFormat::jsonVector:
+            if (tensors.size() == 1) {
+                std::vector<double> values(tensors.front().bytes.size() / byteSize(tensors.front().dtype));
+                loadDoubles(tensors.front().bytes, tensors.front().dtype, values);
+                return out.write(asBytes(jsonArray(values, tensors.front().shape) + "\n"));
+            }
+            break;
+        case FileFormat::torchZip:
+        case FileFormat::gguf: break;
+    }
+    throw Error(ErrorCode::unsupported, where,
+                "would get other widths or names in a " + std::string(name(file.format)) +
+                    " file, which regauge writes only as it was; save it as .safetensors or .npz, and move that");
+}
+
+}  // namespace regauge
