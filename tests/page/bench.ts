@@ -1,6 +1,6 @@
 // What the tests share: a page that must stay clean (no console message, no request elsewhere), files of trained models, and small evidence made up here.
 import { test as base, expect, type Page } from "@playwright/test";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export { expect };
@@ -38,6 +38,26 @@ export const test = base.extend<{ clean: void }>({
     { auto: true },
   ],
 });
+
+/** Resident bytes of a browser's processes by their kind, and seconds that the page's has computed. profile: the browser's folder. */
+export function memory(profile: string): { renderer: number; all: number; seconds: number } {
+  let [renderer, all, ticks] = [0, 0, 0];
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      if (!words.includes(profile)) continue;
+      const resident = 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
+      all += resident;
+      if (!words.includes("--type=renderer")) continue;
+      renderer = Math.max(renderer, resident);
+      const [, user, system] = /\) \S+(?: \S+){10} (\d+) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))!;
+      ticks = Math.max(ticks, Number(user) + Number(system));
+    } catch {
+      // A process that has just ended.
+    }
+  }
+  return { renderer, all, seconds: ticks / 100 };
+}
 
 export const card = (page: Page, name: string | RegExp) => page.getByRole("article", { name });
 export const chooser = (page: Page, role: "source" | "target" | "object") => page.locator(`input[data-role=${role}]`);

@@ -4,7 +4,6 @@ import {
   ftruncateSync,
   mkdtempSync,
   openSync,
-  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -13,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gauge } from "regauge";
-import { card, chooser, expect, noise, randomGauge, safetensors, test } from "./bench";
+import { card, chooser, expect, memory, noise, randomGauge, safetensors, test } from "./bench";
 
 const [vocabulary, d] = [187_500, 4096];
 /** Rows that are not zeros: some of the two large matrices, and the norms. */
@@ -63,23 +62,6 @@ function writeCheckpoint(path: string): void {
 /** A row's BF16 bits: the channel's number in the mantissa and exponent, another beginning for each row. */
 const numbers = (name: string, row: number) =>
   Uint16Array.from({ length: d }, (_, j) => 0x3c00 + ((j + 37 * row + name.length) % 512));
-
-/** Resident bytes of the browser's processes by their kind. */
-function memory(profile: string): { renderer: number; all: number } {
-  let [renderer, all] = [0, 0];
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-      if (!words.includes(profile)) continue;
-      const resident = 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
-      all += resident;
-      if (words.includes("--type=renderer")) renderer = Math.max(renderer, resident);
-    } catch {
-      // A process that has just ended.
-    }
-  }
-  return { renderer, all };
-}
 
 test("a checkpoint of 3 GB is inspected, moved and saved in less than 500 MB", async ({ launchOptions, baseURL }) => {
   test.setTimeout(540_000);

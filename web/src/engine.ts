@@ -6,6 +6,9 @@ export { Gauge, Maps, type TracedGauge } from "regauge";
 export type { Hop, MatchOptions, Plan, ProgressReport, Statistic, TensorMove } from "regauge";
 
 type Control = regauge.JobControl;
+/** What quantised weights can be written as. */
+export type Floats = NonNullable<regauge.TransportOptions["dequantize"]>;
+export const floats: Floats[] = ["bf16", "f16", "f32"];
 
 /** One file by its name, a folder by the names in it. */
 export function input({ name, files }: Item): regauge.FileInput {
@@ -18,7 +21,12 @@ export function input({ name, files }: Item): regauge.FileInput {
 const elements = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 export async function inspect(item: Item, control: Control = {}): Promise<Inspection> {
-  const plan = await regauge.inspect(input(item), control);
+  let plan: regauge.Plan;
+  try {
+    plan = await regauge.inspect(input(item), control);
+  } catch (error) {
+    return packedEvidence(item, error);
+  }
   const under = (prefix: string) => plan.tensors.filter(({ name }) => name.startsWith(prefix));
   const sites = under("activations/").map(({ name, shape }) => ({
     name: name.slice("activations/".length),
@@ -30,8 +38,20 @@ export async function inspect(item: Item, control: Control = {}): Promise<Inspec
     sites,
     gains: under("gains/").map(({ name }) => name.slice("gains/".length)),
     dtype: largest?.dtype ?? "",
+    quantised: plan.tensors.some(({ why }) => /in blocks of|block-quantised/.test(why)),
     evidence: sites.length > 0 || plan.tensors.some(({ name }) => embedding.test(name)) || isRows(plan),
   };
+}
+
+/** What packed weights make of a checkpoint: nothing that moves, and evidence all the same where its norms and embedding are floats. */
+async function packedEvidence(item: Item, error: unknown): Promise<Inspection> {
+  if (!(error instanceof regauge.RegaugeError) || error.code !== "unsupported") throw error;
+  const names = await gains(item);
+  const [first] = names.values();
+  if (!first) throw error;
+  const description = "a quantised checkpoint: its norms and embedding are evidence, and it moves only as floats";
+  const plan = { kind: "", description, d: first.length, tensors: [], unknown: [] };
+  return { ...plan, sites: [], gains: [...names.keys()], dtype: "", quantised: false, evidence: true };
 }
 
 /** A checkpoint tells channels apart by its embedding, whatever the family calls it. */
@@ -105,8 +125,12 @@ export function fitMap(source: Item, target: Item, options: regauge.MapOptions):
   return regauge.fitMap(input(source), input(target), options);
 }
 
-export async function transport(item: Item, gauge: regauge.Gauge | regauge.Maps, control: Control): Promise<Moved> {
-  const { files, dispose } = await regauge.transport(input(item), gauge, control);
+export async function transport(
+  item: Item,
+  gauge: regauge.Gauge | regauge.Maps,
+  options: Control & { dequantize?: Floats },
+): Promise<Moved> {
+  const { files, dispose } = await regauge.transport(input(item), gauge, options);
   return { files: files.map(({ name, blob }) => ({ path: name, blob })), dispose };
 }
 

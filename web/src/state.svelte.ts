@@ -21,6 +21,8 @@ export interface Entry {
   /** What is odd about it and no reason not to move it. */
   caution?: string;
   moved?: Moved;
+  /** What a quantised object's weights are written as. */
+  dequantize?: engine.Floats;
 }
 
 /** Work that is under way, with the button that ends it. */
@@ -131,6 +133,7 @@ class Bench {
           continue;
         }
         entry.inspection = await engine.inspect(item);
+        if (entry.inspection.quantised) entry.dequantize = "bf16";
         if (entry.inspection.evidence && entry.role !== role) {
           entry.role = role ? (free ?? "object") : !this.source ? "source" : !this.target ? "target" : "object";
           if (role !== "series") free = undefined;
@@ -422,7 +425,8 @@ class Bench {
           entry.error = undefined;
           void entry.moved?.dispose();
           entry.moved = undefined;
-          entry.moved = await engine.transport($state.snapshot(entry.item) as Item, mover, options);
+          const item = $state.snapshot(entry.item) as Item;
+          entry.moved = await engine.transport(item, mover, { ...options, dequantize: entry.dequantize });
           this.announcement = `${entry.item.name} moved`;
         } catch (error) {
           if (options.signal.aborted) throw error;

@@ -20,6 +20,8 @@ export type Role = "source" | "target" | "object" | "series";
 export interface Inspection extends Plan {
   /** Can tell channels apart: activations, rows, a checkpoint. */
   evidence: boolean;
+  /** Its weights are in blocks that moving would mix: they are written as floats. */
+  quantised: boolean;
   dtype: string;
   sites: { name: string; rows: number }[];
   gains: string[];
