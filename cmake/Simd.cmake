@@ -13,7 +13,7 @@ elseif(CMAKE_OSX_ARCHITECTURES MATCHES "arm64" OR CMAKE_SYSTEM_PROCESSOR MATCHES
   set(REGAUGE_ISAS neon)
   set(REGAUGE_ISA_FAMILY NEON)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  set(REGAUGE_ISAS sse2 sse42 avx2 avx512vnni)
+  set(REGAUGE_ISAS sse2 sse42 avx2 avxvnni avx512vnni)
   set(REGAUGE_ISA_FAMILY X86)
 else()
   set(REGAUGE_ISAS "")  # the scalar references serve
@@ -23,6 +23,7 @@ endif()
 set(REGAUGE_ISA_FLAGS_sse2)        # x86-64's baseline
 set(REGAUGE_ISA_FLAGS_sse42 -msse4.2)
 set(REGAUGE_ISA_FLAGS_avx2 -mavx2 -mf16c) # without -mfma: nothing may contract
+set(REGAUGE_ISA_FLAGS_avxvnni -mavx2 -mf16c -mavxvnni)
 set(REGAUGE_ISA_FLAGS_avx512vnni -mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
 set(REGAUGE_ISA_FLAGS_neon)        # aarch64's baseline
 set(REGAUGE_ISA_FLAGS_wasm -msimd128)

@@ -6,8 +6,8 @@
 
 namespace regauge {
 
-// The instruction sets this machine can run, slowest first: "scalar", then e.g. "sse2", "sse42", "avx2", "avx512vnni";
-// "neon"; "wasm".
+// The instruction sets this machine can run, slowest first: "scalar", then e.g. "sse2", "sse42", "avx2", "avxvnni",
+// "avx512vnni"; "neon"; "wasm".
 std::vector<std::string_view> instructionSets();
 
 // The one in use: the best available, unless another was forced.

@@ -136,6 +136,23 @@ struct Bytes {
     }
 };
 #define REGAUGE_BYTES
+#else
+// Without that instruction (Armv8.0): products of bytes are added up in 16 bits, four groups of rows at a time, which
+// 127 * 63 allow, and only then in pairs to 32.
+struct LongBytes {
+    static constexpr std::size_t rowsPerWord = 4;
+    static constexpr std::int32_t bias = 0;
+    static constexpr std::size_t rowsAtOnce = 4;  // channels of a, beside one register of b
+    static constexpr std::size_t groupsAtOnce = 4;
+    static Words operand(Words b) { return b; }
+    static Words dot(Words sum, Words a, Words b) {
+        const int8x16_t x = vreinterpretq_s8_s32(a);
+        const int8x16_t y = vreinterpretq_s8_s32(b);
+        return vaddq_s32(
+            sum, vpaddq_s32(vpaddlq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(y))), vpaddlq_s16(vmull_high_s8(x, y))));
+    }
+};
+#define REGAUGE_LONG_BYTES
 #endif
 #elif defined(__wasm_simd128__)
 using Words = v128_t;
@@ -205,6 +222,51 @@ unsigned sumsOf(const std::uint32_t* b, std::size_t groups, std::int32_t* sums, 
     }
     return 1;
 }
+
+#if defined(REGAUGE_LONG_BYTES)
+// Two neighbouring channels of b in `low`, two in `high`, each as two sums.
+struct LongSums {
+    Words low[LongBytes::rowsAtOnce];
+    Words high[LongBytes::rowsAtOnce];
+};
+
+template <std::size_t groups>
+inline void addProducts(const std::uint32_t* a, const std::uint32_t* b, LongSums& sums) {
+    int8x16_t columns[groups];
+    for (std::size_t g = 0; g < groups; ++g) columns[g] = vreinterpretq_s8_s32(load(b + g * panelWidth));
+    for (std::size_t i = 0; i < LongBytes::rowsAtOnce; ++i) {
+        int16x8_t low = vdupq_n_s16(0);
+        int16x8_t high = vdupq_n_s16(0);
+        for (std::size_t g = 0; g < groups; ++g) {
+            const int8x16_t row = vreinterpretq_s8_s32(broadcast(static_cast<std::int32_t>(a[g * panelWidth + i])));
+            low = vmlal_s8(low, vget_low_s8(row), vget_low_s8(columns[g]));
+            high = vmlal_high_s8(high, row, columns[g]);
+        }
+        sums.low[i] = vpadalq_s16(sums.low[i], low);
+        sums.high[i] = vpadalq_s16(sums.high[i], high);
+    }
+}
+
+void tileOfLongBytes(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t*, unsigned, std::size_t groups,
+                     std::int32_t* tile) {
+    constexpr std::size_t step = LongBytes::groupsAtOnce;
+    for (std::size_t i = 0; i < panelWidth; i += LongBytes::rowsAtOnce) {
+        for (std::size_t j = 0; j < panelWidth; j += width) {
+            LongSums sums;
+            for (std::size_t k = 0; k < LongBytes::rowsAtOnce; ++k) sums.low[k] = sums.high[k] = broadcast(0);
+            std::size_t group = 0;
+            for (; group + step <= groups; group += step)
+                addProducts<step>(a + group * panelWidth + i, b + group * panelWidth + j, sums);
+            for (; group < groups; ++group)
+                addProducts<1>(a + group * panelWidth + i, b + group * panelWidth + j, sums);
+            for (std::size_t k = 0; k < LongBytes::rowsAtOnce; ++k) {
+                std::int32_t* to = tile + (i + k) * panelWidth + j;
+                store(to, add(load(to), vpaddq_s32(sums.low[k], sums.high[k])));
+            }
+        }
+    }
+}
+#endif
 
 #if defined(REGAUGE_SHORT_SUMS)
 // One register tile: rowsAtOnce channels of a, a register of b, all rows; widened every so many groups of rows.
@@ -291,6 +353,8 @@ IntegerDot halves() { return {Halves::rowsPerWord, &tileOf<Halves>, &sumsOf<Halv
 
 #if defined(REGAUGE_SHORT_SUMS)
 IntegerDot bytes() { return {ShortSums::rowsPerWord, &tileOfBytes, &sumsOfBytes}; }
+#elif defined(REGAUGE_LONG_BYTES)
+IntegerDot bytes() { return {LongBytes::rowsPerWord, &tileOfLongBytes, &sumsOf<LongBytes>}; }
 #elif defined(REGAUGE_BYTES)
 IntegerDot bytes() { return {Bytes::rowsPerWord, &tileOf<Bytes>, &sumsOf<Bytes>}; }
 #else

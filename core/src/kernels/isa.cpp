@@ -15,7 +15,8 @@
 namespace regauge::kernels {
 namespace {
 
-constexpr std::array allIsas{Isa::scalar, Isa::sse2, Isa::sse42, Isa::avx2, Isa::avx512vnni, Isa::neon, Isa::wasm};
+constexpr std::array allIsas{Isa::scalar,  Isa::sse2,       Isa::sse42, Isa::avx2,
+                             Isa::avxvnni, Isa::avx512vnni, Isa::neon,  Isa::wasm};
 
 #if defined(__x86_64__)
 // What the operating system saves on a context switch: XCR0, readable where cpuid says OSXSAVE.
@@ -26,7 +27,7 @@ std::uint64_t savedRegisters() {
     return (std::uint64_t{high} << 32) | low;
 }
 
-Isa bestOfMachine() {
+std::vector<Isa> isasOfMachine() {
     const auto has = [](unsigned word, std::initializer_list<unsigned> bits) {
         return std::all_of(bits.begin(), bits.end(), [word](unsigned bit) { return ((word >> bit) & 1u) != 0; });
     };
@@ -34,35 +35,31 @@ Isa bestOfMachine() {
     unsigned b = 0;
     unsigned c = 0;
     unsigned d = 0;
-    if (__get_cpuid(1, &a, &b, &c, &d) == 0) return Isa::sse2;
-    const bool sse42 = has(c, {0, 9, 19, 20});  // SSE3, SSSE3, SSE4.1, SSE4.2
-    if (!sse42) return Isa::sse2;
-    const bool avx = has(c, {12, 27, 28, 29});  // FMA, OSXSAVE, AVX, F16C
-    if (!avx) return Isa::sse42;
+    std::vector<Isa> isas{Isa::sse2};
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || !has(c, {0, 9, 19, 20})) return isas;  // SSE3, SSSE3, SSE4.1, SSE4.2
+    isas.push_back(Isa::sse42);
+    if (!has(c, {12, 27, 28, 29})) return isas;  // FMA, OSXSAVE, AVX, F16C
     const std::uint64_t saved = savedRegisters();
-    if ((saved & 0x6) != 0x6) return Isa::sse42;                                          // XMM and upper halves of YMM
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || !has(b, {5})) return Isa::sse42;  // AVX2
-    const bool avx512 = has(b, {16, 17, 28, 30, 31}) && has(c, {11});                     // F, DQ, CD, BW, VL; VNNI
-    return avx512 && (saved & 0xe6) == 0xe6 ? Isa::avx512vnni : Isa::avx2;  // masks, upper halves of ZMM, ZMM16-31
+    if ((saved & 0x6) != 0x6) return isas;                                          // XMM and upper halves of YMM
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || !has(b, {5})) return isas;  // AVX2
+    isas.push_back(Isa::avx2);
+    const bool avx512 = has(b, {16, 17, 28, 30, 31}) && has(c, {11}) &&  // F, DQ, CD, BW, VL; VNNI
+                        (saved & 0xe6) == 0xe6;                          // masks, upper halves of ZMM, ZMM16-31
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && has(a, {4})) isas.push_back(Isa::avxvnni);  // zeros if unknown
+    if (avx512) isas.push_back(Isa::avx512vnni);
+    return isas;
 }
 #elif defined(__aarch64__)
-Isa bestOfMachine() { return Isa::neon; }
+std::vector<Isa> isasOfMachine() { return {Isa::neon}; }
 #elif defined(__wasm_simd128__)
-Isa bestOfMachine() { return Isa::wasm; }  // a module with SIMD does not even load elsewhere
+std::vector<Isa> isasOfMachine() { return {Isa::wasm}; }  // a module with SIMD does not even load elsewhere
 #else
-Isa bestOfMachine() { return Isa::scalar; }
+std::vector<Isa> isasOfMachine() { return {}; }
 #endif
 
 bool available(Isa isa) {
-    static const Isa best = bestOfMachine();
-    switch (isa) {
-        case Isa::scalar: return true;
-#define REGAUGE_CASE(compiled) \
-    case Isa::compiled: return isa <= best;
-            REGAUGE_COMPILED_ISAS(REGAUGE_CASE)
-#undef REGAUGE_CASE
-        default: return false;
-    }
+    static const std::vector<Isa> here = isasOfMachine();
+    return isa == Isa::scalar || std::ranges::find(here, isa) != here.end();
 }
 
 std::atomic<Isa>& inUse() {
@@ -78,6 +75,7 @@ std::string_view name(Isa isa) {
         case Isa::sse2: return "sse2";
         case Isa::sse42: return "sse42";
         case Isa::avx2: return "avx2";
+        case Isa::avxvnni: return "avxvnni";
         case Isa::avx512vnni: return "avx512vnni";
         case Isa::neon: return "neon";
         case Isa::wasm: return "wasm";

@@ -1,8 +1,8 @@
 // Instruction sets: which were compiled in, which this machine can run, which is in use.
 //
 // A kernel is a file <name>.simd.cpp, compiled once per instruction set with
-// REGAUGE_ISA=<sse2|sse42|avx2|avx512vnni|neon|wasm>, and a plain <name>.cpp that holds the naive reference (the scalar
-// build of it) and picks one through a switch:
+// REGAUGE_ISA=<sse2|sse42|avx2|avxvnni|avx512vnni|neon|wasm>, and a plain <name>.cpp that holds the naive reference
+// (the scalar build of it) and picks one through a switch:
 //
 //   // sum.simd.cpp                                            // sum.cpp
 //   namespace regauge::kernels::REGAUGE_ISA {                  #define REGAUGE_DECLARE(isa) namespace isa { Sum sum();
@@ -20,7 +20,7 @@
 #include <vector>
 
 #if defined(__x86_64__) || defined(_M_X64)
-#define REGAUGE_COMPILED_ISAS(X) X(sse2) X(sse42) X(avx2) X(avx512vnni)
+#define REGAUGE_COMPILED_ISAS(X) X(sse2) X(sse42) X(avx2) X(avxvnni) X(avx512vnni)
 #elif defined(__aarch64__)
 #define REGAUGE_COMPILED_ISAS(X) X(neon)
 #elif defined(__wasm_simd128__)
@@ -35,10 +35,11 @@ namespace regauge::kernels {
 //   sse2        (the x86-64 baseline)
 //   sse42       -msse4.2
 //   avx2        -mavx2 -mf16c
+//   avxvnni     -mavx2 -mf16c -mavxvnni (processors for desktops, without AVX-512)
 //   avx512vnni  -mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
 //   neon        (the aarch64 baseline)
 //   wasm        -msimd128
-enum class Isa : std::uint8_t { scalar, sse2, sse42, avx2, avx512vnni, neon, wasm };
+enum class Isa : std::uint8_t { scalar, sse2, sse42, avx2, avxvnni, avx512vnni, neon, wasm };
 
 std::string_view name(Isa isa);
 

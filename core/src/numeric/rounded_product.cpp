@@ -66,11 +66,19 @@ Rounded round(std::size_t d, int limit, const kernels::IntegerDot& dot, unsigned
     return result;
 }
 
-// One square of tiles, all rows; out is d x d.
-void multiplySquare(const Rounded& a, const Rounded& b, std::size_t firstA, std::size_t firstB, std::size_t edge,
-                    std::size_t d, const kernels::IntegerDot& kernel, std::span<float> out) {
+// to[r * 32 + c] = a[c, r] * diagonal[c] of a tile of a, which is d x d; row by row, as it lies in memory.
+void diagonalTile(const float* a, std::size_t d, const float* diagonal, std::size_t rows, std::size_t columns,
+                  float* to) {
+    for (std::size_t c = 0; c < columns; ++c)
+        for (std::size_t r = 0; r < rows; ++r) to[r * kernels::panelWidth + c] = a[c * d + r] * diagonal[c];
+}
+
+// One square of tiles, all rows; out is d x d. exact: a before it was rounded, which the diagonal is multiplied by.
+void multiplySquare(const Rounded& a, const Rounded& b, std::span<const float> exact, std::span<const float> diagonal,
+                    std::size_t firstA, std::size_t firstB, std::size_t edge, const kernels::IntegerDot& kernel,
+                    std::span<float> out) {
     using kernels::panelWidth, kernels::tileSize;
-    const std::size_t panels = a.rows.panels(), lastA = std::min(firstA + edge, panels),
+    const std::size_t d = diagonal.size(), panels = a.rows.panels(), lastA = std::min(firstA + edge, panels),
                       lastB = std::min(firstB + edge, panels);
     kernels::AlignedVector<std::int32_t> sums((lastA - firstA) * (lastB - firstB) * tileSize, 0);
     for (std::size_t block = 0; block < a.rows.blocksIn(d); ++block) {
@@ -80,32 +88,23 @@ void multiplySquare(const Rounded& a, const Rounded& b, std::size_t firstA, std:
                 kernel.tile(a.rows.panel(block, i), b.rows.panel(block, j), a.rows.sums(block, i), a.rows.run(block, i),
                             a.rows.groupsIn(block, d), to);
     }
+    alignas(kernels::cacheLine) float besides[tileSize];
     const std::int32_t* from = sums.data();
     for (std::size_t j = firstB; j < lastB; ++j)
         for (std::size_t i = firstA; i < lastA; ++i, from += tileSize) {
             const std::size_t first = j * panelWidth, columns = std::min(panelWidth, d - first),
                               rows = std::min(panelWidth, d - i * panelWidth);
+            diagonalTile(&exact[first * d + i * panelWidth], d, &diagonal[first], rows, columns, besides);
             for (std::size_t r = 0; r < rows; ++r) {
                 const std::size_t row = i * panelWidth + r;
                 float* to = &out[row * d + first];
                 for (std::size_t c = 0; c < columns; ++c)
                     to[c] =
                         static_cast<float>(static_cast<double>(from[r * panelWidth + c]) *
-                                           static_cast<double>(a.step[row]) * static_cast<double>(b.step[first + c]));
+                                           static_cast<double>(a.step[row]) * static_cast<double>(b.step[first + c])) +
+                        besides[r * panelWidth + c];
             }
         }
-}
-
-// out[i, j] += a[j, i] * diagonal[j], a square at a time, so that rows of both stay in cache.
-void addDiagonal(std::span<const float> a, std::span<const float> diagonal, unsigned threads, std::span<float> out) {
-    const std::size_t d = diagonal.size();
-    constexpr std::size_t side = kernels::panelWidth;
-    parallelFor(threads, kernels::panelsOf(d), [&](std::size_t panel) {
-        for (std::size_t across = 0; across < d; across += side)
-            for (std::size_t i = panel * side; i < std::min(d, (panel + 1) * side); ++i)
-                for (std::size_t j = across; j < std::min(d, across + side); ++j)
-                    out[i * d + j] += a[j * d + i] * diagonal[j];
-    });
 }
 
 }  // namespace
@@ -127,16 +126,13 @@ void RoundedSymmetric::transposeTimes(std::span<const float> a, unsigned threads
     constexpr std::size_t edge = 8;  // panels a side of what one task does: its sums stay in the second-level cache
     const std::size_t d = diagonal_.size();
     threads = threadsFor(threads, d);
-    {
-        const Rounded left =
-            round(d, limitOfLeft, kernel_, threads,
-                  [&](std::size_t first, std::size_t, std::vector<float>&) { return a.data() + first * d; });
-        const std::size_t across = (kernels::panelsOf(d) + edge - 1) / edge;
-        parallelFor(threads, across * across, [&](std::size_t task) {
-            multiplySquare(left, rounded_, task / across * edge, task % across * edge, edge, d, kernel_, out);
-        });
-    }
-    addDiagonal(a, diagonal_, threads, out);
+    const Rounded left =
+        round(d, limitOfLeft, kernel_, threads,
+              [&](std::size_t first, std::size_t, std::vector<float>&) { return a.data() + first * d; });
+    const std::size_t across = (kernels::panelsOf(d) + edge - 1) / edge;
+    parallelFor(threads, across * across, [&](std::size_t task) {
+        multiplySquare(left, rounded_, a, diagonal_, task / across * edge, task % across * edge, edge, kernel_, out);
+    });
 }
 
 }  // namespace regauge
