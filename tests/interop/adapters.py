@@ -16,6 +16,8 @@ import sae_lens
 from safetensors.torch import load_file
 from sae_lens import SAE, StandardSAE, StandardSAEConfig, TopKSAE, TopKSAEConfig, JumpReLUSAE, JumpReLUSAEConfig, GatedSAE, GatedSAEConfig
 from sae_lens.saes.abstopk_sae import AbsTopKSAE, AbsTopKSAEConfig
+from sae_lens.saes.matching_pursuit_sae import MatchingPursuitSAE, MatchingPursuitSAEConfig
+from sae_lens.saes.temporal_sae import TemporalSAE, TemporalSAEConfig
 from sae_lens.saes.transcoder import (JumpReLUSkipTranscoder, JumpReLUSkipTranscoderConfig, JumpReLUTranscoder, JumpReLUTranscoderConfig, SkipTranscoder, SkipTranscoderConfig,
                                       Transcoder, TranscoderConfig)
 
@@ -42,6 +44,9 @@ def saes():
         yield f"abstopk{what}", AbsTopKSAE(AbsTopKSAEConfig(**plain, k=16, **options))
     yield "topk, rescaled by decoder norm", TopKSAE(TopKSAEConfig(**plain, k=16, rescale_acts_by_decoder_norm=True))
     yield "layer_norm", StandardSAE(StandardSAEConfig(**plain, normalize_activations="layer_norm"))
+    yield "matching_pursuit", MatchingPursuitSAE(MatchingPursuitSAEConfig(**plain, residual_threshold=0.1, max_iterations=8))
+    for tied in (True, False):
+        yield f"temporal, tied_weights = {tied}", TemporalSAE(TemporalSAEConfig(**plain, n_heads=2, bottleneck_factor=16, kval_topk=12, tied_weights=tied))
     across = dict(**plain, d_out=D, apply_b_dec_to_input=False)
     yield "transcoder", Transcoder(TranscoderConfig(**across))
     yield "skip_transcoder", SkipTranscoder(SkipTranscoderConfig(**across))
@@ -145,7 +150,7 @@ def check_sae_configurations(work, gauge, paths):
 
 
 def check_saes(work, gauge, paths):
-    x = torch.randn(50, D)
+    x = torch.randn(5, 10, D)
     for what, sae in saes():
         randomise(sae)
         sae.cfg.metadata.hook_name = "blocks.1.hook_resid_post"

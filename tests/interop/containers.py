@@ -1,0 +1,62 @@
+"""Files that regauge refuses with a line of Python: the line is run, and what it writes is read.
+
+    containers.py      needs pyarrow and numpy beside the command
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
+
+from common import check, finish, regauge
+
+
+def tables(activations):
+    """A column of sequences as datasets' Array2D stores it (lists of lists), and one of rows (lists of a fixed size)."""
+    rows = activations.reshape(-1, activations.shape[-1])
+    yield "sequences", pa.table({"blocks.1.hook_resid_pre": activations.tolist(), "token_ids": [list(range(a.shape[0])) for a in activations]})
+    yield "rows", pa.table({"blocks.1.hook_resid_pre": pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])})
+
+
+def write_stream(table, path):
+    with pa.ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+WRITERS = {"data.arrow": write_stream, "data.feather": lambda t, p: pyarrow.feather.write_feather(t, str(p)), "data.parquet": lambda t, p: pyarrow.parquet.write_table(t, p)}
+
+
+def followed(path, folder):
+    """The rows that the printed line saves, or why there is none."""
+    status, text = regauge("inspect", path)
+    line = re.search(r": (import numpy, .*)$", text.strip())
+    if status == 0 or not line:
+        return None, text.strip()
+    python = line[1].replace("FILE", str(next(path.iterdir()) if path.is_dir() else path)).replace("COLUMN", "blocks.1.hook_resid_pre")
+    done = subprocess.run([sys.executable, "-c", python], cwd=folder, capture_output=True, text=True)
+    return (np.load(folder / "rows.npy"), python) if done.returncode == 0 else (None, done.stderr[-300:])
+
+
+def main():
+    print(f"pyarrow {pa.__version__}, numpy {np.__version__}")
+    activations = np.random.default_rng(0).normal(size=(6, 5, 16)).astype(np.float32)
+    for what, table in tables(activations):
+        for name, write in WRITERS.items():
+            with tempfile.TemporaryDirectory() as work:
+                work = pathlib.Path(work)
+                (work / "folder").mkdir()
+                write(table, work / "folder" / name)
+                for given in (work / "folder" / name, work / "folder"):
+                    rows, said = followed(given, work)
+                    right = rows is not None and np.array_equal(rows.reshape(-1, 16), activations.reshape(-1, 16))
+                    read = right and regauge("inspect", "--kind", "vector", work / "rows.npy")[0] == 0
+                    check(f"{what} in {name}, {'the folder' if given.is_dir() else 'the file'}", read, said[:160])
+    finish()
+
+
+main()
