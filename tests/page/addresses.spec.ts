@@ -121,7 +121,7 @@ test("files on the bench come along to the page for addresses", async ({ page })
   await expect(card(page, /run A, source/)).toBeVisible();
 });
 
-base("a build without it has no such page and not a word of it", () => {
+base("a build without it has no such page, and no policy that lets anyone be asked", () => {
   base.setTimeout(300_000);
   const out = join(tmpdir(), `regauge-plain-${process.pid}`);
   try {
@@ -132,8 +132,17 @@ base("a build without it has no such page and not a word of it", () => {
     const names = readdirSync(out, { recursive: true, encoding: "utf8" });
     expect(names).not.toContain("addresses.html");
     expect(names).toContain("index.html");
-    for (const name of names.filter((one) => /index.*\.(js|html)$|service-worker\.js$/.test(one)))
-      expect(readFileSync(join(out, name), "utf8"), name).not.toMatch(/addresses\.html|Ask no one/);
+    const built = (name: RegExp) =>
+      readFileSync(
+        join(
+          out,
+          names.find((one) => name.test(one))!,
+        ),
+        "utf8",
+      );
+    expect(built(/^index\.html$/)).toContain("connect-src 'self';");
+    expect(built(/service-worker\.js$/)).not.toContain("https:");
+    expect(built(/index-.*\.js$/)).not.toContain("addresses.html");
   } finally {
     rmSync(out, { recursive: true, force: true });
   }

@@ -26,6 +26,8 @@ for (const { id, title, shows, moved } of exhibits)
     await expect(page.getByTestId(shows.testId)).toBeInViewport();
     expect(fetched).toBeGreaterThan(1e5);
     expect(fetched).toBeLessThan(2e6);
+    await page.setViewportSize({ width: 320, height: 640 });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320);
     const { violations } = await new AxeBuilder({ page }).analyze();
     expect(
       violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`),

@@ -42,6 +42,10 @@ test("an affine map to another width is fitted, shown, and moves a vector", asyn
   }
   const { violations } = await new AxeBuilder({ page }).analyze();
   expect(violations.map(({ id }) => id)).toEqual([]);
+  await page.setViewportSize({ width: 320, height: 640 });
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320);
+  const pdf = await page.pdf({ format: "A4" });
+  expect(pdf.toString("latin1").match(/\/Type \/Page\b/g)!.length).toBeLessThanOrEqual(3);
 });
 
 test("unrelated rows: the verdict says so, and so does the map", async ({ page }, info) => {

@@ -4,7 +4,7 @@ import type { Gauge, Maps, ProgressReport, TracedGauge } from "./engine";
 import { destination } from "./lib/download";
 import { newId, size } from "./lib/files";
 import { plural } from "./lib/format";
-import { announcement, fewestSites } from "./lib/addresses";
+import { announcement, fewestSites, offered } from "./lib/addresses";
 import type { Figure } from "./lib/figure";
 import { forget, keep, kept } from "./lib/keep";
 import { fromLink, mostChannels, pack, toLink, unpack, type Settings } from "./lib/link";
@@ -242,7 +242,7 @@ class Bench {
 
   /** Looks at a model behind an address, once the visitor has agreed to what will be asked for; true where it was added. */
   async lookAt(url: URL, role: Role): Promise<boolean> {
-    if (this.job || !(await this.ask(announcement(url), `Ask ${url.host}`, "Ask no one"))) return false;
+    if (!offered || this.job || !(await this.ask(announcement(url), `Ask ${url.host}`, "Ask no one"))) return false;
     return this.run(`Asking ${url.host}`, async ({ signal }) => {
       await this.add([await engine.lookAt(newId(), url.href, { signal })], role);
     });

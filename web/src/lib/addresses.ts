@@ -9,7 +9,7 @@ export const offered = __ADDRESSES__;
 
 /** One page may reach servers, by its own content security policy; the other may not. */
 export const allowed = offered && location.pathname.endsWith("/addresses.html");
-export const otherPage = allowed ? "./" : "./addresses.html";
+export const otherPage = !offered ? "" : allowed ? "./" : "./addresses.html";
 
 /** What was entered as an address; null where it is none. Without https only this machine is asked. */
 export function parse(text: string): URL | null {
