@@ -1,6 +1,7 @@
 // Browsers, from the page's thread.
 
 import { refusal } from "./error.js";
+import { importedFromThere } from "./foreign-origin.js";
 import type { Platform } from "./platform.js";
 import type { FromWorker } from "./protocol.js";
 import { removeSpill, spillPath } from "./spill.js";
@@ -21,8 +22,11 @@ export const browserPlatform: Platform = {
     removeTemporary: (path) => void removeSpill(path),
 
     start(onMessage, onCrash) {
-        // In this form bundlers (Vite, webpack, Rollup) see the worker and bring it along.
-        const worker = new Worker(new URL("./worker-browser.js", import.meta.url), { type: "module", name: "regauge" });
+        const foreign = importedFromThere(import.meta.url, "./worker-browser.js");
+        // In this form bundlers (Vite, webpack) see the worker and bring it along.
+        const worker = foreign
+            ? new Worker(foreign, { type: "module", name: "regauge" })
+            : new Worker(new URL("./worker-browser.js", import.meta.url), { type: "module", name: "regauge" });
         worker.onmessage = (event: MessageEvent<FromWorker>) => onMessage(event.data);
         worker.onerror = (event) => {
             event.preventDefault();

@@ -9,8 +9,9 @@ export const inNode =
 
 /** What it needs in browsers. */
 export const inBrowsers =
-    "its worker and .wasm files must come from the page's own origin, with a content security policy that allows them " +
-    "(script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'): bundle regauge or serve its dist folder from there, not from a CDN";
+    "its worker and .wasm files must be where the package has them, and the page's content security policy allow them (script-src 'self' " +
+    "'wasm-unsafe-eval'; worker-src 'self'): bundle regauge or serve its dist folder from the page's own origin; from another one, such as a " +
+    "CDN's, that must allow it (CORS), and the policy the origin and worker-src blob:";
 
 /** A refusal where the worker or the engine could not be loaded; refusals stay as they are. */
 export function cannotStart(error: unknown, needs: string): RegaugeError {

@@ -2,6 +2,7 @@
 
 import { Engine, sharedMemory, type Factory } from "./engine.js";
 import { refusal } from "./error.js";
+import { importedFromThere } from "./foreign-origin.js";
 import { MemoryFiles, sizeOf } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
 import { readUrl } from "./read-url-browser.js";
@@ -78,8 +79,12 @@ globalThis.onmessage = (event: MessageEvent<Job>) => void serve(event.data);
 /** A worker takes some 30 ms to start, once. */
 const bytesWorthThreads = 8 * 2 ** 20;
 
-const newThread = (): Worker =>
-    new Worker(new URL("./wasm/regauge-mt.mjs", import.meta.url), { type: "module", name: "em-pthread" });
+const newThread = (): Worker => {
+    const foreign = importedFromThere(import.meta.url, "./wasm/regauge-mt.mjs");
+    return foreign
+        ? new Worker(foreign, { type: "module", name: "em-pthread" })
+        : new Worker(new URL("./wasm/regauge-mt.mjs", import.meta.url), { type: "module", name: "em-pthread" });
+};
 
 /** Compiles while the bytes arrive; some static hosts serve .wasm without its media type, which streaming refuses. */
 async function compile(url: URL): Promise<WebAssembly.Module> {
