@@ -136,7 +136,7 @@ double largestDifference(const Tensors& a, const Tensors& b) {
 std::vector<std::uint32_t> shuffled(std::size_t n, std::uint64_t& state) {
     std::vector<std::uint32_t> perm(n);
     std::iota(perm.begin(), perm.end(), 0U);
-    for (std::size_t i = n; i > 1; --i) std::swap(perm[i - 1], perm[splitmix64(state) % i]);
+    for (std::size_t i = n; i > 1; --i) std::swap(perm[i - 1], perm[static_cast<std::size_t>(splitmix64(state) % i)]);
     return perm;
 }
 
@@ -276,7 +276,8 @@ TEST_CASE("places and signs alone move bytes, exactly", "[hidden]") {
 TEST_CASE("of grouped units the best of all permutations is chosen", "[hidden]") {
     for (std::uint64_t seed = 1; seed <= 30; ++seed) {
         std::uint64_t state = seed;
-        const std::size_t perGroup = 1 + seed % 3, groups = perGroup == 1 ? 5 : 2, n = perGroup * groups;
+        const std::size_t perGroup = 1 + static_cast<std::size_t>(seed % 3), groups = perGroup == 1 ? 5 : 2,
+                          n = perGroup * groups;
         UnitScores scores{n, {}, {}};
         for (std::size_t k = 0; k < n * n; ++k) {
             scores.first.push_back(static_cast<float>(2 * uniform(state) - 1));
@@ -436,7 +437,7 @@ TEST_CASE("a LoRA adapter moves along the hidden axes, and what is not known to 
     for (const std::string module : {"self_attn.v_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj"}) {
         const std::string name = "model.layers.1." + module;
         Tensor& weight = merged.tensors.at(name + ".weight");
-        const std::size_t out = weight.shape[0], in = weight.shape[1];
+        const auto out = static_cast<std::size_t>(weight.shape[0]), in = static_cast<std::size_t>(weight.shape[1]);
         Tensor a{{r, in}, {}}, b{{out, r}, {}};
         for (std::size_t k = 0; k < r * in; ++k) a.value.push_back(static_cast<float>(gaussian(state)));
         for (std::size_t k = 0; k < r * out; ++k) b.value.push_back(static_cast<float>(gaussian(state)));
@@ -467,10 +468,11 @@ TEST_CASE("a LoRA adapter moves along the hidden axes, and what is not known to 
         const std::string module = "base_model.model." + name.substr(0, name.rfind(".weight"));
         if (!moved.contains(module + ".lora_A.weight")) continue;
         const Tensor &a = moved.at(module + ".lora_A.weight"), &b = moved.at(module + ".lora_B.weight");
-        for (std::size_t i = 0; i < weight.shape[0]; ++i)
-            for (std::size_t j = 0; j < weight.shape[1]; ++j)
+        const auto out = static_cast<std::size_t>(weight.shape[0]), in = static_cast<std::size_t>(weight.shape[1]);
+        for (std::size_t i = 0; i < out; ++i)
+            for (std::size_t j = 0; j < in; ++j)
                 for (std::size_t k = 0; k < r; ++k)
-                    weight.value[i * weight.shape[1] + j] += b.value[i * r + k] * a.value[k * weight.shape[1] + j];
+                    weight.value[i * in + j] += b.value[i * r + k] * a.value[k * in + j];
     }
     CHECK(largestDifference(wanted, got) < 2e-5);
 
