@@ -36,7 +36,7 @@ def main():
     parser.add_argument("--places", type=int, nargs="+", default=list(forks.PLACES), help="sites of the recovery table")
     parser.add_argument("--rows", type=int, nargs="+", default=list(study.ROWS))
     parser.add_argument("--gauges", type=int, default=10, help="random gauges for each share of positive signs")
-    parser.add_argument("--regauge", type=pathlib.Path, default=ROOT / "build/native/regauge")
+    parser.add_argument("--regauge", type=lambda path: pathlib.Path(path).resolve(), default=ROOT / "build/native/regauge")
     parser.add_argument("--regauge-is", help="what RESULTS.md calls it (default: its --version)")
     parser.add_argument(
         "--data", type=pathlib.Path, default=ROOT / "build/experiments-real/data", help="what can be made again"

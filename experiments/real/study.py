@@ -141,7 +141,7 @@ class Study:
         """From the last checkpoint of A to the last of B: directly, hop by hop, via the base, and by trace."""
         for seed in self.seeds:
             for rate in self.rates:
-                if all(path.exists() for path in self.pair(seed, rate, self.steps[-1])):
+                if all(path.exists() for step in self.steps for path in self.pair(seed, rate, step)):
                     self.results.once(f"ways {seed} {forks.rate_name(rate)}", lambda: self.way(seed, rate))
 
     def way(self, seed, rate):

@@ -285,6 +285,10 @@ def refine(z, answer, structures):
 
 # ------------------------------------------------------------------------------------------------ gains
 
+STRENGTHS = np.array([k / 4 for k in range(32)] + list(range(8, 40)), float)    # core/src/match/posterior.cpp
+BIN, BINS, MOST_EXPONENT = 0.05, 1800, 300    # scores from -45 to 45 spreads
+
+
 def match_gains(gx, gy):
     """What gain vectors {name: values} of both sides say on their own, or None (core/src/match/gain_scores.cpp)."""
     halves, vectors = [0.0, 0.0], 0
@@ -306,7 +310,10 @@ def match_gains(gx, gy):
     likely = np.exp((scores - of_match[:, None]) / (2 * variance))
     likely[np.arange(len(perm)), perm] = 0
     agreed = (solve(halves[0], False)[0] == solve(halves[1], False)[0]).mean() if vectors > 1 else 0.0
-    return SimpleNamespace(scores=scores, perm=perm, confidence=1 / (1 + likely.sum(1)), agreement=agreed)
+    confidence = 1 / (1 + likely.sum(1))
+    most = 1 - (1 - np.sqrt(agreed)) ** 2    # what the halves bear out
+    return SimpleNamespace(scores=scores, perm=perm, agreement=agreed,
+                           confidence=confidence * min(1.0, most / confidence.mean()))
 
 
 def add_gains(z, gains):
@@ -316,10 +323,17 @@ def add_gains(z, gains):
 
 
 def signs_in(w, perm):
-    """Signs of matched pairs in the scores w, and how likely each is right."""
+    """Signs of matched pairs in the scores w, and how likely each is right: a score is the strength of the match with
+    its sign, and a normal number beside it; how strengths are distributed their sizes tell (EM)."""
     m = matched(w, (perm,)) / spread(w, (perm,))
-    typical = np.sqrt(max((m * m).mean() - 1, 0))
-    return np.sign(m).astype(int), np.where(m == 0, 0, 1 / (1 + np.exp(-2 * typical * np.abs(m))))
+    size = np.minimum(np.abs(m), BIN * BINS / 2)
+    with_sign = np.exp(np.minimum(size[:, None] * STRENGTHS - STRENGTHS ** 2 / 2, MOST_EXPONENT))
+    against = np.exp(-size[:, None] * STRENGTHS - STRENGTHS ** 2 / 2)
+    share = np.full(len(STRENGTHS), 1 / len(STRENGTHS))
+    for _ in range(int(P.signRounds)):
+        share = share * ((1 / ((with_sign + against) @ share)) @ (with_sign + against)) / len(m)
+    likely = with_sign @ share
+    return np.sign(m).astype(int), np.where(m == 0, 0, likely / (likely + against @ share))
 
 
 # ------------------------------------------------------------------------------------------------ confidence
@@ -526,13 +540,73 @@ def rotation_confidence(w, answer):
     return found
 
 
-# ------------------------------------------------------------------------------------------------ massive rows
+# ------------------------------------------------------------------------------------------------ posterior
 
-LOG2E, MEDIAN_OF_SQUARE = 1.4426950408889634, 0.4549
+MEDIAN_OF_SQUARE = 0.4549    # of a normal number
 
 
 def upper_median(v):
     return np.sort(v, -1)[..., np.shape(v)[-1] // 2]
+
+
+
+SCORES = BIN * (np.arange(BINS) + 0.5) - BIN * BINS / 2
+LIKELIER = np.exp(np.minimum(SCORES[:, None] * STRENGTHS - STRENGTHS ** 2 / 2, MOST_EXPONENT))
+
+
+def posterior(w, answer):
+    """Probability that each target channel's partner and sign are right, if scores are the strength of the match with
+    its sign, and a normal number beside it; how strengths are distributed the scores themselves tell (EM)."""
+    (perm, sign), i = answer, np.arange(len(w))
+    rest = np.delete(w.astype(np.float64).ravel() ** 2, i * len(w) + perm)
+    unit = max(np.sqrt(min(rest.mean(), upper_median(rest) / MEDIAN_OF_SQUARE)), SMALLEST_SPREAD)
+    at = np.clip(np.floor(w / unit / BIN + BINS / 2), 0, BINS - 1).astype(int)
+    back = BINS - 1 - at
+    share = np.full(len(STRENGTHS), 1 / len(STRENGTHS))
+    seen = np.bincount(np.where(sign > 0, at[i, perm], back[i, perm]), minlength=BINS).astype(float)
+    columns = np.ones(len(w))
+    for round_ in range(int(P.posteriorRounds)):
+        for _ in range(int(P.strengthRounds)):
+            share = share * ((seen / np.maximum(LIKELIER @ share, 1e-300)) @ LIKELIER)
+            share = share / share.sum()
+        likelier = np.clip(LIKELIER @ share, 1 / P.mostLikely, P.mostLikely)
+        with_sign, against = likelier[at], likelier[back]
+        both = with_sign + against
+        for _ in range(int(P.balanceRounds)):
+            rows = 1 / (both @ columns)
+            columns = 1 / (rows @ both)
+        of_pair = np.outer(rows, columns)
+        seen, before = (np.bincount(at.ravel(), (of_pair * with_sign).ravel(), BINS)
+                        + np.bincount(back.ravel(), (of_pair * against).ravel(), BINS)), seen
+        if np.abs((seen - before).cumsum()).max() < P.settledStrengths * len(w):
+            break
+    return of_pair[i, perm] * np.where(sign > 0, with_sign[i, perm], np.where(sign < 0, against[i, perm], 0))
+
+
+def voted_posterior(z, answer, structures):
+    """The posterior of the scores z, and of z with the fit of each pair to the others, which count as much as they are
+    believed; again while that tells more."""
+    best = believed = posterior(z, answer)
+    perm, sign = answer
+    for _ in range(int(P.voteRounds)):
+        t = np.zeros_like(z)
+        for mx, my in structures:
+            one = my @ ((sign * believed)[:, None] * mx[perm])
+            one = one / spread(one, answer)
+            t = t + max(0.0, (believed * sign * matched(one, answer)).sum() / believed.sum()) * one
+        if not t.any():
+            break
+        believed = posterior(z + t / spread(t, answer), answer)
+        gain = believed.mean() - best.mean()
+        best = believed if gain > 0 else best
+        if gain < P.voteGain:
+            break
+    return best
+
+
+# ------------------------------------------------------------------------------------------------ massive rows
+
+LOG2E = 1.4426950408889634
 
 
 def rough_log2(u):
@@ -647,7 +721,7 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
     gains = match_gains(x_gains or {}, y_gains or {})
     added = gains if gains and gains.agreement >= P.usefulGains else None
     state = SimpleNamespace(answer=block.answer, block=block, scores=None, placed=False)
-    stages = {"beyond doubt"} if block.sure else {"rotation null"}
+    stages = {"beyond doubt"} if block.sure else set()
 
     def better(stage, estimate):
         if estimate is not state:
@@ -674,18 +748,29 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
         stages.add("refined" if prob.mean() >= P.keepRefined else "refined in vain")
         if prob.mean() >= P.keepRefined:
             state.answer, state.prob = refined[0], prob
-            state.scores = refined[1] if found.levels else None
+            state.scores = refined[1]
         else:
             state.prob = np.where(same(state.answer, refined[0]), prob, prob / 2)
     if found.plain:
         state = better("plain", better_plain(found.plain, added, state) or state)
     if not block.sure:
-        null = rotation_confidence(block.whole, state.answer)
-        if found.soft:
-            soft = rotation_confidence(found.soft[1], state.answer)
-            null = soft if soft.mean() > null.mean() else null
-        state.prob = state.prob + (P.ofNull if state.block is block else P.ofNullForPlain) * (null - state.prob)
-        if added and added.agreement >= P.confirmedGains:
+        whitened = state.block is block
+        few = np.clip(2 - len(state.prob) / P.fittedWidth, 0, 1) if whitened else 1
+        own = fitted = state.prob
+        if few < 1:
+            stages.add("posterior")
+            own = voted_posterior(block.whole / block.unit, state.answer, structures)
+            rows_or_refined = block.whole / block.unit if state.scores is None else state.scores
+            own = (own + posterior(rows_or_refined, state.answer)) / 2
+        if few > 0:
+            stages.add("rotation null")
+            null = rotation_confidence(block.whole, state.answer)
+            if found.soft:
+                soft = rotation_confidence(found.soft[1], state.answer)
+                null = soft if soft.mean() > null.mean() else null
+            fitted = fitted + (P.ofNull if whitened else P.ofNullForPlain) * (null - fitted)
+        state.prob = own + few * (fitted - own)
+        if added:
             state = better("placed by gains", by_gains(added, found, block, state))
         if found.levels and not state.placed:
             state = better("massive rows", with_massive(found.levels, state, scores_of(state)))

@@ -15,25 +15,30 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments/refere
 import reference
 from common import Command
 
-KINDS = ("drifted", "strong noise", "massive rows", "gains", "gains and few rows", "two sites", "heavy tails",
-         "constant channels", "copies", "shuffled", "independent")
+KINDS = ("drifted", "many channels", "strong noise", "massive rows", "gains", "gains and few rows", "two sites",
+         "heavy tails", "constant channels", "copies", "shuffled", "independent")
 TIED = ("copies", "shuffled", "independent")    # ties and near-ties fall either way
 COPIES = 4    # pairs of channels of "copies" that are alike: k and k + COPIES
-STAGES = {"beyond doubt", "rotation null", "refined", "refined in vain", "plain", "gains", "placed by gains",
+STAGES = {"beyond doubt", "posterior", "rotation null", "refined", "refined in vain", "plain", "gains", "placed by gains",
           "massive rows"}
-# What the two may differ by: float32 scores in the command, float64 in the reference. Verdicts may not.
+# What the two may differ by: float32 scores in the command, float64 in the reference. Verdicts may not, but where the
+# two estimates lie on both sides of a limit.
 LEAST_SAME = 0.99            # share of a kind's channels in the same place and with the same sign
-MOST_APART = 0.003           # of two estimates: a score that passes another in the rotation null
+MOST_APART = 0.03            # of two estimates: scores that change places in the rotation null draw other rotations
 MOST_MARGIN_APART = 0.006    # of a channel's margin, in similarity: a byte that float32 rounds the other way
-MOST_MEAN_APART = 0.005      # of a kind with ties, on average: halves that tie agree or not
+MOST_MEAN_APART = 0.01       # of a kind's estimates, on average: one pair in four of those above may be among them
+MOST_MEAN_TIED = 0.005       # where there are ties: halves that tie agree or not
 
 
 def pair(kind, rng):
     """(rows of x by site, rows of y by site, gains of x, gains of y)."""
     d, n = int(rng.choice([16, 24, 32, 48, 64])), int(rng.choice([64, 128, 256, 512, 1024]))
+    if kind == "many channels":    # where the posterior is asked
+        d, n = int(rng.choice([192, 288])), int(rng.choice([64, 128]))
     if kind in ("gains and few rows", "massive rows"):    # where rows leave a doubt
         n = int(rng.choice([64, 128]))
-    noise = rng.choice([0.7, 1.0, 1.4] if kind in ("strong noise", "massive rows") else [0.05, 0.2, 0.5])
+    strong = kind in ("strong noise", "massive rows", "many channels")
+    noise = rng.choice([0.7, 1.0, 1.4] if strong else [0.05, 0.2, 0.5])
     perm, sign = rng.permutation(d), rng.choice([-1, 1], d)
     xs, ys = [], []
     for _ in range(2 if kind == "two sites" else 1):
@@ -92,7 +97,8 @@ class Tally:
             perm, wanted["perm"] = (np.where(p < COPIES, p + COPIES, p) for p in (perm, wanted["perm"]))
         self.agreed.append(share((perm, sign), (wanted["perm"], wanted["sign"])))
         self.apart.append(abs(summary["estimate"] - wanted["share"]))
-        self.verdicts.append(summary["verdict"] == wanted["verdict"])
+        by_rule = "rows" in wanted and reference.verdict_of(summary["estimate"], len(perm), wanted["rows"])
+        self.verdicts.append(summary["verdict"] in (wanted["verdict"], by_rule))
 
     def add_margins(self, margins, wanted):
         self.margins.append(np.abs(np.array(margins) - wanted).max())
@@ -104,8 +110,9 @@ class Tally:
 
     def is_wrong(self):
         if self.kind in TIED:
-            return np.mean(self.apart) > MOST_MEAN_APART
+            return np.mean(self.apart) > MOST_MEAN_TIED
         return (np.mean(self.agreed) < LEAST_SAME or max(self.apart) > MOST_APART
+                or np.mean(self.apart) > MOST_MEAN_APART
                 or max(self.margins, default=0) > MOST_MARGIN_APART)
 
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "match/confidence.hpp"
 #include "match/policy.hpp"
 #include "regauge/error.hpp"
 
@@ -53,6 +54,15 @@ std::vector<double> posteriors(const ScoreMatrix& scores, const std::vector<std:
     return posterior;
 }
 
+// Halves that err apart from each other are both right where they agree, each on the root of that share; and errors
+// fall exponentially with the number of vectors, so all of them err on the square of what a half errs on. Posteriors
+// that promise more (of few vectors) are scaled down.
+void boundByHalves(GainMatch& match) {
+    const double ofHalf = 1 - std::sqrt(match.agreement), most = 1 - ofHalf * ofHalf, said = mean(match.confidence);
+    if (said <= most) return;
+    for (double& confidence : match.confidence) confidence *= most / said;
+}
+
 }  // namespace
 
 GainMatch matchGainVectors(const Evidence& source, const Evidence& target, unsigned threads, const Progress& progress) {
@@ -84,6 +94,7 @@ GainMatch matchGainVectors(const Evidence& source, const Evidence& target, unsig
         };
         match.agreement = compare(gaugeOf(half[0]), gaugeOf(half[1])).permutation;
     }
+    boundByHalves(match);
     return match;
 }
 

@@ -14,7 +14,8 @@ struct GainMatch {
     ScoreMatrix scores;  // minus the squared distance of channels' gains, each vector in units of its spread, at most 9
                          // a vector
     std::vector<std::uint32_t> perm;  // the nearest assignment
-    std::vector<double> confidence;   // per target channel: its posterior against every other source channel
+    std::vector<double> confidence;   // per target channel: its posterior against every other source channel, all of
+    // them scaled down to what their halves bear out
     double agreement = 0;  // of the answers of every other vector with those of the rest; 0 where there is one vector
 };
 

@@ -81,7 +81,7 @@ double ridgeOf(const Estimate& estimate, const std::vector<SiteReport>& sites) {
 // Every stage takes an estimate and gives a better one, or the same.
 Estimate bestEstimate(const Clues& clues, const Progress& progress) {
     Estimate estimate = refined(clues, withGains(clues, ofRows(clues), progress), progress);
-    estimate = judgedByRotations(clues, orPlain(clues, std::move(estimate), progress), progress);
+    estimate = judged(clues, orPlain(clues, std::move(estimate), progress), progress);
     return settled(clues, withMassive(clues, orPlacedByGains(clues, std::move(estimate)), progress));
 }
 

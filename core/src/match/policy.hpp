@@ -57,15 +57,26 @@ inline constexpr std::size_t nullSolutions = 3;       // rotations at least, wha
 inline constexpr double nullTail = 0.5;               // ranks above it are those of wrong channels only
 inline constexpr double settled = 0.9;  // probability from which a channel is fixed before the rest is asked again
 
-// How much the null counts beside the fitted estimate. That one is too sure on models larger than those it was fitted
-// to (real LLM, d = 576: 94 % said, 59 % right), the null is too modest where rows are few (35 % said); their mean is
-// within nine points there (docs/confidence.md). A plain answer is judged in scores that are not its own, so the null
-// counts less.
+// How much the null counts beside the fitted confidence, and beside the halves of a plain answer, which is judged in
+// scores that are not its own.
 inline constexpr double ofNull = 1.0 / 2, ofNullForPlain = 1.0 / 3;
+
+// ---- The posterior (posterior.cpp): rounds until it stands still, and what is still.
+inline constexpr int posteriorRounds = 25;         // of strengths and pairs, at most; most are settled after ten
+inline constexpr int strengthRounds = 3;           // of strengths for each of pairs
+inline constexpr int balanceRounds = 8;            // of rows and columns, which go on from where they were
+inline constexpr double settledStrengths = 0.003;  // of the channels, that pass any score
+inline constexpr double mostLikely = 1e25;         // times likelier: products stay finite
+inline constexpr int signRounds = 100;             // of strengths, where only signs are asked
+inline constexpr double fittedWidth = 128;  // d up to which the fitted confidence, of d = 64 and 128, is heard instead;
+                                            // less and less up to twice as many. Strengths of few channels are known
+                                            // poorly (unrelated pairs at d = 8 to 16 come to 0.4 and more without it),
+                                            // and of many the fitted one is too sure (d = 576: 92 % said, 34 % right)
+inline constexpr int voteRounds = 8;        // in which channels vote for others as much as they are believed
+inline constexpr double voteGain = 0.002;   // of the channels; less is not asked again
 
 // ---- Gains (gain_scores.hpp). They place the channels where that makes more of them right than rows do: at
 // d = 576, with 61 vectors and 64 rows, 99 to 100 % right where both fused were 62 to 75 %.
-inline constexpr double confirmedGains = 0.7;      // agreement of their halves: posteriors of few vectors are too high
 inline constexpr double usefulGains = 0.30;        // agreement of their halves below which they would mislead the rows
 inline constexpr double unconfirmedGains = 0.1;    // and below which gains alone say nothing
 inline constexpr double farthestGains = 9;         // squared spreads beyond which two gains are simply different

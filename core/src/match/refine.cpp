@@ -69,6 +69,20 @@ Symmetric offDiagonal(const Symmetric& m, std::span<const std::uint8_t> constant
     return result;
 }
 
+ScoreMatrix fitOf(const std::vector<Structure>& structures, const Gauge& gauge, const std::vector<double>& weight,
+                  unsigned threads) {
+    const std::size_t d = gauge.d();
+    ScoreMatrix t{d, kernels::UnclearedVector<float>(d * d, 0.0F)}, one;
+    bool any = false;
+    for (const Structure& structure : structures) {
+        const double share = fit(structure, gauge, weight, threads, one);
+        if (share > 0) add(t, share, one), any = true;
+    }
+    if (!any) return {};
+    scale(t, 1 / spread(t, gauge, threads));
+    return t;
+}
+
 Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Structure>& structures, Group group,
                unsigned threads, const Progress& progress) {
     const std::size_t d = z.d;
@@ -79,14 +93,8 @@ Refined refine(const ScoreMatrix& z, const Answer& first, const std::vector<Stru
         const Margins margin = margins(refined.combined, refined.answer.gauge, group, threads);
         std::vector<double> weight(d);
         for (std::size_t i = 0; i < d; ++i) weight[i] = belief(margin.matched[i] - margin.runnerUp[i]);
-        ScoreMatrix t{d, kernels::UnclearedVector<float>(d * d, 0.0F)}, one;
-        bool any = false;
-        for (const Structure& structure : structures) {
-            const double share = fit(structure, refined.answer.gauge, weight, threads, one);
-            if (share > 0) add(t, share, one), any = true;
-        }
-        if (!any) break;
-        scale(t, 1 / spread(t, refined.answer.gauge, threads));
+        ScoreMatrix t = fitOf(structures, refined.answer.gauge, weight, threads);
+        if (t.value.empty()) break;
         refined.combined = z;
         add(refined.combined, std::min(1.0, static_cast<double>(round + 1) / policy::refineRamp), t);
         refined.fitted = std::move(t);

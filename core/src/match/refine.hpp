@@ -25,6 +25,11 @@ struct Refined {
     ScoreMatrix fitted;    // T, in spreads; empty where the structures say nothing
 };
 
+// How well pairs fit a gauge on the other channels (T below), all structures together, in spreads; empty where they say
+// nothing. weight: per target channel, how much it counts.
+ScoreMatrix fitOf(const std::vector<Structure>& structures, const Gauge& gauge, const std::vector<double>& weight,
+                  unsigned threads);
+
 // Seeded graph matching: adds to the scores z (in spreads) how well a pair (i, j) fits the present answer on the other
 // channels,
 //

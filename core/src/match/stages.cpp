@@ -6,6 +6,7 @@
 
 #include "match/plain.hpp"
 #include "match/policy.hpp"
+#include "match/posterior.hpp"
 #include "match/rotation_null.hpp"
 
 namespace regauge {
@@ -43,31 +44,30 @@ std::vector<double> nullConfidence(const Clues& clues, const Gauge& gauge, const
     return mean(soft) > mean(confidence) ? soft : confidence;
 }
 
-// The signs of matched pairs, and how likely each is right.
-struct Signs {
-    std::vector<std::int8_t> sign;
-    std::vector<double> probability;
-};
-
-// A score in spreads is the mean match with its sign, and a standard normal number beside it; how large the mean match
-// is, the squares of all of them tell, whatever their signs.
-Signs signsIn(const ScoreRows& scores, const std::vector<std::uint32_t>& perm, unsigned threads) {
-    const std::size_t d = perm.size();
-    const double unit = spread(scores, Gauge(perm, std::vector<std::int8_t>(d, 1)), threads);
-    std::vector<double> matched(d);
-    double squares = 0;
-    for (std::size_t i = 0; i < d; ++i) {
-        matched[i] = scores.at(i, perm[i]) / unit;
-        squares += matched[i] * matched[i];
-    }
-    const double match = std::sqrt(std::max(squares / static_cast<double>(d) - 1, 0.0));
-    Signs signs;
-    for (const double score : matched) {
-        signs.sign.push_back(static_cast<std::int8_t>((score > 0) - (score < 0)));
-        signs.probability.push_back(score == 0 ? 0 : 1 / (1 + std::exp(-2 * match * std::fabs(score))));
-    }
-    return signs;
+// What rows and the votes of other channels say of a whitened answer is too little where channels were placed by how
+// they relate to each other, and what the scores say that it was refined in is too much, as they were made to fit it:
+// the middle. Where nothing was refined votes are too much, and rows alone too little.
+std::vector<double> ownPosterior(const Clues& clues, const Estimate& estimate, const Progress& progress) {
+    const ScoreMatrix rows = inSpreads(*clues.rows);
+    std::vector<double> own =
+        votedPosterior(rows, estimate.gauge, clues.structures, clues.group, clues.threads, progress);
+    const std::vector<double> other =
+        posterior(estimate.scores ? *estimate.scores : rows, estimate.gauge, clues.group, clues.threads);
+    for (std::size_t i = 0; i < own.size(); ++i) own[i] = (own[i] + other[i]) / 2;
+    return own;
 }
+
+// The fitted probabilities, or those of a plain answer's halves, and what the rotation null says.
+std::vector<double> besideNull(const Clues& clues, const Estimate& estimate, const Progress& progress) {
+    std::vector<double> both = nullConfidence(clues, estimate.gauge, progress);
+    const double weight = estimate.rows == clues.rows ? policy::ofNull : policy::ofNullForPlain;
+    for (std::size_t i = 0; i < both.size(); ++i)
+        both[i] = estimate.probability[i] + weight * (both[i] - estimate.probability[i]);
+    return both;
+}
+
+// 1 up to a width, and less and less until twice as many channels.
+double belowTwice(double width, std::size_t d) { return std::clamp(2 - static_cast<double>(d) / width, 0.0, 1.0); }
 
 // From the scores that tell most: all statistics fused, the weakest whitening, or plain correlation.
 Signs surestSigns(const Clues& clues, const std::vector<std::uint32_t>& perm) {
@@ -130,7 +130,7 @@ Estimate refined(const Clues& clues, Estimate estimate, const Progress& progress
     std::vector<double> probability = probabilities(clues, gauge, ofRows, &refined);
     if (mean(probability) >= policy::keepRefined) {
         estimate.gauge = gauge, estimate.margins = std::move(ofRows), estimate.probability = std::move(probability);
-        if (!clues.levels.empty()) estimate.scores = std::make_shared<const ScoreMatrix>(std::move(refined.combined));
+        estimate.scores = std::make_shared<const ScoreMatrix>(std::move(refined.combined));
         return estimate;
     }
     for (std::size_t i = 0; i < probability.size(); ++i)
@@ -144,20 +144,21 @@ Estimate orPlain(const Clues& clues, Estimate estimate, const Progress& progress
     return plain ? *std::move(plain) : estimate;
 }
 
-Estimate judgedByRotations(const Clues& clues, Estimate estimate, const Progress& progress) {
+Estimate judged(const Clues& clues, Estimate estimate, const Progress& progress) {
     if (!clues.whitened || clues.rows->sure()) return estimate;
-    const std::vector<double> null = nullConfidence(clues, estimate.gauge, progress);
-    const double weight = estimate.rows == clues.rows ? policy::ofNull : policy::ofNullForPlain;
-    for (std::size_t i = 0; i < null.size(); ++i)
-        estimate.probability[i] += weight * (null[i] - estimate.probability[i]);
+    const bool whitened = estimate.rows == clues.rows;
+    const double few = whitened ? belowTwice(policy::fittedWidth, estimate.gauge.d()) : 1;
+    const std::vector<double> fitted = few > 0 ? besideNull(clues, estimate, progress) : estimate.probability;
+    estimate.probability = few < 1 ? ownPosterior(clues, estimate, progress) : fitted;
+    for (std::size_t i = 0; i < fitted.size(); ++i)
+        estimate.probability[i] += few * (fitted[i] - estimate.probability[i]);
     return estimate;
 }
 
 Estimate choose(Estimate one, Estimate other) { return other.expected() > one.expected() ? other : one; }
 
 Estimate orPlacedByGains(const Clues& clues, Estimate estimate) {
-    const bool confirmed = clues.gains && clues.gains->agreement >= policy::confirmedGains;
-    if (!confirmed || clues.rows->sure() || clues.group != Group::signedPermutation) return estimate;
+    if (!clues.gains || clues.rows->sure() || clues.group != Group::signedPermutation) return estimate;
     return choose(estimate, placedByGains(clues, estimate));
 }
 

@@ -15,11 +15,12 @@ Estimate withGains(const Clues& clues, Estimate estimate, const Progress& progre
 Estimate refined(const Clues& clues, Estimate estimate, const Progress& progress);
 // Plain correlation's answer, where that is the better one (plain.hpp).
 Estimate orPlain(const Clues& clues, Estimate estimate, const Progress& progress);
-// An answer in doubt is judged by the pair's own rotation null too.
-Estimate judgedByRotations(const Clues& clues, Estimate estimate, const Progress& progress);
+// An answer in doubt is judged by what the pair's own scores say of it: a whitened one by its posterior
+// (posterior.hpp), a plain one by the rotation null too.
+Estimate judged(const Clues& clues, Estimate estimate, const Progress& progress);
 // The one that expects more right channels; `one` where they expect as many.
 Estimate choose(Estimate one, Estimate other);
-// Gains whose halves confirm them may say which channel is which on their own; rows then only choose signs.
+// Gains may say which channel is which on their own; rows then only choose signs.
 Estimate orPlacedByGains(const Clues& clues, Estimate estimate);
 // Massive rows say what they know (massive_rows.hpp) of an answer that rows gave.
 Estimate withMassive(const Clues& clues, Estimate estimate, const Progress& progress);

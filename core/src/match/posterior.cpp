@@ -1,0 +1,259 @@
+#include "match/posterior.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "match/confidence.hpp"
+#include "match/policy.hpp"
+#include "scores/row_tasks.hpp"
+
+namespace regauge {
+namespace {
+
+// Strengths of a match, in spreads: quarters up to 8, then whole ones up to 39.
+constexpr std::size_t quarters = 32, strengthCount = 64;
+constexpr double strengthAt(std::size_t k) {
+    return k < quarters ? static_cast<double>(k) / 4 : static_cast<double>(k - quarters) + 8;
+}
+
+// Scores are sorted into bins, a twentieth of a spread wide, from -45 to 45 spreads.
+constexpr std::size_t bins = 1800;
+constexpr double binsASpread = 20;
+constexpr double mostExponent = 300;  // exponentials and their products stay finite
+constexpr double leastLikelihood = 1e-300;
+
+// How much likelier a score is with a match of that strength than without one: exp(strength score - strength^2 / 2).
+double likelier(double score, double strength) {
+    return std::exp(std::min(score * strength - strength * strength / 2, mostExponent));
+}
+
+// The share of every strength among matched pairs.
+using Strengths = std::array<double, strengthCount>;
+
+Strengths anyStrength() {
+    Strengths share;
+    share.fill(1.0 / strengthCount);
+    return share;
+}
+
+using Table = std::vector<double>;  // by bin
+
+const Table& likelierByBin() {
+    static const Table table = [] {
+        Table result(bins * strengthCount);
+        for (std::size_t b = 0; b < bins; ++b)
+            for (std::size_t k = 0; k < strengthCount; ++k)
+                result[b * strengthCount + k] =
+                    likelier((static_cast<double>(b) + 0.5) / binsASpread - static_cast<double>(bins) / binsASpread / 2,
+                             strengthAt(k));
+        return result;
+    }();
+    return table;
+}
+
+double mixed(std::size_t bin, const Strengths& share) {
+    const double* row = &likelierByBin()[bin * strengthCount];
+    double sum = 0;
+    for (std::size_t k = 0; k < strengthCount; ++k) sum += row[k] * share[k];
+    return sum;
+}
+
+// One round of expectation maximisation: strengths that make the matched scores, as many of them as `seen` says in each
+// bin, likelier.
+Strengths betterStrengths(const Strengths& share, const Table& seen) {
+    Strengths found{};
+    for (std::size_t b = 0; b < bins; ++b) {
+        if (seen[b] == 0) continue;
+        const double ratio = seen[b] / std::max(mixed(b, share), leastLikelihood);
+        for (std::size_t k = 0; k < strengthCount; ++k) found[k] += ratio * likelierByBin()[b * strengthCount + k];
+    }
+    double sum = 0;
+    for (std::size_t k = 0; k < strengthCount; ++k) sum += found[k] *= share[k];
+    for (double& value : found) value /= sum;
+    return found;
+}
+
+// Root mean square of the scores that are not matched, or what their median says, where some few are far larger (copies
+// of channels).
+double noiseOf(const ScoreRows& scores, const Gauge& gauge) {
+    const std::size_t d = scores.d();
+    std::vector<float> squares;
+    squares.reserve(d * (d - 1));
+    double sum = 0;
+    std::vector<float> room;
+    for (std::size_t i = 0; i < d; ++i) {
+        const float* row = scores.row(i, room);
+        for (std::size_t j = 0; j < d; ++j) {
+            if (j == gauge.perm()[i]) continue;
+            squares.push_back(row[j] * row[j]);
+            sum += static_cast<double>(squares.back());
+        }
+    }
+    constexpr double medianOfSquare = 0.4549;  // of a normal number
+    constexpr double smallest = 1e-6;
+    const double mean = sum / static_cast<double>(squares.size());
+    const auto middle = squares.begin() + static_cast<std::ptrdiff_t>(squares.size() / 2);
+    std::nth_element(squares.begin(), middle, squares.end());
+    return std::max(std::sqrt(std::min(mean, static_cast<double>(*middle) / medianOfSquare)), smallest);
+}
+
+// All pairs of channels under the model of posterior.hpp.
+class Pairs {
+public:
+    Pairs(const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads)
+        : gauge_(gauge), d_(scores.d()), anySign_(group == Group::signedPermutation), threads_(threads), bin_(d_ * d_) {
+        const double unit = noiseOf(scores, gauge);
+        std::vector<float> room;
+        for (std::size_t i = 0; i < d_; ++i) {
+            const float* row = scores.row(i, room);
+            for (std::size_t j = 0; j < d_; ++j) {
+                const double place = static_cast<double>(row[j]) / unit * binsASpread + static_cast<double>(bins) / 2;
+                bin_[i * d_ + j] = static_cast<std::uint16_t>(std::clamp(place, 0.0, static_cast<double>(bins - 1)));
+            }
+        }
+    }
+
+    std::vector<double> ofGauge() {
+        Strengths share = anyStrength();
+        Table seen(bins, 0.0);
+        for (std::size_t i = 0; i < d_; ++i) seen[matchedBin(i)] += 1;
+        columns_.assign(d_, 1.0), rows_.assign(d_, 0.0);
+        for (int round = 0; round < policy::posteriorRounds; ++round) {
+            for (int k = 0; k < policy::strengthRounds; ++k) share = betterStrengths(share, seen);
+            weigh(share);
+            for (int k = 0; k < policy::balanceRounds; ++k) balance();
+            const Table before = std::exchange(seen, matchedScores());
+            double apart = 0, most = 0;
+            for (std::size_t b = 0; b < bins; ++b) {
+                apart += seen[b] - before[b];
+                most = std::max(most, std::fabs(apart));
+            }
+            if (most < policy::settledStrengths * static_cast<double>(d_)) break;
+        }
+        std::vector<double> probability(d_, 0.0);
+        for (std::size_t i = 0; i < d_; ++i)
+            if (gauge_.sign()[i] != 0)
+                probability[i] = std::min(rows_[i] * columns_[gauge_.perm()[i]] * withSign_[matchedBin(i)], 1.0);
+        return probability;
+    }
+
+private:
+    std::size_t matchedBin(std::size_t i) const {
+        const std::size_t b = bin_[i * d_ + gauge_.perm()[i]];
+        return gauge_.sign()[i] < 0 ? bins - 1 - b : b;
+    }
+
+    // Likelihood ratios of a pair by its bin: with the sign of its score turned to plus, and with either sign.
+    void weigh(const Strengths& share) {
+        withSign_.resize(bins), either_.resize(bins);
+        for (std::size_t b = 0; b < bins; ++b)
+            withSign_[b] = std::clamp(mixed(b, share), 1 / policy::mostLikely, policy::mostLikely);
+        for (std::size_t b = 0; b < bins; ++b) either_[b] = withSign_[b] + (anySign_ ? withSign_[bins - 1 - b] : 0);
+    }
+
+    // Rows, and then columns, scaled so that they add up to one.
+    void balance() {
+        std::vector<std::vector<double>> parts(rowTasks(d_));
+        forRowTasks(d_, threads_, [&](std::size_t task, std::size_t first, std::size_t last) {
+            std::vector<double>& part = parts[task];
+            part.assign(d_, 0.0);
+            for (std::size_t i = first; i < last; ++i) {
+                const std::uint16_t* bin = &bin_[i * d_];
+                double sum = 0;
+                for (std::size_t j = 0; j < d_; ++j) sum += either_[bin[j]] * columns_[j];
+                rows_[i] = 1 / sum;
+                for (std::size_t j = 0; j < d_; ++j) part[j] += rows_[i] * either_[bin[j]];
+            }
+        });
+        for (std::size_t j = 0; j < d_; ++j) {
+            double sum = 0;
+            for (const std::vector<double>& part : parts) sum += part[j];
+            columns_[j] = 1 / sum;
+        }
+    }
+
+    // How many matched pairs there are in each bin, by their probabilities, signs turned to plus.
+    Table matchedScores() const {
+        std::vector<Table> parts(rowTasks(d_));
+        forRowTasks(d_, threads_, [&](std::size_t task, std::size_t first, std::size_t last) {
+            Table& part = parts[task];
+            part.assign(bins, 0.0);
+            for (std::size_t i = first; i < last; ++i)
+                for (std::size_t j = 0; j < d_; ++j) part[bin_[i * d_ + j]] += rows_[i] * columns_[j];
+        });
+        Table pairs(bins, 0.0), result(bins, 0.0);
+        for (const Table& part : parts)
+            for (std::size_t b = 0; b < bins; ++b) pairs[b] += part[b];
+        for (std::size_t b = 0; b < bins; ++b)
+            result[b] = withSign_[b] * (pairs[b] + (anySign_ ? pairs[bins - 1 - b] : 0));
+        return result;
+    }
+
+    const Gauge& gauge_;
+    std::size_t d_;
+    bool anySign_;
+    unsigned threads_;
+    std::vector<std::uint16_t> bin_;  // of each score
+    std::vector<double> rows_, columns_;
+    Table withSign_, either_;
+};
+
+}  // namespace
+
+std::vector<double> posterior(const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads) {
+    if (scores.d() < 2) return std::vector<double>(scores.d(), 0.0);  // nothing else to compare with
+    return Pairs(scores, gauge, group, threads).ofGauge();
+}
+
+std::vector<double> votedPosterior(const ScoreMatrix& z, const Gauge& gauge, const std::vector<Structure>& structures,
+                                   Group group, unsigned threads, const Progress& progress) {
+    std::vector<double> best = posterior(z, gauge, group, threads), believed = best;
+    for (int round = 0; round < policy::voteRounds; ++round) {
+        progress.report("asking each other", static_cast<std::uint64_t>(round), policy::voteRounds);
+        const ScoreMatrix fit = fitOf(structures, gauge, believed, threads);
+        if (fit.value.empty()) break;
+        ScoreMatrix both = z;
+        add(both, 1, fit);
+        believed = posterior(both, gauge, group, threads);
+        const double gain = mean(believed) - mean(best);
+        if (gain > 0) best = believed;
+        if (gain < policy::voteGain) break;
+    }
+    return best;
+}
+
+Signs signsIn(const ScoreRows& scores, const std::vector<std::uint32_t>& perm, unsigned threads) {
+    const std::size_t d = perm.size();
+    const double unit = spread(scores, Gauge(perm, std::vector<std::int8_t>(d, 1)), threads);
+    Signs signs;
+    std::vector<Strengths> right(d), wrong(d);
+    for (std::size_t i = 0; i < d; ++i) {
+        const double score = scores.at(i, perm[i]) / unit, size = std::min(std::fabs(score), bins / binsASpread / 2);
+        signs.sign.push_back(static_cast<std::int8_t>((score > 0) - (score < 0)));
+        for (std::size_t k = 0; k < strengthCount; ++k)
+            right[i][k] = likelier(size, strengthAt(k)), wrong[i][k] = likelier(-size, strengthAt(k));
+    }
+    const auto sumOf = [](const Strengths& of, const Strengths& share) {
+        double sum = 0;
+        for (std::size_t k = 0; k < strengthCount; ++k) sum += of[k] * share[k];
+        return sum;
+    };
+    Strengths share = anyStrength();
+    for (int round = 0; round < policy::signRounds; ++round) {
+        Strengths found{};
+        for (std::size_t i = 0; i < d; ++i) {
+            const double ratio = 1 / (sumOf(right[i], share) + sumOf(wrong[i], share)) / static_cast<double>(d);
+            for (std::size_t k = 0; k < strengthCount; ++k) found[k] += ratio * (right[i][k] + wrong[i][k]);
+        }
+        for (std::size_t k = 0; k < strengthCount; ++k) share[k] *= found[k];
+    }
+    for (std::size_t i = 0; i < d; ++i) {
+        const double ofRight = sumOf(right[i], share), ofWrong = sumOf(wrong[i], share);
+        signs.probability.push_back(signs.sign[i] == 0 ? 0 : ofRight / (ofRight + ofWrong));
+    }
+    return signs;
+}
+
+}  // namespace regauge
