@@ -71,7 +71,7 @@ if(REGAUGE_BUILD_COMMAND)
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
     SHA256 f2d893a65c3b1324c50d4e682c0cdc021dd0477ae2c048544f39eed6654b699a)
 endif()
-if(REGAUGE_BUILD_TESTS)
+if(REGAUGE_BUILD_TESTS OR REGAUGE_FUZZ)
   regauge_dependency(Catch2 3 Catch2::Catch2WithMain
     URL https://github.com/catchorg/Catch2/archive/refs/tags/v3.7.1.tar.gz
     SHA256 c991b247a1a0d7bb9c39aa35faf0fe9e19764213f28ffba3109388e62ee0269c)

@@ -4,6 +4,7 @@ if(NOT REGAUGE_TEST_SOURCES)
   return()
 endif()
 add_executable(regauge_tests ${REGAUGE_TEST_SOURCES}
+  "${PROJECT_SOURCE_DIR}/tests/fuzz/targets.cpp"  # what fuzzers found is a test
   "${PROJECT_SOURCE_DIR}/native/inputs_read.cpp"
   "${PROJECT_SOURCE_DIR}/native/hub_cache.cpp"
   "${PROJECT_SOURCE_DIR}/native/native_files.cpp"

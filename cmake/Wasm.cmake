@@ -61,6 +61,7 @@ function(regauge_add_wasm name)
   endif()
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE ${command} nlohmann_json::nlohmann_json)
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/core/src")  # io/json_text.hpp
   target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
   regauge_compile_options(${target})
   regauge_wasm_link_options(${target})

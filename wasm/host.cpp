@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "regauge/error.hpp"
+#include "regauge/io/within.hpp"
 
 namespace regauge::wasm {
 namespace {
@@ -40,10 +41,7 @@ public:
     std::uint64_t size() const override { return size_; }
     const std::string& name() const override { return path_; }
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
-        if (offset > size_ || into.size() > size_ - offset)
-            throw Error(ErrorCode::truncated, path_,
-                        "ends at byte " + std::to_string(size_) + ", before byte " +
-                            std::to_string(offset + into.size()) + " that is needed");
+        requireWithin(*this, offset, into.size());
         if (!into.empty()) checked(file_.call<val>("read", static_cast<double>(offset), view(into)), path_);
     }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host.hpp"
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/words.hpp"
@@ -17,7 +18,7 @@ using Json = nlohmann::json;
 [[noreturn]] void refuse(const std::string& sentence) { throw Error(ErrorCode::usage, "", sentence); }
 
 Json parse(const std::string& text) {
-    Json options = Json::parse(std::string_view(text), nullptr, false);
+    Json options = parseJson(text, "options");
     if (!options.is_object()) refuse("options must be an object");
     return options;
 }

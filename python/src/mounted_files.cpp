@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "regauge/error.hpp"
+#include "regauge/io/within.hpp"
 
 namespace regauge::python {
 namespace {
@@ -18,10 +19,7 @@ public:
     std::uint64_t size() const override { return size_; }
     const std::string& name() const override { return name_; }
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
-        if (offset > size_ || into.size() > size_ - offset)
-            throw Error(ErrorCode::truncated, name_,
-                        "ends at byte " + std::to_string(size_) + ", before byte " +
-                            std::to_string(offset + into.size()) + " that is needed");
+        requireWithin(*this, offset, into.size());
         for (const auto& piece : pieces_) {
             if (into.empty()) return;
             if (offset >= piece.size()) {

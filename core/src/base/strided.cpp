@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "io/bytes.hpp"
+#include "regauge/io/within.hpp"
 
 namespace regauge {
 namespace {
@@ -16,8 +17,7 @@ public:
     std::uint64_t size() const override { return view_.count() * view_.elementSize; }
     const std::string& name() const override { return name_; }
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
-        if (offset > size() || into.size() > size() - offset)
-            throw Error(ErrorCode::truncated, name_, "read beyond the end of a view");
+        requireWithin(*this, offset, into.size());
         if (into.empty()) return;
         const std::size_t width = view_.elementSize;
         const std::uint64_t first = offset / width;

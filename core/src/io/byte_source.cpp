@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "base/sha256.hpp"
 #include "regauge/error.hpp"
+#include "regauge/io/within.hpp"
 
 namespace regauge {
 
@@ -20,12 +22,16 @@ std::function<std::optional<std::string>()> ByteSource::sha256() const {
     };
 }
 
+void requireWithin(const ByteSource& source, std::uint64_t offset, std::uint64_t count) {
+    const std::uint64_t end = source.size();
+    if (offset <= end && count <= end - offset) return;
+    const std::uint64_t needed = offset + std::min(count, std::numeric_limits<std::uint64_t>::max() - offset);
+    throw Error(ErrorCode::truncated, source.name(),
+                "ends at byte " + std::to_string(end) + ", before byte " + std::to_string(needed) + " that is needed");
+}
+
 void MemorySource::read(std::uint64_t offset, std::span<std::byte> into) const {
-    if (offset > bytes_.size() || into.size() > bytes_.size() - offset) {
-        throw Error(ErrorCode::truncated, name_,
-                    "expected " + std::to_string(into.size()) + " bytes at offset " + std::to_string(offset) +
-                        ", but the file ends at " + std::to_string(bytes_.size()));
-    }
+    requireWithin(*this, offset, into.size());
     if (!into.empty()) std::memcpy(into.data(), bytes_.data() + static_cast<std::size_t>(offset), into.size());
 }
 

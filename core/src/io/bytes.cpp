@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "regauge/io/within.hpp"
+
 namespace regauge {
 namespace {
 
 constexpr std::uint64_t copyBlock = std::uint64_t{256} << 10;  // what the second-level cache holds
-
-void checkRange(const ByteSource& source, std::uint64_t size, std::uint64_t offset, std::uint64_t count) {
-    if (offset > size || count > size - offset) {
-        throw Error(ErrorCode::truncated, source.name(),
-                    "expected " + std::to_string(count) + " bytes at offset " + std::to_string(offset) +
-                        ", but the file ends at " + std::to_string(size));
-    }
-}
 
 }  // namespace
 
@@ -26,7 +20,7 @@ std::optional<std::uint64_t> byteCount(Dtype dtype, const Shape& shape) {
 }
 
 std::vector<std::byte> readBytes(const ByteSource& source, std::uint64_t offset, std::uint64_t count) {
-    checkRange(source, source.size(), offset, count);  // before allocating: a size in a file is only a claim
+    requireWithin(source, offset, count);  // before allocating: a size in a file is only a claim
     if (count > std::numeric_limits<std::size_t>::max() / 2) {
         throw Error(ErrorCode::tooLarge, source.name(), std::to_string(count) + " bytes do not fit in memory");
     }
@@ -43,7 +37,7 @@ std::span<std::byte> roomIn(ByteSink& out, std::size_t count, std::vector<std::b
 }
 
 void copyBytes(const ByteSource& source, std::uint64_t offset, std::uint64_t count, ByteSink& out) {
-    checkRange(source, source.size(), offset, count);
+    requireWithin(source, offset, count);
     std::vector<std::byte> block;
     while (count > 0) {
         const std::span<std::byte> part = roomIn(out, static_cast<std::size_t>(std::min(count, copyBlock)), block);
@@ -57,11 +51,11 @@ void copyBytes(const ByteSource& source, std::uint64_t offset, std::uint64_t cou
 SliceSource::SliceSource(std::shared_ptr<const ByteSource> whole, std::uint64_t offset, std::uint64_t size,
                          std::string name)
     : whole_(std::move(whole)), offset_(offset), size_(size), name_(std::move(name)) {
-    checkRange(*whole_, whole_->size(), offset, size);
+    requireWithin(*whole_, offset, size);
 }
 
 void SliceSource::read(std::uint64_t offset, std::span<std::byte> into) const {
-    checkRange(*this, size_, offset, into.size());
+    requireWithin(*this, offset, into.size());
     whole_->read(offset_ + offset, into);
 }
 

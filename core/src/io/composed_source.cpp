@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "io/bytes.hpp"
+#include "regauge/io/within.hpp"
 
 namespace regauge {
 
@@ -16,8 +17,7 @@ void ComposedSource::addZeros(std::uint64_t count) {
 }
 
 void ComposedSource::read(std::uint64_t offset, std::span<std::byte> into) const {
-    if (offset > size() || into.size() > size() - offset)
-        throw Error(ErrorCode::truncated, name_, "ends before byte " + std::to_string(offset + into.size()));
+    requireWithin(*this, offset, into.size());
     while (!into.empty()) {
         const auto part =
             static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), offset) - ends_.begin());

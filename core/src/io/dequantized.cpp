@@ -12,6 +12,7 @@
 #include "io/composed_source.hpp"
 #include "io/gguf.hpp"
 #include "io/safetensors.hpp"
+#include "regauge/io/within.hpp"
 
 namespace regauge {
 namespace {
@@ -29,8 +30,7 @@ public:
     const std::string& name() const override { return name_; }
 
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
-        if (offset > size() || into.size() > size() - offset)
-            throw Error(ErrorCode::truncated, name_, "ends before byte " + std::to_string(offset + into.size()));
+        requireWithin(*this, offset, into.size());
         const std::uint64_t element = byteSize(dtype_);
         std::array<std::byte, piece * 4> bytes;
         while (!into.empty()) {

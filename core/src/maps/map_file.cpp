@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/bytes.hpp"
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/safetensors_writer.hpp"
 #include "regauge/io/tensor_file.hpp"
@@ -18,6 +19,7 @@ using Metadata = std::vector<std::pair<std::string, std::string>>;
 
 constexpr std::string_view formatName = "regauge-map", formatVersion = "1";
 constexpr std::string_view forwardEnding = "/forward";
+constexpr double wholeDoubles = 9007199254740992;  // 2^53: doubles hold every whole number up to here
 
 // What keeps the tensors and metadata of several pairs apart.
 std::string prefixOf(const MapSet& set, const Map& map) {
@@ -44,11 +46,20 @@ const std::string* find(const TensorFile& file, std::string_view key) {
 double number(const TensorFile& file, const std::string& key, double otherwise) {
     const std::string* value = find(file, key);
     if (value == nullptr) return otherwise;
-    const Json json = Json::parse(std::string_view(*value), nullptr, false);
+    const Json json = parseJson(*value, placeOf(file.source->name(), key));
     if (!json.is_number())
         throw Error(ErrorCode::malformed, file.source->name(),
                     "its metadata says " + key + " = " + *value + ", which is no number");
     return json.get<double>();
+}
+
+// The whole number in the metadata, or 0.
+std::uint64_t count(const TensorFile& file, const std::string& key) {
+    const double value = number(file, key, 0);
+    if (!(value >= 0 && value <= wholeDoubles && std::floor(value) == value))
+        throw Error(ErrorCode::malformed, file.source->name(),
+                    "its metadata says " + key + " = " + *find(file, key) + "; expected a whole number of rows");
+    return static_cast<std::uint64_t>(value);
 }
 
 std::vector<float> floats(const TensorFile& file, const std::string& tensor, const Shape& shape) {
@@ -77,11 +88,17 @@ std::vector<MapRung> readRungs(const TensorFile& file, const std::string& key) {
     std::vector<MapRung> rungs;
     const std::string* value = find(file, key);
     if (value == nullptr) return rungs;
-    const Json list = Json::parse(std::string_view(*value), nullptr, false);
+    const Json list = parseJson(*value, placeOf(file.source->name(), key));
     if (!list.is_array()) return rungs;
     for (const Json& one : list) {
-        const auto family = mapFamilyFromName(one.value("family", std::string()));
-        if (family) rungs.push_back({*family, one.value("r2", 0.0), one.value("behind", 0.0), one.value("doubt", 0.0)});
+        const auto figure = [&](const char* name) {
+            const auto found = one.find(name);
+            return found != one.end() && found->is_number() ? found->get<double>() : 0.0;
+        };
+        const auto said = one.find("family");
+        const auto family =
+            said != one.end() && said->is_string() ? mapFamilyFromName(said->get<std::string>()) : std::nullopt;
+        if (family) rungs.push_back({*family, figure("r2"), figure("behind"), figure("doubt")});
     }
     return rungs;
 }
@@ -117,8 +134,7 @@ Map readMap(const TensorFile& file, const std::string& prefix, const std::string
     const std::string* helps = find(file, prefix + "helps");
     map.helps = helps == nullptr || *helps != "false";
     map.ridge = number(file, prefix + "ridge", 0), map.ridgeBack = number(file, prefix + "ridge_back", 0);
-    map.rows = static_cast<std::uint64_t>(std::max(0.0, number(file, prefix + "rows", 0)));
-    map.setAside = static_cast<std::uint64_t>(std::max(0.0, number(file, prefix + "set_aside", 0)));
+    map.rows = count(file, prefix + "rows"), map.setAside = count(file, prefix + "set_aside");
     map.r2 = number(file, prefix + "r2", 0), map.r2Back = number(file, prefix + "r2_back", 0);
     map.ceiling = number(file, prefix + "ceiling", 1), map.roundTrip = number(file, prefix + "round_trip", 0);
     map.rungs = readRungs(file, prefix + "rungs");

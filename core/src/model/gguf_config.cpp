@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
@@ -20,9 +21,9 @@ constexpr Same counts[] = {{"embedding_length", "hidden_size"},
                            {"feed_forward_length", "intermediate_size"},
                            {"attention.key_length", "head_dim"},
                            {"attention.sliding_window", "sliding_window"}};
-// Nothing where the text is no number.
-nlohmann::json numberOf(const std::string& text) {
-    nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
+// Nothing where the text, of the file `where`, is no number.
+nlohmann::json numberOf(const std::string& text, const std::string& where) {
+    nlohmann::json value = parseJson(text, where);
     return value.is_number() ? value : nlohmann::json();
 }
 
@@ -47,7 +48,7 @@ ModelConfig ggufModelConfig(const GgufModel& model, std::uint64_t vocabulary, bo
                             ", one for each layer; the reference pass computes models whose layers are alike");
     }
     for (const auto& [from, to] : reals)
-        if (const auto text = model.value(from)) json[to] = numberOf(*text);
+        if (const auto text = model.value(from)) json[to] = numberOf(*text, where);
     const auto count = [&](const char* key) { return model.number(key).value_or(0); };
     if (const std::uint64_t heads = count("attention.head_count"), d = count("embedding_length"); heads != 0) {
         const std::uint64_t head = model.number("attention.key_length").value_or(d / heads);
@@ -59,9 +60,9 @@ ModelConfig ggufModelConfig(const GgufModel& model, std::uint64_t vocabulary, bo
     }
     if (const auto type = model.value("rope.scaling.type"); type && *type != "none") {
         json["rope_scaling"] = {{"rope_type", *type},
-                                {"factor", numberOf(model.value("rope.scaling.factor").value_or("1"))}};
+                                {"factor", numberOf(model.value("rope.scaling.factor").value_or("1"), where)}};
     }
-    ModelConfig config = parseModelConfig(json.dump(), where);
+    ModelConfig config = parseModelConfig(jsonText(json), where);
     config.gainOffset = false;  // the converter has added Gemma's one
     return config;
 }

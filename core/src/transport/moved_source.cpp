@@ -7,6 +7,7 @@
 
 #include "io/bytes.hpp"
 #include "regauge/error.hpp"
+#include "regauge/io/within.hpp"
 
 namespace regauge {
 namespace {
@@ -56,8 +57,7 @@ public:
     const std::string& name() const override { return in_->name(); }
 
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
-        if (offset > size() || into.size() > size() - offset)
-            throw Error(ErrorCode::truncated, name(), "ends before byte " + std::to_string(offset + into.size()));
+        requireWithin(*this, offset, into.size());
         if (into.empty()) return;
         return layout_.slab <= smallBytes ? readSlabs(offset, into) : readRows(offset, into);
     }

@@ -1,0 +1,376 @@
+#include "targets.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+#include <vector>
+
+#include "io/dequantized.hpp"
+#include "memory_files.hpp"
+#include "regauge/command.hpp"
+#include "regauge/evidence.hpp"
+#include "regauge/io/checkpoint_files.hpp"
+#include "regauge/io/gauge_json.hpp"
+#include "regauge/map_transport.hpp"
+#include "regauge/model.hpp"
+#include "regauge/statistics.hpp"
+#include "regauge/steer.hpp"
+#include "regauge/transport.hpp"
+#include "transport_objects.hpp"
+
+namespace regauge::fuzz {
+namespace {
+
+using test::MemoryFiles;
+
+constexpr std::size_t width = 16;  // of the gauge and of most seeds
+constexpr std::uint64_t mostRead =
+    1 << 20;  // bytes of one tensor that are looked at: views of a .pt may claim any number
+constexpr std::size_t mostWritten = 32 << 20;  // then the disk is full
+
+// Does the work, or lets an Error say why not.
+template <class Work>
+bool refusable(Work work) {
+    try {
+        work();
+        return true;
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::internal) throw;
+        return false;
+    }
+}
+
+class NoSink final : public ByteSink {
+public:
+    void write(std::span<const std::byte> bytes) override {
+        written_ += bytes.size();
+        if (written_ > mostWritten) throw Error(ErrorCode::writeFailed, "", "enough");
+    }
+
+private:
+    std::size_t written_ = 0;
+};
+
+MemoryFiles filesWith(const std::string& name, std::string_view input) {
+    MemoryFiles files;
+    files.writableBytes = mostWritten;
+    files.put(name, std::string(input));
+    return files;
+}
+
+const Alignment& someGauge() {
+    static const Alignment gauge = test::alignmentOf(test::randomGauge(width, 1));
+    return gauge;
+}
+
+void readEnds(const ByteSource& bytes) {
+    std::vector<std::byte> part(static_cast<std::size_t>(std::min(bytes.size(), mostRead)));
+    bytes.read(0, part);
+    bytes.read(bytes.size() - part.size(), part);
+}
+
+// Moves object `name`, and says how it would move; a refused move leaves nothing.
+void moves(MemoryFiles& files, const std::string& name) {
+    TransportOptions options;
+    options.copyUnknown = true;
+    refusable([&] { planTransport(files, name, options); });
+    refusable([&] { planTransport(files, name, options, width); });
+    const bool moved = refusable([&] { transport(files, name, someGauge(), "out", options); });
+    if (moved != files.exists("out")) throw std::logic_error("an output that a refusal left, or none that was made");
+    options.dequantize = Dtype::BF16;
+    refusable([&] { transport(files, name, someGauge(), "floats", options); });
+}
+
+// Everything that happens to a file of tensors, whatever its format.
+void tensors(std::string_view input) {
+    MemoryFiles files = filesWith("f", input);
+    refusable([&] {
+        const TensorFile file = openTensorFile(files.open("f"));
+        for (std::size_t i = 0; i < file.tensors.size(); ++i) refusable([&] { readEnds(*tensorBytes(file, i)); });
+        const MoveTensor copy = [](std::size_t, const ByteSource& in, ByteSink& out) {
+            if (in.size() > mostWritten) throw Error(ErrorCode::writeFailed, "", "enough");
+            std::vector<std::byte> bytes(static_cast<std::size_t>(in.size()));
+            in.read(0, bytes);
+            out.write(bytes);
+        };
+        NoSink sink;
+        rewriteTensorFile(file, {{"regauge.fingerprint", "0123"}}, copy, sink);
+    });
+    refusable([&] {
+        const TensorFile file = dequantized(openTensorFile(files.open("f")), Dtype::F32);
+        for (std::size_t i = 0; i < file.tensors.size(); ++i) refusable([&] { readEnds(*tensorBytes(file, i)); });
+    });
+    refusable([&] {
+        for (const Site& site : openEvidence(files, "f").sites) {
+            const std::size_t bytes = site.rows->d() * byteSize(site.rows->dtype());
+            if (bytes > mostRead) continue;
+            std::vector<std::byte> row(bytes);
+            site.rows->read(0, 1, row);
+            site.rows->read(site.rows->rows() - 1, 1, row);
+        }
+    });
+    refusable([&] { readSteeringVector(files, "f", width); });
+    moves(files, "f");
+}
+
+std::string folderConfig() {
+    return R"({"model_type":"llama","hidden_size":16,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":8,)"
+           R"("num_hidden_layers":1,"intermediate_size":8,"vocab_size":5,"rms_norm_eps":1e-5,)"
+           R"("tie_word_embeddings":true})";
+}
+
+// A checkpoint of one layer.
+const std::string& weights() {
+    static const std::string file = [] {
+        std::vector<test::Array> arrays;
+        const auto add = [&](const std::string& name, const Shape& shape) {
+            arrays.push_back(test::randomArray(name, shape, static_cast<unsigned>(arrays.size())));
+        };
+        const std::string layer = "model.layers.0.";
+        add("model.embed_tokens.weight", {5, width}), add("model.norm.weight", {width});
+        add(layer + "input_layernorm.weight", {width}), add(layer + "post_attention_layernorm.weight", {width});
+        add(layer + "self_attn.q_proj.weight", {16, width}), add(layer + "self_attn.k_proj.weight", {8, width});
+        add(layer + "self_attn.v_proj.weight", {8, width}), add(layer + "self_attn.o_proj.weight", {width, 16});
+        add(layer + "mlp.gate_proj.weight", {8, width}), add(layer + "mlp.up_proj.weight", {8, width});
+        add(layer + "mlp.down_proj.weight", {width, 8});
+        return test::safetensors(arrays);
+    }();
+    return file;
+}
+
+std::string gaugeText() { return toJson(someGauge()); }
+
+// Runs the command on files; a refusal is one line and changes none of them.
+void command(MemoryFiles& files, const std::vector<std::string>& args) {
+    constexpr int patience = 200;  // questions whether to go on
+    const std::map<std::string, test::Bytes> before = files.contents;
+    std::string said;
+    int asked = 0;
+    Host host{.files = files,
+              .out = [](std::string_view) {},
+              .err = [&](std::string_view text) { said += text; },
+              .cancelled = [&] { return ++asked > patience; },
+              .memory = [] { return std::uint64_t{256} << 20; }};
+    const int status = runCommand(args, host);
+    if (said.find("a defect of regauge") != std::string::npos) throw std::logic_error(said);
+    if (status >= 2 && files.contents != before) throw std::logic_error("refused, and a file is another: " + said);
+    if (status < 0 || (status > 2 && status != 130)) throw std::logic_error("an exit status that has no meaning");
+}
+
+bool begins(std::string_view input, std::string_view with) { return input.starts_with(with); }
+
+// The first byte that is no space, or 0.
+char firstOf(std::string_view input) {
+    const std::size_t at = input.find_first_not_of(" \t\r\n");
+    return at == std::string_view::npos ? '\0' : input[at];
+}
+bool isJson(std::string_view input) { return firstOf(input) == '{' || firstOf(input) == '['; }
+
+}  // namespace
+
+bool safetensors(std::string_view input) {
+    if (input.size() < 9 || input[8] != '{') return false;
+    tensors(input);
+    return true;
+}
+
+bool npy(std::string_view input) {
+    if (!begins(input, "\x93NUMPY")) return false;
+    tensors(input);
+    return true;
+}
+
+bool npz(std::string_view input) {
+    if (!begins(input, "PK")) return false;
+    tensors(input);
+    return true;
+}
+
+bool torch(std::string_view input) {
+    if (!begins(input, "PK") && !begins(input, "\x80")) return false;
+    tensors(input);
+    MemoryFiles files = filesWith("o/optimizer.pt", input);  // beside the model that it is of
+    files.put("o/model.safetensors", weights());
+    files.put("o/config.json", folderConfig());
+    moves(files, "o");
+    return true;
+}
+
+bool gguf(std::string_view input) {
+    if (!begins(input, "GGUF")) return false;
+    tensors(input);
+    MemoryFiles files = filesWith("m.gguf", input);
+    refusable([&] {
+        const Model model = Model::load(files, "m.gguf");
+        const std::vector<std::int64_t> token{0};
+        model.logits(token);
+    });
+    return true;
+}
+
+bool jsonVector(std::string_view input) {
+    if (!isJson(input)) return false;
+    tensors(input);
+    return true;
+}
+
+bool gauge(std::string_view input) {
+    if (!isJson(input)) return false;
+    refusable([&] {
+        const Alignment read = parseGauge(input, "gauge");
+        const Alignment again = parseGauge(toJson(read), "again");
+        if (again.gauge != read.gauge) throw std::logic_error("a gauge that is another one when it is read again");
+        read.gauge.then(read.gauge.inverse());
+    });
+    MemoryFiles files = filesWith("g", input);
+    command(files, {"show", "g"});
+    command(files, {"show", "g", "--json"});
+    command(files, {"invert", "g", "-o", "back"});
+    return true;
+}
+
+bool map(std::string_view input) {
+    if (input.size() < 9 || input[8] != '{') return false;
+    MemoryFiles files = filesWith("map", input);
+    const std::size_t d = 3;
+    files.put("v", test::safetensors({test::randomArray("v", {d}, 1)}));
+    refusable([&] {
+        const MapSet maps = readMaps(files, "map");
+        for (const Map& one : maps.maps) {
+            const std::vector<float> x(one.sourceWidth, 1), y(one.targetWidth, 1);
+            one.apply(x), one.applyBack(y);
+        }
+        NoSink sink;
+        writeMaps(maps, sink);
+        files.put("v", test::safetensors({test::randomArray("v", {maps.maps[0].sourceWidth}, 1)}));
+        MapTransportOptions options;
+        refusable([&] { planTransport(files, "v", maps, options); });
+        options.keepStrength = true;
+        const bool moved = refusable([&] { transport(files, "v", maps, "out", options); });
+        if (moved != files.exists("out")) throw std::logic_error("an output that a refusal left, or none");
+    });
+    command(files, {"show", "map"});
+    command(files, {"show", "map", "--json"});
+    return true;
+}
+
+bool config(std::string_view input) {
+    if (firstOf(input) != '{') return false;
+    refusable([&] { parseModelConfig(input, "config.json"); });
+    MemoryFiles files = filesWith("m/config.json", input);
+    files.put("m/model.safetensors", weights());
+    moves(files, "m");
+    refusable([&] {
+        const Model model = Model::load(files, "m");
+        const std::vector<std::int64_t> tokens{0, 1};
+        model.logits(tokens);
+    });
+    for (const char* beside : {"a/adapter_config.json", "s/cfg.json", "o/trainer_state.json"}) {
+        MemoryFiles others = filesWith(beside, input);
+        const std::string folder(1, beside[0]);
+        others.put(folder + "/weights.safetensors", test::safetensors({test::randomArray("W_dec", {3, width}, 1),
+                                                                       test::randomArray("b_dec", {width}, 2)}));
+        moves(others, folder);
+    }
+    return true;
+}
+
+bool index(std::string_view input) {
+    if (!isJson(input)) return false;
+    MemoryFiles files = filesWith("m/model.safetensors.index.json", input);
+    files.put("m/model-00001-of-00002.safetensors", weights());
+    files.put("m/model-00002-of-00002.safetensors",
+              test::safetensors({test::randomArray("lm_head.weight", {5, 16}, 2)}));
+    files.put("m/config.json", folderConfig());
+    files.put("secret", weights());
+    refusable([&] {
+        const CheckpointFiles found = openCheckpointFiles(files, "m");
+        if (std::ranges::any_of(found.names,
+                                [](const std::string& name) { return name.find('/') != std::string::npos; }))
+            throw std::logic_error("a shard that is no name beside the index");
+    });
+    moves(files, "m");
+    return true;
+}
+
+bool tokens(std::string_view input) {
+    MemoryFiles files = filesWith("tokens", input);
+    refusable([&] { readTokens(files, "tokens"); });
+    return true;
+}
+
+bool lists(std::string_view input) {
+    if (!isJson(input)) return false;
+    MemoryFiles files = filesWith("list.json", input);
+    moves(files, "list.json");
+    command(files, {"audit", "list.json", "--d", "16", "--gauges", "20"});
+    return true;
+}
+
+bool csv(std::string_view input) {
+    if (isJson(input)) return false;
+    MemoryFiles files = filesWith("list.csv", input);
+    moves(files, "list.csv");
+    command(files, {"audit", "list.csv", "--d", "16", "--gauges", "20"});
+    return true;
+}
+
+bool statistics(std::string_view input) {
+    MemoryFiles files = filesWith("part", input);
+    if (!Statistics::recognises(*files.open("part"))) return false;
+    refusable([&] {
+        const auto read = std::make_shared<const Statistics>(files.open("part"));
+        const std::size_t sites = read->heading().sites.size();
+        for (std::size_t i = 0; i < sites; ++i)
+            for (const Resolution resolution : {Resolution::coarse, Resolution::fine})
+                if (resolution == Resolution::coarse || read->heading().withGram)
+                    refusable([&] { read->sums(i, resolution); });
+        NoSink sink;
+        const std::vector<std::shared_ptr<const Statistics>> parts{read};
+        refusable([&] { mergeStatistics(parts, sink); });
+        if (read->heading().d <= width) refusable([&] { match(*read); });
+    });
+    command(files, {"show", "part"});
+    return true;
+}
+
+bool commandLine(std::string_view input) {
+    // Numbers between: work as honest as it is long, or memory.
+    constexpr std::size_t fewDigits = 4, manyDigits = 16;
+    std::vector<std::string> args(1);
+    std::size_t digits = 0;
+    for (const char c : std::string(input) + '\n') {
+        if (c >= '0' && c <= '9') {
+            ++digits;
+        } else {
+            if (digits > fewDigits && digits < manyDigits) return false;
+            digits = 0;
+        }
+        if (c == '\n')
+            args.emplace_back();
+        else
+            args.back() += c;
+    }
+    args.pop_back();
+    MemoryFiles files = filesWith("g", gaugeText());
+    for (const char* side : {"a", "b"}) {
+        files.put(std::string(side) + "/config.json", folderConfig());
+        files.put(std::string(side) + "/model.safetensors", weights());
+        files.put(std::string("rows-") + side, test::safetensors({test::randomArray("activations/x", {40, 8}, 7)}));
+    }
+    files.put("v", test::safetensors({test::randomArray("v", {width}, 1)}));
+    files.put("t.json", "[[0, 1, 2], [4, 3]]");
+    files.put("list.json", R"({"neurons": [1, 15, 7]})");
+    command(files, args);
+    return true;
+}
+
+bool run(const std::string& target, std::string_view input) {
+#define REGAUGE_FUZZ_TARGET(name) \
+    if (target == #name) return name(input);
+#include "targets.inc"
+#undef REGAUGE_FUZZ_TARGET
+    throw std::out_of_range("no fuzz target " + target);
+}
+
+}  // namespace regauge::fuzz
