@@ -123,12 +123,16 @@ def large():
 
 def test_control_c_stops_the_work():
     x, y = large()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        for _ in range(100):
-            regauge.align(x, y)
-    timer.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for _ in range(100):
+                regauge.align(x, y)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_other_threads_run_meanwhile():
