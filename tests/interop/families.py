@@ -1,6 +1,7 @@
 """Every model family of transformers: a tiny random model is moved, computes the same logits, and comes back byte for byte, or is refused with a reason.
 
     families.py [FAMILY ...]      default: FAMILIES below; "name@image" loads the model with its vision tower
+    families.py --write           all of them, and the table in core/recipes/README.md is what was found
 
 Each family is tried with shapes that are square (d = heads x head width) and with a d that no other axis has, by a signed gauge and by a permutation. A family moved with other logits is
 WRONG, and the script fails.
@@ -18,7 +19,7 @@ import transformers
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from common import inverse, random_gauge, regauge, same_bytes, write_gauge
+from common import ROOT, inverse, random_gauge, regauge, same_bytes, write_gauge
 
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
@@ -211,7 +212,23 @@ def outcome(found):
     return signed
 
 
+def write_table(counts, reasons, largest):
+    """The table of core/recipes/README.md, between its first line and the one behind the last."""
+    path = ROOT / "core" / "recipes" / "README.md"
+    before, rest = path.read_text().split("What it said with transformers", 1)
+    after = rest[rest.rindex("|\n") + 2:]
+    rows = [(f"moved by signs and permutation ({len(counts.get('signed', []))})", counts.get("signed", [])), (f"LayerNorm: moved by a permutation, signs refused ({len(counts.get('permutation', []))})", counts.get("permutation", []))]
+    rows += [(f"refused: {reason}", names) for reason, names in reasons.items()]
+    rows += [("not built here", counts["not built"])] if "not built" in counts else []
+    table = "".join(f"| {what} | {', '.join(sorted(names))} |\n" for what, names in rows)
+    path.write_text(f"{before}What it said with transformers {transformers.__version__} (torch {torch.__version__.split('+')[0]}), largest relative change of the logits {largest:.0e},\nWRONG {len(counts.get('WRONG', []))}:\n\n"
+                    f"| result | families |\n| --- | --- |\n{table}{after}")
+
+
 def main(names):
+    write = "--write" in names
+    names = [name for name in names if name != "--write"]
+    reasons, largest = {}, 0.0
     print(f"transformers {transformers.__version__}, torch {torch.__version__}", flush=True)
     counts = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -226,8 +243,14 @@ def main(names):
                 result, detail = "not built", str(error)
             signal.alarm(0)
             counts.setdefault(result, []).append(family)
+            if result == "signed":
+                largest = max(largest, float(detail))
+            if result == "refused":
+                reasons.setdefault(detail.split("model_type", 1)[-1].split(": ", 1)[-1].strip(), []).append(family)
             print(f"{family:24} {result:12} {str(detail)[:400]}", flush=True)
     print(json.dumps({k: len(v) for k, v in counts.items()}))
+    if write:
+        write_table(counts, reasons, largest)
     for result, families in counts.items():
         print(f"{result}: {' '.join(families)}")
     sys.exit(1 if "WRONG" in counts else 0)

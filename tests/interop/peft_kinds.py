@@ -73,6 +73,7 @@ KINDS = {
     "TRAINABLE_TOKENS": ("llama", lambda: peft.TrainableTokensConfig(target_modules=["embed_tokens"], token_indices=[5, 9])),
     "PROMPT_TUNING": ("llama", lambda: peft.PromptTuningConfig(num_virtual_tokens=5)), "P_TUNING": ("llama", lambda: peft.PromptEncoderConfig(num_virtual_tokens=5, encoder_hidden_size=32)),
     "P_TUNING, LSTM": ("llama", lambda: peft.PromptEncoderConfig(num_virtual_tokens=5, encoder_hidden_size=32, encoder_reparameterization_type="LSTM")),
+    "MULTITASK_PROMPT_TUNING": ("llama", lambda: peft.MultitaskPromptTuningConfig(num_virtual_tokens=5, num_tasks=2, num_ranks=2)),
     "PREFIX_TUNING": ("llama", lambda: peft.PrefixTuningConfig(num_virtual_tokens=5)),
     "PREFIX_TUNING, projection": ("llama", lambda: peft.PrefixTuningConfig(num_virtual_tokens=5, prefix_projection=True, encoder_hidden_size=32)),
     "CARTRIDGE": ("llama", lambda: peft.CartridgeConfig(num_virtual_tokens=5)), "ADAPTION_PROMPT": ("llama", lambda: peft.AdaptionPromptConfig(adapter_len=4, adapter_layers=2)),
@@ -133,8 +134,9 @@ def adapted(base, options):
 
 
 def logits(model, tokens):
+    multitask = getattr(getattr(model, "active_peft_config", None), "peft_type", None) == peft.PeftType.MULTITASK_PROMPT_TUNING
     with torch.no_grad():
-        return model.eval()(tokens).logits[:, -tokens.shape[1]:].double()
+        return model.eval()(tokens, **({"task_ids": torch.tensor([0, 1])} if multitask else {})).logits[:, -tokens.shape[1]:].double()
 
 
 def tried(model_name, options, work, gauge):

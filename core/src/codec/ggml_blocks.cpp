@@ -215,6 +215,11 @@ const GgmlType* ggmlType(std::string_view name) {
     return firstThat([&](const GgmlType& type) { return type.name == name; });
 }
 
+bool isOpaque(std::string_view name) {
+    const GgmlType* type = ggmlType(name);
+    return type && !type->dtype && !type->unpack;
+}
+
 void unpackBlocks(const GgmlType& type, std::span<const std::byte> blocks, std::span<float> out) {
     const std::size_t elements = static_cast<std::size_t>(type.elements), bytes = static_cast<std::size_t>(type.bytes);
     for (std::size_t i = 0; i < out.size() / elements; ++i)

@@ -29,6 +29,9 @@ struct GgmlType {
 const GgmlType* ggmlType(std::uint32_t id);
 const GgmlType* ggmlType(std::string_view name);
 
+// Whether it is a type of blocks whose numbers regauge does not compute (IQ1 to IQ3).
+bool isOpaque(std::string_view name);
+
 // Whole blocks to float32: out.size() is a multiple of type.elements, blocks.size() fits it. type.unpack is there.
 void unpackBlocks(const GgmlType& type, std::span<const std::byte> blocks, std::span<float> out);
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <tuple>
 
+#include "codec/ggml_blocks.hpp"
 #include "recipes/name_pattern.hpp"
 #include "regauge/error.hpp"
 #include "transport/target_parameters.hpp"
@@ -255,10 +256,13 @@ private:
                                         "not keep them together"
                                       : ", and regauge moves floats";
         if (!applied_.blocks)
-            applied_.blocks.emplace(ErrorCode::unsupported, where,
-                                    "is stored in blocks of " + type + why +
-                                        "; transport --dequantize bf16 (or f16, f32) writes the values as floats and "
-                                        "moves those");
+            applied_.blocks.emplace(
+                ErrorCode::unsupported, where,
+                "is stored in blocks of " + type + why +
+                    (isOpaque(type) ? "; make a file of floats of it first (llama.cpp: llama-quantize "
+                                      "--allow-requantize FILE.gguf NEW.gguf F16), and move that"
+                                    : "; transport --dequantize bf16 (or f16, f32) writes the values as "
+                                      "floats and moves those"));
     }
 
     // A weight's scales as FP8 checkpoints have them: one for each output, [out, 1] or [out], or one in all. Nothing
