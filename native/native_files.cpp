@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <new>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "hub_cache.hpp"
 #include "inputs_read.hpp"
 #include "regauge/error.hpp"
+#include "regauge/io/within.hpp"
 #include "write_behind.hpp"
 
 namespace fs = std::filesystem;
@@ -48,10 +50,7 @@ public:
     std::uint64_t size() const override { return size_; }
     const std::string& name() const override { return name_; }
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
-        if (offset > size_ || into.size() > size_ - offset)
-            throw Error(ErrorCode::truncated, name_,
-                        "ends at byte " + std::to_string(size_) + ", before byte " +
-                            std::to_string(offset + into.size()) + " that is needed");
+        requireWithin(*this, offset, into.size());
         while (!into.empty()) {
             const ssize_t got = ::pread(file_.get(), into.data(), into.size(), static_cast<off_t>(offset));
             if (got < 0 && errno == EINTR) continue;
@@ -133,7 +132,7 @@ bool unknownRename(int error) { return error == ENOSYS || error == EINVAL || err
 }
 
 [[noreturn]] void placeFailed(const std::string& path, int error) {
-    if (error == EEXIST || error == ENOTEMPTY) refuseTaken(path);
+    if (error == EEXIST || error == ENOTEMPTY || error == ENOTDIR) refuseTaken(path);
     writeFailed(path, error);
 }
 
@@ -152,9 +151,8 @@ int linkAs(const fs::path& file, const fs::path& name) {
 void placeNew(const fs::path& staged, const fs::path& path, bool folder) {
     if (renameWith(staged, path, replaceNothing) == 0) return;
     if (!unknownRename(errno)) placeFailed(path.string(), errno);
-    if (folder) {  // an empty folder takes the name, and rename(2) replaces an empty folder only
-        if (::mkdir(path.c_str(), 0700) != 0 || ::rename(staged.c_str(), path.c_str()) != 0)
-            placeFailed(path.string(), errno);
+    if (folder) {  // rename(2) replaces an empty folder only, and with it nothing is lost
+        if (::rename(staged.c_str(), path.c_str()) != 0) placeFailed(path.string(), errno);
         return;
     }
     if (linkAs(staged, path) == 0) {
@@ -211,8 +209,11 @@ public:
     ~NativeOutput() override {
         if (committed_) return;
         closeSink();
-        std::error_code ignored;
-        fs::remove_all(staged_, ignored);
+        try {
+            std::error_code ignored;
+            fs::remove_all(staged_, ignored);
+        } catch (const std::bad_alloc&) {  // the next run to the same output removes it
+        }
     }
 
     ByteSink& file(const std::string& name) override {
@@ -240,18 +241,71 @@ public:
             inputs_->refuseInput(path_.string());
         if (folder_ && sync_) syncStagedFolders();
         struct stat there {};
-        const bool replaces = overwrite_ && ::lstat(path_.c_str(), &there) == 0;
-        if (!replaces)
+        if (!overwrite_ || ::lstat(path_.c_str(), &there) != 0)
             placeNew(staged_, path_, folder_);
         else if (folder_)
             replaceFolder();
-        else if (::rename(staged_.c_str(), path_.c_str()) != 0)
-            placeFailed(path_.string(), errno);
+        else
+            replaceFile(there);
+        if (sync_) syncPlace();
         committed_ = true;
-        if (sync_) syncFolder(path_.parent_path(), path_.string());
+        try {
+            removeFormer();
+        } catch (const std::bad_alloc&) {  // the new is there, whole; the next run removes the former
+        }
     }
 
 private:
+    // Where what was at the path is, once the new is there: it was nothing; under the staged name; moved aside; or
+    // lost, where the system can but replace.
+    enum class Former { nothing, staged, aside, lost };
+
+    // Waits until the disk has the new name. Where it does not say so, the former comes back, and it throws.
+    void syncPlace() {
+        try {
+            syncFolder(path_.parent_path(), path_.string());
+        } catch (...) {
+            if (takeBack()) throw;
+            committed_ = true;  // nothing is removed any more
+            throw Error(ErrorCode::writeFailed, path_.string(),
+                        "is in its place, but the disk does not confirm it; check it, and write it again if need be");
+        }
+    }
+    bool takeBack() const {
+        switch (former_) {
+            case Former::nothing: return ::rename(path_.c_str(), staged_.c_str()) == 0;
+            case Former::staged: return renameWith(staged_, path_, exchangeBoth) == 0;
+            case Former::aside:
+                return (!folder_ || ::rename(path_.c_str(), staged_.c_str()) == 0) &&
+                       ::rename(aside().c_str(), path_.c_str()) == 0;
+            case Former::lost: break;
+        }
+        return false;
+    }
+    void removeFormer() const {
+        if (former_ != Former::staged && former_ != Former::aside) return;
+        const fs::path former = former_ == Former::staged ? staged_ : aside();
+        if (folder_)
+            removeMembers(former);
+        else
+            ::unlink(former.c_str());
+    }
+    fs::path aside() const { return staged_.string() + "-old"; }
+
+    void replaceFile(const struct stat& there) {
+        if (S_ISDIR(there.st_mode)) placeFailed(path_.string(), EISDIR);
+        if (sync_ && renameWith(staged_, path_, exchangeBoth) == 0) {
+            former_ = Former::staged;
+            return;
+        }
+        // Without an exchange, a second name keeps the old until the disk has the new.
+        former_ = sync_ && linkAs(path_, aside()) == 0 ? Former::aside : Former::lost;
+        if (::rename(staged_.c_str(), path_.c_str()) == 0) return;
+        const int error = errno;
+        if (former_ == Former::aside) ::unlink(aside().c_str());
+        placeFailed(path_.string(), error);
+    }
+
     // Throws Error(outputExists) where the folder at the path holds anything but files of the names that are written
     // now.
     void requireOnlyMembers() const {
@@ -296,20 +350,20 @@ private:
 
     void replaceFolder() {
         requireOnlyMembers();
-        if (renameWith(staged_, path_, exchangeBoth) == 0) return removeMembers(staged_);
+        former_ = Former::staged;
+        if (renameWith(staged_, path_, exchangeBoth) == 0) return;
         if (!unknownRename(errno)) placeFailed(path_.string(), errno);
         // Two steps, where there is no exchange: a folder cannot be renamed over one that is not empty.
-        const fs::path aside = staged_.string() + "-old";
-        if (::rename(path_.c_str(), aside.c_str()) != 0) placeFailed(path_.string(), errno);
+        former_ = Former::aside;
+        if (::rename(path_.c_str(), aside().c_str()) != 0) placeFailed(path_.string(), errno);
         if (::rename(staged_.c_str(), path_.c_str()) != 0) {
             const int error = errno;
-            if (::rename(aside.c_str(), path_.c_str()) != 0)
+            if (::rename(aside().c_str(), path_.c_str()) != 0)
                 throw Error(ErrorCode::writeFailed, path_.string(),
                             std::string("cannot be written: ") + std::strerror(error) + "; what was there is now at " +
-                                aside.string());
+                                aside().string());
             placeFailed(path_.string(), error);
         }
-        removeMembers(aside);
     }
 
     void syncStagedFolders() const {
@@ -333,6 +387,7 @@ private:
     std::shared_ptr<const InputsRead> inputs_;
     std::set<fs::path> members_;  // of a folder, as written
     bool folder_, overwrite_, sync_, committed_ = false;
+    Former former_ = Former::nothing;
     std::unique_ptr<FileSink> sink_;
     std::unique_ptr<WriteBehind> behind_;
 };

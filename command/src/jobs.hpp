@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "held_files.hpp"
@@ -33,7 +34,10 @@ struct Job {
     // Puts the outputs in their places: after the answer, which may still fail.
     void wrote(const std::string& path) const {
         held.release();
-        say("wrote " + path);
+        try {
+            say("wrote " + path);
+        } catch (const std::bad_alloc&) {  // it is written all the same
+        }
     }
     Progress progress() const {
         if (host.progress) return Progress(host.progress);

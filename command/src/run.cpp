@@ -85,6 +85,16 @@ int refuse(Host& host, const Error& error) {
     return error.code() == ErrorCode::cancelled ? interrupted : refused;
 }
 
+// The same where even the words may find no memory.
+int refuseForMemory(Host& host) {
+    try {
+        return refuse(host, Error(ErrorCode::tooLarge, "", notEnoughMemory));
+    } catch (const std::bad_alloc&) {
+        host.err("regauge: not enough memory\n");
+        return refused;
+    }
+}
+
 // The members of a team make the same calls in the same order, so they must have been asked the same: otherwise one
 // would wait for another for ever. Throws Error(usage) on all of them.
 void requireSameWords(Team& team, const std::vector<std::string>& args) {
@@ -193,11 +203,15 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
     try {
         return runWords(args, host);
     } catch (const Error& error) {
-        return refuse(host, error);
+        try {
+            return refuse(host, error);
+        } catch (const std::bad_alloc&) {
+            return refuseForMemory(host);
+        }
     } catch (const std::bad_alloc&) {
-        return refuse(host, Error(ErrorCode::tooLarge, "", notEnoughMemory));
+        return refuseForMemory(host);
     } catch (const std::length_error&) {  // of an array longer than any memory
-        return refuse(host, Error(ErrorCode::tooLarge, "", notEnoughMemory));
+        return refuseForMemory(host);
     } catch (const std::system_error& error) {
         return refuse(host, Error(ErrorCode::internal, "",
                                   std::string("the system refused: ") + error.what() + "; nothing was written"));
