@@ -31,10 +31,11 @@ struct Job {
     }
     // The answer, in which names from files were given to shown(). Throws where it does not arrive.
     void print(const std::string& text) const { host.out(text); }
-    // Puts the outputs in their places: after the answer, which may still fail.
-    void wrote(const std::string& path) const {
+    // Puts the outputs in their places, after the answer, which may still fail; then says what was done and where.
+    void wrote(const std::string& path, const std::string& done = "") const {
         held.release();
         try {
+            if (!done.empty()) say(done);
             say("wrote " + path);
         } catch (const std::bad_alloc&) {  // it is written all the same
         }

@@ -60,14 +60,13 @@ RunJob addMerge(CLI::App& command) {
         if (job.json) {
             job.print(mergeJson(report) + "\n");
         } else {
-            job.held.release();
-            job.say(report.kind + ": " + std::to_string(report.averaged) + " tensors averaged" +
-                    (report.equal > 0 ? ", " + std::to_string(report.equal) + " equal in both and kept" : "") +
-                    (report.sharedRows > 0
-                         ? "; of the vocabulary, which is longer on one side, the first " +
-                               std::to_string(report.sharedRows) + " rows, with A's others kept and B's left out"
-                         : ""));
-            job.wrote(options->output.path);
+            job.wrote(options->output.path,
+                      report.kind + ": " + std::to_string(report.averaged) + " tensors averaged" +
+                          (report.equal > 0 ? ", " + std::to_string(report.equal) + " equal in both and kept" : "") +
+                          (report.sharedRows > 0
+                               ? "; of the vocabulary, which is longer on one side, the first " +
+                                     std::to_string(report.sharedRows) + " rows, with A's others kept and B's left out"
+                               : ""));
         }
         return 0;
     };

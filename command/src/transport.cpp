@@ -116,11 +116,8 @@ RunJob addTransport(CLI::App& command) {
             job.print(planJson(plan));
         else if (words->dryRun)
             job.print(planText(plan));
-        else {
-            job.held.release();
-            job.say(plan.description);
-            job.wrote(words->output.path);
-        }
+        else
+            job.wrote(words->output.path, plan.description);
         return 0;
     };
 }
