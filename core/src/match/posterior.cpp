@@ -24,9 +24,17 @@ constexpr double binsASpread = 20;
 constexpr double mostExponent = 300;  // exponentials and their products stay finite
 constexpr double leastLikelihood = 1e-300;
 
+// A number without its last 21 bits, so that it does not matter whose exp() has computed it: the libraries of two
+// targets differ in the last one now and then.
+double withoutLastBits(double value) {
+    constexpr int kept = 32;  // bits
+    int exponent = 0;
+    return std::ldexp(std::round(std::ldexp(std::frexp(value, &exponent), kept)), exponent - kept);
+}
+
 // How much likelier a score is with a match of that strength than without one: exp(strength score - strength^2 / 2).
 double likelier(double score, double strength) {
-    return std::exp(std::min(score * strength - strength * strength / 2, mostExponent));
+    return withoutLastBits(std::exp(std::min(score * strength - strength * strength / 2, mostExponent)));
 }
 
 // The share of every strength among matched pairs.
