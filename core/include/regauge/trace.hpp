@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "regauge/alignment.hpp"
+#include "regauge/match.hpp"
 #include "regauge/io/byte_source.hpp"
 #include "regauge/progress.hpp"
 
