@@ -14,7 +14,8 @@ namespace regauge {
 namespace {
 
 constexpr const char* withoutState =
-    "; resume without the optimizer state, or move it by a gauge without a hidden part";
+    "; resume without the optimizer state (leave its file out), or move model and state by a gauge without a hidden "
+    "part";
 
 // The rule of an optimizer's state, and the parameter that it is kept for.
 struct State {
