@@ -1,6 +1,7 @@
 #include "regauge/transport.hpp"
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "jobs.hpp"
@@ -72,10 +73,15 @@ Plan moveByGauge(const Job& job, const TransportWords& words) {
                 " of its channels are estimated right, and what the others carry is moved to wrong places");
     const TransportOptions options = words.options();
     const std::optional<HiddenGauge> hidden = readHidden(job.host.files, words.gauge);
-    std::unique_ptr<Files> moved;
-    if (hidden) moved = movedHidden(job.host.files, *hidden);
-    Files& files = moved ? *moved : job.host.files;
-    if (hidden) requireMovable(planTransport(files, words.object, options, gauge.gauge.d()), words.object);
+    if (!hidden && !words.site.empty())
+        throw Error(ErrorCode::usage, words.gauge,
+                    "has no hidden part ('align --hidden'), so --site is of no use; without it, OBJECT moves in the "
+                    "residual stream");
+    Files& files = job.host.files;
+    if (hidden)
+        return words.dryRun ? planTransport(files, words.object, gauge.gauge, *hidden, words.site, options)
+                            : transport(files, words.object, gauge, *hidden, words.output.path, words.site, options,
+                                        job.progress());
     return words.dryRun ? planTransport(files, words.object, options, gauge.gauge.d())
                         : transport(files, words.object, gauge, words.output.path, options, job.progress());
 }
@@ -90,8 +96,9 @@ RunJob addTransport(CLI::App& command) {
     CLI::Option* mapFile =
         command.add_option("--map", words->map, "or the map file ('regauge map'), where no gauge relates the models");
     mapFile->excludes(gaugeFile);
-    command.add_option("--site", words->site, "with --map: which of the file's maps, SOURCE_SITE=TARGET_SITE")
-        ->needs(mapFile);
+    command.add_option("--site", words->site,
+                       "with --map: which of the file's maps, SOURCE_SITE=TARGET_SITE; with a gauge that has a hidden "
+                       "part: the MLP neurons that OBJECT lives on, such as blocks.3.mlp.hook_post");
     command
         .add_flag("--keep-strength", words->keepStrength,
                   "with --map: scale directions to the strength that they had, in standard deviations of the stream")

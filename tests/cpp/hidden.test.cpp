@@ -190,8 +190,7 @@ Alignment asAlignment(const Gauge& gauge) {
 
 void moveBoth(MemoryFiles& files, const std::string& from, const Gauge& residual, const HiddenGauge& hidden,
               const std::string& to) {
-    const std::unique_ptr<Files> moved = movedHidden(files, hidden);
-    transport(*moved, from, asAlignment(residual), to);
+    transport(files, from, asAlignment(residual), hidden, to);
 }
 
 double functionDifference(const MemoryFiles& files, const std::string& a, const std::string& b) {

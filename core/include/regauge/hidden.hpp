@@ -14,7 +14,7 @@
 #include "regauge/io/byte_source.hpp"
 #include "regauge/match.hpp"
 #include "regauge/progress.hpp"
-#include "regauge/recipe.hpp"
+#include "regauge/transport.hpp"
 
 namespace regauge {
 
@@ -155,8 +155,19 @@ std::optional<HiddenGauge> readHidden(const Files& files, const std::string& pat
 // `hidden` must outlive it. Opening a file throws Error: unsupported (a tensor with a hidden axis that is not known to
 // move, by name; such tensors in other formats), wrongDtype, shapeMismatch.
 std::unique_ptr<Files> movedHidden(Files& files, const HiddenGauge& hidden, const std::string& object = "");
-// Throws Error(unsupported) for a kind of object that has hidden axes and cannot be moved by a hidden gauge: optimizer
-// state.
-void requireMovable(const Plan& plan, const std::string& object);
+
+// Transport by both gauges of a pair, as `transport` does by the residual one: checkpoints and LoRA adapters in any
+// format whose tensors have their parameters' names, and optimizer state: first moments as gradients do (M^-T of what
+// moves their weights by M), squares of gradients where channels change places, signs and scales and do not mix. The
+// hidden gauge's fingerprint is recorded beside the residual one's.
+// Lists, vectors, probes and SAEs on MLP neurons move with the neurons of their layer: those that name their hook, and
+// those whose `hook` ("blocks.3.mlp.hook_post") is given; "": as the object says, or in the residual stream. Throws
+// Error as `transport`, and unsupported: a tensor with a hidden axis that is not known to move, by name.
+Plan transport(Files& files, const std::string& object, const Alignment& residual, const HiddenGauge& hidden,
+               const std::string& out, const std::string& hook = "", const TransportOptions& options = {},
+               const Progress& progress = {});
+// What it would do, as planTransport says it, hidden axes included.
+Plan planTransport(const Files& files, const std::string& object, const Gauge& residual, const HiddenGauge& hidden,
+                   const std::string& hook = "", const TransportOptions& options = {});
 
 }  // namespace regauge

@@ -1,16 +1,13 @@
 // A folder's files with the hidden axes of their tensors moved: everything that reads files sees the moved model.
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <utility>
 
 #include "hidden/moved_axis.hpp"
-#include "hidden/roles.hpp"
+#include "hidden/parts.hpp"
 #include "io/bytes.hpp"
 #include "io/composed_source.hpp"
-#include "recipes/name_pattern.hpp"
 #include "recipes/recipe_table.hpp"
-#include "recipes/stream_roles.hpp"
 #include "regauge/error.hpp"
 #include "regauge/hidden.hpp"
 #include "regauge/io/checkpoint_files.hpp"
@@ -19,46 +16,10 @@
 namespace regauge {
 namespace {
 
-constexpr std::size_t noAxis = 2;
-
-// Which hidden axis a tensor has, if any, and whose.
-struct Part {
-    std::vector<HiddenRole> roles;
-    std::size_t layer = 0, axis = noAxis;
-    bool gains = false;  // of a norm over all heads together: they change places and nothing else
-};
-using Parts = std::map<std::string, Part, std::less<>>;
-
-// By a tensor's own name: weights and biases of the layout's modules, and the factors of their LoRA adapters. The bias
-// of what writes the stream, and the factor on the stream's side, have none.
-Parts partsOf(const HiddenLayout& layout, const HiddenShape& shape) {
-    Parts parts;
-    for (std::size_t layer = 0; layer < shape.layers; ++layer) {
-        for (const HiddenRole role : hiddenRoles) {
-            const std::string module = layout.module(role, layer);
-            const std::vector<HiddenRole> roles = layout.together(role);
-            const bool last = sumsOverHidden(role);
-            parts[module + ".weight"] = {roles, layer, last ? std::size_t{1} : std::size_t{0}};
-            parts[module + ".bias"] = parts[module + ".lora_B.weight"] =
-                parts[module + ".lora_B.bias"] = {roles, layer, last ? noAxis : 0};
-            parts[module + ".lora_A.weight"] = {roles, layer, last ? 1 : noAxis};
-        }
-        for (const auto& [norm, role] :
-             {std::pair(layout.queryNorm, HiddenRole::query), std::pair(layout.keyNorm, HiddenRole::key)})
-            if (!norm.empty()) parts[inLayer(norm, layer) + ".weight"] = {{role}, layer, 0, true};
-    }
-    return parts;
-}
-
 class MovedHiddenFiles final : public Files {
 public:
     MovedHiddenFiles(Files& files, const HiddenGauge& hidden, std::string under)
-        : files_(files), hidden_(hidden), under_(std::move(under)) {
-        for (const HiddenLayout& layout : hiddenLayouts()) {
-            parts_.merge(partsOf(layout, hidden.shape()));
-            for (const std::string& module : layout.modules) modules_.push_back(module + "{any}");
-        }
-    }
+        : files_(files), parts_(hidden), under_(std::move(under)) {}
 
     bool exists(const std::string& path) const override { return files_.exists(path); }
     bool isFolder(const std::string& path) const override { return files_.isFolder(path); }
@@ -82,19 +43,6 @@ private:
         return under_.empty() || path == under_ || path.starts_with(under_ + "/");
     }
 
-    // Whether a name is of a module with a hidden axis, whatever comes behind it.
-    bool isHidden(const std::string& name) const {
-        if (ofOtherStream(name)) return false;
-        const std::string own = ownName(name);
-        return std::ranges::any_of(modules_,
-                                   [&](const auto& pattern) { return matchName(pattern, own).has_value(); }) ||
-               matchName("blk.{l}.attn_{any}", name) || matchName("blk.{l}.ffn_{any}", name);
-    }
-    [[noreturn]] static void refuse(const std::string& where, const std::string& why) {
-        throw Error(ErrorCode::unsupported, where,
-                    "has a hidden axis (heads or MLP neurons), and " + why +
-                        "; a gauge without a hidden part moves the residual stream alone");
-    }
     void refuseHidden(const std::string& path) const {
         std::optional<TensorFile> file;
         try {
@@ -103,9 +51,9 @@ private:
             return;  // whoever wants to read it will say why it cannot be read
         }
         for (const StoredTensor& tensor : file->tensors)
-            if (isHidden(tensor.info.name))
-                refuse(placeOf(path, tensor.info.name),
-                       "hidden axes move in .safetensors files, not in " + std::string(regauge::name(file->format)));
+            if (parts_.isHidden(tensor.info.name))
+                refuseHiddenAxis(placeOf(path, tensor.info.name), "hidden axes move in .safetensors files, not in " +
+                                                                      std::string(regauge::name(file->format)));
     }
 
     std::unique_ptr<ByteSource> moved(std::shared_ptr<const ByteSource> source) const {
@@ -121,28 +69,14 @@ private:
         };
         for (const std::size_t k : order) {
             const TensorInfo& info = file.tensors[k].info;
-            const auto part = parts_.find(ownName(info.name));
-            if (part == parts_.end() || ofOtherStream(info.name)) {
-                if (isHidden(info.name))
-                    refuse(placeOf(source->name(), info.name), "regauge does not know how this one moves along it");
-                continue;
-            }
-            const auto& [roles, layer, axis, gains] = part->second;
-            if (axis == noAxis) continue;
-            UnitMap map = unitMap(hidden_.shape(), hidden_.layers()[layer], roles);
-            if (gains) {
-                if (info.shape == Shape{hidden_.shape().headDim}) continue;  // one norm for every head
-                map = {map.unit, map.from, {}, {}, 1};
-            }
-            if (map.isIdentity()) continue;
-            if (map.unit == 0 && gains)
-                throw Error(ErrorCode::unsupported, placeOf(source->name(), info.name),
-                            "may have gains for each head or for all; \"head_dim\" in the hidden part would tell");
-            if (map.unit == 0 && axis < info.shape.size())  // by hand: the file does not say how wide a head is
-                map.unit = static_cast<std::size_t>(info.shape[axis]) / map.from.size();
+            const std::string where = placeOf(source->name(), info.name);
+            const HiddenPart* part = parts_.find(info.name);
+            if (!part && parts_.isHidden(info.name))
+                refuseHiddenAxis(where, "regauge does not know how this one moves along it");
+            std::optional<UnitMap> map = part ? parts_.mapOf(*part, info.shape, where) : std::nullopt;
+            if (!map) continue;
             copyTo(info.offset);
-            composed->add(
-                movedUnits(tensorBytes(file, k), info, axis, std::move(map), placeOf(source->name(), info.name)));
+            composed->add(movedUnits(tensorBytes(file, k), info, part->axis, std::move(*map), where));
             at = info.offset + info.bytes;
         }
         copyTo(source->size());
@@ -150,23 +84,11 @@ private:
     }
 
     Files& files_;
-    const HiddenGauge& hidden_;
+    HiddenParts parts_;
     std::string under_;
-    std::vector<std::string> modules_;  // patterns
-    Parts parts_;
 };
 
 }  // namespace
-
-void requireMovable(const Plan& plan, const std::string& object) {
-    const auto recipe = std::ranges::find_if(
-        recipes(), [&](const Recipe& one) { return one.kind == plan.kind && (one.optimizer || one.namedByFolder); });
-    if (recipe != recipes().end())
-        throw Error(ErrorCode::unsupported, object,
-                    "is " + recipe->title +
-                        ", whose hidden axes (heads and MLP neurons) are not moved yet, and this gauge has a hidden "
-                        "part; only a gauge without one moves it");
-}
 
 std::unique_ptr<Files> movedHidden(Files& files, const HiddenGauge& hidden, const std::string& object) {
     if (object.empty()) return std::make_unique<MovedHiddenFiles>(files, hidden, "");

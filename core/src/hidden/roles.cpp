@@ -16,6 +16,8 @@ using Json = nlohmann::json;
 struct Table {
     std::vector<HiddenLayout> layouts;
     std::vector<std::pair<std::string, std::string>> refused;  // model_type, why
+    std::vector<std::pair<std::string, HiddenState>> states;   // a rule's last part, what it is
+    std::vector<std::pair<std::string, HiddenRole>> neuronHooks;
 };
 
 Table readTable() {
@@ -35,6 +37,14 @@ Table readTable() {
         for (const Json& one : json.at("refused"))
             for (const Json& type : one.at("types"))
                 table.refused.emplace_back(type.get<std::string>(), one.at("why").get<std::string>());
+        for (const auto& [words, state] :
+             {std::pair("weights", HiddenState::weight), std::pair("gradients", HiddenState::gradient),
+              std::pair("squares", HiddenState::square)})
+            for (const Json& word : json.at("state").at(words))
+                table.states.emplace_back(word.get<std::string>(), state);
+        for (const HiddenRole role : {HiddenRole::gate, HiddenRole::up})
+            for (const Json& hook : json.at("neuron_hooks").at(std::string(name(role))))
+                table.neuronHooks.emplace_back(hook.get<std::string>(), role);
     }
     return table;
 }
@@ -124,6 +134,15 @@ const HiddenLayout& hiddenLayout(const std::string& modelType, const std::string
                     (refused != table().refused.end() ? refused->second : "its hidden freedom is not in the tables") +
                     "; align it without --hidden");
 }
+
+HiddenState hiddenState(const std::string& rule) {
+    constexpr std::string_view module = "{module}";
+    const std::string own = rule.substr(rule.find(module) + module.size() + 1);
+    const auto found = std::ranges::find(table().states, own, &std::pair<std::string, HiddenState>::first);
+    return found == table().states.end() ? HiddenState::other : found->second;
+}
+
+const std::vector<std::pair<std::string, HiddenRole>>& neuronHooks() { return table().neuronHooks; }
 
 std::size_t hiddenLength(const HiddenShape& shape, HiddenRole role) {
     switch (role) {

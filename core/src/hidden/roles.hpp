@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "regauge/hidden.hpp"
@@ -40,6 +41,14 @@ std::string inLayer(const std::string& pattern, std::size_t layer);
 const HiddenLayout& hiddenLayout(const std::string& modelType, const std::string& where);
 // Every layout, for objects that do not say their model's type.
 const std::vector<HiddenLayout>& hiddenLayouts();
+
+// What an optimizer's state is to its parameter: how it moves where channels are scaled or mixed.
+enum class HiddenState { weight, gradient, square, other };
+// By the name of the state's rule (core/recipes/state): "state.{module}.exp_avg".
+HiddenState hiddenState(const std::string& rule);
+
+// Hooks on MLP neurons, by own names with one {l}: as gate's outputs move, or as up's.
+const std::vector<std::pair<std::string, HiddenRole>>& neuronHooks();
 
 // The length of a role's hidden axis.
 std::size_t hiddenLength(const HiddenShape& shape, HiddenRole role);

@@ -9,6 +9,8 @@
 
 #include "io/bytes.hpp"
 #include "io/json_text.hpp"
+#include "recipes/recipe_table.hpp"
+#include "recipes/stream_roles.hpp"
 #include "recipes/symmetry.hpp"
 #include "regauge/error.hpp"
 #include "transport/named_symmetry.hpp"
@@ -54,6 +56,22 @@ Role roleOf(std::string_view key) {
 
 bool isDigits(std::string_view key) {
     return !key.empty() && key.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// Whether a key says where channels live: a hook, or a layer.
+bool isHookKey(std::string_view key) { return lowered(key).starts_with("hook"); }
+bool isLayerKey(std::string_view key) { return lowered(key) == "layer" || lowered(key) == "layers"; }
+
+void addPlace(ChannelList& list, std::string_view key, std::string_view value) {
+    if (!isHookKey(key) && !isLayerKey(key)) return;
+    list.places.emplace(isHookKey(key) ? "hook" : "layer", value);
+}
+
+// "3" of "blocks.3.mlp.hook_post".
+std::string layerOf(const std::string& hook) {
+    const std::string own = ownName(hook);
+    const std::size_t dot = std::min(own.find('.'), own.size() - 1);
+    return own.substr(dot + 1, own.find('.', dot + 1) - dot - 1);
 }
 
 bool isPolarKey(std::string_view key) {
@@ -186,6 +204,8 @@ ChannelList jsonList(std::string text, bool bare, bool layers) {
             const std::string_view value = std::string_view(list.text).substr(scalar.begin, scalar.end - scalar.begin);
             const std::pair place(scalar.object, scalar.inList ? scalar.at : 0);
             if (indices) {
+                addPlace(list, scalar.key, value);
+                if (layers && isDigits(scalar.key)) addPlace(list, "layer", scalar.key);
                 if (role != Role::about && (role != Role::unknown || isNumber(value)))
                     summary.add(scalar.key.empty() ? std::string_view("channels") : scalar.key, role);
                 if (role != Role::index) continue;
@@ -258,6 +278,8 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
                 throw Error(ErrorCode::malformed, where,
                             "row " + std::to_string(rows) + " has " + std::to_string(fields.size()) +
                                 " fields where the header has " + std::to_string(header.size()));
+            for (std::size_t k = 0; k < fields.size(); ++k)
+                addPlace(list, header[k], view.substr(fields[k].first, fields[k].second - fields[k].first));
             for (std::size_t k = 0; rows == 1 && k < fields.size(); ++k)
                 about.emplace_back(header[k], view.substr(fields[k].first, fields[k].second - fields[k].first));
             const std::size_t channel = list.entries.size();
@@ -372,6 +394,23 @@ std::optional<ChannelList> parseChannelList(std::string text, const TransportOpt
     addSymmetry(list->plan, namedModel({&list->about}), where);
     list->plan.permutationOnly = !list->plan.permutationOnlyReason.empty();
     return list;
+}
+
+void requirePlace(const ChannelList& list, const std::string& space, const std::string& where) {
+    for (const auto& [key, value] : list.places) {
+        if (space.empty()) {
+            const auto what = key == "hook" ? otherSpace(value) : std::nullopt;
+            if (what)
+                throw Error(ErrorCode::unsupported, where,
+                            "lists channels at '" + value + "', which is " + *what +
+                                ", not residual coordinates: the gauge does not act there");
+            continue;
+        }
+        if (value != (key == "hook" ? space : layerOf(space)))
+            throw Error(ErrorCode::unsupported, where,
+                        "lists channels of " + key + " " + value + ", and it would move as what lives at '" + space +
+                            "' alone; write one list for each place");
+    }
 }
 
 std::string movedList(const ChannelList& list, const Gauge& gauge, const std::string& where) {

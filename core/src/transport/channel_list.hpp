@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "regauge/gauge.hpp"
@@ -32,6 +34,8 @@ struct ChannelList {
     std::string text;
     std::vector<Entry> entries;
     std::vector<Even> even;
+    // What it says of the place of its channels, each once: ("hook", "blocks.1.hook_resid_post"), ("layer", "3").
+    std::set<std::pair<std::string, std::string>> places;
     Config about;  // what it says of itself: the outermost object, or the first row
     Plan plan;
 };
@@ -44,6 +48,10 @@ std::optional<ChannelList> openChannelList(const ObjectPath& object, const Trans
 // The same of a text that was read already; where: for messages. Nothing where it has no channel numbers.
 std::optional<ChannelList> parseChannelList(std::string text, const TransportOptions& options, std::size_t d,
                                             const std::string& where);
+
+// Throws Error(unsupported) where the list says that its channels live elsewhere than in the residual stream (space:
+// ""), or than at that one hook.
+void requirePlace(const ChannelList& list, const std::string& space, const std::string& where);
 
 // The text with its channels and values moved. Throws Error: dimensionMismatch (a channel beyond d), undeterminedSign,
 // unsupported (a set of one polarity of which a channel changes sign).

@@ -100,7 +100,12 @@ std::string leftOut(const Members& files) {
     return text;
 }
 
-void checkHook(const std::string& hook, const std::string& where, bool insist) {
+// space: the hook whose coordinates the object moves by, where that is not the residual stream.
+void checkHook(const std::string& hook, const std::string& space, const std::string& where, bool insist) {
+    if (!space.empty() && hook == space) return;
+    if (!space.empty())
+        throw Error(ErrorCode::unsupported, where,
+                    "lives at '" + hook + "', too, and it would move as what lives at '" + space + "' alone");
     if (const auto what = otherSpace(hook))
         throw Error(ErrorCode::unsupported, where,
                     "lives at '" + hook + "', which is " + *what +
@@ -146,8 +151,8 @@ void refuseQuantised(const Config& config, const std::string& where) {
 }
 
 // What the recipe's configuration forbids. Throws Error(unsupported).
-void checkConfig(const Recipe& recipe, const Config& config, const std::string& where,
-                 const TransportOptions& options) {
+void checkConfig(const Recipe& recipe, const Config& config, const std::string& where, const TransportOptions& options,
+                 const std::string& space) {
     for (const std::string& part : recipe.refusePaths)
         if (where.find(part) != std::string::npos)
             throw Error(ErrorCode::unsupported, where,
@@ -168,7 +173,7 @@ void checkConfig(const Recipe& recipe, const Config& config, const std::string& 
                         recipe.configName() + " has " + key + " = " + *value + ", which regauge does not know yet");
     }
     for (const std::string& key : recipe.hooks)
-        if (const auto hook = config.text(key)) checkHook(*hook, where, options.copyUnknown);
+        if (const auto hook = config.text(key)) checkHook(*hook, space, where, options.copyUnknown);
 }
 
 struct Candidate {
@@ -176,10 +181,11 @@ struct Candidate {
     Members files;
 };
 
-std::optional<Error> forbiddenBy(const Candidate& candidate, const ObjectPath& object,
-                                 const TransportOptions& options) {
+std::optional<Error> forbiddenBy(const Candidate& candidate, const ObjectPath& object, const TransportOptions& options,
+                                 const std::string& space) {
     try {
-        checkConfig(*candidate.recipe, configOf(*candidate.recipe, object, candidate.files), object.path(), options);
+        checkConfig(*candidate.recipe, configOf(*candidate.recipe, object, candidate.files), object.path(), options,
+                    space);
     } catch (const Error& error) {
         return error;
     }
@@ -432,14 +438,15 @@ std::vector<KindInfo> kinds() {
     return found;
 }
 
-PlannedObject planObject(const ObjectPath& object, const TransportOptions& options, std::size_t d) {
+PlannedObject planObject(const ObjectPath& object, const TransportOptions& options, std::size_t d,
+                         const std::string& space) {
     std::vector<Candidate> candidates = candidatesFor(object, options);
     std::vector<PlannedObject> plans;
     std::optional<Error> misfit;
     for (Candidate& candidate : candidates) {
         // Another reading may fit; where none does, the first refusal says why.
         try {
-            const std::optional<Error> forbidden = forbiddenBy(candidate, object, options);
+            const std::optional<Error> forbidden = forbiddenBy(candidate, object, options, space);
             if (forbidden && candidates.size() == 1) throw *forbidden;
             plans.push_back(planned(std::move(candidate), object, d));
             plans.back().forbidden = forbidden;
@@ -474,7 +481,10 @@ PlannedObject planObject(const ObjectPath& object, const TransportOptions& optio
 
 Plan planTransport(const Files& files, const std::string& object, const TransportOptions& options, std::size_t d) {
     const ObjectPath path(files, object);
-    if (const auto list = openChannelList(path, options, d)) return list->plan;
+    if (const auto list = openChannelList(path, options, d)) {
+        requirePlace(*list, "", object);
+        return list->plan;
+    }
     PlannedObject planned = planObject(path, options, d);
     if (d != 0 && planned.blocks) throw *planned.blocks;
     return std::move(planned.plan);

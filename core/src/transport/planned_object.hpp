@@ -21,9 +21,11 @@ struct PlannedObject {
     std::optional<Error> forbidden;  // what its configuration forbids, until it is known that this reading is the one
 };
 
-// Recognises the object and applies the recipe that fits. d: the gauge's width, or 0.
+// Recognises the object and applies the recipe that fits. d: the gauge's width, or 0. space: the hook whose coordinates
+// stand for the residual ones ("blocks.3.mlp.hook_post"), which must be the object's own where it names one; or "".
 // Throws Error: missingFile, malformed, unsupported, ambiguous, shapeMismatch, dimensionMismatch, and those of
 // openTensorFile.
-PlannedObject planObject(const ObjectPath& object, const TransportOptions& options, std::size_t d);
+PlannedObject planObject(const ObjectPath& object, const TransportOptions& options, std::size_t d,
+                         const std::string& space = "");
 
 }  // namespace regauge

@@ -12,5 +12,7 @@ namespace regauge {
 // Then an object that is moved and moved back has no record, and is the input byte for byte. The identity leaves no
 // trace.
 std::string recordAfter(const std::string& record, const Gauge& gauge);
+// The same of anything with a fingerprint, and that of its inverse.
+std::string recordAfter(const std::string& record, const std::string& fingerprint, const std::string& inverse);
 
 }  // namespace regauge

@@ -13,11 +13,13 @@
 #include "transport/move_tensor.hpp"
 #include "transport/planned_object.hpp"
 #include "transport/provenance.hpp"
+#include "transport/transport_along.hpp"
 
 namespace regauge {
 namespace {
 
 constexpr const char* recordKey = "regauge.gauges";        // in safetensors metadata
+constexpr const char* alongRecordKey = "regauge.hidden";   // beside it, of what moved along
 constexpr const char* configRecordKey = "regauge_gauges";  // in JSON that Python reads into keyword arguments
 
 // --unknown copy is right only where no axis can be the residual one.
@@ -72,13 +74,18 @@ using Record = std::vector<std::pair<std::string, std::string>>;
 
 // The entry for a member's metadata; empty where the format has no room, or would be read differently with a block that
 // was not there.
-Record recordFor(const Member& member, const Recipe& recipe, const Gauge& gauge) {
+Record recordFor(const Member& member, const Recipe& recipe, const Gauge& gauge, const Along& along) {
     const auto& metadata = member.file.metadata;
     if (member.file.format != FileFormat::safetensors || (metadata.empty() && !recipe.metadata)) return {};
-    const auto found =
-        std::find_if(metadata.begin(), metadata.end(), [](const auto& entry) { return entry.first == recordKey; });
-    const std::string before = found == metadata.end() ? "" : found->second, after = recordAfter(before, gauge);
-    return after == before ? Record() : Record{{recordKey, after}};
+    Record record;
+    const auto add = [&](const char* key, const auto& recordAfterOf) {
+        const auto found = std::ranges::find(metadata, key, &Record::value_type::first);
+        const std::string before = found == metadata.end() ? "" : found->second, after = recordAfterOf(before);
+        if (after != before) record.emplace_back(key, after);
+    };
+    add(recordKey, [&](const std::string& before) { return recordAfter(before, gauge); });
+    if (along.recordAfter) add(alongRecordKey, along.recordAfter);
+    return record;
 }
 
 // An index without the tensors that are no longer there: the scales of what was dequantised.
@@ -123,11 +130,17 @@ void writeCompanion(const ObjectPath& path, const std::string& name, const Plann
 
 Plan transport(Files& files, const std::string& object, const Alignment& alignment, const std::string& out,
                const TransportOptions& options, const Progress& progress) {
+    return transportAlong(files, object, alignment, out, options, progress, {});
+}
+
+Plan transportAlong(Files& files, const std::string& object, const Alignment& alignment, const std::string& out,
+                    const TransportOptions& options, const Progress& progress, const Along& along) {
     const Gauge& gauge = alignment.gauge;
     const ObjectPath path(files, object);
     if (ObjectPath::sameName(object, out))
         throw Error(ErrorCode::usage, out, "is the input itself, which is never overwritten; name another output");
     if (auto list = openChannelList(path, options, gauge.d())) {
+        requirePlace(*list, along.space, object);
         checkGauge(list->plan, alignment, object, options);
         checkUnknown(list->plan, object, options);
         const std::string moved = movedList(*list, gauge, object);
@@ -136,7 +149,7 @@ Plan transport(Files& files, const std::string& object, const Alignment& alignme
         output->commit();
         return std::move(list->plan);
     }
-    PlannedObject planned = planObject(path, options, gauge.d());
+    PlannedObject planned = planObject(path, options, gauge.d(), along.space);
     checkGauge(planned.plan, alignment, object, options);
     checkUnknown(planned.plan, object, options);
     if (planned.blocks) throw *planned.blocks;
@@ -149,12 +162,14 @@ Plan transport(Files& files, const std::string& object, const Alignment& alignme
     MoveBuffers buffers;
     std::size_t first = 0;  // of the member's tensors in plan.moves
     for (const Member& member : planned.files.members) {
-        const Record record = planned.recipe ? recordFor(member, *planned.recipe, gauge) : Record();
+        const Record record = planned.recipe ? recordFor(member, *planned.recipe, gauge, along) : Record();
         rewriteTensorFile(
             member.file, record,
             [&](std::size_t index, const ByteSource& in, ByteSink& to) {
-                moveTensor(gauge, member.file.tensors[index], planned.plan.moves[first + index].moves, in, to, buffers,
-                           [&](std::uint64_t bytes) { meter.add(bytes); });
+                std::shared_ptr<const ByteSource> bytes(std::shared_ptr<const void>(), &in);
+                if (along.moved) bytes = along.moved(member, index, std::move(bytes));
+                moveTensor(gauge, member.file.tensors[index], planned.plan.moves[first + index].moves, *bytes, to,
+                           buffers, [&](std::uint64_t count) { meter.add(count); });
             },
             output->file(member.name));
         first += member.file.tensors.size();

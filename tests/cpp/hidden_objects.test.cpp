@@ -1,0 +1,166 @@
+// Objects with hidden axes, or on MLP neurons, moved by a gauge with a hidden part.
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <fstream>
+#include <iterator>
+
+#include "regauge/error.hpp"
+#include "regauge/hidden.hpp"
+#include "regauge/transport.hpp"
+#include "transport_objects.hpp"
+
+using namespace regauge;
+using namespace regauge::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+constexpr std::size_t d = 16, neurons = 24, headDim = 4;
+const HiddenShape shape{2, neurons, 4, 2, headDim, headDim / 2};
+
+// Places and signs of neurons in both layers, places of heads; of layer 1, scales where they are asked for.
+HiddenGauge placesAndSigns(bool scales) {
+    std::vector<HiddenLayer> layers = HiddenGauge::identity(shape).layers();
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+        const Gauge order = randomGauge(neurons, static_cast<unsigned>(70 + l));
+        layers[l].neurons = order.perm();
+        layers[l].neuronSign = order.sign();
+        layers[l].kvHeads = {1, 0};
+        layers[l].heads = {3, 2, 0, 1};
+    }
+    if (scales) layers[1].neuronScale.assign(neurons, 2.0F);
+    return HiddenGauge(shape, std::move(layers));
+}
+
+Gauge neuronsOf(const HiddenGauge& hidden, std::size_t layer, bool signs = true) {
+    const HiddenLayer& one = hidden.layers()[layer];
+    return Gauge(one.neurons, signs ? one.neuronSign : std::vector<std::int8_t>(neurons, 1));
+}
+
+// Whole heads in the places of others.
+Gauge headsOf(const std::vector<std::uint32_t>& from) {
+    std::vector<std::uint32_t> perm;
+    for (const std::uint32_t head : from)
+        for (std::uint32_t k = 0; k < headDim; ++k) perm.push_back(head * std::uint32_t{headDim} + k);
+    return Gauge(perm, std::vector<std::int8_t>(perm.size(), 1));
+}
+
+void load(MemoryFiles& files, const std::string& fixture, const std::string& as) {
+    std::ifstream in(std::string(REGAUGE_TEST_DATA) + "/fixtures/" + fixture, std::ios::binary);
+    files.put(as, {std::istreambuf_iterator<char>(in), {}});
+}
+
+void putSae(MemoryFiles& files, const std::string& folder, const std::string& hook) {
+    files.put(folder + "/cfg.json", R"({"d_in":24,"d_sae":30,"architecture":"topk","hook_name":")" + hook + "\"}");
+    files.put(folder + "/sae_weights.safetensors",
+              safetensors({randomArray("W_enc", {neurons, 30}, 1), randomArray("W_dec", {30, neurons}, 2),
+                           randomArray("b_enc", {30}, 3), randomArray("b_dec", {neurons}, 4)}));
+}
+
+std::string refusal(MemoryFiles& files, const std::string& object, const HiddenGauge& hidden,
+                    const std::string& hook = "") {
+    try {
+        transport(files, object, alignmentOf(Gauge::identity(d)), hidden, "never", hook);
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::unsupported);
+        CHECK_THROWS_AS(planTransport(files, object, Gauge::identity(d), hidden, hook), Error);
+        return error.what();
+    }
+    return "moved";
+}
+
+}  // namespace
+
+TEST_CASE("optimizer state moves along heads and neurons, second moments without signs", "[hidden]") {
+    MemoryFiles files;
+    load(files, "optimizer.pt", "o/optimizer.pt");
+    load(files, "optimizer_model.pt", "o/pytorch_model.bin");
+    files.put("o/config.json", R"({"model_type": "llama", "hidden_size": 16})");
+    const HiddenGauge hidden = placesAndSigns(false);
+    const Gauge residual = randomGauge(d, 15);
+    const Plan plan = transport(files, "o", alignmentOf(residual), hidden, "moved");
+    CHECK_THAT(plan.description, ContainsSubstring("hidden axes move as well"));
+    const auto check = [&](const std::string& file, const std::string& tensor, std::size_t stream, bool signs,
+                           const Gauge& other) {
+        INFO(tensor);
+        const Array before = arrayIn(files, "o/" + file, tensor), after = arrayIn(files, "moved/" + file, tensor);
+        CHECK(after.values == movedAxis(movedAxis(before, residual, stream, signs), other, 1 - stream, signs).values);
+    };
+    const HiddenLayer& layer = hidden.layers().front();
+    for (const auto& [name, signs] : {std::pair(".exp_avg", true), std::pair(".exp_avg_sq", false)}) {
+        const std::string file = "optimizer.pt", end = name;
+        check(file, "state.1" + end, 1, signs, headsOf(layer.heads));         // q_proj
+        check(file, "state.2" + end, 1, signs, headsOf(layer.kvHeads));       // k_proj
+        check(file, "state.4" + end, 0, signs, headsOf(layer.heads));         // o_proj
+        check(file, "state.5" + end, 1, signs, neuronsOf(hidden, 0, false));  // gate_proj
+        check(file, "state.6" + end, 1, signs, neuronsOf(hidden, 0));         // up_proj
+        check(file, "state.7" + end, 0, signs, neuronsOf(hidden, 0));         // down_proj
+    }
+    check("pytorch_model.bin", "model.layers.0.mlp.up_proj.weight", 1, true, neuronsOf(hidden, 0));
+    transport(files, "moved", alignmentOf(residual.inverse()), hidden.inverse(), "back");
+    CHECK(files.below("back") == files.below("o"));
+}
+
+TEST_CASE("an SAE on MLP neurons moves with its layer's neurons", "[hidden]") {
+    MemoryFiles files;
+    const HiddenGauge hidden = placesAndSigns(true);
+    for (const auto& [hook, signs] :
+         {std::pair("blocks.0.mlp.hook_post", true), std::pair("blocks.0.mlp.hook_pre", false),
+          std::pair("model.layers.0.mlp.down_proj.input", true)}) {
+        INFO(hook);
+        putSae(files, "sae", hook);
+        TransportOptions force;
+        force.force = true;
+        const Plan plan = transport(files, "sae", alignmentOf(Gauge::identity(d)), hidden, "moved", "", force);
+        CHECK_THAT(plan.description, ContainsSubstring("neurons of layer 0"));
+        const Gauge neuron = neuronsOf(hidden, 0, signs);
+        for (const auto& [name, axis] : {std::pair("W_enc", 0), std::pair("W_dec", 1), std::pair("b_dec", 0)})
+            CHECK(arrayIn(files, "moved/sae_weights.safetensors", name).values ==
+                  movedAxis(arrayIn(files, "sae/sae_weights.safetensors", name), neuron, static_cast<std::size_t>(axis))
+                      .values);
+        CHECK(arrayIn(files, "moved/sae_weights.safetensors", "b_enc").values ==
+              arrayIn(files, "sae/sae_weights.safetensors", "b_enc").values);
+    }
+    putSae(files, "scaled", "blocks.1.mlp.hook_post");
+    CHECK_THAT(refusal(files, "scaled", hidden), ContainsSubstring("scales neurons of layer 1"));
+    putSae(files, "beyond", "blocks.2.mlp.hook_post");
+    CHECK_THAT(refusal(files, "beyond", hidden), ContainsSubstring("2 layers"));
+    putSae(files, "heads", "blocks.0.attn.hook_z");
+    CHECK_THAT(refusal(files, "heads", hidden), ContainsSubstring("head space"));
+    CHECK_THAT(refusal(files, "sae", hidden, "blocks.0.mlp.hook_post"), ContainsSubstring("down_proj.input"));
+}
+
+TEST_CASE("vectors and lists on MLP neurons move with them where the place is said", "[hidden]") {
+    MemoryFiles files;
+    const HiddenGauge hidden = placesAndSigns(false);
+    const Alignment residual = alignmentOf(randomGauge(d, 15));
+    const std::string hook = "blocks.1.mlp.hook_post";
+    files.put("v.safetensors", safetensors({randomArray("v", {neurons}, 5)}));
+    TransportOptions vector;
+    vector.kind = "vector";
+    transport(files, "v.safetensors", residual, hidden, "moved.safetensors", hook, vector);
+    const Gauge neuron = neuronsOf(hidden, 1);
+    CHECK(arrayIn(files, "moved.safetensors", "v").values ==
+          movedAxis(arrayIn(files, "v.safetensors", "v"), neuron, 0).values);
+
+    const std::string text =
+        R"({"hook": "blocks.1.mlp.hook_post", "layer": 1, "neurons": [3, 17], "values": [0.5, 2]})";
+    files.put("list.json", text);
+    transport(files, "list.json", residual, hidden, "list-moved.json");
+    const auto place = [&](std::uint32_t old) {
+        return static_cast<std::size_t>(std::ranges::find(neuron.perm(), old) - neuron.perm().begin());
+    };
+    const auto value = [&](std::uint32_t old, const std::string& written) {
+        return (neuron.sign()[place(old)] < 0 ? "-" : "") + written;
+    };
+    CHECK(files.text("list-moved.json") == R"({"hook": "blocks.1.mlp.hook_post", "layer": 1, "neurons": [)" +
+                                               std::to_string(place(3)) + ", " + std::to_string(place(17)) +
+                                               R"(], "values": [)" + value(3, "0.5") + ", " + value(17, "2") + "]}");
+    // The residual gauge alone does not act there, and a list of several layers moves by none of them.
+    CHECK_THROWS_WITH(transport(files, "list.json", residual, "never"), ContainsSubstring("MLP hidden space"));
+    files.put("rows.csv", "layer,neuron,value\n1,3,0.5\n0,4,1\n");
+    CHECK_THAT(refusal(files, "rows.csv", hidden, hook), ContainsSubstring("layer 0"));
+    files.put("layers.json", R"({"0": [3, 17], "1": [4]})");
+    CHECK_THAT(refusal(files, "layers.json", hidden, hook), ContainsSubstring("layer 0"));
+}
