@@ -283,6 +283,29 @@ TEST_CASE("a source site finds its place though another target site is easier an
     CHECK(fromDeep("resid.1")->r2 > fromDeep("resid.2")->r2);  // by variance the easier site would be taken
 }
 
+TEST_CASE("rows that are massive at one site choose no place at another", "[map]") {
+    const std::size_t d = 12, rows = 512, every = 16;
+    Values x = random(rows * d, 1), same = x, other = random(rows * d, 2);
+    Numbers numbers(3);
+    for (float& value : same) value += numbers.normal();  // half of it is the target's own
+    for (std::size_t r = 0; r < rows; r += every) {
+        const float sign = r / every % 2 == 0 ? 1.0f : -1.0f;
+        for (std::size_t j = 0; j < d; ++j) {
+            x[r * d + j] = other[r * d + j] = 6 * sign;  // large, and two thirds of what both share; not massive
+            same[r * d + j] = 100 * sign;                // massive
+        }
+    }
+    MemoryFiles files;
+    put(files, "x", {{"activations/resid.1", {rows, d}, x}});
+    put(files, "y", {{"activations/resid.1", {rows, d}, same}, {"activations/resid.2", {rows, d}, other}});
+    const MapSet set = fitMaps(openEvidence(files, "x"), openEvidence(files, "y"));
+    REQUIRE(set.maps.size() == 1);
+    CHECK(set.maps[0].targetSite == "resid.1");
+    CHECK(set.maps[0].setAside == rows / every);
+    REQUIRE(set.depths.size() == 2);
+    CHECK(set.depths[1].r2Known < 0.05);  // they share nothing else
+}
+
 TEST_CASE("an affine map solves its system as well as an inverse does, whatever the blocks", "[map]") {
     for (const std::size_t n : std::initializer_list<std::size_t>{1, 5, 63, 64, 65, 150}) {
         const std::size_t rows = n % 2 == 0 ? 300 : 3;

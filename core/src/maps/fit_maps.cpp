@@ -8,6 +8,7 @@
 #include "maps/fitted.hpp"
 #include "maps/joint_sums.hpp"
 #include "maps/ladder.hpp"
+#include "maps/ordinary_rows.hpp"
 #include "maps/polar.hpp"
 #include "pairing/site_sums.hpp"
 #include "regauge/error.hpp"
@@ -276,7 +277,7 @@ MapDepth depthOf(const PairOfSites& pair, const MapOptions& options) {
 
 // For each source site the target site that knows most of it. Not the one that it explains best: target sites differ in
 // how easily they are explained, a few channels may hold most of their variance, and only shares of one and the same
-// source site can be compared.
+// source site can be compared, on the same rows.
 std::vector<std::pair<std::string, std::string>> bestPlaces(const Evidence& source, const Evidence& target,
                                                             const MapOptions& options, std::vector<MapDepth>& depths,
                                                             const Progress& progress) {
@@ -286,9 +287,11 @@ std::vector<std::pair<std::string, std::string>> bestPlaces(const Evidence& sour
             if (pairs(x, y)) candidates.emplace_back(x.name, y.name);
     if (candidates.empty()) throw Error(ErrorCode::usage, target.name, noCommonEvidence(source, target));
     if (candidates.size() == 1) return candidates;
+    const OrdinaryRows ordinary(source, target, options, progress);
     for (std::size_t k = 0; k < candidates.size(); ++k) {
         progress.report("all pairs of sites", k, candidates.size());
-        depths.push_back(depthOf(pairOf(source, target, candidates[k].first, candidates[k].second), options));
+        depths.push_back(
+            depthOf(pairOf(ordinary.source, ordinary.target, candidates[k].first, candidates[k].second), options));
     }
     std::vector<std::pair<std::string, std::string>> result;
     for (const Site& x : source.sites) {

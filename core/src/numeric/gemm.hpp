@@ -45,9 +45,10 @@ private:
     void multiplyPacked(T* c, std::size_t stride, std::size_t n, std::size_t m, std::size_t depth);
 
     kernels::Dense<T> kernel_;
-    kernels::AlignedVector<T> left_;
-    kernels::AlignedVector<T> right_;
-    kernels::AlignedVector<T> edge_;
+    // Written before they are read; small products touch little of them.
+    kernels::UnclearedVector<T> left_;
+    kernels::UnclearedVector<T> right_;
+    kernels::UnclearedVector<T> edge_;
 };
 
 }  // namespace regauge

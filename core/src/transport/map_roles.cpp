@@ -276,16 +276,13 @@ void assignBiases(MappedObject& object, const std::string& where) {
     }
 }
 
-}  // namespace
-
-MappedObject mapObject(const ObjectPath& path, const MapSet& maps, const MapTransportOptions& options) {
+// The object's plan. Throws Error where no recipe knows it, only a gauge can move it, or its width is another.
+PlannedObject plannedFor(const ObjectPath& path, const MapSet& maps, const MapTransportOptions& options) {
     const std::string& object = path.path();
-    const Assignment assignment(maps, options, object);
     const std::size_t width = maps.maps.front().sourceWidth;
     if (openChannelList(path, options.object, width))
         refuse(object, "lists single channels, which only a signed permutation keeps" + std::string(byGauge));
-    MappedObject result{planObject(path, options.object, 0), {}, false, {}};
-    PlannedObject& planned = result.planned;
+    PlannedObject planned = planObject(path, options.object, 0);
     if (planned.recipe != nullptr) refuseKind(planned, object);
     if (planned.recipe == nullptr || !planned.plan.unknown.empty())
         throw Error(ErrorCode::unknownTensor, object,
@@ -297,81 +294,136 @@ MappedObject mapObject(const ObjectPath& path, const MapSet& maps, const MapTran
         throw Error(ErrorCode::dimensionMismatch, object,
                     "has d = " + std::to_string(planned.plan.d) + ", and the map is from d = " + std::to_string(width) +
                         " to d = " + std::to_string(maps.maps.front().targetWidth));
+    return planned;
+}
 
-    const bool activations = planned.plan.kind == "activations";
+// What a residual tensor is to a map. Throws Error where it is nothing, or no floating point.
+Role residualRole(const TensorMove& move, const std::string& object) {
+    const bool single = move.moves.size() == 1 && move.moves.front().action == Action::odd;
+    const Role role = single ? roleOf(move.why) : Role::copy;
+    if (role == Role::copy)
+        refuse(placeOf(object, move.tensor.name),
+               move.why + ", which only a signed permutation moves" + std::string(byGauge));
+    if (!isArithmetic(move.tensor.dtype))
+        throw Error(ErrorCode::wrongDtype, placeOf(object, move.tensor.name),
+                    "holds " + std::string(name(move.tensor.dtype)) +
+                        "; a map is arithmetic, so expected F16, BF16, F32 or F64: convert it first");
+    return role;
+}
+
+// Throws Error where the tensor's map helps nobody (unless `force`), or takes another width.
+void requireMoves(const TensorMove& move, const MappedTensor& tensor, bool force, const std::string& object) {
+    if (!tensor.map->helps && !force)
+        throw Error(ErrorCode::unrelated, object,
+                    "the map of " + tensor.map->sourceSite + " to " + tensor.map->targetSite +
+                        " says of itself that it explains nothing of the target, so moving by it would scramble "
+                        "the object; --force does it all the same");
+    if (move.tensor.shape[tensor.axis] != tensor.map->sourceWidth)
+        throw Error(ErrorCode::dimensionMismatch, placeOf(object, move.tensor.name),
+                    "has " + std::to_string(move.tensor.shape[tensor.axis]) + " channels, and the map is from " +
+                        std::to_string(tensor.map->sourceWidth));
+}
+
+// Roles, maps and names of an object's tensors, one after another.
+class Roles {
+public:
+    Roles(MappedObject& result, const Assignment& assignment, const Config& config, bool force,
+          const std::string& object)
+        : result_(result),
+          plan_(result.planned.plan),
+          assignment_(assignment),
+          transcoder_(isTranscoder(result.planned, config)),
+          force_(force),
+          hook_(config.text("metadata.hook_name|hook_name|hook_point|hook_point_in").value_or("")),
+          object_(object) {}
+
+    bool transcoder() const { return transcoder_; }
+
+    void assign(const TensorMove& move) {
+        MappedTensor& tensor = result_.tensors.emplace_back();
+        tensor.name = move.tensor.name;
+        if (activations() && move.tensor.name.starts_with("gains/"))
+            return leave(tensor, ", which only a signed permutation moves");
+        if (move.moves.empty()) return;
+        tensor.role = residualRole(move, object_);
+        tensor.axis = move.moves.front().axis;
+        if (tensor.role == Role::point && transcoder_) tensor.role = Role::direction;  // of what it writes, not of x
+        chooseMap(tensor);
+        if (tensor.map == nullptr) return leave(tensor, ", for whose site there is no map");
+        requireMoves(move, tensor, force_, object_);
+    }
+
+private:
+    static constexpr std::string_view rowsAt = "activations/";  // and the site
+
+    bool activations() const { return plan_.kind == "activations"; }
+
+    // nullptr: activations at a site without a map.
+    void chooseMap(MappedTensor& tensor) const {
+        const std::string original = tensor.name;
+        if (activations() && original.starts_with(rowsAt)) {
+            tensor.map = assignment_.ofSite(original.substr(rowsAt.size()));
+            if (tensor.map != nullptr) tensor.name = std::string(rowsAt) + tensor.map->targetSite;
+        } else if (namedByLayer(plan_)) {
+            tensor.map = &assignment_.ofLayer(original, plan_.kind == "control-vector", tensor.name);
+        } else {
+            tensor.map = &assignment_.ofHook(hook_);
+        }
+    }
+
+    void leave(MappedTensor& tensor, const std::string& why) {
+        tensor.role = Role::leave;
+        result_.notes.push_back("left out: " + tensor.name + why);
+    }
+
+    MappedObject& result_;
+    const Plan& plan_;
+    const Assignment& assignment_;
+    bool transcoder_, force_;
+    std::string hook_;
+    const std::string& object_;
+};
+
+// Throws Error where two tensors of one file would get one name.
+void requireOwnNames(const MappedObject& mapped, const std::string& object) {
+    if (mapped.planned.files.members.size() != 1) return;
+    for (std::size_t a = 0; a < mapped.tensors.size(); ++a)
+        for (std::size_t b = 0; b < a; ++b)
+            if (mapped.tensors[a].role != Role::leave && mapped.tensors[b].role != Role::leave &&
+                mapped.tensors[a].name == mapped.tensors[b].name)
+                throw Error(ErrorCode::ambiguous, object,
+                            mapped.planned.plan.moves[b].tensor.name + " and " +
+                                mapped.planned.plan.moves[a].tensor.name + " would both become " +
+                                mapped.tensors[a].name +
+                                "; choose a target layer for each with --site S=T when fitting the map");
+}
+
+}  // namespace
+
+MappedObject mapObject(const ObjectPath& path, const MapSet& maps, const MapTransportOptions& options) {
+    const std::string& object = path.path();
+    const Assignment assignment(maps, options, object);
+    MappedObject result{plannedFor(path, maps, options), {}, false, {}};
+    const PlannedObject& planned = result.planned;
     const Config config = planned.recipe->config.empty() || !path.has(planned.recipe->config)
                               ? Config()
                               : path.config(planned.recipe->config);
     refuseNormalised(config, object);
-    const bool transcoder = isTranscoder(planned, config);
-    const std::string hook = config.text("metadata.hook_name|hook_name|hook_point|hook_point_in").value_or("");
-    bool readers = false, mapped = false;
-    for (TensorMove& move : planned.plan.moves) {
-        MappedTensor& tensor = result.tensors.emplace_back();
-        tensor.name = move.tensor.name;
-        if (activations && move.tensor.name.starts_with("gains/")) {
-            tensor.role = Role::leave;
-            result.notes.push_back("left out: " + move.tensor.name + ", which only a signed permutation moves");
-            continue;
-        }
-        if (move.moves.empty()) continue;
-        const bool single = move.moves.size() == 1 && move.moves.front().action == Action::odd;
-        tensor.role = single ? roleOf(move.why) : Role::copy;
-        if (tensor.role == Role::copy)
-            refuse(placeOf(object, move.tensor.name),
-                   move.why + ", which only a signed permutation moves" + std::string(byGauge));
-        if (!isArithmetic(move.tensor.dtype))
-            throw Error(ErrorCode::wrongDtype, placeOf(object, move.tensor.name),
-                        "holds " + std::string(name(move.tensor.dtype)) +
-                            "; a map is arithmetic, so expected F16, BF16, F32 or F64: convert it first");
-        tensor.axis = move.moves.front().axis;
-        if (tensor.role == Role::point && transcoder) tensor.role = Role::direction;  // of what it writes, not of x
-        readers |= tensor.role == Role::reader;
-        if (activations && move.tensor.name.starts_with("activations/")) {
-            const std::string site = move.tensor.name.substr(std::string_view("activations/").size());
-            tensor.map = assignment.ofSite(site);
-            if (tensor.map == nullptr) {
-                tensor.role = Role::leave;
-                result.notes.push_back("left out: " + move.tensor.name + ", for whose site there is no map");
-                continue;
-            }
-            tensor.name = "activations/" + tensor.map->targetSite;
-        } else if (namedByLayer(planned.plan)) {
-            tensor.map = &assignment.ofLayer(move.tensor.name, planned.plan.kind == "control-vector", tensor.name);
-        } else {
-            tensor.map = &assignment.ofHook(hook);
-        }
-        mapped = true;
-        if (!tensor.map->helps && !options.object.force)
-            throw Error(ErrorCode::unrelated, object,
-                        "the map of " + tensor.map->sourceSite + " to " + tensor.map->targetSite +
-                            " says of itself that it explains nothing of the target, so moving by it would scramble "
-                            "the object; --force does it all the same");
-        if (move.tensor.shape[tensor.axis] != tensor.map->sourceWidth)
-            throw Error(ErrorCode::dimensionMismatch, placeOf(object, move.tensor.name),
-                        "has " + std::to_string(move.tensor.shape[tensor.axis]) + " channels, and the map is from " +
-                            std::to_string(tensor.map->sourceWidth));
-    }
-    if (activations && !mapped)
+    Roles roles(result, assignment, config, options.object.force, object);
+    for (const TensorMove& move : planned.plan.moves) roles.assign(move);
+
+    const auto has = [&](auto&& what) { return std::ranges::any_of(result.tensors, what); };
+    if (planned.plan.kind == "activations" && !has([](const MappedTensor& one) { return one.map != nullptr; }))
         throw Error(ErrorCode::usage, object,
                     "has no activations at a site of the map file, which has " + sitesOf(maps));
-    for (std::size_t a = 0; a < result.tensors.size(); ++a)
-        for (std::size_t b = 0; b < a; ++b)
-            if (result.tensors[a].role != Role::leave && result.tensors[b].role != Role::leave &&
-                result.tensors[a].name == result.tensors[b].name && planned.files.members.size() == 1)
-                throw Error(ErrorCode::ambiguous, object,
-                            planned.plan.moves[b].tensor.name + " and " + planned.plan.moves[a].tensor.name +
-                                " would both become " + result.tensors[a].name +
-                                "; choose a target layer for each with --site S=T when fitting the map");
-    result.subtractsPoint = readers && !transcoder && subtracts(planned, config);
+    requireOwnNames(result, object);
+    const bool readers = has([](const MappedTensor& one) { return one.role == Role::reader; });
+    result.subtractsPoint = readers && !roles.transcoder() && subtracts(planned, config);
     if (readers) assignBiases(result, object);
-    if (options.keepStrength) {
-        const bool directions = std::ranges::any_of(
-            result.tensors, [](const MappedTensor& tensor) { return tensor.role == Role::direction; });
-        if (readers || !directions)
-            throw Error(ErrorCode::usage, "--keep-strength",
-                        "is for directions (steering and control vectors), and this is " + planned.plan.description);
-    }
+    const bool directions = has([](const MappedTensor& one) { return one.role == Role::direction; });
+    if (options.keepStrength && (readers || !directions))
+        throw Error(ErrorCode::usage, "--keep-strength",
+                    "is for directions (steering and control vectors), and this is " + planned.plan.description);
     return result;
 }
 

@@ -1,0 +1,63 @@
+#include "maps/ordinary_rows.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "correlation/float_rows.hpp"
+#include "maps/joint_sums.hpp"
+#include "pairing/site_sums.hpp"
+
+namespace regauge {
+namespace {
+
+using Flags = std::vector<std::uint8_t>;  // one a row: 0 = leave it out
+
+bool takesPart(const Site& site) { return !site.weights && !site.vocabulary; }
+
+// What most of the sites have; the fewest of those that are as common.
+std::uint64_t commonRows(const Evidence& source, const Evidence& target) {
+    std::map<std::uint64_t, std::size_t> sitesWith;
+    for (const Evidence* side : {&source, &target})
+        for (const Site& site : side->sites)
+            if (takesPart(site)) ++sitesWith[site.rows->rows()];
+    const auto most = std::ranges::max_element(sitesWith, {}, [](const auto& entry) { return entry.second; });
+    return most == sitesWith.end() ? 0 : most->first;
+}
+
+void clearMassive(const Evidence& evidence, const std::string& site, const MatchOptions& options,
+                  const Progress& progress, Flags& flags) {
+    const SitePair alone(evidence, evidence, site, site, options);
+    const FineSteps steps(alone.sample()[0], alone.whereX());
+    std::vector<float> room(steps.d());
+    alone.forBlocks(progress, [&](const PairedBlock& block, const Beside&) {
+        for (std::size_t row = 0; row < block.side[0].rows; ++row)
+            if (block.skip[row] == 0 && steps.isMassive(rowAsFloats(block.side[0], row, room)))
+                flags[static_cast<std::size_t>(block.first) + row] = 0;
+    });
+}
+
+}  // namespace
+
+OrdinaryRows::OrdinaryRows(const Evidence& sourceSide, const Evidence& targetSide, const MapOptions& options,
+                           const Progress& progress)
+    : source(sourceSide), target(targetSide) {
+    const std::uint64_t rows = commonRows(source, target);
+    MatchOptions reading;
+    reading.rows = options.rows;
+    reading.skipFirst = options.skipFirst;
+    Flags flags(static_cast<std::size_t>(rows), 1);
+    for (const Evidence* side : {&source, &target})
+        if (side->mask && side->mask->size() == flags.size())
+            std::ranges::transform(flags, *side->mask, flags.begin(), [](auto a, auto b) { return a && b; });
+    const auto before = std::ranges::count(flags, 1);
+    for (const Evidence* side : {&source, &target})
+        for (const Site& site : side->sites)
+            if (takesPart(site) && site.rows->rows() == rows) clearMassive(*side, site.name, reading, progress, flags);
+    if (rows == 0 || 2 * std::ranges::count(flags, 1) < before) return;
+    source.mask = target.mask = std::move(flags);
+}
+
+}  // namespace regauge
