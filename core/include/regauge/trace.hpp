@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "regauge/match.hpp"
 #include "regauge/io/byte_source.hpp"
+#include "regauge/match.hpp"
 #include "regauge/progress.hpp"
 
 namespace regauge {
