@@ -409,8 +409,8 @@ MappedObject mapObject(const ObjectPath& path, const MapSet& maps, const MapTran
                               ? Config()
                               : path.config(planned.recipe->config);
     refuseNormalised(config, object);
-    Roles roles(result, assignment, config, options.object.force, object);
-    for (const TensorMove& move : planned.plan.moves) roles.assign(move);
+    Roles found(result, assignment, config, options.object.force, object);
+    for (const TensorMove& move : planned.plan.moves) found.assign(move);
 
     const auto has = [&](auto&& what) { return std::ranges::any_of(result.tensors, what); };
     if (planned.plan.kind == "activations" && !has([](const MappedTensor& one) { return one.map != nullptr; }))
