@@ -418,7 +418,7 @@ MappedObject mapObject(const ObjectPath& path, const MapSet& maps, const MapTran
                     "has no activations at a site of the map file, which has " + sitesOf(maps));
     requireOwnNames(result, object);
     const bool readers = has([](const MappedTensor& one) { return one.role == Role::reader; });
-    result.subtractsPoint = readers && !roles.transcoder() && subtracts(planned, config);
+    result.subtractsPoint = readers && !found.transcoder() && subtracts(planned, config);
     if (readers) assignBiases(result, object);
     const bool directions = has([](const MappedTensor& one) { return one.role == Role::direction; });
     if (options.keepStrength && (readers || !directions))
