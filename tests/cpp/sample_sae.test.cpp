@@ -9,6 +9,7 @@
 
 #include "native_files.hpp"
 #include "regauge/io/tensor_file.hpp"
+#include "regauge/match.hpp"
 #include "regauge/transport.hpp"
 
 using namespace regauge;
