@@ -115,7 +115,7 @@ Jobs addSubcommands(CLI::App& app, Job& job, bool leads) {
         CLI::App* command = app.add_subcommand(subcommand.name, subcommand.purpose);
         command->footer(std::string("Example:\n  ") + subcommand.example);
         const RunJob run = subcommand.add(*command);  // holds what the options are parsed into
-        jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([](const Job&) { return 0; }));
+        jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([run](const Job&) { return 0; }));
         command->add_flag("--json", job.json, "print one JSON object on stdout");
         command->add_flag("--quiet", job.quiet, "no progress and no messages, only errors");
         if (command->get_option_no_throw("--output") != nullptr)
