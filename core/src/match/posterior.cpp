@@ -29,7 +29,8 @@ constexpr double leastLikelihood = 1e-300;
 double withoutLastBits(double value) {
     constexpr int kept = 32;  // bits
     int exponent = 0;
-    return std::ldexp(std::round(std::ldexp(std::frexp(value, &exponent), kept)), exponent - kept);
+    const double mantissa = std::frexp(value, &exponent);
+    return std::ldexp(std::round(std::ldexp(mantissa, kept)), exponent - kept);
 }
 
 // How much likelier a score is with a match of that strength than without one: exp(strength score - strength^2 / 2).
