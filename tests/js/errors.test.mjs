@@ -96,7 +96,7 @@ test("options are checked", async () => {
     await assert.rejects(align(undefined, pair[1]), refused("usage"));
     await assert.rejects(align({}, pair[1]), refused("usage"));
     await assert.rejects(align([], pair[1]), refused("usage"));
-    await assert.rejects(align(new URL("https://example.org/x"), pair[1]), refused("usage"));
+    await assert.rejects(align(new URL("ftp://example.org/x"), pair[1]), refused("usage"));
     await assert.rejects(trace([evidence("source")]), refused("usage"));
 });
 
