@@ -4,29 +4,14 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "hidden_words.hpp"
+#include "gauge_file.hpp"
 #include "io/json_text.hpp"
 #include "jobs.hpp"
 #include "regauge/error.hpp"
-#include "regauge/hidden.hpp"
-#include "regauge/io/gauge_json.hpp"
 #include "regauge/map_reports.hpp"
 #include "summary.hpp"
 
 namespace regauge {
-namespace {
-
-// A gauge file's two parts.
-struct GaugeFile {
-    Alignment residual;
-    std::optional<HiddenGauge> hidden;
-    std::string json() const { return hidden ? withHidden(toJson(residual), *hidden) : toJson(residual); }
-};
-GaugeFile readBoth(const Files& files, const std::string& path) {
-    return {readGauge(files, path), readHidden(files, path)};
-}
-
-}  // namespace
 
 RunJob addShow(CLI::App& command) {
     auto path = std::make_shared<std::string>();
@@ -37,9 +22,8 @@ RunJob addShow(CLI::App& command) {
             job.print(job.json ? mapsJson(maps) : mapsText(maps));
             return 0;
         }
-        const GaugeFile gauge = readBoth(job.host.files, *path);
-        job.print(job.json ? summaryJson(gauge.residual)
-                           : summaryText(gauge.residual) + (gauge.hidden ? hiddenLine(*gauge.hidden) : ""));
+        const GaugeFile gauge = readGaugeFile(job.host.files, *path);
+        job.print(job.json ? summaryJson(gauge.residual) : gauge.text());
         return 0;
     };
 }
@@ -54,9 +38,9 @@ RunJob addCompose(CLI::App& command) {
     addOutput(command, options->output, true, "the composed gauge file");
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
-        GaugeFile composed = readBoth(job.host.files, options->paths.front());
+        GaugeFile composed = readGaugeFile(job.host.files, options->paths.front());
         for (std::size_t k = 1; k < options->paths.size(); ++k) {
-            const GaugeFile next = readBoth(job.host.files, options->paths[k]);
+            const GaugeFile next = readGaugeFile(job.host.files, options->paths[k]);
             composed.residual = then(composed.residual, next.residual);
             if (composed.hidden.has_value() != next.hidden.has_value())
                 throw Error(ErrorCode::usage, options->paths[k],
@@ -84,7 +68,7 @@ RunJob addInvert(CLI::App& command) {
     addOutput(command, options->output, true, "the inverse gauge file");
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
-        GaugeFile inverted = readBoth(job.host.files, options->path);
+        GaugeFile inverted = readGaugeFile(job.host.files, options->path);
         inverted.residual = inverse(inverted.residual);
         if (inverted.hidden) inverted.hidden = inverted.hidden->inverse();
         writeText(job.host.files, options->output, inverted.json());
@@ -110,8 +94,8 @@ RunJob addCompare(CLI::App& command) {
                     "and neurons where both files have them (default 1)")
         ->check(CLI::Range(0.0, 1.0));
     return [options](const Job& job) {
-        const GaugeFile gauge = readBoth(job.host.files, options->gauge),
-                        reference = readBoth(job.host.files, options->reference);
+        const GaugeFile gauge = readGaugeFile(job.host.files, options->gauge),
+                        reference = readGaugeFile(job.host.files, options->reference);
         const Agreement agreement = compare(gauge.residual.gauge, reference.residual.gauge);
         std::optional<HiddenAgreement> hidden;
         if (gauge.hidden && reference.hidden) hidden = compare(*gauge.hidden, *reference.hidden);

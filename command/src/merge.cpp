@@ -2,10 +2,10 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
+#include "gauge_file.hpp"
 #include "jobs.hpp"
-#include "regauge/hidden.hpp"
-#include "regauge/io/gauge_json.hpp"
 #include "regauge/reports.hpp"
 
 namespace regauge {
@@ -44,12 +44,14 @@ RunJob addMerge(CLI::App& command) {
 
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
-        const Alignment gauge = readGauge(job.host.files, options->gauge);
-        if (!options->baseGauge.empty()) options->merge.baseGauge = readGauge(job.host.files, options->baseGauge);
-        options->merge.force = options->output.force;
-        const std::optional<HiddenGauge> hidden = readHidden(job.host.files, options->gauge);
+        const auto [gauge, hidden] = readGaugeFile(job.host.files, options->gauge);
         std::optional<HiddenGauge> baseHidden;
-        if (!options->baseGauge.empty()) baseHidden = readHidden(job.host.files, options->baseGauge);
+        if (!options->baseGauge.empty()) {
+            GaugeFile read = readGaugeFile(job.host.files, options->baseGauge);
+            options->merge.baseGauge = std::move(read.residual);
+            baseHidden = std::move(read.hidden);
+        }
+        options->merge.force = options->output.force;
         std::unique_ptr<Files> moved, baseMoved;
         if (hidden) moved = movedHidden(job.host.files, *hidden, options->b);
         Files* files = moved ? moved.get() : &job.host.files;

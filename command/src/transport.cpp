@@ -4,9 +4,9 @@
 #include <optional>
 #include <vector>
 
+#include "gauge_file.hpp"
 #include "jobs.hpp"
 #include "regauge/error.hpp"
-#include "regauge/hidden.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/map_reports.hpp"
 #include "regauge/map_transport.hpp"
@@ -17,10 +17,10 @@
 namespace regauge {
 namespace {
 
-// The gauge in a file. Throws Error as readGauge does, and in words of its own where the file holds maps.
-Alignment gaugeIn(const Files& files, const std::string& path) {
+// The gauge in a file. Throws Error as readGaugeFile does, and in words of its own where the file holds maps.
+GaugeFile gaugeIn(const Files& files, const std::string& path) {
     try {
-        return readGauge(files, path);
+        return readGaugeFile(files, path);
     } catch (const Error& error) {
         if (error.code() == ErrorCode::malformed && isMapFile(*files.open(path)))
             throw Error(ErrorCode::usage, path, "is a map file; give it as --map " + path);
@@ -35,8 +35,8 @@ std::string ownFile(const Job& job, const std::string& path) {
     const Files& files = job.host.files;
     if (!files.exists(path) || files.isFolder(path)) return "";
     if (isGaugeFile(*files.open(path))) {
-        const Alignment gauge = readGauge(files, path);
-        return job.json ? summaryJson(gauge) : "gauge file\n" + summaryText(gauge);
+        const GaugeFile gauge = readGaugeFile(files, path);
+        return job.json ? summaryJson(gauge.residual) : "gauge file\n" + gauge.text();
     }
     if (!isMapFile(*files.open(path))) return "";
     const MapSet maps = readMaps(files, path);
@@ -67,12 +67,11 @@ Plan moveByMap(const Job& job, const TransportWords& words) {
 }
 
 Plan moveByGauge(const Job& job, const TransportWords& words) {
-    const Alignment gauge = gaugeIn(job.host.files, words.gauge);
+    const auto [gauge, hidden] = gaugeIn(job.host.files, words.gauge);
     if (gauge.verdict == Verdict::partial)
         job.say("warning: the gauge is partial: about " + percent(gauge.estimate) +
                 " of its channels are estimated right, and what the others carry is moved to wrong places");
     const TransportOptions options = words.options();
-    const std::optional<HiddenGauge> hidden = readHidden(job.host.files, words.gauge);
     if (!hidden && !words.site.empty())
         throw Error(ErrorCode::usage, words.gauge,
                     "has no hidden part ('align --hidden'), so --site is of no use; without it, OBJECT moves in the "

@@ -247,12 +247,14 @@ bool isGaugeFile(const ByteSource& file) {
     return text.starts_with('{') && text.find('"' + std::string(formatName) + '"') != std::string_view::npos;
 }
 
-Alignment readGauge(const Files& files, const std::string& path) {
+std::string gaugeText(const Files& files, const std::string& path) {
     const std::unique_ptr<ByteSource> source = files.open(path);
     if (source->size() > largestGaugeFile) refuse(path, "too large for a gauge file");
     std::string text(static_cast<std::size_t>(source->size()), '\0');
     source->read(0, std::as_writable_bytes(std::span(text)));
-    return parseGauge(text, path);
+    return text;
 }
+
+Alignment readGauge(const Files& files, const std::string& path) { return parseGauge(gaugeText(files, path), path); }
 
 }  // namespace regauge

@@ -20,6 +20,9 @@ Alignment parseGauge(std::string_view text, const std::string& where);
 // Whether a file says of itself, near its beginning, that it is a gauge.
 bool isGaugeFile(const ByteSource& file);
 
+// The text of a gauge file. Throws as Files::open does; malformed where it is too large for one.
+std::string gaugeText(const Files& files, const std::string& path);
+
 // Opens and parses; throws as Files::open and parseGauge do.
 Alignment readGauge(const Files& files, const std::string& path);
 
