@@ -197,19 +197,13 @@ int runWords(const std::vector<std::string>& args, Host& lent) {
     return parseAndRun(args, app, jobs, job);
 }
 
-}  // namespace
-
-int runCommand(const std::vector<std::string>& args, Host& host) {
+int runOrRefuse(const std::vector<std::string>& args, Host& host) {
     try {
         return runWords(args, host);
     } catch (const Error& error) {
-        try {
-            return refuse(host, error);
-        } catch (const std::bad_alloc&) {
-            return refuseForMemory(host);
-        }
+        return refuse(host, error);
     } catch (const std::bad_alloc&) {
-        return refuseForMemory(host);
+        throw;
     } catch (const std::length_error&) {  // of an array longer than any memory
         return refuseForMemory(host);
     } catch (const std::system_error& error) {
@@ -219,6 +213,16 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
         return refuse(host, Error(ErrorCode::internal, "",
                                   std::string("a defect of regauge: ") + error.what() +
                                       "; please report it with the command you ran"));
+    }
+}
+
+}  // namespace
+
+int runCommand(const std::vector<std::string>& args, Host& host) {
+    try {
+        return runOrRefuse(args, host);
+    } catch (const std::bad_alloc&) {  // also of words in which something was refused
+        return refuseForMemory(host);
     }
 }
 
