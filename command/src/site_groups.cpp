@@ -11,12 +11,6 @@ namespace {
 // channels than this in common are of different coordinates (two answers of 90 % have at least 80 % in common).
 constexpr double sure = 0.9, alike = 0.8;
 
-double common(const Gauge& a, const Gauge& b) {
-    std::size_t same = 0;
-    for (std::size_t i = 0; i < a.d(); ++i) same += a.perm()[i] == b.perm()[i] && a.sign()[i] == b.sign()[i];
-    return static_cast<double>(same) / static_cast<double>(a.d());
-}
-
 }  // namespace
 
 std::vector<std::vector<std::string>> contradictingSites(const Alignment& alignment) {
@@ -27,7 +21,7 @@ std::vector<std::vector<std::string>> contradictingSites(const Alignment& alignm
         const bool known = site.gauge.d() == alignment.gauge.d() && site.gauge.d() > 0 && site.statistic != "gains";
         if (!known || site.estimate < sure) continue;
         const auto group = std::find_if(gauges.begin(), gauges.end(),
-                                        [&](const Gauge* gauge) { return common(*gauge, site.gauge) >= alike; });
+                                        [&](const Gauge* gauge) { return compare(*gauge, site.gauge).both >= alike; });
         if (group == gauges.end()) {
             gauges.push_back(&site.gauge);
             groups.push_back({site.name});

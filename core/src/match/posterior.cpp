@@ -114,11 +114,14 @@ public:
     Pairs(const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads)
         : gauge_(gauge), d_(scores.d()), anySign_(group == Group::signedPermutation), threads_(threads), bin_(d_ * d_) {
         const double unit = noiseOf(scores, gauge);
+        // One sign for all channels (LayerNorm): it is turned to plus in all pairs, matched or not.
+        const double way = !anySign_ && gauge.sign()[0] < 0 ? -1 : 1;
         std::vector<float> room;
         for (std::size_t i = 0; i < d_; ++i) {
             const float* row = scores.row(i, room);
             for (std::size_t j = 0; j < d_; ++j) {
-                const double place = static_cast<double>(row[j]) / unit * binsASpread + static_cast<double>(bins) / 2;
+                const double place =
+                    way * static_cast<double>(row[j]) / unit * binsASpread + static_cast<double>(bins) / 2;
                 bin_[i * d_ + j] = static_cast<std::uint16_t>(std::clamp(place, 0.0, static_cast<double>(bins - 1)));
             }
         }
@@ -151,7 +154,7 @@ public:
 private:
     std::size_t matchedBin(std::size_t i) const {
         const std::size_t b = bin_[i * d_ + gauge_.perm()[i]];
-        return gauge_.sign()[i] < 0 ? bins - 1 - b : b;
+        return anySign_ && gauge_.sign()[i] < 0 ? bins - 1 - b : b;
     }
 
     // Likelihood ratios of a pair by its bin: with the sign of its score turned to plus, and with either sign.
