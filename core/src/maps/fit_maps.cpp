@@ -157,11 +157,13 @@ double ceilingOf(const Sides& sides, unsigned threads, const Progress& progress)
     return Ladder(ofTarget, threads, progress).rung(MapFamily::affine, fit).held.r2();
 }
 
-void requireOneWidth(const PairOfSites& pair, MapFamily family, std::size_t dx, std::size_t dy) {
-    if (dx == dy || family > MapFamily::gauge) return;
+// Before anything is read.
+void requireFamilyFits(const PairOfSites& pair, std::optional<MapFamily> family) {
+    const std::size_t dx = siteOf(pair.source, pair.siteX).rows->d(), dy = siteOf(pair.target, pair.siteY).rows->d();
+    if (!family || dx == dy || *family > MapFamily::gauge) return;
     throw Error(ErrorCode::usage, pair.target.name,
                 "d = " + std::to_string(dy) + ", and " + pair.source.name + " has d = " + std::to_string(dx) + "; " +
-                    std::string(name(family)) + " maps need one width: take --family orthogonal, affine or auto");
+                    std::string(name(*family)) + " maps need one width: take --family orthogonal, affine or auto");
 }
 
 // One pair of sites on its way from sums to a map.
@@ -175,7 +177,6 @@ public:
           ladder_(sides_, options.threads, progress) {}
 
     Map run() {
-        if (options_.family) requireOneWidth(pair_, *options_.family, sides_.all.dx(), sides_.all.dy());
         fitRungs();
         const Choice choice = chooseRung(rungs_, ladder_, gauges_ && gauges_->aligned);
         map_.rungs = choice.reports;
@@ -230,10 +231,9 @@ private:
             forward = map_.family == MapFamily::orthogonal
                           ? fitOrthogonal(sides_.all, options_.threads, progress_)
                           : fitGauge(map_.family == MapFamily::gauge ? gauges_->all : identity(), sides_.all);
-            rungBack.family = map_.family;
             backward = turned(forward, back.all);  // the polar factor of the transpose, too
-            for (std::size_t k = 0; k < 2; ++k) rungBack.half[k] = turned(chosen.half[k], back.half[k]);
-            ladderBack.judge(rungBack);
+            rungBack =
+                ladderBack.rung(map_.family, [&](std::size_t k) { return turned(chosen.half[k], back.half[k]); });
         }
         map_.r2Back = rungBack.held.r2();
         map_.roundTrip = roundTrip(chosen, rungBack, sides_);
@@ -257,6 +257,7 @@ private:
 };
 
 Map fitPair(const PairOfSites& pair, const MapOptions& options, const Progress& progress) {
+    requireFamilyFits(pair, options.family);
     return PairFit(pair, options, progress).run();
 }
 
@@ -287,7 +288,7 @@ std::vector<std::pair<std::string, std::string>> bestPlaces(const Evidence& sour
             if (pairs(x, y)) candidates.emplace_back(x.name, y.name);
     if (candidates.empty()) throw Error(ErrorCode::usage, target.name, noCommonEvidence(source, target));
     if (candidates.size() == 1) return candidates;
-    const OrdinaryRows ordinary(source, target, options, progress);
+    const OrdinaryRows ordinary(source, target, matchOptions(options), progress);
     for (std::size_t k = 0; k < candidates.size(); ++k) {
         progress.report("all pairs of sites", k, candidates.size());
         depths.push_back(

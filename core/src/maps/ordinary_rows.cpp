@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -41,22 +41,23 @@ void clearMassive(const Evidence& evidence, const std::string& site, const Match
 
 }  // namespace
 
-OrdinaryRows::OrdinaryRows(const Evidence& sourceSide, const Evidence& targetSide, const MapOptions& options,
+OrdinaryRows::OrdinaryRows(const Evidence& sourceSide, const Evidence& targetSide, const MatchOptions& options,
                            const Progress& progress)
     : source(sourceSide), target(targetSide) {
     const std::uint64_t rows = commonRows(source, target);
-    MatchOptions reading;
-    reading.rows = options.rows;
-    reading.skipFirst = options.skipFirst;
     Flags flags(static_cast<std::size_t>(rows), 1);
     for (const Evidence* side : {&source, &target})
         if (side->mask && side->mask->size() == flags.size())
             std::ranges::transform(flags, *side->mask, flags.begin(), [](auto a, auto b) { return a && b; });
-    const auto before = std::ranges::count(flags, 1);
+    const auto left = [&] {
+        return std::ranges::count(
+            std::span(flags).first(static_cast<std::size_t>(std::min(rows, options.rows.value_or(rows)))), 1);
+    };
+    const auto before = left();
     for (const Evidence* side : {&source, &target})
         for (const Site& site : side->sites)
-            if (takesPart(site) && site.rows->rows() == rows) clearMassive(*side, site.name, reading, progress, flags);
-    if (rows == 0 || 2 * std::ranges::count(flags, 1) < before) return;
+            if (takesPart(site) && site.rows->rows() == rows) clearMassive(*side, site.name, options, progress, flags);
+    if (rows == 0 || 2 * left() < before) return;
     source.mask = target.mask = std::move(flags);
 }
 
