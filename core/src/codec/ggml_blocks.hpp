@@ -29,8 +29,11 @@ struct GgmlType {
 const GgmlType* ggmlType(std::uint32_t id);
 const GgmlType* ggmlType(std::string_view name);
 
-// Whether it is a type of blocks whose numbers regauge does not compute (IQ1 to IQ3).
+// Whether it is a type of blocks whose numbers regauge does not compute (IQ1 to IQ3, Q8_1, Q8_K).
 bool isOpaque(std::string_view name);
+// What to do about such a file.
+inline constexpr std::string_view makeFloats =
+    "make a file of floats of it first (llama.cpp: llama-quantize --allow-requantize FILE.gguf NEW.gguf F16)";
 
 // Whole blocks to float32: out.size() is a multiple of type.elements, blocks.size() fits it. type.unpack is there.
 void unpackBlocks(const GgmlType& type, std::span<const std::byte> blocks, std::span<float> out);

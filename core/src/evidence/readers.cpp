@@ -187,8 +187,7 @@ void needRowDtype(const TensorRef& tensor) {
     const std::string found = tensor.stored().quantized.empty() ? std::string(name(dtype)) : tensor.stored().quantized;
     throw Error(ErrorCode::wrongDtype, tensor.where(),
                 "expected rows of F16, BF16, F32 or F64, found " + found +
-                    (isOpaque(found) ? ", whose numbers regauge does not compute; make a file of floats of it first "
-                                       "(llama.cpp: llama-quantize --allow-requantize FILE.gguf NEW.gguf F16)"
+                    (isOpaque(found) ? ", whose numbers regauge does not compute; " + std::string(makeFloats)
                      : dtype == Dtype::U16
                          ? "; if these are the bits of bfloat16, save them as .safetensors in bfloat16, or as float32"
                          : "; convert them to float32 first"));

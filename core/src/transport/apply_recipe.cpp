@@ -259,8 +259,7 @@ private:
             applied_.blocks.emplace(
                 ErrorCode::unsupported, where,
                 "is stored in blocks of " + type + why +
-                    (isOpaque(type) ? "; make a file of floats of it first (llama.cpp: llama-quantize "
-                                      "--allow-requantize FILE.gguf NEW.gguf F16), and move that"
+                    (isOpaque(type) ? "; " + std::string(makeFloats) + ", and move that"
                                     : "; transport --dequantize bf16 (or f16, f32) writes the values as "
                                       "floats and moves those"));
     }

@@ -59,7 +59,10 @@ bool isDigits(std::string_view key) {
 }
 
 // Whether a key says where channels live: a hook, or a layer.
-bool isHookKey(std::string_view key) { return lowered(key).starts_with("hook"); }
+bool isHookKey(std::string_view key) {
+    const std::string lower = lowered(key);
+    return lower == "hook" || lower == "hook_name" || lower == "hook_point";
+}
 bool isLayerKey(std::string_view key) { return lowered(key) == "layer" || lowered(key) == "layers"; }
 
 void addPlace(ChannelList& list, std::string_view key, std::string_view value) {
