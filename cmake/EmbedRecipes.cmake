@@ -9,9 +9,9 @@ foreach(_recipe IN LISTS REGAUGE_RECIPES)
   set(_path "${PROJECT_SOURCE_DIR}/core/recipes/${_recipe}")
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${_path}")
   file(READ "${_path}" _text)
-  # Without the space that is there for readers: between lines, and around the marks between strings and brackets.
+  # Without the space that is there for readers: between lines, and after the marks that follow strings.
   string(REGEX REPLACE "\n *" "" _text "${_text}")
-  string(REGEX REPLACE "([^\\]\"[,:]|[]}],) +([][{}\"tf0-9])" "\\1\\2" _text "${_text}")
+  string(REGEX REPLACE "([^\\]\"[,:]) +([][{}\"tf0-9])" "\\1\\2" _text "${_text}")
   string(APPEND _entries "    {\"${_recipe}\", R\"REGAUGE(${_text})REGAUGE\"},\n")
 endforeach()
 

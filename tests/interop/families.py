@@ -208,7 +208,7 @@ def outcome(found):
     if signed[0] == "moved":
         return "signed", f"{signed[1]:.0e}"
     if permutation[0] == "moved":
-        return "permutation", signed[1]
+        return "permutation", f"{permutation[1]:.0e}"
     return signed
 
 
@@ -228,6 +228,8 @@ def write_table(counts, reasons, largest):
 def main(names):
     write = "--write" in names
     names = [name for name in names if name != "--write"]
+    if write and names:
+        sys.exit("--write takes no names: the table is of all families")
     reasons, largest = {}, 0.0
     print(f"transformers {transformers.__version__}, torch {torch.__version__}", flush=True)
     counts = {}
@@ -243,7 +245,7 @@ def main(names):
                 result, detail = "not built", str(error)
             signal.alarm(0)
             counts.setdefault(result, []).append(family)
-            if result == "signed":
+            if result in ("signed", "permutation"):
                 largest = max(largest, float(detail))
             if result == "refused":
                 reasons.setdefault(detail.split("model_type", 1)[-1].split(": ", 1)[-1].strip(), []).append(family)

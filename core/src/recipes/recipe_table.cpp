@@ -144,9 +144,9 @@ Tables parseAll() {
     Tables tables;
     Symmetries symmetries;
     for (const EmbeddedRecipe& file : embeddedRecipes()) {
+        if (file.path == "hidden.json") continue;  // hidden/roles.cpp reads it
         try {
             const Json json = Json::parse(file.json);
-            if (file.path == "hidden.json") continue;  // hidden/roles.cpp reads it
             if (file.path == "symmetry.json") {
                 symmetries = symmetriesIn(json);
             } else if (file.path == "shared.json") {
