@@ -10,11 +10,13 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "command_run.hpp"
 #include "native_files.hpp"
 #include "regauge/isa.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
+using test::Ran;
 namespace fs = std::filesystem;
 
 namespace {
@@ -22,20 +24,9 @@ namespace {
 const std::string sample = std::string(REGAUGE_TEST_DATA) + "/shakespeare-d128/";
 const std::string shipped = std::string(REGAUGE_TEST_DATA) + "/../examples/tales-d64/";
 
-struct Ran {
-    int status;
-    std::string out, err;
-    nlohmann::json json() const { return nlohmann::json::parse(out); }
-};
-
 Ran run(const std::vector<std::string>& args) {
     NativeFiles files;
-    Ran ran{};
-    Host host{.files = files,
-              .out = [&](std::string_view text) { ran.out += text; },
-              .err = [&](std::string_view text) { ran.err += text; }};
-    ran.status = runCommand(args, host);
-    return ran;
+    return test::run(files, args);
 }
 
 // A folder of its own that goes away again.

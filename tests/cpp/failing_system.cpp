@@ -77,7 +77,6 @@ FailingSystem::~FailingSystem() {
     fault = Fault::none;
     exchangesWork = true;
 }
-bool FailingSystem::failed() const { return callsLeft.load() < 0; }
 long FailingSystem::left() const { return callsLeft.load(); }
 std::string FailingSystem::deeds() const { return {deedsText, deedsLength}; }
 

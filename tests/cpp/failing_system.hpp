@@ -25,9 +25,8 @@ public:
     FailingSystem(const FailingSystem&) = delete;
     FailingSystem& operator=(const FailingSystem&) = delete;
     ~FailingSystem();
-    bool failed() const;
     long left() const;  // calls until the one that fails
-    // Of calls that succeeded: "write", "sync", "rename", and "sync folder", in their order, each once in a row.
+    // Of calls that succeeded: "write", "sync", "rename", and "sync-folder", in their order, each once in a row.
     std::string deeds() const;
 };
 

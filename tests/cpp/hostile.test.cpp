@@ -7,29 +7,17 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "command_run.hpp"
 #include "memory_files.hpp"
-#include "regauge/command.hpp"
 #include "regauge/model.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
 using test::MemoryFiles;
+using test::Ran;
+using test::run;
 
 namespace {
-
-struct Ran {
-    int status;
-    std::string out, err;
-};
-
-Ran run(MemoryFiles& files, const std::vector<std::string>& args) {
-    Ran ran{};
-    Host host{.files = files,
-              .out = [&](std::string_view text) { ran.out += text; },
-              .err = [&](std::string_view text) { ran.err += text; }};
-    ran.status = runCommand(args, host);
-    return ran;
-}
 
 std::string fixture(const std::string& name) {
     std::ifstream file(std::string(REGAUGE_TEST_DATA) + "/fixtures/hostile/" + name, std::ios::binary);

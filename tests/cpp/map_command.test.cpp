@@ -2,14 +2,16 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "command_run.hpp"
 #include "memory_files.hpp"
-#include "regauge/command.hpp"
 #include "regauge/io/safetensors_writer.hpp"
 #include "rows_fixture.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
 using regauge::test::MemoryFiles;
+using regauge::test::Ran;
+using regauge::test::run;
 using regauge::testing::Numbers;
 
 namespace {
@@ -34,20 +36,6 @@ void putPair(MemoryFiles& files, const std::string& x, const std::string& y, std
         for (std::size_t i = 0; i < wide; ++i)
             for (std::size_t j = 0; j < d; ++j) b[r * wide + i] += m[i * d + j] * a[r * d + j];
     put(files, x, d, a), put(files, y, wide, b);
-}
-
-struct Ran {
-    int status;
-    std::string out, err;
-};
-
-Ran run(MemoryFiles& files, const std::vector<std::string>& args) {
-    Ran ran{};
-    Host host{.files = files,
-              .out = [&](std::string_view text) { ran.out += text; },
-              .err = [&](std::string_view text) { ran.err += text; }};
-    ran.status = runCommand(args, host);
-    return ran;
 }
 
 }  // namespace

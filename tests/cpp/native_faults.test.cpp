@@ -1,6 +1,7 @@
 // Every system call of small jobs on real files fails in turn, is interrupted, does a part of its
 // work, or is the process's last: what is at the output is what was there before, or the new, whole.
 // Of many calls a part is tried; with REGAUGE_EVERY_FAULT in the environment, all.
+#include "command_run.hpp"
 #include "failing_system.hpp"
 
 #if defined(__linux__) && !defined(__EMSCRIPTEN__)
@@ -106,18 +107,16 @@ public:
     }
     int runPlainly() const {
         NativeFiles files;
-        Host host{.files = files, .out = [](std::string_view) {}, .err = [](std::string_view) {}};
-        return runCommand(words(), host);
+        return test::run(files, words()).status;
     }
     // The status; the number of calls goes to `calls`, where the fault never came.
-    int runWith(Fault fault, long failing, bool exchanges, bool* came = nullptr, std::string* deeds = nullptr) const {
+    int runWith(Fault fault, long failing, bool exchanges, std::string* deeds = nullptr) const {
         clear();
         const std::vector<std::string> args = words();
         NativeFiles files;
         Host host{.files = files, .out = [](std::string_view) {}, .err = [](std::string_view) {}};
         const FailingSystem system(fault, failing, exchanges);
         const int status = runCommand(args, host);
-        if (came != nullptr) *came = system.failed();
         if (deeds != nullptr) *deeds = system.deeds();
         if (failing == LONG_MAX) calls = LONG_MAX - system.left();
         return status;
@@ -241,7 +240,7 @@ TEST_CASE("faults: whichever system call fails, a job refuses and leaves nothing
             for (const long call : tried(calls, 40)) {
                 INFO(job.name << ", call " << call << " of " << calls << ", with renameat2: " << exchanges);
                 std::string deeds;
-                const int status = bench.runWith(Fault::error, call, exchanges, nullptr, &deeds);
+                const int status = bench.runWith(Fault::error, call, exchanges, &deeds);
                 INFO(deeds);
                 refusals += status == 2 ? 1 : 0;
                 // Old names that could not be removed any more are the next run's.
@@ -293,7 +292,7 @@ TEST_CASE("faults: files reach the disk before they take their place, and the na
     for (const FaultJob& job : faultJobs()) {
         const Bench bench(job);
         std::string deeds;
-        REQUIRE(bench.runWith(Fault::error, LONG_MAX, true, nullptr, &deeds) == 0);
+        REQUIRE(bench.runWith(Fault::error, LONG_MAX, true, &deeds) == 0);
         INFO(job.name << ": " << deeds);
         const std::size_t place = deeds.find("rename ");
         CHECK(deeds.rfind("write ") < deeds.rfind("sync ", place));

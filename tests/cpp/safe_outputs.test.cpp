@@ -9,13 +9,14 @@
 #include <filesystem>
 #include <fstream>
 
+#include "command_run.hpp"
 #include "native_files.hpp"
-#include "regauge/command.hpp"
 #include "regauge/error.hpp"
 #include "regauge/gauge.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
+using test::Ran;
 namespace fs = std::filesystem;
 
 namespace {
@@ -23,14 +24,9 @@ namespace {
 const std::string sample = std::string(REGAUGE_TEST_DATA) + "/shakespeare-d128/source/";
 const std::string target = std::string(REGAUGE_TEST_DATA) + "/shakespeare-d128/target/";
 
-struct Ran {
-    int status;
-    std::string out, err;
-};
-
 Ran run(const std::vector<std::string>& args, bool losesAnswer = false) {
     NativeFiles files;
-    Ran ran{};
+    Ran ran;
     Host host{.files = files,
               .out =
                   [&](std::string_view text) {

@@ -9,10 +9,10 @@
 #include <optional>
 
 #include "base/sha256.hpp"
+#include "command_run.hpp"
 #include "io/bytes.hpp"
 #include "memory_files.hpp"
 #include "pairing/memory.hpp"
-#include "regauge/command.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "rows_fixture.hpp"
 #include "transport_objects.hpp"
@@ -350,21 +350,6 @@ TEST_CASE("statistics: damaged and hostile files are refused, or read") {
 }
 
 namespace {
-
-struct Ran {
-    int status;
-    std::string out, err;
-};
-
-Ran run(MemoryFiles& files, const std::vector<std::string>& args, Team* team = nullptr) {
-    Ran ran{};
-    Host host{.files = files,
-              .out = [&](std::string_view text) { ran.out += text; },
-              .err = [&](std::string_view text) { ran.err += text; },
-              .team = team};
-    ran.status = runCommand(args, host);
-    return ran;
-}
 
 // The pair's first rows as activation bundles: source and target, and in three parts source.0, target.0 ..
 MemoryFiles bundles(const Pair& pair) {
