@@ -3,8 +3,9 @@
 
 #include <sstream>
 
+#include "command_run.hpp"
 #include "mutations.hpp"
-#include "regauge/command.hpp"
+#include "regauge/hidden.hpp"
 #include "regauge/io/gauge_json.hpp"
 
 namespace regauge::fuzz {
@@ -13,19 +14,6 @@ struct Seed {
     std::string target, name, text;
 };
 
-// The target that reads a file of tensors.
-inline std::string targetOf(FileFormat format) {
-    switch (format) {
-        case FileFormat::safetensors: return "safetensors";
-        case FileFormat::npy: return "npy";
-        case FileFormat::npz: return "npz";
-        case FileFormat::torchZip: return "torch";
-        case FileFormat::gguf: return "gguf";
-        case FileFormat::jsonVector: return "jsonVector";
-    }
-    return "";
-}
-
 // The statistics of a few rows, with Gram matrices and without.
 inline std::string statisticsOf(const std::string& group) {
     test::MemoryFiles files;
@@ -33,8 +21,7 @@ inline std::string statisticsOf(const std::string& group) {
         files.put(std::string(1, static_cast<char>('a' + side)),
                   test::safetensors(
                       {test::randomArray("activations/x", {24, 4}, 7), test::randomArray("gains/final", {4}, side)}));
-    Host host{.files = files, .out = [](std::string_view) {}, .err = [](std::string_view) {}};
-    runCommand({"stats", "a", "b", "--group", group, "-o", "s"}, host);
+    test::run(files, {"stats", "a", "b", "--group", group, "-o", "s"});
     return files.text("s");
 }
 
@@ -42,7 +29,7 @@ inline void addTensorSeeds(std::vector<Seed>& seeds) {
     for (const test::Seed& seed : test::mutationSeeds()) {
         std::string target = "csv";
         try {
-            target = targetOf(test::openText(seed.text).format);
+            target = name(test::openText(seed.text).format);
         } catch (const Error&) {
             if (!seed.name.ends_with(".csv")) target = "lists";
         }
@@ -63,6 +50,10 @@ inline void addJsonSeeds(std::vector<Seed>& seeds) {
     add("gauge", "by-hand",
         R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[1,0],"sign":[1,-1]})");
     add("gauge", "full", test::fixture("hostile/escape-gauge.json"));
+    add("gauge", "hidden",
+        withHidden(
+            toJson(test::alignmentOf(test::randomGauge(16, 3))),
+            HiddenGauge::identity({.layers = 1, .neurons = 8, .heads = 2, .kvHeads = 1, .headDim = 8, .pairs = 4})));
     add("map", "oracle", test::fixture("maps/oracle.safetensors"));
     add("config", "llama",
         R"({"model_type":"llama","hidden_size":16,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":8,)"

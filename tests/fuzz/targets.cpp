@@ -208,7 +208,7 @@ bool gguf(std::string_view input) {
     return true;
 }
 
-bool jsonVector(std::string_view input) {
+bool json(std::string_view input) {
     if (!isJson(input)) return false;
     tensors(input);
     return true;
