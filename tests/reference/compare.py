@@ -24,10 +24,11 @@ STAGES = {"beyond doubt", "posterior", "rotation null", "refined", "refined in v
 # What the two may differ by: float32 scores in the command, float64 in the reference. Verdicts may not, but where the
 # two estimates lie on both sides of a limit.
 LEAST_SAME = 0.99            # share of a kind's channels in the same place and with the same sign
-MOST_APART = 0.03            # of two estimates: scores that change places in the rotation null draw other rotations
+MOST_APART = 0.003           # of two estimates: a score that passes another in the rotation null
+MOST_APART_OF = {"strong noise": 0.03,     # where many do, so that other rotations are drawn (seed 41: one pair, 0.028)
+                 "many channels": 0.03}    # the posterior's rounds stop where little changes, one sooner or later
 MOST_MARGIN_APART = 0.006    # of a channel's margin, in similarity: a byte that float32 rounds the other way
-MOST_MEAN_APART = 0.01       # of a kind's estimates, on average: one pair in four of those above may be among them
-MOST_MEAN_TIED = 0.005       # where there are ties: halves that tie agree or not
+MOST_MEAN_APART = 0.005      # of a kind with ties, on average: halves that tie agree or not
 
 
 def pair(kind, rng):
@@ -110,9 +111,8 @@ class Tally:
 
     def is_wrong(self):
         if self.kind in TIED:
-            return np.mean(self.apart) > MOST_MEAN_TIED
-        return (np.mean(self.agreed) < LEAST_SAME or max(self.apart) > MOST_APART
-                or np.mean(self.apart) > MOST_MEAN_APART
+            return np.mean(self.apart) > MOST_MEAN_APART
+        return (np.mean(self.agreed) < LEAST_SAME or max(self.apart) > MOST_APART_OF.get(self.kind, MOST_APART)
                 or max(self.margins, default=0) > MOST_MARGIN_APART)
 
 
