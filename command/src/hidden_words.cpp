@@ -54,7 +54,8 @@ std::string kinship(const HiddenAlignment& found) {
         text += "TARGET shares a training history with SOURCE.\n";
     else if (sure.neurons > 0.5)
         text +=
-            "TARGET shares a training history with SOURCE, in other places: independent models have no sure neurons.\n";
+            "TARGET shares a training history with SOURCE, in other places: independent models have no sure neurons, "
+            "measured on tiny random models only.\n";
     else
         text += "Nothing here says that TARGET shares a training history with SOURCE.\n";
     return text;

@@ -492,3 +492,87 @@ TEST_CASE("scrambled copies of one model merge into it", "[hidden]") {
     merge(*moved, "a", "b", found.residual, "merged");
     CHECK(largestDifference(model.tensors, readBack(files, "merged")) < 1e-5);
 }
+
+TEST_CASE("numbers of a hidden part that cannot be are refused, with what they may be", "[hidden]") {
+    const std::string text = withHidden(toJson(asAlignment(Gauge::identity(d))), HiddenGauge::identity(tiny));
+    const auto with = [&](const std::string& key, const std::string& value) {
+        std::string changed = text;
+        const std::size_t hidden = changed.find("\"hidden\":"),
+                          first = changed.find("\"" + key + "\":", hidden) + key.size() + 3,
+                          begin = first + (changed[first] == '[' ? 1 : 0);
+        return changed.replace(begin, changed.find_first_of(",]}", begin) - begin, value);
+    };
+    CHECK(parseHidden(text, "g.json").has_value());
+    for (const char* key : {"head_dim", "rope_pairs"})
+        for (const char* value : {"4097", "65536", "16777216", "18446744073709551615", "-1", "1.5"})
+            CHECK_THROWS_WITH(parseHidden(with(key, value), "g.json"),
+                              ContainsSubstring(key) && ContainsSubstring("from 0 to 4096"));
+    // As unsigned numbers of 64 bits, -1 and 0.
+    for (const char* value : {"18446744073709551615", "18446744073709551616"})
+        CHECK_THROWS_WITH(parseHidden(with("neuron_sign", value), "g.json"),
+                          ContainsSubstring("neuron_sign") && ContainsSubstring("from -1 to 1"));
+}
+
+TEST_CASE("without signs in the residual group their absence is no evidence", "[hidden]") {
+    MemoryFiles files;
+    put(files, "a", randomModel("llama", 91));
+    put(files, "b", randomModel("llama", 91));
+    for (const Group group : {Group::signedPermutation, Group::permutation}) {
+        MatchOptions options;
+        options.group = group;
+        const HiddenReport::Identity identity = matchHidden(files, "a", "b", options).report.channelIdentity;
+        CHECK(identity.agreeing == d);
+        // 1 / 32!, and 1 / 2^32 for the signs.
+        const double chance =
+            (std::lgamma(33.0) + (group == Group::permutation ? 0 : 32 * std::log(2.0))) / std::log(10.0);
+        CHECK(std::fabs(identity.log10Chance + chance) < 1e-9);
+    }
+}
+
+TEST_CASE("models of different architectures are refused before anything is matched", "[hidden]") {
+    MemoryFiles files;
+    put(files, "a", randomModel("llama", 92));
+    put(files, "b", randomModel("llama", 92, {2, 24, 4, 4, 8, 4}));
+    bool matched = false;
+    const Progress progress([&](std::string_view, std::uint64_t, std::uint64_t) { return matched = true; });
+    CHECK_THROWS_WITH(matchHidden(files, "a", "b", {}, progress), ContainsSubstring("of one architecture"));
+    CHECK_FALSE(matched);
+}
+
+TEST_CASE("layers without units have no confidences", "[hidden]") {
+    const Chosen none;
+    CHECK(confidences({&none, &none}) == std::vector<std::vector<double>>(2));
+}
+
+TEST_CASE("only the files of an object move: of an index its shards, of a folder what lies in it", "[hidden]") {
+    MemoryFiles files;
+    put(files, "x", randomModel("llama", 93));
+    const std::string index = R"({"weight_map":{"model.norm.weight":"b.safetensors"}})";
+    for (const char* folder : {"", "m/", "m/a/"})
+        for (const char* name : {"a.safetensors", "b.safetensors"})
+            files.contents[std::string(folder) + name] = files.contents.at("x/model.safetensors");
+    files.put("b.safetensors.index.json", index);
+    files.put("m/b.safetensors.index.json", index);
+    const HiddenGauge hidden = randomHidden(tiny, 94, {});
+    const auto movedOf = [&](const std::string& object) {
+        const std::unique_ptr<Files> moved = movedHidden(files, hidden, object);
+        std::vector<std::string> paths;
+        for (const auto& [path, bytes] : files.contents) {
+            const std::unique_ptr<ByteSource> source = moved->open(path);
+            Bytes now(static_cast<std::size_t>(source->size()));
+            source->read(0, now);
+            if (now != bytes) paths.push_back(path);
+        }
+        return paths;
+    };
+    using Paths = std::vector<std::string>;
+    CHECK(movedOf("b.safetensors.index.json") == Paths{"b.safetensors"});
+    CHECK(movedOf("m/b.safetensors.index.json") == Paths{"m/b.safetensors"});
+    CHECK(movedOf("m/a.safetensors") == Paths{"m/a.safetensors"});
+    CHECK(movedOf("m/") == Paths{"m/a.safetensors", "m/b.safetensors"});
+    CHECK(movedOf("x") == Paths{"x/model.safetensors"});
+
+    const std::unique_ptr<Files> moved = movedHidden(files, hidden, "x");
+    std::vector<std::byte> two(2);
+    CHECK_THROWS_WITH(moved->open("x/model.safetensors")->read(UINT64_MAX, two), ContainsSubstring("ends at byte"));
+}

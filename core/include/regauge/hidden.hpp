@@ -149,12 +149,13 @@ std::optional<HiddenGauge> parseHidden(std::string_view text, const std::string&
 std::optional<HiddenGauge> readHidden(const Files& files, const std::string& path);
 
 // The files as they are after the hidden axes of the model's tensors moved by `hidden`: names, headers and all other
-// bytes as they were, tensors computed as they are read, in every .safetensors file of `object` (a folder, a file or an
-// index; of every file where it is empty): checkpoints, shards, LoRA adapters. Permutations and signs are exact to the
-// bit; scales, turns and matrices are computed in double and rounded once to the tensor's own type. `files` and
-// `hidden` must outlive it. Opening a file throws Error: unsupported (a tensor with a hidden axis that is not known to
-// move, by name; such tensors in other formats), wrongDtype, shapeMismatch.
-std::unique_ptr<Files> movedHidden(Files& files, const HiddenGauge& hidden, const std::string& object = "");
+// bytes as they were, tensors computed as they are read, in every .safetensors file of `object` (those that lie in a
+// folder, the shards that an index lists, or one file): checkpoints, shards, LoRA adapters. Permutations and signs are
+// exact to the bit; scales, turns and matrices are computed in double and rounded once to the tensor's own type.
+// `files` and `hidden` must outlive it. Opening a file throws Error: unsupported (a tensor with a hidden axis that is
+// not known to move, by name; such tensors in other formats), wrongDtype, shapeMismatch. Throws for an index as
+// openCheckpointFiles does.
+std::unique_ptr<Files> movedHidden(Files& files, const HiddenGauge& hidden, const std::string& object);
 
 // Transport by both gauges of a pair, as `transport` does by the residual one: checkpoints and LoRA adapters in any
 // format whose tensors have their parameters' names, and optimizer state: first moments as gradients do (M^-T of what

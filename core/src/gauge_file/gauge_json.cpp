@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "io/json_text.hpp"
+#include "io/whole_number.hpp"
 #include "regauge/error.hpp"
 #include "regauge/version.hpp"
 #include "regauge/words.hpp"
@@ -70,11 +71,7 @@ std::vector<Value> integers(const Read& list, const char* key, std::size_t count
     std::vector<Value> values;
     values.reserve(count);
     for (const Read& entry : list) {
-        const bool fits =
-            entry.is_number_integer() &&
-            (!entry.is_number_unsigned() || entry.get<std::uint64_t>() <= static_cast<std::uint64_t>(high)) &&
-            entry.get<std::int64_t>() >= low && entry.get<std::int64_t>() <= high;
-        if (!fits)
+        if (!isWholeNumber(entry, low, high))
             throw Error(ErrorCode::invalidGauge, where,
                         std::string("\"") + key + "\"[" + std::to_string(values.size()) + "] is " + found(entry) +
                             "; it must be a whole number from " + std::to_string(low) + " to " + std::to_string(high));

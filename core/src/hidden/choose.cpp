@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "regauge/assignment.hpp"
 
@@ -94,7 +93,7 @@ std::vector<std::vector<double>> confidences(const std::vector<const Chosen*>& t
             matched.push_back(one->score[i]), others.push_back(one->score[i] - one->margin[i]);
         }
     }
-    if (units == 0) return {};
+    if (units == 0) return std::vector<std::vector<double>>(together.size());
     chance /= units;
     std::ranges::sort(matched), std::ranges::sort(others);
     const auto above = [](const std::vector<double>& sorted, double value) {

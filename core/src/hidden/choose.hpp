@@ -21,9 +21,9 @@ Chosen chooseUnits(const UnitScores& scores, double scale, const Progress& progr
 // The same where units stay together in groups of perGroup, which move as a whole.
 Chosen chooseGrouped(const UnitScores& scores, double scale, std::size_t perGroup);
 
-// Confidence of units, of layers that are judged together. From how often two pieces of evidence that share no weight
-// agree, beyond chance: that share is rho; who agrees is right with rho / (rho + (1 - rho) chance), and who does not is
-// believed as far as scores as high are rare among second best pairs.
+// Confidence of units, of layers that are judged together; an empty list for a layer without units. From how often two
+// pieces of evidence that share no weight agree, beyond chance: that share is rho; who agrees is right with rho / (rho
+// + (1 - rho) chance), and who does not is believed as far as scores as high are rare among second best pairs.
 std::vector<std::vector<double>> confidences(const std::vector<const Chosen*>& together);
 
 }  // namespace regauge

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <complex>
 #include <optional>
+#include <utility>
 
 #include "hidden/small_matrix.hpp"
 
@@ -102,7 +103,8 @@ void fitTurns(const HiddenShape& shape, const LayerRows& source, const LayerRows
 // Rows [first, first + n) of both, as the products that least squares needs.
 struct Block {
     std::size_t n = 0;
-    small::Matrix ss, ts, tt;
+    small::Matrix ss, ts;
+    std::vector<double> tt;  // [n]: squares alone
 };
 small::Matrix products(const HiddenRows& a, std::size_t aFirst, const HiddenRows& b, std::size_t bFirst,
                        std::size_t n) {
@@ -111,7 +113,9 @@ small::Matrix products(const HiddenRows& a, std::size_t aFirst, const HiddenRows
     return small::productTransposed(x, y, n, a.width, n);
 }
 Block blockOf(const HiddenRows& source, std::size_t s, const HiddenRows& target, std::size_t t, std::size_t n) {
-    return {n, products(source, s, source, s, n), products(target, t, source, s, n), products(target, t, target, t, n)};
+    std::vector<double> tt;
+    for (std::size_t i = t; i < t + n; ++i) tt.push_back(dot(target.row(i), target.row(i), target.width));
+    return {n, products(source, s, source, s, n), products(target, t, source, s, n), std::move(tt)};
 }
 void add(small::Matrix& sum, const small::Matrix& more) {
     if (sum.empty()) sum.assign(more.size(), 0.0);
@@ -124,7 +128,7 @@ double left(const Block& block, const small::Matrix& m) {
     const small::Matrix ms = small::product(m, block.ss, n, n, n);
     double tt = 0, rest = 0;
     for (std::size_t i = 0; i < n; ++i) {
-        tt += block.tt[i * n + i], rest += block.tt[i * n + i];
+        tt += block.tt[i], rest += block.tt[i];
         for (std::size_t j = 0; j < n; ++j) rest += m[i * n + j] * (ms[i * n + j] - 2 * block.ts[i * n + j]);
     }
     return tt > 0 ? rest / tt : 0;

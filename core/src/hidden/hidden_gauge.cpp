@@ -1,5 +1,6 @@
 // The group of hidden gauges: checked construction, inverse, composition, comparison, fingerprint.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <complex>
 #include <numeric>
@@ -68,7 +69,8 @@ std::span<const float> block(const std::vector<float>& matrices, std::size_t ind
 
 // What is wrong with a layer; empty where nothing is.
 std::string fault(const HiddenLayer& layer, const HiddenShape& shape) {
-    const auto lengths = [&](const std::vector<float>& list, std::size_t length) {
+    const std::uint64_t kvHeads = shape.kvHeads;  // so that no product of lengths overflows 32 bits
+    const auto lengths = [&](const std::vector<float>& list, std::uint64_t length) {
         return (list.empty() || list.size() == length) &&
                std::ranges::all_of(list, [](float value) { return std::isfinite(value); });
     };
@@ -89,14 +91,13 @@ std::string fault(const HiddenLayer& layer, const HiddenShape& shape) {
     for (std::size_t h = 0; h < shape.heads; ++h)
         if (layer.heads[h] / shape.perGroup() != layer.kvHeads[h / shape.perGroup()])
             return "\"heads\"[" + std::to_string(h) + "] is not in the group that \"kv_heads\" says";
-    if (!lengths(layer.turn, shape.kvHeads * shape.pairs * 2))
+    if (!lengths(layer.turn, kvHeads * shape.pairs * 2))
         return "\"turn\" must hold two finite numbers for every RoPE plane of every key-value head";
     for (std::size_t k = 0; k + 1 < layer.turn.size(); k += 2)
         if (layer.turn[k] == 0 && layer.turn[k + 1] == 0) return "\"turn\" holds a zero, which cannot be undone";
-    if (!lengths(layer.freeKeys, shape.kvHeads * shape.free() * shape.free()) ||
-        !invertible(layer.freeKeys, shape.free()))
+    if (!lengths(layer.freeKeys, kvHeads * shape.free() * shape.free()) || !invertible(layer.freeKeys, shape.free()))
         return "\"free_keys\" must hold an invertible matrix for every key-value head";
-    if (!lengths(layer.value, shape.kvHeads * shape.headDim * shape.headDim) || !invertible(layer.value, shape.headDim))
+    if (!lengths(layer.value, kvHeads * shape.headDim * shape.headDim) || !invertible(layer.value, shape.headDim))
         return "\"value\" must hold an invertible matrix for every key-value head";
     return "";
 }
@@ -146,15 +147,13 @@ std::vector<float> turns(const HiddenShape& shape, const Fn& fn) {
 
 template <class Value>
 void addTo(Sha256& hash, const std::vector<Value>& values) {
-    std::vector<std::byte> bytes;
-    for (const Value value : values) {
-        std::uint32_t bits = 0;
+    std::vector<std::byte> bytes(values.size() * sizeof(Value));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        std::byte* to = &bytes[i * sizeof(Value)];
         if constexpr (std::is_same_v<Value, float>)
-            std::memcpy(&bits, &value, sizeof(bits));
+            storeLittle(std::bit_cast<std::uint32_t>(values[i]), to);
         else
-            bits = static_cast<std::uint32_t>(value);
-        const std::size_t count = sizeof(Value);
-        for (std::size_t k = 0; k < count; ++k) bytes.push_back(static_cast<std::byte>(bits >> (8 * k)));
+            storeLittle(values[i], to);
     }
     hash.update(bytes);
 }

@@ -1,5 +1,4 @@
 // The hidden part of a gauge file.
-#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -8,6 +7,8 @@
 #include "io/bytes.hpp"
 #include "io/json_text.hpp"
 #include "io/number_text.hpp"
+#include "io/whole_number.hpp"
+#include "model/head_dim.hpp"
 #include "regauge/error.hpp"
 #include "regauge/hidden.hpp"
 
@@ -19,7 +20,6 @@ using Read = nlohmann::json;
 
 constexpr std::uint64_t hiddenVersion = 1;
 constexpr std::uint64_t largestFile = std::uint64_t{1} << 30;  // bytes, as of gauge files
-constexpr std::uint64_t largestSize = 1U << 24;  // of any length: real models have thousands of neurons and layers
 
 // The shortest numbers that read back as the same floats.
 Json floats(const std::vector<float>& values) {
@@ -61,12 +61,13 @@ class Reader {
 public:
     Reader(const Read& object, const std::string& where) : object_(object), where_(where) {}
 
-    // 0 where the key is not there.
-    std::size_t size(const char* key) const {
+    // Channels of a head, or planes of them; 0 where the key is not there.
+    std::size_t width(const char* key) const {
         const auto found = object_.find(key);
         if (found == object_.end()) return 0;
-        if (!found->is_number_unsigned() || found->get<std::uint64_t>() > largestSize)
-            refuse(key, "must be a whole number");
+        if (!isWholeNumber(*found, 0, static_cast<std::int64_t>(mostHeadDim)))
+            refuse(key,
+                   "must be a whole number from 0 to " + std::to_string(mostHeadDim) + ": no model's heads are wider");
         return found->get<std::size_t>();
     }
     // Whole numbers within [low, high].
@@ -76,7 +77,7 @@ public:
         if (found == object_.end() || !found->is_array()) refuse(key, "must be a list of whole numbers");
         std::vector<Value> values;
         for (const Read& entry : *found) {
-            if (!entry.is_number_integer() || entry.get<std::int64_t>() < low || entry.get<std::int64_t>() > high)
+            if (!isWholeNumber(entry, low, high))
                 refuse(key,
                        "holds what is no whole number from " + std::to_string(low) + " to " + std::to_string(high));
             values.push_back(static_cast<Value>(entry.get<std::int64_t>()));
@@ -175,8 +176,8 @@ std::optional<HiddenGauge> parseHidden(std::string_view text, const std::string&
         return first.is_object() && first.contains(key) && first.at(key).is_array() ? first.at(key).size()
                                                                                     : std::size_t{0};
     };
-    HiddenShape shape{layers->size(),       lengthOf("neurons"),     lengthOf("heads"),
-                      lengthOf("kv_heads"), reader.size("head_dim"), reader.size("rope_pairs")};
+    HiddenShape shape{layers->size(),       lengthOf("neurons"),      lengthOf("heads"),
+                      lengthOf("kv_heads"), reader.width("head_dim"), reader.width("rope_pairs")};
     std::vector<HiddenLayer> all;
     for (const Read& layer : *layers) all.push_back(layerOf(layer, shape, where));
     HiddenGauge gauge(shape, std::move(all), where);

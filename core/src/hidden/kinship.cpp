@@ -38,12 +38,14 @@ double log10ChanceOfIdentity(std::size_t k, std::size_t n, unsigned signs) {
     return log10Tail(k, n, mean, noneOf);
 }
 
-HiddenReport::Identity channelIdentity(const Gauge& gauge) {
+HiddenReport::Identity channelIdentity(const Alignment& alignment) {
+    const Gauge& gauge = alignment.gauge;
+    const unsigned signs = alignment.group == Group::signedPermutation ? 2 : 1;
     HiddenReport::Identity identity;
     identity.of = gauge.d();
     for (std::size_t i = 0; i < gauge.d(); ++i)
         identity.agreeing += gauge.perm()[i] == i && gauge.sign()[i] == 1 ? 1 : 0;
-    identity.log10Chance = log10ChanceOfIdentity(identity.agreeing, identity.of, 2);
+    identity.log10Chance = log10ChanceOfIdentity(identity.agreeing, identity.of, signs);
     return identity;
 }
 

@@ -1,6 +1,5 @@
 // Matching of hidden units where the residual gauge is known, layer by layer.
 #include <algorithm>
-#include <cmath>
 
 #include "hidden/choose.hpp"
 #include "hidden/fit.hpp"
@@ -14,19 +13,7 @@ namespace {
 // A perfect pair's total(): cosines of gate, up and down; of the products of query and key and of value and output.
 constexpr double bestNeuron = 3, bestHead = 2;
 
-void requireSameShape(const HiddenCheckpoint& source, const HiddenCheckpoint& target, const Gauge& residual) {
-    const auto words = [](const HiddenCheckpoint& model) {
-        const HiddenShape& shape = model.shape();
-        return std::to_string(shape.layers) + " layers, " + std::to_string(shape.neurons) + " neurons, " +
-               std::to_string(shape.heads) + " heads in " + std::to_string(shape.kvHeads) + " groups of width " +
-               std::to_string(shape.headDim);
-    };
-    if (!(source.shape() == target.shape()) || source.config().d != target.config().d ||
-        source.config().modelType != target.config().modelType)
-        throw Error(ErrorCode::dimensionMismatch, target.path(),
-                    "is " + target.config().modelType + " with " + words(target) + ", and " + source.path() + " is " +
-                        source.config().modelType + " with " + words(source) +
-                        "; hidden units are matched between models of one architecture");
+void requireWidth(const HiddenCheckpoint& target, const Gauge& residual) {
     if (residual.d() != target.config().d)
         throw Error(ErrorCode::dimensionMismatch, target.path(),
                     "has width " + std::to_string(target.config().d) +
@@ -44,9 +31,25 @@ double shareSure(const std::vector<double>& confidence) {
 
 }  // namespace
 
+void requireSameArchitecture(const HiddenCheckpoint& source, const HiddenCheckpoint& target) {
+    const auto words = [](const HiddenCheckpoint& model) {
+        const HiddenShape& shape = model.shape();
+        return std::to_string(shape.layers) + " layers, " + std::to_string(shape.neurons) + " neurons, " +
+               std::to_string(shape.heads) + " heads in " + std::to_string(shape.kvHeads) + " groups of width " +
+               std::to_string(shape.headDim);
+    };
+    if (!(source.shape() == target.shape()) || source.config().d != target.config().d ||
+        source.config().modelType != target.config().modelType)
+        throw Error(ErrorCode::dimensionMismatch, target.path(),
+                    "is " + target.config().modelType + " with " + words(target) + ", and " + source.path() + " is " +
+                        source.config().modelType + " with " + words(source) +
+                        "; hidden units are matched between models of one architecture");
+}
+
 HiddenMatch matchLayers(const HiddenCheckpoint& source, const HiddenCheckpoint& target, const Gauge& residual,
                         unsigned threads, const Progress& progress) {
-    requireSameShape(source, target, residual);
+    requireSameArchitecture(source, target);
+    requireWidth(target, residual);
     const HiddenShape& shape = target.shape();
     std::vector<HiddenLayer> layers;
     std::vector<Chosen> heads;
@@ -57,7 +60,7 @@ HiddenMatch matchLayers(const HiddenCheckpoint& source, const HiddenCheckpoint& 
         progress.report("matching heads and neurons", l, shape.layers);
         const LayerRows a = layerRows(source, l, &residual), b = layerRows(target, l, nullptr);
         const NeuronScores neurons = neuronScores(a, b, threads);
-        const Chosen chosen = chooseUnits(neurons.scores, bestNeuron);
+        const Chosen chosen = chooseUnits(neurons.scores, bestNeuron, progress);
         HiddenLayer layer;
         layer.neurons = chosen.source;
         for (std::size_t i = 0; i < shape.neurons; ++i)

@@ -8,11 +8,14 @@ namespace regauge {
 
 inline constexpr double sureHidden = 0.5;  // a unit with less confidence is undetermined
 
+// Throws Error(dimensionMismatch) where the two are not of one architecture.
+void requireSameArchitecture(const HiddenCheckpoint& source, const HiddenCheckpoint& target);
+
 struct HiddenMatch {
     HiddenGauge gauge;
     HiddenReport report;
 };
-// Throws Error(dimensionMismatch) where the two are not of one architecture.
+// Throws Error(dimensionMismatch) where the two are not of one architecture, or the residual gauge not of their width.
 HiddenMatch matchLayers(const HiddenCheckpoint& source, const HiddenCheckpoint& target, const Gauge& residual,
                         unsigned threads, const Progress& progress);
 

@@ -1,12 +1,9 @@
 #include "hidden/matched_rows.hpp"
 
-#include <algorithm>
 #include <cstring>
-#include <mutex>
 #include <utility>
 
 #include "hidden/match_hidden.hpp"
-#include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
@@ -14,8 +11,7 @@ namespace {
 // Fewer rows than this say nothing of d channels.
 constexpr std::size_t fewestRows = 16;
 
-// Some rows of one weight, each with a factor; the weight is read when its first row is asked for, and let go with its
-// last.
+// Some rows of one weight, each with a factor; the weight is read whenever rows are asked for: all of them together.
 class MatchedRows final : public RowReader {
 public:
     MatchedRows(std::shared_ptr<const HiddenCheckpoint> checkpoint, std::size_t layer, HiddenRole role,
@@ -34,17 +30,15 @@ public:
     const std::string& where() const override { return where_; }
 
     void read(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const override {
-        const std::lock_guard lock(mutex_);
-        if (weight_.value.empty()) weight_ = checkpoint_->rows(role_, layer_, nullptr);
+        const HiddenRows weight = checkpoint_->rows(role_, layer_, nullptr);
         const std::size_t width = d();
         std::vector<float> row(width);
         for (std::uint64_t k = 0; k < count; ++k) {
             const auto i = static_cast<std::size_t>(first + k);
-            const float* from = weight_.row(rows_[i]);
+            const float* from = weight.row(rows_[i]);
             for (std::size_t c = 0; c < width; ++c) row[c] = static_cast<float>(from[c] * factor_[i]);
             std::memcpy(&out[static_cast<std::size_t>(k) * width * sizeof(float)], row.data(), width * sizeof(float));
         }
-        if (first + count == rows()) weight_ = {};
     }
 
 private:
@@ -54,8 +48,6 @@ private:
     std::vector<std::uint32_t> rows_;
     std::vector<double> factor_;
     std::string where_;
-    mutable std::mutex mutex_;
-    mutable HiddenRows weight_;
 };
 
 void dropWeights(Evidence& evidence) {

@@ -6,8 +6,8 @@
 
 #include "base/float_blocks.hpp"
 #include "hidden/small_matrix.hpp"
-#include "io/bytes.hpp"
 #include "regauge/error.hpp"
+#include "regauge/io/within.hpp"
 
 namespace regauge {
 namespace {
@@ -30,8 +30,7 @@ public:
     const std::string& name() const override { return in_->name(); }
 
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
-        if (offset > size() || into.size() > size() - offset)
-            throw Error(ErrorCode::truncated, name(), "ends before byte " + std::to_string(offset + into.size()));
+        requireWithin(*this, offset, into.size());
         const std::uint64_t blockBytes = std::uint64_t{blockRows_} * columns_ * byteSize(dtype_);
         while (!into.empty()) {
             const std::uint64_t block = offset / blockBytes, within = offset - block * blockBytes;

@@ -1,6 +1,9 @@
 // A folder's files with the hidden axes of their tensors moved: everything that reads files sees the moved model.
 #include <algorithm>
+#include <functional>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "hidden/moved_axis.hpp"
@@ -16,10 +19,27 @@
 namespace regauge {
 namespace {
 
+// Whether a path is of a file that moves.
+using Concerned = std::function<bool(const std::string& path)>;
+
+// The files of an object: those that lie in its folder, the shards that its index lists, or itself.
+Concerned filesOf(const Files& files, const std::string& object) {
+    if (files.isFolder(object)) {
+        std::string folder = snapshotOf(files, object);
+        while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+        return [folder](const std::string& path) { return folderOf(path) == folder; };
+    }
+    if (!object.ends_with(".index.json")) return [object](const std::string& path) { return path == object; };
+    const CheckpointFiles checkpoint = openCheckpointFiles(files, object);
+    std::set<std::string> shards;
+    for (const std::string& name : checkpoint.names) shards.insert(joinPath(checkpoint.folder, name));
+    return [shards](const std::string& path) { return shards.contains(path); };
+}
+
 class MovedHiddenFiles final : public Files {
 public:
-    MovedHiddenFiles(Files& files, const HiddenGauge& hidden, std::string under)
-        : files_(files), parts_(hidden), under_(std::move(under)) {}
+    MovedHiddenFiles(Files& files, const HiddenGauge& hidden, Concerned concerned)
+        : files_(files), parts_(hidden), concerned_(std::move(concerned)) {}
 
     bool exists(const std::string& path) const override { return files_.exists(path); }
     bool isFolder(const std::string& path) const override { return files_.isFolder(path); }
@@ -32,17 +52,13 @@ public:
         std::unique_ptr<ByteSource> source = files_.open(path);
         const auto& endings = sharedRules().tensorFileEndings;
         const bool tensors = std::ranges::any_of(endings, [&](const auto& ending) { return path.ends_with(ending); });
-        if (!tensors || !concerns(path)) return source;
+        if (!tensors || !concerned_(path)) return source;
         if (path.ends_with(".safetensors")) return moved(std::move(source));
         refuseHidden(path);
         return source;
     }
 
 private:
-    bool concerns(const std::string& path) const {
-        return under_.empty() || path == under_ || path.starts_with(under_ + "/");
-    }
-
     void refuseHidden(const std::string& path) const {
         std::optional<TensorFile> file;
         try {
@@ -85,17 +101,13 @@ private:
 
     Files& files_;
     HiddenParts parts_;
-    std::string under_;
+    Concerned concerned_;
 };
 
 }  // namespace
 
 std::unique_ptr<Files> movedHidden(Files& files, const HiddenGauge& hidden, const std::string& object) {
-    if (object.empty()) return std::make_unique<MovedHiddenFiles>(files, hidden, "");
-    std::string under = files.isFolder(object) ? snapshotOf(files, object) : object;
-    if (under.ends_with(".index.json")) under = folderOf(under);
-    while (under.size() > 1 && under.ends_with('/')) under.pop_back();
-    return std::make_unique<MovedHiddenFiles>(files, hidden, std::move(under));
+    return std::make_unique<MovedHiddenFiles>(files, hidden, filesOf(files, object));
 }
 
 }  // namespace regauge

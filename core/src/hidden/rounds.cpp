@@ -24,6 +24,7 @@ HiddenAlignment matchHidden(const Files& files, const std::string& source, const
                             const MatchOptions& options, const Progress& progress) {
     const auto a = std::make_shared<const HiddenCheckpoint>(files, source),
                b = std::make_shared<const HiddenCheckpoint>(files, target);
+    requireSameArchitecture(*a, *b);
     Evidence sourceEvidence = openEvidence(files, source, options.sites),
              targetEvidence = openEvidence(files, target, options.sites);
     Alignment best = match(sourceEvidence, targetEvidence, options, progress);
@@ -43,7 +44,7 @@ HiddenAlignment matchHidden(const Files& files, const std::string& source, const
         if (same) break;
     }
     hidden.report.rounds = rounds, hidden.report.start = start;
-    hidden.report.channelIdentity = channelIdentity(best.gauge);
+    hidden.report.channelIdentity = channelIdentity(best);
     return {std::move(best), std::move(hidden.gauge), std::move(hidden.report)};
 }
 

@@ -1,9 +1,7 @@
 #include "hidden/similarity.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <complex>
-#include <utility>
 
 #include "numeric/linalg.hpp"
 
@@ -27,13 +25,20 @@ std::vector<float> cosines(const HiddenRows& target, const HiddenRows& source, u
     return rowProducts(normalised(target), 0, target.rows, normalised(source), 0, source.rows, threads);
 }
 
-// Products of all rows of one role of two models, read head by head.
+// Heads [first, first + count) of one role.
+struct Heads {
+    std::size_t first = 0, count = 0;
+};
+
+// Products of the rows of some heads of one role of two models, read head by head, counted from the first.
 class HeadProducts {
 public:
-    HeadProducts(const HiddenRows& target, const HiddenRows& source, std::size_t headDim, unsigned threads)
+    HeadProducts(const HiddenRows& target, const HiddenRows& source, const Heads& heads, std::size_t headDim,
+                 unsigned threads)
         : n_(headDim),
-          stride_(source.rows),
-          value_(rowProducts(target, 0, target.rows, source, 0, source.rows, threads)) {}
+          stride_(heads.count * headDim),
+          value_(rowProducts(target, heads.first * headDim, stride_, source, heads.first * headDim, stride_, threads)) {
+    }
 
     // Of channel i of the target's head t and channel j of the source's head s.
     double at(std::size_t t, std::size_t i, std::size_t s, std::size_t j) const {
@@ -66,13 +71,16 @@ struct HeadPair {
 
 class HeadComparison {
 public:
-    HeadComparison(const HiddenShape& shape, const LayerRows& source, const LayerRows& target, unsigned threads)
+    // Of some query heads, and of the key-value heads that they read.
+    HeadComparison(const HiddenShape& shape, const LayerRows& source, const LayerRows& target, const Heads& heads,
+                   const Heads& kvHeads, unsigned threads)
         : shape_(shape),
-          query_(target[HiddenRole::query], source[HiddenRole::query], shape.headDim, threads),
-          key_(target[HiddenRole::key], source[HiddenRole::key], shape.headDim, threads),
-          value_(target[HiddenRole::value], source[HiddenRole::value], shape.headDim, threads),
-          output_(target[HiddenRole::output], source[HiddenRole::output], shape.headDim, threads) {}
+          query_(target[HiddenRole::query], source[HiddenRole::query], heads, shape.headDim, threads),
+          key_(target[HiddenRole::key], source[HiddenRole::key], kvHeads, shape.headDim, threads),
+          value_(target[HiddenRole::value], source[HiddenRole::value], kvHeads, shape.headDim, threads),
+          output_(target[HiddenRole::output], source[HiddenRole::output], heads, shape.headDim, threads) {}
 
+    // Heads counted from the first ones.
     HeadPair operator()(std::size_t target, std::size_t source) const {
         const std::size_t gt = target / shape_.perGroup(), gs = source / shape_.perGroup();
         HeadPair pair;
@@ -91,9 +99,11 @@ private:
 
 // Of every head with itself.
 std::vector<HeadPair> squares(const HiddenShape& shape, const LayerRows& rows, unsigned threads) {
-    const HeadComparison own(shape, rows, rows, threads);
     std::vector<HeadPair> all;
-    for (std::size_t h = 0; h < shape.heads; ++h) all.push_back(own(h, h));
+    for (std::size_t h = 0; h < shape.heads; ++h) {
+        const HeadComparison own(shape, rows, rows, {h, 1}, {h / shape.perGroup(), 1}, threads);
+        all.push_back(own(0, 0));
+    }
     return all;
 }
 
@@ -138,7 +148,7 @@ NeuronScores neuronScores(const LayerRows& source, const LayerRows& target, unsi
 }
 
 UnitScores headScores(const HiddenShape& shape, const LayerRows& source, const LayerRows& target, unsigned threads) {
-    const HeadComparison compare(shape, source, target, threads);
+    const HeadComparison compare(shape, source, target, {0, shape.heads}, {0, shape.kvHeads}, threads);
     const std::vector<HeadPair> ofSource = squares(shape, source, threads), ofTarget = squares(shape, target, threads);
     UnitScores scores;
     scores.n = shape.heads;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "io/json_text.hpp"
+#include "model/head_dim.hpp"
 #include "regauge/error.hpp"
 #include "regauge/model.hpp"
 
@@ -11,8 +12,6 @@ namespace regauge {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr std::size_t mostHeadDim = 4096;  // models have up to 512; each layer has a frequency for every two
 
 // Reads typed values; a wrong type is an error with the key's name.
 class Reader {
