@@ -136,7 +136,11 @@ export function createApi(platform: Platform): Api {
             checkOptions("transport", options);
             const { out, kind, copyUnknown, dequantize, force, site, keepStrength, dryRun } = options;
             const moving = gauge instanceof Maps ? undefined : gaugeFrom(gauge);
-            const inputs = new Inputs(platform, [object, out, ...(gauge instanceof Maps ? [gauge.file] : [])], options.signal);
+            const inputs = new Inputs(
+                platform,
+                [object, out, ...(gauge instanceof Maps ? [gauge.file] : [])],
+                options.signal,
+            );
             const path = await inputs.addObject(object, "object");
             const maps = gauge instanceof Maps ? await inputs.add(gauge.file, "maps") : "";
             const words = JSON.stringify({ kind, copyUnknown, dequantize, force, site, keepStrength });

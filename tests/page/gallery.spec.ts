@@ -12,7 +12,9 @@ const exhibits = [
 ];
 
 for (const { id, title, shows, moved } of exhibits)
-  test(`the gallery's “${title}” is one press, under 1.5 MB, and free of accessibility violations`, async ({ page }) => {
+  test(`the gallery's “${title}” is one press, under 1.5 MB, and free of accessibility violations`, async ({
+    page,
+  }) => {
     let fetched = 0;
     page.on("response", async (response) => {
       if (response.url().includes("/sample/")) fetched += Number(response.headers()["content-length"]);

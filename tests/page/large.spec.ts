@@ -47,13 +47,7 @@ function writeCheckpoint(path: string): void {
   ftruncateSync(file, head.length + at);
   for (const [name, { shape, data_offsets }] of Object.entries(header))
     for (const row of rowsOf(shape))
-      writeSync(
-        file,
-        Buffer.from(numbers(name, row).buffer),
-        0,
-        2 * d,
-        head.length + data_offsets[0] + row * 2 * d,
-      );
+      writeSync(file, Buffer.from(numbers(name, row).buffer), 0, 2 * d, head.length + data_offsets[0] + row * 2 * d);
   closeSync(file);
 }
 
