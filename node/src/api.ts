@@ -104,7 +104,7 @@ export function createApi(platform: Platform): Api {
         async align(source, target, options = {}) {
             checkOptions("align", options);
             const { gains = [] } = options;
-            const inputs = new Inputs(platform, [source, target, ...gains]);
+            const inputs = new Inputs(platform, [source, target, ...gains], options.signal);
             const paths = { source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
             const roles = ["source gains", "target gains"];
             const more: string[] = [];
@@ -119,7 +119,7 @@ export function createApi(platform: Platform): Api {
 
         async fitMap(source, target, options = {}) {
             checkOptions("fitMap", options);
-            const inputs = new Inputs(platform, [source, target]);
+            const inputs = new Inputs(platform, [source, target], options.signal);
             const call: Call = {
                 name: "fitMap",
                 source: await inputs.add(source, "source"),
@@ -136,7 +136,11 @@ export function createApi(platform: Platform): Api {
             checkOptions("transport", options);
             const { out, kind, copyUnknown, dequantize, force, site, keepStrength, dryRun } = options;
             const moving = gauge instanceof Maps ? undefined : gaugeFrom(gauge);
-            const inputs = new Inputs(platform, [object, out, ...(gauge instanceof Maps ? [gauge.file] : [])]);
+            const inputs = new Inputs(
+                platform,
+                [object, out, ...(gauge instanceof Maps ? [gauge.file] : [])],
+                options.signal,
+            );
             const path = await inputs.addObject(object, "object");
             const maps = gauge instanceof Maps ? await inputs.add(gauge.file, "maps") : "";
             const words = JSON.stringify({ kind, copyUnknown, dequantize, force, site, keepStrength });
@@ -163,7 +167,7 @@ export function createApi(platform: Platform): Api {
 
         async inspect(object, options = {}) {
             checkOptions("inspect", options);
-            const inputs = new Inputs(platform, [object]);
+            const inputs = new Inputs(platform, [object], options.signal);
             const path = await inputs.addObject(object, "object");
             const answer = await run(
                 { name: "plan", object: path, options: JSON.stringify({ kind: options.kind }), d: 0 },
@@ -175,7 +179,7 @@ export function createApi(platform: Platform): Api {
 
         async trace(checkpoints, options = {}) {
             checkOptions("trace", options);
-            const inputs = new Inputs(platform, checkpoints);
+            const inputs = new Inputs(platform, checkpoints, options.signal);
             const paths: string[] = [];
             for (const [k, checkpoint] of checkpoints.entries())
                 paths.push(await inputs.add(checkpoint, `checkpoint ${k + 1}`));
@@ -190,7 +194,7 @@ export function createApi(platform: Platform): Api {
 
         async correlation(source, target, options = {}) {
             checkOptions("correlation", options);
-            const inputs = new Inputs(platform, [source, target]);
+            const inputs = new Inputs(platform, [source, target], options.signal);
             const paths = { source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
             const { site, ...others } = options;
             const words = matchOptions({ ...others, ...(site === undefined ? {} : { sites: [site] }) });
@@ -200,7 +204,7 @@ export function createApi(platform: Platform): Api {
 
         async firstRow(file, options = {}) {
             checkOptions("firstRow", options);
-            const inputs = new Inputs(platform, [file]);
+            const inputs = new Inputs(platform, [file], options.signal);
             const call: Call = {
                 name: "firstRow",
                 file: await inputs.add(file, "file"),
@@ -212,7 +216,7 @@ export function createApi(platform: Platform): Api {
 
         async gains(evidence, options = {}) {
             checkOptions("gains", options);
-            const inputs = new Inputs(platform, [evidence]);
+            const inputs = new Inputs(platform, [evidence], options.signal);
             const call: Call = { name: "gains", evidence: await inputs.add(evidence, "evidence") };
             const answer = await run(call, inputs, options);
             const { names } = JSON.parse(answer.value) as { names: string[] };
@@ -224,7 +228,7 @@ export function createApi(platform: Platform): Api {
         async merge(a, b, options) {
             checkOptions("merge", options);
             const { gauge, weight, form, base, baseGauge, out, force } = options;
-            const inputs = new Inputs(platform, [a, b, base, out]);
+            const inputs = new Inputs(platform, [a, b, base, out], options.signal);
             const paths = { a: await inputs.add(a, "A"), b: await inputs.add(b, "B") };
             const words = {
                 weight,
@@ -247,7 +251,7 @@ export function createApi(platform: Platform): Api {
         async audit(object, options = {}) {
             checkOptions("audit", options);
             const { gauge, kind, k, gauges, seed, d } = options;
-            const inputs = new Inputs(platform, [object]);
+            const inputs = new Inputs(platform, [object], options.signal);
             const call: Call = {
                 name: "audit",
                 object: await inputs.addObject(object, "object"),
@@ -269,7 +273,7 @@ export function createApi(platform: Platform): Api {
         async verify(model, moved, tokens, options = {}) {
             checkOptions("verify", options);
             const { sequences, tolerance } = options;
-            const inputs = new Inputs(platform, [model, moved, tokens]);
+            const inputs = new Inputs(platform, [model, moved, tokens], options.signal);
             const call: Call = {
                 name: "verify",
                 model: await inputs.add(model, "model"),
@@ -282,7 +286,7 @@ export function createApi(platform: Platform): Api {
 
         async activations(model, tokens, options = {}) {
             checkOptions("activations", options);
-            const inputs = new Inputs(platform, [model, tokens]);
+            const inputs = new Inputs(platform, [model, tokens], options.signal);
             const call: Call = {
                 name: "activations",
                 model: await inputs.add(model, "model"),
@@ -295,7 +299,7 @@ export function createApi(platform: Platform): Api {
 
         async logits(model, tokens, options = {}) {
             checkOptions("logits", options);
-            const inputs = new Inputs(platform, [model, tokens, options.vector]);
+            const inputs = new Inputs(platform, [model, tokens, options.vector], options.signal);
             const call: Call = {
                 name: "logits",
                 model: await inputs.add(model, "model"),
@@ -308,7 +312,7 @@ export function createApi(platform: Platform): Api {
 
         async generate(model, prompt, options = {}) {
             checkOptions("generate", options);
-            const inputs = new Inputs(platform, [model, prompt, options.vector]);
+            const inputs = new Inputs(platform, [model, prompt, options.vector], options.signal);
             const call: Call = {
                 name: "generate",
                 model: await inputs.add(model, "model"),
@@ -320,7 +324,7 @@ export function createApi(platform: Platform): Api {
 
         async steer(source, target, options) {
             checkOptions("steer", options);
-            const inputs = new Inputs(platform, [source, target, options.vector, options.prompt]);
+            const inputs = new Inputs(platform, [source, target, options.vector, options.prompt], options.signal);
             const call: Call = {
                 name: "steer",
                 source: await inputs.add(source, "source"),

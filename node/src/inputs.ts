@@ -68,9 +68,14 @@ export class Inputs {
     readonly #platform: Platform;
     readonly #paths: ReadonlySet<string>;
     readonly #names: readonly string[];
+    readonly #signal: AbortSignal | undefined;
 
-    /** all: every input of the job, so that names given to contents do not hide paths and differ from one another. */
-    constructor(platform: Platform, all: readonly unknown[]) {
+    /**
+     * all: every input of the job, so that names given to contents do not hide paths and differ from one another. signal: the job's, which also ends
+     * the opening of addresses.
+     */
+    constructor(platform: Platform, all: readonly unknown[], signal?: AbortSignal) {
+        this.#signal = signal;
         this.#platform = platform;
         this.#paths = new Set(all.filter((input) => typeof input === "string"));
         this.#names = all.map(nameOf).filter((name) => name !== undefined);
@@ -155,7 +160,7 @@ export class Inputs {
     }
 
     async #addServed(address: string, role: string): Promise<string> {
-        const found = await openUrl(address);
+        const found = await openUrl(address, { signal: this.#signal });
         if (isUrlFile(found)) return this.#mount(this.#fresh(this.#nameFor(found, role)), found);
         const folder = this.#fresh(modelName(address));
         for (const [name, content] of Object.entries(found)) await this.#mount(`${folder}/${name}`, content);

@@ -38,7 +38,7 @@ export function readUrl(file: UrlFile, offset: number, into: Uint8Array): Failur
         done = new SharedArrayBuffer(4);
     asking.postMessage({ file, begin: offset, bytes, done } satisfies RangeRequest);
     if (Atomics.wait(new Int32Array(done), 0, 0, patience + grace) === "timed-out")
-        return unreachable(`nothing came for ${(patience + grace) / 1000} s`);
+        return unreachable(`the answer was not there whole after ${(patience + grace) / 1000} s`);
     const failed = receiveMessageOnPort(asking) as { message: Failure } | undefined;
     if (failed) return failed.message;
     into.set(new Uint8Array(bytes));

@@ -34,7 +34,7 @@ export interface AnswerHead {
     header(name: string): string | null;
 }
 
-/** Milliseconds after which a request that brought nothing is given up. */
+/** Milliseconds after which a request is given up whose answer is not there whole. */
 export const patience = 60_000;
 /** Bytes asked for at once: a few seconds of a slow line. */
 export const mostAtOnce = 4 * 2 ** 20;
@@ -54,7 +54,7 @@ function whyNothing(status: number): Failure | undefined {
     if (status === 401 || status === 403)
         return failure(
             "missingFile",
-            `is not given to everyone (the server answered ${status}): download it with the hub's own tool, signed in, and give the files`,
+            `is not given to everyone (the server answered ${status}), or there is no such model: download it with the hub's own tool, signed in, and give the files`,
         );
     if (status === 404 || status === 410) return failure("missingFile", `is not there (the server answered ${status})`);
     if (status === 416)
@@ -128,7 +128,7 @@ export const unreachable = (why: string): Failure => failure("missingFile", `can
 export function reasonOf(error: unknown): string {
     const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     if (!(inner instanceof Error)) return String(inner);
-    if (inner.name === "TimeoutError") return `nothing came for ${patience / 1000} s`;
+    if (inner.name === "TimeoutError") return `the answer was not there whole after ${patience / 1000} s`;
     if (inner.message === "Failed to fetch" || inner.message.startsWith("NetworkError"))
         return "there is no such server, it does not let this page read (CORS), or the page's policy forbids it";
     return inner.message || ("code" in inner ? String(inner.code) : inner.name);
@@ -201,7 +201,11 @@ async function describe(url: string, signal?: AbortSignal): Promise<UrlFile | un
 /** A small file, whole; undefined where it is not there. Throws RegaugeError. */
 async function small(url: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const answer = await ask(url, {}, signal);
-    const nothing = isPage(headOf(answer)) ? failure("unsupported", aPage) : whyNothing(answer.status);
+    const head = headOf(answer);
+    const nothing =
+        whyNothing(head.status) ??
+        whyNotFrom(head.url, url) ??
+        (isPage(head) ? failure("unsupported", aPage) : undefined);
     const tooLong = Number(answer.headers.get("content-length")) > mostSmall;
     if (nothing || tooLong) void answer.body?.cancel().catch(() => undefined);
     if (answer.status === 404) return undefined;

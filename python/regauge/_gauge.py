@@ -13,6 +13,7 @@ from ._arrays import empty, is_array, raw
 from ._error import refusal
 from ._job import Report
 from ._picture import html
+from ._write import write_whole
 
 Array = TypeVar("Array")
 Group = Literal["signed", "permutation", "layernorm"]
@@ -91,19 +92,7 @@ class Gauge:
 
     def save(self, path: Union[str, "os.PathLike[str]"], *, force: bool = False) -> None:
         """Writes the gauge file, whole or not at all; the command reads it. Raises Error: outputExists, writeFailed."""
-        name = os.fspath(path)
-        if os.path.lexists(name) and not force:
-            raise refusal("outputExists", name, "exists already; force=True overwrites it, or choose another name")
-        folder, base = os.path.split(name)
-        staged = os.path.join(folder, f".{base}.regauge-{os.getpid()}")
-        try:
-            with open(staged, "w", encoding="utf8", newline="") as file:
-                file.write(self.to_json())
-            os.replace(staged, name)
-        except OSError as error:
-            if os.path.exists(staged):
-                os.remove(staged)
-            raise refusal("writeFailed", name, f"cannot be written: {error.strerror}; nothing was written") from None
+        write_whole(path, self.to_json().encode(), force=force)
 
     def to_json(self) -> str:
         """The gauge file's text: the bytes that the command writes."""

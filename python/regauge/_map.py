@@ -13,10 +13,16 @@ from ._arrays import from_bytes
 from ._error import refusal
 from ._inputs import Inputs, Path
 from ._job import Progress, Report, report, run, words
+from ._write import write_whole
 
 Family = Literal["auto", "identity", "gauge", "orthogonal", "affine"]
 #: (source site, target site), or one name for both.
 SitePair = Union[str, Tuple[str, str]]
+
+
+def _pair(site: SitePair) -> str:
+    """As the command's --site takes it."""
+    return site if isinstance(site, str) else "=".join(site)
 
 
 class Maps:
@@ -25,6 +31,8 @@ class Maps:
     def __init__(self, file: bytes, report: Report) -> None:
         self.file = file  #: the map file (safetensors)
         self.report = report  #: as `regauge map --json`: the best map's family, r2, ..., and all under "pairs"
+        self._start = 8 + int.from_bytes(file[:8], "little")
+        self._header: Mapping[str, Any] = json.loads(file[8 : self._start])
 
     @property
     def helps(self) -> bool:
@@ -33,18 +41,7 @@ class Maps:
 
     def save(self, path: Path, *, force: bool = False) -> None:
         """Writes the map file, whole or not at all. Raises Error: outputExists, writeFailed."""
-        name = os.fspath(path)
-        if os.path.lexists(name) and not force:
-            raise refusal("outputExists", name, "exists already; force=True overwrites it, or choose another name")
-        staged = f"{name}.regauge-{os.getpid()}"
-        try:
-            with open(staged, "wb") as out:
-                out.write(self.file)
-            os.replace(staged, name)
-        except OSError as error:
-            if os.path.exists(staged):
-                os.remove(staged)
-            raise refusal("writeFailed", name, f"cannot be written: {error.strerror}; nothing was written") from None
+        write_whole(path, self.file, force=force)
 
     def matrices(self, site: Optional[SitePair] = None) -> dict[str, np.ndarray]:
         """forward [target, source], forward_bias, backward [source, target] and backward_bias of one pair of sites.
@@ -52,20 +49,18 @@ class Maps:
         site: which of several pairs; not needed where there is one.
         """
         names = [f"{one['source_site']}={one['target_site']}" for one in self.report["pairs"]]
-        wanted = site if site is None or isinstance(site, str) else "=".join(site)
+        wanted = None if site is None else _pair(site)
         if wanted is not None and "=" not in wanted:
             wanted = f"{wanted}={wanted}"
         if wanted is None and len(names) == 1:
             wanted = names[0]
         if wanted not in names:
             raise refusal("usage", "site", f"expected one of {', '.join(names)}, and found {wanted}")
-        start = 8 + int.from_bytes(self.file[:8], "little")
-        header: Mapping[str, Any] = json.loads(self.file[8:start])
         found = {}
         for name in ("forward", "forward_bias", "backward", "backward_bias"):
-            entry = header.get(f"{wanted}/{name}") or header[name]
+            entry = self._header.get(f"{wanted}/{name}") or self._header[name]
             begin, end = entry["data_offsets"]
-            content = memoryview(self.file)[start + begin : start + end]
+            content = memoryview(self.file)[self._start + begin : self._start + end]
             found[name] = from_bytes(content, entry["dtype"], tuple(entry["shape"]))
         return found
 
@@ -102,7 +97,7 @@ class Maps:
         path = _IN_MEMORY if out is None else os.fspath(out)
         options = words(
             map=inputs.file(self.file, "map"),
-            site=site if site is None or isinstance(site, str) else "=".join(site),
+            site=None if site is None else _pair(site),
             kind=kind,
             keep_strength=keep_strength,
             force=force,
@@ -135,7 +130,7 @@ def fit_map(
     """
     inputs = Inputs(source, target)
     places = [inputs.evidence(source, "source"), inputs.evidence(target, "target")]
-    pairs = [one if isinstance(one, str) else "=".join(one) for one in sites]
+    pairs = [_pair(one) for one in sites]
     options = words(
         family=family, site=pairs, ridge=ridge, rows=rows, skip_first=skip_first, threads=threads, json=True
     )

@@ -11,16 +11,19 @@ const strict = {
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src data:",
 };
 
-/** `path` of a folder as a page sees it, without threads and with them. */
-async function expectPage(folder, path = "/", headers = {}) {
-    for (const more of [{}, isolated]) {
-        const { origin, close } = await serve(folder, { ...headers, ...more });
-        try {
-            expectFingerprint(await titleOf(origin + path));
-        } finally {
-            close();
-        }
+/** The title of `path` of a folder that is served with `headers`. */
+async function titleFrom(folder, path = "/", headers = {}) {
+    const { origin, close } = await serve(folder, headers);
+    try {
+        return await titleOf(origin + path);
+    } finally {
+        close();
     }
+}
+
+/** `path` of a folder as a page sees it, isolated and not. The pair is too small for threads (`bytesWorthThreads` in worker-browser.ts). */
+async function expectPage(folder, path = "/", headers = {}) {
+    for (const more of [{}, isolated]) expectFingerprint(await titleFrom(folder, path, { ...headers, ...more }));
 }
 
 /** A page's sources in `place`/src, with a script of any kind. */
@@ -58,10 +61,12 @@ const webpack = {
     },
 };
 
-/** What a bundler that leaves the worker's address as it is needs: the package's files beside the bundle. */
-function besideBundle(place) {
+/** Runs a bundler that leaves the worker's address as it is, which needs the package's files beside the bundle. */
+async function bundledBeside(place, program, flags) {
+    await run(place, program, flags);
     cpSync(join(place, "node_modules/regauge/dist"), join(place, "dist"), { recursive: true });
     writePage(place, { folder: "dist", script: "./bundle.js" });
+    await expectPage(join(place, "dist"));
 }
 
 const esbuild = {
@@ -71,9 +76,7 @@ const esbuild = {
     async check(place) {
         writePage(place, { folder: "src" });
         const flags = ["src/app.js", "--bundle", "--format=esm", "--outfile=dist/bundle.js"];
-        await run(place, join(place, "node_modules/.bin/esbuild"), flags);
-        besideBundle(place);
-        await expectPage(join(place, "dist"));
+        await bundledBeside(place, join(place, "node_modules/.bin/esbuild"), flags);
     },
 };
 
@@ -87,9 +90,7 @@ const rollup = {
             join(place, "rollup.config.mjs"),
             'import resolve from "@rollup/plugin-node-resolve";\nexport default { input: "src/app.js", output: { file: "dist/bundle.js", format: "es" }, plugins: [resolve({ browser: true })] };\n',
         );
-        await run(place, process.execPath, ["node_modules/rollup/dist/bin/rollup", "-c"]);
-        besideBundle(place);
-        await expectPage(join(place, "dist"));
+        await bundledBeside(place, process.execPath, ["node_modules/rollup/dist/bin/rollup", "-c"]);
     },
 };
 
@@ -197,16 +198,13 @@ const otherOrigin = {
             writeFileSync(join(place, "page/app.js"), pageScript.replace('"regauge"', `"${from.origin}/browser.js"`));
             await expectPage(join(place, "page"));
             const policy = `script-src 'self' 'wasm-unsafe-eval' ${from.origin}; worker-src 'self'`;
-            const refusing = await serve(join(place, "page"), { "content-security-policy": policy });
-            expect(await titleOf(refusing.origin), /^unsupported regauge cannot start here .*worker-src/);
-            refusing.close();
+            const refused = await titleFrom(join(place, "page"), "/", { "content-security-policy": policy });
+            expect(refused, /^unsupported regauge cannot start here .*worker-src/);
             writeFileSync(
                 join(place, "page/app.js"),
                 threadsScript.replace('"regauge"', `"${from.origin}/browser.js"`),
             );
-            const threads = await serve(join(place, "page"), isolated);
-            expect(await titleOf(threads.origin), "aligned");
-            threads.close();
+            expect(await titleFrom(join(place, "page"), "/", isolated), "aligned");
         } finally {
             from.close();
         }

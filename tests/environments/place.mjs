@@ -4,18 +4,15 @@ import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { Gauge } from "../../node/dist/node.js";
+import { evidence, repository, truth } from "../js/helpers.mjs";
+
+export { evidence, repository };
 
 const execute = promisify(execFile);
-export const repository = fileURLToPath(new URL("../..", import.meta.url));
-const sample = join(repository, "tests/shakespeare-d128");
 /** The longest that an installation, a build or a run may take. */
 export const patience = 10 * 60_000;
-
-export const evidence = (side) => join(sample, side, "evidence.safetensors");
 
 /** What a program prints, on both streams: it must end well. */
 export async function run(folder, program, args, environment = {}) {
@@ -55,23 +52,15 @@ export function expect(said, expected) {
         );
 }
 
-const { perm, sign } = JSON.parse(readFileSync(join(sample, "truth.json"), "utf8")).gauges.target;
 /** The planted gauge's. */
-const { fingerprint } = Gauge.from({
-    format: "regauge-gauge",
-    version: 1,
-    d: perm.length,
-    group: "signed",
-    perm,
-    sign,
-});
+const { fingerprint } = truth("target");
 export const expectFingerprint = (said) => expect(said, fingerprint);
 
 /** An empty folder with the tarball and `packages` (name: version) installed. */
-export async function placeWith(folder, tarball, packages, manifest = {}) {
+export async function placeWith(folder, tarball, packages) {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "user", private: true, ...manifest }));
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "user", private: true }));
     const wanted = Object.entries(packages).map(([name, version]) => `${name}@${version}`);
     await run(folder, "npm", ["install", "--no-audit", "--no-fund", "--save-exact", tarball, ...wanted]);
 }

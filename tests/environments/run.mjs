@@ -5,7 +5,7 @@
 //   the rows that are asked for. --write puts the table into node/README.md.
 // The tools come from the npm registry, in the versions that the rows name, and Chromium is the system's. Node itself is
 // the one that runs this. The last line is `N passed, N failed`.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { bundlers } from "./bundlers.mjs";
@@ -26,13 +26,12 @@ const record = join(folder, "results.json");
 const recorded = () => (existsSync(record) ? JSON.parse(readFileSync(record, "utf8")) : {});
 let results = recorded();
 
-for (const { name, packages, manifest, check } of asked) {
+for (const { name, packages, check } of asked) {
     if (!flags.includes("--again") && results[name]?.hash === hash && results[name].works) continue;
     const place = join(folder, name.toLowerCase().replace(/[^a-z0-9.]+/g, "-"));
-    mkdirSync(place, { recursive: true });
     let problem;
     try {
-        await placeWith(place, tarball, packages, manifest);
+        await placeWith(place, tarball, packages);
         await check(place);
     } catch (error) {
         problem = [error.message, error.stdout, error.stderr].filter(Boolean).join("\n");

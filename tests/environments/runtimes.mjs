@@ -5,12 +5,13 @@ import { join } from "node:path";
 import { evidence, expect, expectFingerprint, patience, run } from "./place.mjs";
 
 const pair = ["source", "target"].map(evidence);
+const paths = pair.map((path) => JSON.stringify(path)).join(", ");
 const align = `import { align } from "regauge";
-console.log((await align(${pair.map((path) => JSON.stringify(path)).join(", ")})).fingerprint);
+console.log((await align(${paths})).fingerprint);
 `;
 const required = `try {
     const { align } = require("regauge");
-    align(${pair.map((path) => JSON.stringify(path)).join(", ")}).then((gauge) => console.log(gauge.fingerprint));
+    align(${paths}).then((gauge) => console.log(gauge.fingerprint));
 } catch (error) {
     console.log(error.code);
 }
@@ -88,7 +89,7 @@ const bun = {
 
 const expectation = `import { align } from "regauge";
 test("the pair is aligned", async () => {
-    expect((await align(${pair.map((path) => JSON.stringify(path)).join(", ")})).verdict).toBe("aligned");
+    expect((await align(${paths})).verdict).toBe("aligned");
 });
 `;
 

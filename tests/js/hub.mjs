@@ -7,10 +7,12 @@ const open = {
     "access-control-allow-headers": "range",
     "access-control-expose-headers": "content-range, etag, accept-ranges",
 };
+/** Hubs say in a page why they give nothing. */
+const page = { ...open, "content-type": "text/html" };
 
 /**
  * files: contents by their names. fault(name, request): "whole" (no ranges), "short" (half of what it says), "changed" (another ETag),
- * "longer" (another size), "silent" (no Content-Range), "other" (bytes that were not asked for), "page" (HTML), or a status.
+ * "longer" (another size), "silent" (no Content-Range), "other" (bytes that were not asked for), "never" (no answer), "page" (HTML), or a status, whose answer is a page.
  * Gives the hub's address, what was asked (path, begin, end; as the files' server has it), and close().
  */
 export async function serveHub(files, fault = () => undefined) {
@@ -20,8 +22,9 @@ export async function serveHub(files, fault = () => undefined) {
         const content = files[name];
         const kind = content ? fault(name, request) : 404;
         if (request.method === "OPTIONS") return response.writeHead(204, open).end();
-        if (typeof kind === "number") return response.writeHead(kind, open).end();
-        if (kind === "page") return response.writeHead(200, { ...open, "content-type": "text/html" }).end("<p>");
+        if (kind === "never") return;
+        if (typeof kind === "number") return response.writeHead(kind, page).end("<p>");
+        if (kind === "page") return response.writeHead(200, page).end("<p>");
         const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
         asked.push({ name, begin: Number(from ?? 0), end: from ? Number(to) + 1 : content.length });
         const head = { ...open, etag: kind === "changed" ? '"second"' : '"first"' };

@@ -124,7 +124,7 @@ const later =
     (name, { headers }) =>
         name === weights && headers.range !== "bytes=0-0" ? kind : undefined;
 const faults = [
-    [() => 401, "missingFile", /not given to everyone \(the server answered 401\)/],
+    [() => 401, "missingFile", /not given to everyone \(the server answered 401\), or there is no such model/],
     [() => 403, "missingFile", /answered 403/],
     [() => 404, "missingFile", /is not there|has neither/],
     [() => 429, "missingFile", /too often \(429\)/],
@@ -151,6 +151,20 @@ for (const [fault, code, words] of faults)
         await assert.rejects(inspect(`${store}/${weights}`), refused);
         await assert.rejects(inspect(address), refused);
     });
+
+test("a server that never answers is waited for no longer than the signal says", async (t) => {
+    const reason = new Error("enough");
+    const { store, address } = await hub(t, contents("source"), () => "never");
+    for (const call of [
+        (signal) => inspect(address, { signal }),
+        (signal) => inspect(`${store}/${weights}`, { signal }),
+        (signal) => align(address, join(shipped, "source"), { signal }),
+    ]) {
+        const stop = new AbortController();
+        setTimeout(() => stop.abort(reason), 100);
+        await assert.rejects(call(stop.signal), (error) => error === reason);
+    }
+});
 
 test("a server that is not there, a name with a password, and what is no server's", async (t) => {
     const { store, close } = await hub(t, {});

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export { expect };
-export { safetensors } from "../js/safetensors.mjs";
+export { headed, safetensors } from "../js/safetensors.mjs";
 
 export const file = (path: string) => join(import.meta.dirname, "../shakespeare-d128", path);
 export const bytes = (path: string) => readFileSync(file(path));
@@ -58,6 +58,23 @@ export function memory(profile: string): { renderer: number; all: number; second
   }
   return { renderer, all, seconds: ticks / 100 };
 }
+
+/** In a page: notes its long tasks from now on, and where `buffered` those of before. */
+function noteTasks(buffered: boolean): void {
+  const seen = ((window as unknown as { tasks: number[] }).tasks = []) as number[];
+  new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => seen.push(duration))).observe({
+    type: "longtask",
+    buffered,
+  });
+}
+
+/** Watches the page's long tasks: from now on, or from the start of the documents that it goes to. */
+export const watchTasks = (page: Page, from: "now" | "start"): Promise<unknown> =>
+  from === "now" ? page.evaluate(noteTasks, false) : page.addInitScript(noteTasks, true);
+
+/** Milliseconds of the longest task that was watched. */
+export const longestTask = (page: Page): Promise<number> =>
+  page.evaluate(() => Math.max(0, ...(window as unknown as { tasks: number[] }).tasks));
 
 export const card = (page: Page, name: string | RegExp) => page.getByRole("article", { name });
 export const chooser = (page: Page, role: "source" | "target" | "object") => page.locator(`input[data-role=${role}]`);

@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, wri
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gauge } from "regauge";
-import { chooser, expect, memory, noise, randomGauge, test } from "./bench";
+import { chooser, expect, headed, longestTask, memory, noise, randomGauge, test, watchTasks } from "./bench";
 
 const [d, vocabulary, hidden, kv, layers] = [576, 49_152, 1536, 192, 30];
 const config = {
@@ -53,11 +53,8 @@ function write(folder: string, { perm, sign }: { perm: readonly number[]; sign: 
       { dtype: "F32", shape, data_offsets: [at, (at += 4 * shape.reduce((a, b) => a * b, 1))] },
     ]),
   );
-  const text = Buffer.from(JSON.stringify(header));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
   const file = openSync(join(folder, "model.safetensors"), "w");
-  writeSync(file, Buffer.concat([length, text]));
+  writeSync(file, headed(header));
   for (const [tensor, { shape, kind }] of tensors.entries()) {
     const [rows, columns] = shape.length === 1 ? [1, d] : (shape as [number, number]);
     const data = new Float32Array(rows * columns);
@@ -95,12 +92,7 @@ test("two checkpoints of 540 MB: a verdict, moving at once, matching without sig
     });
     const page = await context.newPage();
     await page.goto("/isolated/"); // with threads, as the service worker makes it on any host
-    await page.evaluate(() => {
-      const seen = ((window as unknown as { tasks: number[] }).tasks = []) as number[];
-      new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => seen.push(duration))).observe({
-        type: "longtask",
-      });
-    });
+    await watchTasks(page, "now");
     for (const [role, name] of [
       ["source", "a"],
       ["target", "b"],
@@ -134,7 +126,7 @@ test("two checkpoints of 540 MB: a verdict, moving at once, matching without sig
         await page.getByRole("button", { name: "Compare with matching without signs" }).click();
         await expect(page.getByText(/Matching that ignores signs/)).toBeVisible({ timeout: 300_000 });
       });
-      const longest = await page.evaluate(() => Math.max(0, ...(window as unknown as { tasks: number[] }).tasks));
+      const longest = await longestTask(page);
       console.log(
         `two checkpoints of 538 MB, machine load ${loadavg()[0]!.toFixed(0)}: verdict after ${verdict.words}, without signs ${baseline.words}, ` +
           `peak of the page's process ${(peak / 1e6).toFixed(0)} MB, longest task ${longest.toFixed(0)} ms (goals 10 s, 20 s, 700 MB, 100 ms)`,

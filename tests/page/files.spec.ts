@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { align as alignInNode } from "regauge";
-import { align, bytes, card, chooser, drop, expect, file, noise, safetensors, test } from "./bench";
+import { align, bytes, card, chooser, drop, expect, file, headed, noise, safetensors, test } from "./bench";
 
 test("files are chosen for a role", async ({ page }) => {
   await page.goto("./");
@@ -224,12 +224,6 @@ test("everything from the sample to the moved vector works with the keyboard alo
 const small = (d: number, rows: number, seed: number) =>
   safetensors({ "activations/resid.0": { shape: [rows, d], data: noise(rows, d, seed) } });
 
-/** A safetensors header of our choosing, with no data. */
-const headed = (text: string, length = BigInt(text.length)) => {
-  const size = Buffer.alloc(8);
-  size.writeBigUInt64LE(length);
-  return Buffer.concat([size, Buffer.from(text)]);
-};
 const rows = noise(64, 16, 9);
 rows[5 * 16 + 3] = NaN;
 

@@ -1,5 +1,5 @@
 // What someone sees who has never heard of gauges.
-import { expect, test, loadSample, align } from "./bench";
+import { expect, test, loadSample, align, longestTask, watchTasks } from "./bench";
 
 for (const [width, height] of [
   [1280, 900],
@@ -84,17 +84,11 @@ test("at start, with a CPU four times slower, no task takes half a second, and t
   );
   // CPU time of tasks rather than what a clock says: this machine has other things to do.
   await session.send("Emulation.setCPUThrottlingRate", { rate: 4 });
-  await page.addInitScript(() => {
-    const seen = ((window as unknown as { tasks: number[] }).tasks = []) as number[];
-    new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => seen.push(duration))).observe({
-      type: "longtask",
-      buffered: true,
-    });
-  });
+  await watchTasks(page, "start");
   await page.reload();
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
   await page.waitForTimeout(1000);
-  const longest = await page.evaluate(() => Math.max(0, ...(window as unknown as { tasks: number[] }).tasks));
+  const longest = await longestTask(page);
   await session.send("Emulation.setCPUThrottlingRate", { rate: 1 });
   console.log(`ready after ${ready.toFixed(0)} ms; longest task at start, slowed down four times: ${longest} ms`);
   expect(ready).toBeLessThan(process.env.CI ? 1000 : 5000);

@@ -12,7 +12,9 @@ const exhibits = [
 ];
 
 for (const { id, title, shows, moved } of exhibits)
-  test(`the gallery's “${title}” is one press, under 2 MB, and free of accessibility violations`, async ({ page }) => {
+  test(`the gallery's “${title}” is one press, under 1.5 MB, and free of accessibility violations`, async ({
+    page,
+  }) => {
     let fetched = 0;
     page.on("response", async (response) => {
       if (response.url().includes("/sample/")) fetched += Number(response.headers()["content-length"]);
@@ -25,7 +27,7 @@ for (const { id, title, shows, moved } of exhibits)
     expect(page.url()).toMatch(new RegExp(`#show=${id}$`));
     await expect(page.getByTestId(shows.testId)).toBeInViewport();
     expect(fetched).toBeGreaterThan(1e5);
-    expect(fetched).toBeLessThan(2e6);
+    expect(fetched).toBeLessThan(1.5e6);
     await page.setViewportSize({ width: 320, height: 640 });
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320);
     const { violations } = await new AxeBuilder({ page }).analyze();

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gauge } from "regauge";
-import { card, chooser, expect, memory, noise, randomGauge, safetensors, test } from "./bench";
+import { card, chooser, expect, headed, memory, noise, randomGauge, safetensors, test } from "./bench";
 
 const [vocabulary, d] = [187_500, 4096];
 /** Rows that are not zeros: some of the two large matrices, and the norms. */
@@ -41,21 +41,13 @@ function writeCheckpoint(path: string): void {
   place(`${layer}.self_attn.o_proj.weight`, [d, 256]);
   for (const name of ["gate", "up"]) place(`${layer}.mlp.${name}_proj.weight`, [128, d]);
   place(`${layer}.mlp.down_proj.weight`, [d, 128]);
-  const text = Buffer.from(JSON.stringify(header));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
+  const head = headed(header);
   const file = openSync(path, "w");
-  writeSync(file, Buffer.concat([length, text]));
-  ftruncateSync(file, 8 + text.length + at);
+  writeSync(file, head);
+  ftruncateSync(file, head.length + at);
   for (const [name, { shape, data_offsets }] of Object.entries(header))
     for (const row of rowsOf(shape))
-      writeSync(
-        file,
-        Buffer.from(numbers(name, row).buffer),
-        0,
-        2 * d,
-        8 + text.length + data_offsets[0] + row * 2 * d,
-      );
+      writeSync(file, Buffer.from(numbers(name, row).buffer), 0, 2 * d, head.length + data_offsets[0] + row * 2 * d);
   closeSync(file);
 }
 

@@ -1,5 +1,6 @@
 // A quantised model has its place: as evidence it is read as floats, as an object it is written as floats that the visitor chooses.
 import { readFileSync } from "node:fs";
+import { npy } from "../js/helpers.mjs";
 import { card, chooser, expect, noise, randomGauge, sampleFile, test } from "./bench";
 
 const [d, vocabulary] = [64, 512];
@@ -106,13 +107,7 @@ test("a checkpoint whose weights are packed is evidence by its norms and embeddi
 test("a vector that is not of numbers is said to be so, and moves", async ({ page }) => {
   await page.goto("./");
   const values = [...Array.from({ length: 61 }, (_, k) => k / 8), NaN, Infinity, -Infinity];
-  const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (64,), }`.padEnd(117) + "\n";
-  const npy = Buffer.concat([
-    Buffer.from("\x93NUMPY\x01\x00", "latin1"),
-    Buffer.from([header.length, 0]),
-    Buffer.from(header),
-    Buffer.from(Float32Array.from(values).buffer),
-  ]);
-  await chooser(page, "object").setInputFiles(named("odd.npy", npy));
+  const odd = Buffer.from(npy(Float32Array.from(values), [64]));
+  await chooser(page, "object").setInputFiles(named("odd.npy", odd));
   await expect(card(page, "odd.npy, object")).toContainText("3 of 64 channels are NaN or infinite");
 });

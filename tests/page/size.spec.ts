@@ -1,4 +1,4 @@
-import { chooser, expect, noise, safetensors, test } from "./bench";
+import { chooser, expect, longestTask, noise, safetensors, test, watchTasks } from "./bench";
 
 test("time to ready, and the longest task of the page while d = 1024 is aligned", async ({ page }) => {
   test.setTimeout(240_000);
@@ -12,16 +12,11 @@ test("time to ready, and the longest task of the page while d = 1024 is aligned"
   const evidence = (data: Float32Array) => safetensors({ "activations/resid.0": { shape: [rows, d], data } });
   await chooser(page, "source").setInputFiles({ name: "a.safetensors", mimeType: "", buffer: evidence(x) });
   await chooser(page, "target").setInputFiles({ name: "b.safetensors", mimeType: "", buffer: evidence(y) });
-  await page.evaluate(() => {
-    const seen = ((window as unknown as { tasks: number[] }).tasks = []) as number[];
-    new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => seen.push(duration))).observe({
-      type: "longtask",
-    });
-  });
+  await watchTasks(page, "now");
   await page.getByRole("button", { name: "Align", exact: true }).click();
   await expect(page.getByTestId("verdict")).toContainText("ligned", { timeout: 200_000 });
   await expect(page.getByRole("progressbar")).toHaveCount(0, { timeout: 200_000 });
-  const longest = await page.evaluate(() => Math.max(0, ...(window as unknown as { tasks: number[] }).tasks));
+  const longest = await longestTask(page);
   console.log(
     `ready after ${ready.toFixed(0)} ms; longest task while aligning d = ${d}: ${longest.toFixed(0)} ms (goals 1000 and 200)`,
   );

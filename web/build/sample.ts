@@ -38,14 +38,12 @@ export function sample(folder: string): Plugin {
   return {
     name: "regauge-sample",
     configureServer(server) {
-      const once = made();
+      let once: ReturnType<typeof made> | undefined; // asked for first by a visitor of the gallery
       server.middlewares.use("/sample", (request, response, next) => {
         const file = (request.url ?? "").slice(1);
-        void once.then((files) => {
-          const content = files.get(file) ?? (shipped.includes(file) ? read(file) : undefined);
-          if (content) response.end(content);
-          else next();
-        });
+        const answer = (content: Buffer | undefined) => (content ? response.end(content) : next());
+        if (shipped.includes(file)) answer(read(file));
+        else (once ??= made()).then((files) => answer(files.get(file)), next);
       });
     },
     async generateBundle() {

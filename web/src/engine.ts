@@ -118,7 +118,7 @@ export async function notNumbers(item: Item, { tensors }: Inspection): Promise<s
   const row = await regauge.firstRow(input(item), { tensor: only!.name }).catch(() => null);
   const bad = row ? row.values.filter((value) => !Number.isFinite(value)).length : 0;
   if (bad === 0) return undefined;
-  return `${bad} of ${row!.values.length} channels are NaN or infinite. They move as they are, and no model can be steered with them.`;
+  return `${bad} of ${row!.values.length} channels are NaN or infinite. A gauge moves them as they are, a map spreads them over all channels; no model can be steered with them.`;
 }
 
 export function fitMap(source: Item, target: Item, options: regauge.MapOptions): Promise<regauge.Maps> {

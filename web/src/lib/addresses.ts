@@ -1,6 +1,7 @@
 // Models behind addresses: whether this build can read them, whether this page may, and what will be fetched.
 import { addressesAsked } from "regauge";
 import { embedding } from "../engine";
+import { size } from "./files";
 import type { Inspection, Item } from "./types";
 
 /** False where the page was built to reach no one (REGAUGE_ADDRESSES=none). */
@@ -15,7 +16,7 @@ export const otherPage = !offered ? "" : allowed ? "./" : "./addresses.html";
 export function parse(text: string): URL | null {
   try {
     const url = new URL(text.includes("://") ? text : `https://${text}`);
-    const here = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
+    const here = ["localhost", "127.0.0.1"].includes(url.hostname);
     return url.protocol === "https:" || (url.protocol === "http:" && here) ? url : null;
   } catch {
     return null;
@@ -26,9 +27,9 @@ export function parse(text: string): URL | null {
 export function announcement(url: URL): string {
   const asked = addressesAsked(url.href).map((address) => new URL(address).pathname.split("/").at(-1));
   return (
-    `This page will ask ${url.host} for ${asked.join(", ")}: small files whole, of weights the header. The server, and any other that it ` +
-    "sends the page on to, sees this machine’s network address and which files are asked for, and nothing else. Numbers are fetched " +
-    "only when you press Align."
+    `This page will ask ${url.host} for ${asked.join(", ")}: small files whole, of weights the header. Its server, and any other that it ` +
+    "sends the page on to, sees this machine’s network address, your browser’s usual headers and this page’s origin, and which files are " +
+    "asked for. Most numbers are fetched when you press Align."
   );
 }
 
@@ -45,6 +46,6 @@ export function fewestSites(items: { item: Item; inspection?: Inspection }[]): s
 export function toFetch({ item, inspection }: { item: Item; inspection?: Inspection }): number {
   if (!item.address || !inspection) return 0;
   const rows = inspection.tensors.find(({ name }) => embedding.test(name));
-  if (!rows) return item.files.reduce((sum, { blob }) => sum + blob.size, 0);
+  if (!rows) return size(item);
   return rows.shape.reduce((a, b) => a * b, 1) * (widths[rows.dtype] ?? 1);
 }
