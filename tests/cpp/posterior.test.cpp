@@ -18,7 +18,7 @@ ScoreMatrix noisyScores(std::size_t d, float sign) {
     scores.value.resize(d * d);
     for (std::size_t i = 0; i < d; ++i)
         for (std::size_t j = 0; j < d; ++j)
-            scores.value[i * d + j] = sign * (static_cast<float>(numbers.normal()) + (i == j ? 4.0F : 0.0F));
+            scores.value[i * d + j] = sign * (static_cast<float>(numbers.normal()) + (i == j ? 6.0F : 0.0F));
     return scores;
 }
 

@@ -100,7 +100,9 @@ test("shards dropped with their index are one checkpoint, which gives the gauge 
       ...shards(side),
       { name: `${side}.npy`, content: bytes("source/steering_resid2.npy") },
     ]);
-    await expect(card(page, new RegExp(`of-00002.safetensors( \\(2\\))?, ${side}`))).toContainText("in 4 files");
+    await expect(
+      card(page, new RegExp(`of-00002.safetensors${side === "source" ? "" : " \\(2\\)"}, ${side}`)),
+    ).toContainText("in 4 files");
     await expect(card(page, `${side}.npy, object`)).toBeVisible();
   }
   await align(page);
@@ -147,6 +149,16 @@ test("two checkpoints are evidence too: a folder's model with its config", async
   await expect(card(page, "model.safetensors, source")).toContainText("in 2 files");
   await align(page);
   await expect(page.getByTestId("verdict")).toContainText("Aligned");
+});
+
+test("places and names follow the order of dropping, though the first takes longer to read", async ({ page }) => {
+  await page.goto("./");
+  const vector = { shape: [1, 16], data: new Float32Array(16) };
+  const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, k) => [`activations/resid.${k}`, vector]));
+  await drop(page, "body", [{ name: "one.safetensors", content: safetensors(many) }]);
+  await drop(page, "body", [{ name: "one.safetensors", content: small(16, 64, 1) }]);
+  await expect(card(page, "one.safetensors, source")).toBeVisible();
+  await expect(card(page, "one.safetensors (2), target")).toBeVisible();
 });
 
 test("a card is dragged from one side to the other", async ({ page }) => {

@@ -120,8 +120,14 @@ class Bench {
   /**
    * Takes items in. role: where they were dropped; without it, evidence fills the free places in order and the rest are objects.
    * Of several that are dropped as one side, the first evidence is it, and the rest are objects. A gauge file is no item: it becomes the result.
+   * What was dropped first is taken in first, however long it takes: places and names follow the visitor, not the files' sizes.
    */
-  async add(items: Item[], role?: Role): Promise<void> {
+  add(items: Item[], role?: Role): Promise<void> {
+    return (this.adding = this.adding.then(() => this.takeIn(items, role)));
+  }
+  private adding = Promise.resolve();
+
+  private async takeIn(items: Item[], role?: Role): Promise<void> {
     this.error = this.notice = null;
     let free = role;
     for (const item of items) {
