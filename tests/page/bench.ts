@@ -79,9 +79,19 @@ export const longestTask = (page: Page): Promise<number> =>
 export const card = (page: Page, name: string | RegExp) => page.getByRole("article", { name });
 export const chooser = (page: Page, role: "source" | "target" | "object") => page.locator(`input[data-role=${role}]`);
 
-/** Drops files on an element as the browser does, with a DataTransfer made in the page. */
-export async function drop(page: Page, target: string, files: { name: string; content: Buffer }[]): Promise<void> {
-  const transfer = await page.evaluateHandle(
+interface DroppedFile {
+  name: string;
+  content: Buffer;
+}
+
+/** Drops files on an element as the browser does. */
+export async function drop(page: Page, target: string, files: DroppedFile[]): Promise<void> {
+  await page.dispatchEvent(target, "drop", { dataTransfer: await transferOf(page, files) });
+}
+
+/** Files as a drop holds them, made in the page. */
+export const transferOf = (page: Page, files: DroppedFile[]) =>
+  page.evaluateHandle(
     (list) => {
       const made = new DataTransfer();
       for (const { name, base64 } of list)
@@ -90,8 +100,6 @@ export async function drop(page: Page, target: string, files: { name: string; co
     },
     files.map(({ name, content }) => ({ name, base64: content.toString("base64") })),
   );
-  await page.dispatchEvent(target, "drop", { dataTransfer: transfer });
-}
 
 export async function loadSample(page: Page): Promise<void> {
   await page.goto("./");

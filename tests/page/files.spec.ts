@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { align as alignInNode } from "regauge";
-import { align, bytes, card, chooser, drop, expect, file, headed, noise, safetensors, test } from "./bench";
+import { align, bytes, card, chooser, drop, expect, file, headed, noise, safetensors, test, transferOf } from "./bench";
 
 test("files are chosen for a role", async ({ page }) => {
   await page.goto("./");
@@ -154,10 +154,16 @@ test("two checkpoints are evidence too: a folder's model with its config", async
 test("places and names follow the order of dropping, though the first takes longer to read", async ({ page }) => {
   await page.goto("./");
   const vector = { shape: [1, 16], data: new Float32Array(16) };
-  const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, k) => [`activations/resid.${k}`, vector]));
-  await drop(page, "body", [{ name: "one.safetensors", content: safetensors(many) }]);
-  await drop(page, "body", [{ name: "one.safetensors", content: small(16, 64, 1) }]);
-  await expect(card(page, "one.safetensors, source")).toBeVisible();
+  const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, k) => [`activations/resid.${k}`, vector]));
+  const drops = [
+    await transferOf(page, [{ name: "one.safetensors", content: safetensors(many) }]),
+    await transferOf(page, [{ name: "one.safetensors", content: small(16, 64, 1) }]),
+  ];
+  await page.evaluate((both) => {
+    for (const dataTransfer of both)
+      document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, dataTransfer }));
+  }, drops);
+  await expect(card(page, "one.safetensors, source")).toContainText("resid.1,");
   await expect(card(page, "one.safetensors (2), target")).toBeVisible();
 });
 
