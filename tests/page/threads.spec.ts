@@ -54,7 +54,7 @@ test("an isolated page computes on all processors, any other on one, and both sa
   const other = await browser.newPage({ baseURL, serviceWorkers: "block" });
   const threaded = await alignLarge(other, "/isolated/");
   expect(await other.evaluate(() => crossOriginIsolated)).toBe(true);
-  expect(threaded.modules).toEqual(["regauge-mt"]);
+  expect(threaded.modules).toEqual(["regauge-mt-relaxed"]);
   expect(threaded.threads).toBeGreaterThanOrEqual(Math.min(processors, 16) - 1);
   expect(threaded.fingerprint).toBe(single.fingerprint);
   await other.close();

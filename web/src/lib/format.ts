@@ -33,6 +33,12 @@ export const count = (n: number) => n.toLocaleString("en-US");
 
 export const plural = (n: number, one: string, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
+/** Names as a card has room for: all of a dozen, else the first ones and how many more there are. */
+export function listed(names: readonly string[]): string {
+  const shown = names.length > 12 ? names.slice(0, 8) : names;
+  return shown.join(", ") + (shown.length < names.length ? ` and ${count(names.length - shown.length)} more` : "");
+}
+
 /** Seconds that are left, in words that do not jump about. */
 export function timeLeft(seconds: number): string {
   if (seconds < 2) return "a moment left";
