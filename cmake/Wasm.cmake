@@ -40,9 +40,12 @@ function(regauge_wasm_link_options target)
     "$<$<CONFIG:Release>:-sASSERTIONS=0>")
 endfunction()
 
-# regauge_add_wasm(<name> [COMMAND] [THREADS])
+# regauge_add_wasm(<name> [COMMAND] [THREADS] [RELAXED])
+#
+# RELAXED: a second <name>-relaxed.wasm for the same <name>.mjs, its kernels compiled with relaxed SIMD, whose products of bytes of seven bits
+# are the same everywhere. Engines without those instructions refuse the whole module, so the caller asks which one it can have.
 function(regauge_add_wasm name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "COMMAND;THREADS" "" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "COMMAND;THREADS;RELAXED" "" "")
   set(command regauge_command)
   if(arg_THREADS)
     set(command regauge_command_mt)
@@ -53,6 +56,11 @@ function(regauge_add_wasm name)
   endif()
 
   set(target wasm-${name})
+  set(output "${REGAUGE_WASM_OUTPUT_DIR}")
+  if(arg_RELAXED)
+    string(APPEND target -relaxed)
+    set(output "${CMAKE_BINARY_DIR}/relaxed")
+  endif()
   set(sources ${REGAUGE_WASM_SOURCES})
   if(arg_COMMAND)
     list(FILTER sources INCLUDE REGEX "/(command|host)\\.cpp$")
@@ -67,7 +75,7 @@ function(regauge_add_wasm name)
   regauge_wasm_link_options(${target})
   set_target_properties(${target} PROPERTIES
     OUTPUT_NAME "${name}" SUFFIX ".mjs"
-    RUNTIME_OUTPUT_DIRECTORY "${REGAUGE_WASM_OUTPUT_DIR}")
+    RUNTIME_OUTPUT_DIRECTORY "${output}")
   target_link_options(${target} PRIVATE
     -lembind                     # the bindings; -sSTRICT links no library by itself
     -sMODULARIZE                 # a factory: as many instances as wanted, no globals
@@ -85,6 +93,16 @@ function(regauge_add_wasm name)
       --js-library "${PROJECT_SOURCE_DIR}/wasm/threads.js"  # who starts the threads' workers
       -Wno-pthreads-mem-growth)  # growth makes JavaScript's views slower, and our calls are coarse
     set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/threads.js")
+  endif()
+  if(arg_RELAXED)
+    # Objects come before libraries: what they define is not taken from regauge_core_mt.
+    regauge_add_simd_objects(${target}-kernels wasm ON "${REGAUGE_ISA_FLAGS_wasm};-mrelaxed-simd" ${REGAUGE_SIMD_SOURCES})
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}-kernels>)
+    add_dependencies(${target} wasm-${name})
+    add_custom_command(TARGET ${target} POST_BUILD
+      COMMAND "${CMAKE_COMMAND}" -E compare_files "${output}/${name}.mjs" "${REGAUGE_WASM_OUTPUT_DIR}/${name}.mjs"
+      COMMAND "${CMAKE_COMMAND}" -E copy "${output}/${name}.wasm" "${REGAUGE_WASM_OUTPUT_DIR}/${name}-relaxed.wasm")
+    return()
   endif()
   if(REGAUGE_TSC)
     cmake_path(GET REGAUGE_TSC PARENT_PATH tsc_dir)

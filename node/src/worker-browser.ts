@@ -1,6 +1,6 @@
 // The worker in browsers.
 
-import { Engine, sharedMemory, type Factory } from "./engine.js";
+import { Engine, hasRelaxedSimd, sharedMemory, type Factory } from "./engine.js";
 import { refusal } from "./error.js";
 import { importedFromThere } from "./foreign-origin.js";
 import { MemoryFiles, sizeOf } from "./memory-files.js";
@@ -39,10 +39,10 @@ const serve = server({
         const memory = globalThis.crossOriginIsolated ? sharedMemory() : undefined;
         if (memory) {
             const { default: create }: { default: Factory } = await import("./wasm/regauge-mt.mjs");
-            return Engine.load(create, () => compile(new URL("./wasm/regauge-mt.wasm", import.meta.url)), {
-                memory,
-                newThread,
-            });
+            const wasm = hasRelaxedSimd()
+                ? new URL("./wasm/regauge-mt-relaxed.wasm", import.meta.url)
+                : new URL("./wasm/regauge-mt.wasm", import.meta.url);
+            return Engine.load(create, () => compile(wasm), { memory, newThread });
         }
         const { default: create }: { default: Factory } = await import("./wasm/regauge.mjs");
         return Engine.load(create, () => compile(new URL("./wasm/regauge.wasm", import.meta.url)));

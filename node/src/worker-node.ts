@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 
-import { Engine, sharedMemory, type Factory } from "./engine.js";
+import { Engine, hasRelaxedSimd, sharedMemory, type Factory } from "./engine.js";
 import { DiskFiles, hashBytes, words } from "./host-node.js";
 import { refusal } from "./error.js";
 import { failure, type Failure, type HostFiles } from "./host.js";
@@ -29,8 +29,9 @@ const serve = server({
             );
         const name = module === "regauge" && memory ? "regauge-mt" : module;
         const { default: create } = (await import(`./wasm/${name}.mjs`)) as { default: Factory };
+        const wasm = name === "regauge-mt" && hasRelaxedSimd() ? `${name}-relaxed` : name;
         const compile = async (): Promise<WebAssembly.Module> =>
-            WebAssembly.compile(await readFile(new URL(`./wasm/${name}.wasm`, import.meta.url)));
+            WebAssembly.compile(await readFile(new URL(`./wasm/${wasm}.wasm`, import.meta.url)));
         return Engine.load(create, compile, memory && { memory, newThread: () => newThread(name) });
     },
     whereItRuns: inNode,

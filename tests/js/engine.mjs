@@ -9,12 +9,12 @@ import { repository } from "./helpers.mjs";
 /** A module of the package, by its file. */
 export const inside = (name) => import(pathToFileURL(join(repository, "node/dist", name)).href);
 
-/** module: "regauge", the package's calls without threads, "regauge-mt" with them, or "regauge-command". */
-export async function loadEngine(module = "regauge") {
+/** module: "regauge", the package's calls without threads, "regauge-mt" with them, or "regauge-command"; wasm: the file of it that is taken. */
+export async function loadEngine(module = "regauge", wasm = module) {
     const { Engine, sharedMemory } = await inside("engine.js");
     const { newThread } = await inside("start-wasm-thread-node.js");
     const { default: create } = await inside(`wasm/${module}.mjs`);
-    const compile = async () => WebAssembly.compile(await readFile(join(repository, `node/dist/wasm/${module}.wasm`)));
+    const compile = async () => WebAssembly.compile(await readFile(join(repository, `node/dist/wasm/${wasm}.wasm`)));
     return Engine.load(
         create,
         compile,

@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
+import { setFlagsFromString } from "node:v8";
 
 import { align, dispose, workers } from "regauge";
 
-import { loadEngine, surroundings } from "./engine.mjs";
+import { inside, loadEngine, surroundings } from "./engine.mjs";
 import { evidence, npy, plantedPair, repository, run, runNode, temporaryFolder } from "./helpers.mjs";
 
 /** A planted pair as two files, large enough for every loop to use its threads. */
@@ -44,6 +45,27 @@ test("with threads and without, on any number of them, the answer is the same to
         threaded.run({ ...said, threads: 4 }, await surroundings()).value,
         single.run(said, await surroundings()).value,
     );
+});
+
+test("with relaxed SIMD the answer is the same to the last digit", async (t) => {
+    const { hasRelaxedSimd } = await inside("engine.js");
+    if (!hasRelaxedSimd()) setFlagsFromString("--experimental-wasm-relaxed-simd"); // Node 20
+    assert(hasRelaxedSimd());
+    const { source, target } = largePair(t),
+        plain = await loadEngine("regauge-mt"),
+        relaxed = await loadEngine("regauge-mt", "regauge-mt-relaxed");
+    for (const options of ["{}", '{"statistic":"whitened"}', '{"statistic":"correlation"}'])
+        for (const [from, to] of [
+            [source, target],
+            [evidence("source"), evidence("target")],
+        ]) {
+            const job = { call: { name: "align", source: from, target: to, options }, wantsProgress: false };
+            assert.equal(
+                relaxed.run(job, await surroundings()).value,
+                plain.run(job, await surroundings()).value,
+                `${from}, ${options}`,
+            );
+        }
 });
 
 test("threads start by themselves, beside a job that is worth them and not beside a small one", async (t) => {

@@ -32,6 +32,17 @@ struct Pairs {
     }
 };
 
+// Bytes whose products are added in 16 bits, which may saturate: b of seven bits is taken with an offset, so that
+// (b + 64) a is at most 127 * 127 in size and two products fit. More are added in 16 bits where the a are small enough:
+// as many as safe() finds.
+struct ShortBytes {
+    static constexpr std::size_t rowsPerWord = 4;
+    static constexpr std::int32_t bias = 64;
+    static constexpr std::size_t rowsAtOnce = 8;  // channels of a, beside one register of b
+    static constexpr std::size_t groupsAtOnce = 4;
+    static constexpr int most = 32767 / 127;  // that |a| may add up to in one lane of 16 bits
+};
+
 #if defined(__AVX512VNNI__)
 using Words = __m512i;
 constexpr std::size_t width = 16;
@@ -76,15 +87,8 @@ struct Bytes {
 struct Halves : Pairs {
     static Words dot(Words sum, Words a, Words b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
 };
-// vpmaddubsw multiplies unsigned with signed bytes and adds two products in 16 bits, which it saturates: b of seven
-// bits is taken with an offset, so that (b + 64) a is at most 127 * 127 in size and two products fit. More are added in
-// 16 bits where the a are small enough: as many as safe() finds.
-struct ShortSums {
-    static constexpr std::size_t rowsPerWord = 4;
-    static constexpr std::int32_t bias = 64;
-    static constexpr std::size_t rowsAtOnce = 8;  // channels of a, beside one register of b
-    static constexpr std::size_t groupsAtOnce = 4;
-    static constexpr int most = 32767 / 127;  // that |a| may add up to in one lane of 16 bits
+// vpmaddubsw: unsigned times signed bytes, and two such products added in 16 bits
+struct ShortSums : ShortBytes {
     static Words operand(Words b) { return _mm256_add_epi8(b, _mm256_set1_epi8(bias)); }
     static Words products(Words a, Words b) { return _mm256_maddubs_epi16(b, a); }
     static Words addShort(Words a, Words b) { return _mm256_add_epi16(a, b); }
@@ -166,6 +170,23 @@ inline Words add(Words a, Words b) { return wasm_i32x4_add(a, b); }
 struct Halves : Pairs {
     static Words dot(Words sum, Words a, Words b) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(a, b)); }
 };
+#if defined(__wasm_relaxed_simd__)
+// The relaxed product of signed bytes with bytes from 0 to 127: what engines may do differently is only what they make
+// of larger ones, so the bits are the same everywhere (WebAssembly, relaxed SIMD, i16x8.relaxed_dot_i8x16_i7x16_s).
+struct ShortSums : ShortBytes {
+    static Words operand(Words b) { return wasm_i8x16_add(b, wasm_i8x16_splat(bias)); }
+    static Words products(Words a, Words b) { return wasm_i16x8_relaxed_dot_i8x16_i7x16(a, b); }
+    static Words addShort(Words a, Words b) { return wasm_i16x8_add(a, b); }
+    static Words widen(Words pairs) { return wasm_i32x4_extadd_pairwise_i16x8(pairs); }
+    static Words dot(Words sum, Words a, Words b) { return add(sum, widen(products(a, b))); }
+    static Words size(Words a) { return wasm_i8x16_abs(a); }
+    static Words larger(Words a, Words b) { return wasm_i16x8_max(a, b); }
+    static bool above(Words shorts, int limit) {
+        return wasm_v128_any_true(wasm_i16x8_gt(shorts, wasm_i16x8_splat(static_cast<short>(limit))));
+    }
+};
+#define REGAUGE_SHORT_SUMS
+#endif
 #endif
 
 constexpr std::size_t columnsAtOnce = registersAtOnce * width;

@@ -152,7 +152,8 @@ void packRows(const std::byte* const* rows, Dtype dtype, const float* centre, co
 
 void anyPack(const std::byte* const* rows, std::size_t rowsPerWord, Dtype dtype, const float* centre,
              const float* inverseStep, int limit, std::size_t d, std::uint32_t* out, std::size_t panelStride) {
-#if defined(__wasm__)  // which has no instruction for bytes (integer_dot.simd.cpp), so that it is only tested
+#if defined(__wasm__) && \
+    !defined(__wasm_relaxed_simd__)  // no instruction for bytes (integer_dot.simd.cpp): only tested
     if (rowsPerWord == 4)
         return quantizeReference().pack(rows, rowsPerWord, dtype, centre, inverseStep, limit, d, out, panelStride);
 #else
