@@ -272,6 +272,32 @@ TEST_CASE("places and signs alone move bytes, exactly", "[hidden]") {
     CHECK(largestDifference(model.tensors, readBack(files, "back")) == 0);
 }
 
+TEST_CASE("of runs that went apart, scales, turns and matrices are found where they are there, and only there",
+          "[hidden]") {
+    const bool scrambled = GENERATE(false, true);
+    const HiddenShape shape{2, 96, 8, 4, 4, 2};
+    MemoryFiles files;
+    for (const std::uint64_t run : {1, 2}) {
+        TinyModel model = randomModel("llama", 71, shape);
+        std::uint64_t state = run;
+        for (auto& [name, tensor] : model.tensors)  // a common start, and two thirds as much of each run's own
+            for (float& value : tensor.value)
+                value += static_cast<float>(tensor.shape.size() == 1 ? 0 : 0.2 * gaussian(state));
+        put(files, run == 1 ? "a" : "b", model);
+    }
+    const HiddenGauge truth = randomHidden(shape, 72, scrambled ? Freedom{} : Freedom{true, false, false, false});
+    const Gauge residual = RandomGauges(73).next(d);
+    moveBoth(files, "b", residual, truth, "c");
+    const HiddenAlignment found = matchHidden(files, "a", "c");
+    CHECK(found.residual.gauge == residual);
+    CHECK(compare(found.hidden, truth).heads == 1);
+    for (const HiddenLayer& layer : found.hidden.layers()) {
+        CHECK(layer.neuronScale.empty() != scrambled);
+        CHECK(layer.turn.empty() != scrambled);
+        CHECK(layer.value.empty() != scrambled);
+    }
+}
+
 TEST_CASE("of grouped units the best of all permutations is chosen", "[hidden]") {
     for (std::uint64_t seed = 1; seed <= 30; ++seed) {
         std::uint64_t state = seed;

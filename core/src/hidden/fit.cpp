@@ -1,8 +1,10 @@
 #include "hidden/fit.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <complex>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -13,98 +15,81 @@ namespace {
 
 using Complex = std::complex<double>;
 
-// A fit must leave less than this share of what is left without it: noise alone, which a fit with few parameters
-// explains a little of, leaves nearly all.
-constexpr double clearly = 0.9;
+// A fit must be worth at least this on channels that it has not seen, as a ratio of odds, explained to unexplained,
+// with it and without: places and signs move bits, while scales and matrices round. Of near copies the rest falls by a
+// tenth, of models that went far from one another what is explained rises by a tenth.
+constexpr double clearly = 1.1;
 
 double dot(const float* a, const float* b, std::size_t n) {
     double sum = 0;
     for (std::size_t k = 0; k < n; ++k) sum += static_cast<double>(a[k]) * b[k];
     return sum;
 }
+double square(const HiddenRows& rows, std::size_t i) { return dot(rows.row(i), rows.row(i), rows.width); }
 
-// |t - c s|^2 / |t|^2 from inner products.
-double left(double tt, double ts, double ss, double c) { return tt > 0 ? (tt - 2 * c * ts + c * c * ss) / tt : 0; }
-
-void fitNeuronScales(const LayerRows& source, const LayerRows& target, HiddenLayer& layer) {
-    const HiddenRows &upT = target[HiddenRole::up], &upS = source[HiddenRole::up], &downT = target[HiddenRole::down],
-                     &downS = source[HiddenRole::down];
-    std::vector<float> scales;
-    double without = 0, with = 0;
-    for (std::size_t i = 0; i < layer.neurons.size(); ++i) {
-        const std::size_t j = layer.neurons[i];
-        const double sign = layer.neuronSign[i];
-        const double tt = dot(upT.row(i), upT.row(i), upT.width), ss = dot(upS.row(j), upS.row(j), upS.width),
-                     ts = sign * dot(upT.row(i), upS.row(j), upT.width);
-        const double tt2 = dot(downT.row(i), downT.row(i), downT.width),
-                     ss2 = dot(downS.row(j), downS.row(j), downS.width),
-                     ts2 = sign * dot(downT.row(i), downS.row(j), downT.width);
-        double c = 1;
-        if (tt > 0 && ss > 0 && tt2 > 0 && ss2 > 0) c = std::sqrt(std::sqrt(tt / ss) * std::sqrt(ss2 / tt2));
-        scales.push_back(static_cast<float>(c));
-        without += left(tt, ts, ss, 1) + left(tt2, ts2, ss2, 1);
-        with += left(tt, ts, ss, c) + left(tt2, ts2, ss2, 1 / c);
-    }
-    if (with < clearly * without) layer.neuronScale = std::move(scales);
+// The scale of a unit whose weights on one side are multiplied by it and on the other divided: by norms alone, which
+// drift and noise make no smaller on the whole, as they do what least squares find. 1 where a side has none.
+double balanced(double tt, double ss, double dualTt, double dualSs) {
+    if (!(tt > 0 && ss > 0 && dualTt > 0 && dualSs > 0)) return 1;
+    return std::sqrt(std::sqrt(tt / ss) * std::sqrt(dualSs / dualTt));
 }
 
-// One plane of one head as complex inner products.
+std::vector<float> fitNeuronScales(const LayerRows& source, const LayerRows& target, const HiddenLayer& layer) {
+    std::vector<float> scales;
+    for (std::size_t i = 0; i < layer.neurons.size(); ++i) {
+        const std::size_t j = layer.neurons[i];
+        scales.push_back(
+            static_cast<float>(balanced(square(target[HiddenRole::up], i), square(source[HiddenRole::up], j),
+                                        square(target[HiddenRole::down], i), square(source[HiddenRole::down], j))));
+    }
+    return scales;
+}
+
+// One plane of one or more heads as complex inner products.
 struct Plane {
     Complex st;  // <source, target>
     double ss = 0, tt = 0;
+    // The turn that it speaks for, of size |cosine|.
+    Complex direction() const { return st / (std::sqrt(ss) * std::sqrt(tt)); }
 };
-Plane planeOf(const HiddenRows& source, std::size_t s, const HiddenRows& target, std::size_t t, std::size_t pairs) {
+void add(Plane& plane, const HiddenRows& source, std::size_t s, const HiddenRows& target, std::size_t t,
+         std::size_t pairs) {
     const float *a = source.row(s), *b = source.row(s + pairs), *x = target.row(t), *y = target.row(t + pairs);
     const std::size_t w = source.width;
-    return {Complex(dot(a, x, w) + dot(b, y, w), dot(a, y, w) - dot(b, x, w)), dot(a, a, w) + dot(b, b, w),
-            dot(x, x, w) + dot(y, y, w)};
+    plane.st += Complex(dot(a, x, w) + dot(b, y, w), dot(a, y, w) - dot(b, x, w));
+    plane.ss += dot(a, a, w) + dot(b, b, w);
+    plane.tt += dot(x, x, w) + dot(y, y, w);
 }
 
-// |t - z s|^2 / |t|^2.
-double left(const Plane& plane, Complex z) {
-    if (!(plane.tt > 0)) return 0;
-    return (plane.tt - 2 * (std::conj(z) * plane.st).real() + std::norm(z) * plane.ss) / plane.tt;
-}
-
-void fitTurns(const HiddenShape& shape, const LayerRows& source, const LayerRows& target, bool signsOnly,
-              HiddenLayer& layer) {
+std::vector<float> fitTurns(const HiddenShape& shape, const LayerRows& source, const LayerRows& target,
+                            const HiddenLayer& layer, bool signsOnly) {
     const std::size_t n = shape.headDim, pairs = shape.pairs, each = shape.perGroup();
     std::vector<float> turn;
-    double without = 0, with = 0;
     for (std::size_t g = 0; g < shape.kvHeads; ++g)
         for (std::size_t k = 0; k < pairs; ++k) {
-            const Plane key =
-                planeOf(source[HiddenRole::key], layer.kvHeads[g] * n + k, target[HiddenRole::key], g * n + k, pairs);
-            Plane query;
-            std::vector<Plane> queries;
-            for (std::size_t h = g * each; h < (g + 1) * each; ++h) {
-                queries.push_back(planeOf(source[HiddenRole::query], layer.heads[h] * n + k, target[HiddenRole::query],
-                                          h * n + k, pairs));
-                query.st += queries.back().st, query.ss += queries.back().ss, query.tt += queries.back().tt;
-            }
+            Plane key, query;
+            add(key, source[HiddenRole::key], layer.kvHeads[g] * n + k, target[HiddenRole::key], g * n + k, pairs);
+            for (std::size_t h = g * each; h < (g + 1) * each; ++h)
+                add(query, source[HiddenRole::query], layer.heads[h] * n + k, target[HiddenRole::query], h * n + k,
+                    pairs);
             Complex z = 1;
             if (key.ss > 0 && key.tt > 0 && query.ss > 0 && query.tt > 0) {
-                const Complex direction = key.st / (std::sqrt(key.ss) * std::sqrt(key.tt)) +
-                                          query.st / (std::sqrt(query.ss) * std::sqrt(query.tt));
-                const double size =
-                    std::sqrt(std::sqrt(key.tt) / std::sqrt(key.ss) * (std::sqrt(query.ss) / std::sqrt(query.tt)));
+                const Complex direction = key.direction() + query.direction();
                 if (signsOnly)
                     z = direction.real() < 0 ? -1 : 1;
                 else if (std::abs(direction) > 0)
-                    z = size * direction / std::abs(direction);
+                    z = balanced(key.tt, key.ss, query.tt, query.ss) * direction / std::abs(direction);
             }
             turn.push_back(static_cast<float>(z.real())), turn.push_back(static_cast<float>(z.imag()));
-            without += left(key, 1), with += left(key, z);
-            for (const Plane& one : queries) without += left(one, 1), with += left(one, 1.0 / std::conj(z));
         }
-    if (with < clearly * without) layer.turn = std::move(turn);
+    return turn;
 }
 
-// Rows [first, first + n) of both, as the products that least squares needs.
+// Of n rows of both: the products that least squares needs.
 struct Block {
     std::size_t n = 0;
     small::Matrix ss, ts;
-    std::vector<double> tt;  // [n]: squares alone
+    double tt = 0;  // all squares
 };
 small::Matrix products(const HiddenRows& a, std::size_t aFirst, const HiddenRows& b, std::size_t bFirst,
                        std::size_t n) {
@@ -112,26 +97,14 @@ small::Matrix products(const HiddenRows& a, std::size_t aFirst, const HiddenRows
                         y = small::widened(std::span(b.value).subspan(bFirst * b.width, n * b.width));
     return small::productTransposed(x, y, n, a.width, n);
 }
-Block blockOf(const HiddenRows& source, std::size_t s, const HiddenRows& target, std::size_t t, std::size_t n) {
-    std::vector<double> tt;
-    for (std::size_t i = t; i < t + n; ++i) tt.push_back(dot(target.row(i), target.row(i), target.width));
-    return {n, products(source, s, source, s, n), products(target, t, source, s, n), std::move(tt)};
-}
 void add(small::Matrix& sum, const small::Matrix& more) {
     if (sum.empty()) sum.assign(more.size(), 0.0);
     for (std::size_t k = 0; k < more.size(); ++k) sum[k] += more[k];
 }
-
-// |t - m s|^2 / |t|^2.
-double left(const Block& block, const small::Matrix& m) {
-    const std::size_t n = block.n;
-    const small::Matrix ms = small::product(m, block.ss, n, n, n);
-    double tt = 0, rest = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-        tt += block.tt[i], rest += block.tt[i];
-        for (std::size_t j = 0; j < n; ++j) rest += m[i * n + j] * (ms[i * n + j] - 2 * block.ts[i * n + j]);
-    }
-    return tt > 0 ? rest / tt : 0;
+void add(Block& block, const HiddenRows& source, std::size_t s, const HiddenRows& target, std::size_t t) {
+    add(block.ss, products(source, s, source, s, block.n));
+    add(block.ts, products(target, t, source, s, block.n));
+    for (std::size_t i = t; i < t + block.n; ++i) block.tt += square(target, i);
 }
 
 std::optional<small::Matrix> leastSquares(const Block& block) {
@@ -140,50 +113,132 @@ std::optional<small::Matrix> leastSquares(const Block& block) {
     return small::product(block.ts, *inverted, block.n, block.n, block.n);
 }
 
-// For every key-value head the matrix M with own_t = M own_s and other_t = M^-T other_s for all the query heads that
-// read it: the mean of what the two sides say, whose biases are opposite. Channels [first, first + n) of each head.
-// Nothing where it does not help, or where one of them cannot be told.
+// The squares of m times the source's rows.
+double movedSquares(const small::Matrix& m, const Block& block) {
+    const small::Matrix ms = small::product(m, block.ss, block.n, block.n, block.n);
+    double sum = 0;
+    for (std::size_t k = 0; k < m.size(); ++k) sum += m[k] * ms[k];
+    return sum;
+}
+
+// The matrix m with direct's target = m source and dual's target = m^-T source: the mean of what the two sides say,
+// whose biases are opposite, and then the size that the norms say. Nothing where one of them cannot be told.
+std::optional<small::Matrix> matrixOf(const Block& direct, const Block& dual) {
+    const std::size_t n = direct.n;
+    std::optional<small::Matrix> m = leastSquares(direct), back = leastSquares(dual);
+    if (back) back = small::inverse(small::transpose(*back, n), n);
+    if (!m || !back) return std::nullopt;
+    for (std::size_t k = 0; k < m->size(); ++k) (*m)[k] = ((*m)[k] + (*back)[k]) / 2;
+    const std::optional<small::Matrix> inverted = small::inverse(*m, n);
+    if (!inverted) return std::nullopt;
+    const double size =
+        balanced(direct.tt, movedSquares(*m, direct), dual.tt, movedSquares(small::transpose(*inverted, n), dual));
+    for (double& entry : *m) entry *= size;
+    return m;
+}
+
+// For every key-value head the matrix of `own`'s rows, its inverse transposed that of the `other` rows of all the query
+// heads that read it. Channels [first, first + n) of each head. Nothing where one of them cannot be told.
 std::vector<float> fitMatrices(const HiddenShape& shape, const LayerRows& source, const LayerRows& target,
                                HiddenRole own, HiddenRole other, std::size_t first, std::size_t n,
                                const HiddenLayer& layer) {
     const std::size_t each = shape.perGroup();
     std::vector<float> all;
-    double without = 0, with = 0;
     for (std::size_t g = 0; g < shape.kvHeads; ++g) {
-        const Block direct =
-            blockOf(source[own], layer.kvHeads[g] * shape.headDim + first, target[own], g * shape.headDim + first, n);
-        Block dual{n, {}, {}, {}};
-        for (std::size_t h = g * each; h < (g + 1) * each; ++h) {
-            const Block one = blockOf(source[other], layer.heads[h] * shape.headDim + first, target[other],
-                                      h * shape.headDim + first, n);
-            add(dual.ss, one.ss), add(dual.ts, one.ts), add(dual.tt, one.tt);
-        }
-        std::optional<small::Matrix> m = leastSquares(direct), back = leastSquares(dual);
-        if (back) back = small::inverse(small::transpose(*back, n), n);
-        if (!m || !back) return {};
-        for (std::size_t k = 0; k < m->size(); ++k) (*m)[k] = ((*m)[k] + (*back)[k]) / 2;
-        const std::optional<small::Matrix> inverted = small::inverse(*m, n);
-        if (!inverted) return {};
-        without += left(direct, small::identity(n)) + left(dual, small::identity(n));
-        with += left(direct, *m) + left(dual, small::transpose(*inverted, n));
+        Block direct{.n = n, .ss = {}, .ts = {}}, dual{.n = n, .ss = {}, .ts = {}};
+        add(direct, source[own], layer.kvHeads[g] * shape.headDim + first, target[own], g * shape.headDim + first);
+        for (std::size_t h = g * each; h < (g + 1) * each; ++h)
+            add(dual, source[other], layer.heads[h] * shape.headDim + first, target[other], h * shape.headDim + first);
+        const std::optional<small::Matrix> m = matrixOf(direct, dual);
+        if (!m) return {};
         const std::vector<float> narrow = small::narrowed(*m);
         all.insert(all.end(), narrow.begin(), narrow.end());
     }
-    // n numbers are fitted to each row of `own`: of noise, they explain n / width.
-    const double fitted = static_cast<double>(n) / static_cast<double>(source[own].width);
-    return with < std::max(clearly - fitted, 1 - clearly) * without ? all : std::vector<float>();
+    return all;
+}
+
+using Roles = std::array<HiddenRole, 2>;
+
+// A quarter of the stream's channels, or the other three, of two roles.
+constexpr std::size_t folds = 4;
+LayerRows fold(const LayerRows& rows, const Roles& roles, std::size_t which, bool others) {
+    LayerRows part;
+    for (const HiddenRole role : roles) {
+        const HiddenRows& all = rows[role];
+        HiddenRows& to = part.of[static_cast<std::size_t>(role)];
+        to.rows = all.rows;
+        for (std::size_t i = 0; i < all.rows; ++i)
+            for (std::size_t k = 0; k < all.width; ++k)
+                if ((k % folds == which) != others) to.value.push_back(all.row(i)[k]);
+        to.width = all.rows > 0 ? to.value.size() / all.rows : 0;
+    }
+    return part;
+}
+
+// Squares of the target's rows of a role: of all, and of what the source's, moved and all made larger or smaller by one
+// factor, leave.
+struct Rest {
+    double total = 0, rest = 0;
+};
+Rest restOf(const HiddenShape& shape, const HiddenLayer& layer, HiddenRole role, const LayerRows& source,
+            const LayerRows& target) {
+    const std::vector<double> moved = movedRows(shape, layer, role, source[role]);
+    const std::vector<float>& wanted = target[role].value;
+    double ss = 0, ts = 0;
+    for (std::size_t k = 0; k < moved.size(); ++k) ss += moved[k] * moved[k], ts += moved[k] * wanted[k];
+    const double factor = ss > 0 ? std::max(ts / ss, 0.0) : 0;  // a negative one explains nothing
+    Rest all;
+    for (std::size_t k = 0; k < moved.size(); ++k) {
+        const double t = wanted[k], rest = t - factor * moved[k];
+        all.total += t * t, all.rest += rest * rest;
+    }
+    return all;
+}
+
+using Fit = std::function<std::vector<float>(const LayerRows& source, const LayerRows& target)>;
+
+// Sets a part of the layer to what is fitted, where the fit to three quarters of the channels helps on the
+// fourth.
+void setWhereItHelps(std::vector<float> HiddenLayer::*part, const Roles& roles, const HiddenShape& shape,
+                     const LayerRows& source, const LayerRows& target, HiddenLayer& layer, const Fit& fit) {
+    double without = 0, with = 0, total = 0;
+    for (std::size_t k = 0; k < folds; ++k) {
+        HiddenLayer fitted = layer;
+        fitted.*part = fit(fold(source, roles, k, true), fold(target, roles, k, true));
+        if ((fitted.*part).empty()) return;
+        const LayerRows a = fold(source, roles, k, false), b = fold(target, roles, k, false);
+        for (const HiddenRole role : roles) {
+            const Rest one = restOf(shape, layer, role, a, b);
+            if (!(one.total > 0)) return;
+            without += one.rest / one.total;
+            with += restOf(shape, fitted, role, a, b).rest / one.total;
+            total += 1;
+        }
+    }
+    if ((total - with) * without > clearly * (total - without) * with) layer.*part = fit(source, target);
 }
 
 }  // namespace
 
 void fitContinuous(const HiddenShape& shape, const LayerRows& source, const LayerRows& target, bool headNorms,
                    HiddenLayer& layer) {
-    fitNeuronScales(source, target, layer);
-    fitTurns(shape, source, target, headNorms, layer);
+    const auto set = [&](std::vector<float> HiddenLayer::*part, const Roles& roles, const Fit& fit) {
+        setWhereItHelps(part, roles, shape, source, target, layer, fit);
+    };
+    const auto matrices = [&](HiddenRole own, HiddenRole other, std::size_t first, std::size_t n) -> Fit {
+        return [&, own, other, first, n](const LayerRows& a, const LayerRows& b) {
+            return fitMatrices(shape, a, b, own, other, first, n, layer);
+        };
+    };
+    set(&HiddenLayer::neuronScale, {HiddenRole::up, HiddenRole::down},
+        [&](const LayerRows& a, const LayerRows& b) { return fitNeuronScales(a, b, layer); });
+    set(&HiddenLayer::turn, {HiddenRole::key, HiddenRole::query},
+        [&](const LayerRows& a, const LayerRows& b) { return fitTurns(shape, a, b, layer, headNorms); });
     if (shape.free() > 0 && !headNorms)
-        layer.freeKeys = fitMatrices(shape, source, target, HiddenRole::key, HiddenRole::query, 2 * shape.pairs,
-                                     shape.free(), layer);
-    layer.value = fitMatrices(shape, source, target, HiddenRole::value, HiddenRole::output, 0, shape.headDim, layer);
+        set(&HiddenLayer::freeKeys, {HiddenRole::key, HiddenRole::query},
+            matrices(HiddenRole::key, HiddenRole::query, 2 * shape.pairs, shape.free()));
+    set(&HiddenLayer::value, {HiddenRole::value, HiddenRole::output},
+        matrices(HiddenRole::value, HiddenRole::output, 0, shape.headDim));
 }
 
 std::vector<double> movedRows(const HiddenShape& shape, const HiddenLayer& layer, HiddenRole role,
@@ -205,15 +260,8 @@ Explained explainedBy(const HiddenShape& shape, const HiddenLayer& layer, const 
                       const LayerRows& target) {
     Explained all;
     for (const HiddenRole role : hiddenRoles) {
-        const std::vector<double> moved = movedRows(shape, layer, role, source[role]);
-        const std::vector<float>& wanted = target[role].value;
-        double tt = 0, ss = 0, ts = 0;
-        for (std::size_t k = 0; k < moved.size(); ++k) {
-            const double t = wanted[k];
-            tt += t * t, ss += moved[k] * moved[k], ts += t * moved[k];
-        }
-        all.total += tt;
-        if (ts > 0) all.explained += ts / ss * ts;
+        const Rest one = restOf(shape, layer, role, source, target);
+        all.total += one.total, all.explained += one.total - one.rest;
     }
     return all;
 }
