@@ -15,12 +15,14 @@ std::optional<fs::path> variable(const char* name) {
     return value && *value ? std::optional<fs::path>(value) : std::nullopt;
 }
 
-fs::path hubCache() {
+// Nothing where the environment says nothing of it, nor of a home.
+std::optional<fs::path> hubCache() {
     for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"})
         if (const auto folder = variable(name)) return *folder;
     if (const auto home = variable("HF_HOME")) return *home / "hub";
     if (const auto cache = variable("XDG_CACHE_HOME")) return *cache / "huggingface" / "hub";
-    return variable("HOME").value_or("") / ".cache" / "huggingface" / "hub";
+    if (const auto home = variable("HOME")) return *home / ".cache" / "huggingface" / "hub";
+    return std::nullopt;
 }
 
 // What the hub allows in the name of an owner or a model.
@@ -40,7 +42,9 @@ std::string inHubCache(const std::string& path) {
     std::error_code ignored;
     if (!isHubName(owner) || !isHubName(model) || fs::exists(fs::symlink_status(path.substr(0, second), ignored)))
         return path;
-    const fs::path folder = hubCache() / ("models--" + owner + "--" + model);
+    const std::optional<fs::path> cache = hubCache();
+    if (!cache) return path;
+    const fs::path folder = *cache / ("models--" + owner + "--" + model);
     return fs::is_directory(folder, ignored) ? folder.string() + path.substr(second) : path;
 }
 

@@ -16,6 +16,7 @@
 #endif
 #include "memory.hpp"
 #include "native_files.hpp"
+#include "out_of_memory.hpp"
 #include "regauge/command.hpp"
 #include "regauge/error.hpp"
 #include "regauge/isa.hpp"
@@ -50,6 +51,7 @@ void keepStandardStreams() {
 
 int main(int argc, char** argv) {
     keepStandardStreams();
+    regauge::refuseWhereMemoryEnds();
 #if REGAUGE_MPI
     const std::unique_ptr<regauge::MpiTeam> team = regauge::MpiTeam::join();
 #else

@@ -1,5 +1,6 @@
 #include "native_files.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -165,6 +166,16 @@ void placeNew(const fs::path& staged, const fs::path& path, bool folder) {
     if (::rename(staged.c_str(), path.c_str()) != 0) placeFailed(path.string(), errno);
 }
 
+// The names in a folder; 0, or what errno says. Not std::filesystem's: without memory its iterators end the process
+// (libstdc++ 12).
+int namesIn(const fs::path& folder, std::vector<std::string>& names) {
+    const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(folder.c_str()), ::closedir);
+    if (!opened) return errno;
+    for (errno = 0; const dirent* entry = ::readdir(opened.get()); errno = 0)
+        if (const std::string_view name = entry->d_name; name != "." && name != "..") names.emplace_back(name);
+    return errno;
+}
+
 bool isAlive(const std::string& process) {
     const long number = std::strtol(process.c_str(), nullptr, 10);
     return number <= 0 || ::kill(static_cast<pid_t>(number), 0) == 0 || errno != ESRCH;
@@ -175,15 +186,16 @@ bool isAlive(const std::string& process) {
 void collectStale(const fs::path& path) {
     const std::string stem = "." + path.filename().string() + ".regauge-";
     const fs::path folder = path.parent_path().empty() ? fs::path(".") : path.parent_path();
+    std::vector<std::string> names;
     std::vector<fs::path> stale;
     std::error_code ignored;
-    for (fs::directory_iterator entry(folder, ignored), end; !ignored && entry != end; entry.increment(ignored)) {
-        const std::string name = entry->path().filename().string();
+    namesIn(folder, names);
+    for (const std::string& name : names) {
         if (!name.starts_with(stem)) continue;
         const std::string rest = name.substr(stem.size()), process = rest.substr(0, rest.find('-'));
         if (process.empty() || process.find_first_not_of("0123456789") != std::string::npos || isAlive(process))
             continue;
-        stale.push_back(entry->path());
+        stale.push_back(folder / name);
     }
     for (const fs::path& left : stale) {
         if (left.string().ends_with("-old") && !fs::exists(fs::symlink_status(path, ignored)) &&
@@ -200,10 +212,9 @@ public:
         // A name that nothing has, so that what a killed process of the same number left is never touched.
         const std::string stem = "." + path_.filename().string() + ".regauge-" + std::to_string(::getpid());
         std::error_code ignored;
-        staged_ = path_;
-        staged_.replace_filename(stem);
+        staged_ = path_.parent_path() / stem;  // replace_filename() frees what it should not where memory ends
         for (int k = 1; fs::exists(fs::symlink_status(staged_, ignored)); ++k)
-            staged_.replace_filename(stem + "-" + std::to_string(k));
+            staged_ = path_.parent_path() / (stem + "-" + std::to_string(k));
         if (folder_ && ::mkdir(staged_.c_str(), inputs_->folderMode()) != 0) writeFailed(path_.string(), errno);
     }
     ~NativeOutput() override {
@@ -451,10 +462,10 @@ bool NativeFiles::isFolder(const std::string& path) const {
 std::vector<std::string> NativeFiles::list(const std::string& given) const {
     const std::string folder = inHubCache(given);
     std::vector<std::string> names;
-    std::error_code error, unknown;
-    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-        if (!entry->is_directory(unknown)) names.push_back(entry->path().filename().string());
-    if (error) throw Error(ErrorCode::missingFile, folder, "cannot be listed: " + error.message());
+    if (const int error = namesIn(folder, names))
+        throw Error(ErrorCode::missingFile, folder, std::string("cannot be listed: ") + std::strerror(error));
+    std::error_code unknown;
+    std::erase_if(names, [&](const std::string& name) { return fs::is_directory(fs::path(folder) / name, unknown); });
     struct stat status {};
     if (::stat(folder.c_str(), &status) == 0) inputs_->addFolder(folder, status);
     std::ranges::sort(names);

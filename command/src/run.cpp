@@ -241,8 +241,11 @@ void addOutput(CLI::App& command, OutputOptions& output, bool required, const st
 }
 
 void requireFree(const Files& files, const OutputOptions& output) {
-    if (!output.path.empty() && !output.force && files.exists(output.path))
-        throw Error(ErrorCode::outputExists, output.path,
+    const std::string& path = output.path;
+    // Where nothing is at "org/name", files know it as a model of the hub's cache; "./org/name" is the place alone.
+    const bool likeModel = path.find('/') != std::string::npos && path.front() != '/' && path.front() != '.';
+    if (!path.empty() && !output.force && files.exists(likeModel ? "./" + path : path))
+        throw Error(ErrorCode::outputExists, path,
                     "exists already; --force overwrites it, or choose another name with -o");
 }
 

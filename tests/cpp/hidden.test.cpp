@@ -12,6 +12,7 @@
 
 #include "base/splitmix64.hpp"
 #include "hidden/choose.hpp"
+#include "hidden/match_hidden.hpp"
 #include "hidden/small_matrix.hpp"
 #include "memory_files.hpp"
 #include "regauge/error.hpp"
@@ -600,4 +601,27 @@ TEST_CASE("only the files of an object move: of an index its shards, of a folder
     const std::unique_ptr<Files> moved = movedHidden(files, hidden, "x");
     std::vector<std::byte> two(2);
     CHECK_THROWS_WITH(moved->open("x/model.safetensors")->read(UINT64_MAX, two), ContainsSubstring("ends at byte"));
+}
+
+TEST_CASE("a hidden gauge of more numbers than other JSON may hold is read again", "[hidden]") {
+    const HiddenShape wide{1, 1'700'000, 1, 1, 0, 0};  // five lists of neurons: 8.5 million numbers
+    std::vector<HiddenLayer> layers = HiddenGauge::identity(wide).layers();
+    for (auto* list :
+         {&layers[0].neuronScores.score, &layers[0].neuronScores.margin, &layers[0].neuronScores.confidence})
+        list->assign(wide.neurons, 0.5);
+    const HiddenGauge gauge(wide, std::move(layers));
+    Alignment residual;
+    residual.gauge = Gauge::identity(2);
+    const std::string text = withHidden(toJson(residual), gauge);
+    REQUIRE(std::ranges::count(text, ',') > 8 << 20);
+    CHECK(parseHidden(text, "it")->fingerprint() == gauge.fingerprint());
+    CHECK(parseGauge(text, "it").gauge == residual.gauge);
+}
+
+TEST_CASE("models whose gauge file could not be read again are refused before they are matched", "[hidden]") {
+    const HiddenShape largest{80, 22016, 64, 64, 128, 64};  // 70 billion parameters, a key for every query
+    CHECK_NOTHROW(requireReadable(largest, "it"));
+    HiddenShape larger = largest;
+    larger.layers = 120;
+    CHECK_THROWS_WITH(requireReadable(larger, "it"), ContainsSubstring("143 million numbers"));
 }

@@ -2,9 +2,11 @@
 #include <stdlib.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "command_run.hpp"
 #include "native_files.hpp"
 #include "regauge/transport.hpp"
 #include "tensor_files.hpp"
@@ -51,7 +53,41 @@ TEST_CASE("hub cache: org/name is found where huggingface_hub keeps it, and only
     fs::current_path(root / "here");
     CHECK(files.list("someone/tiny").empty());
     fs::current_path(before);
+    // Nobody's cache is looked for where the environment names no home.
+    fs::create_directories(root / "homeless");
+    download(root / "homeless/.cache/huggingface/hub");
+    const std::string home = std::getenv("HOME") == nullptr ? "" : std::getenv("HOME");
+    for (const char* name : {"HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HOME"}) ::unsetenv(name);
+    fs::current_path(root / "homeless");
+    CHECK_FALSE(files.exists("someone/tiny"));
+    ::setenv("HOME", (root / "homeless").c_str(), 1);
+    CHECK(files.isFolder("someone/tiny"));
+    fs::current_path(before);
+    if (!home.empty()) ::setenv("HOME", home.c_str(), 1);
     ::unsetenv("HF_HUB_CACHE");
     ::unsetenv("HF_HOME");
+    fs::remove_all(root);
+}
+
+TEST_CASE("hub cache: an output may have the name of a model in the cache, where nothing has that path") {
+    const fs::path root = fs::temp_directory_path() / "regauge-hub-output-test", before = fs::current_path();
+    fs::remove_all(root);
+    download(root / "hub");
+    fs::create_directories(root / "someone");
+    std::ofstream(root / "g") << R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[1,0],)"
+                              << R"("sign":[1,-1]})";
+    ::setenv("HF_HUB_CACHE", (root / "hub").c_str(), 1);
+    fs::current_path(root);
+    const auto invert = [] {
+        NativeFiles files;
+        return run(files, {"invert", "g", "-o", "someone/tiny"});
+    };
+    CHECK(invert().status == 0);
+    CHECK(fs::is_regular_file("someone/tiny"));
+    const Ran again = invert();
+    CHECK(again.status == 2);
+    CHECK(again.err.find("exists already") != std::string::npos);
+    fs::current_path(before);
+    ::unsetenv("HF_HUB_CACHE");
     fs::remove_all(root);
 }

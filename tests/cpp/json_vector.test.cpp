@@ -46,3 +46,13 @@ TEST_CASE("json: what is no rectangular array of numbers is refused") {
         CHECK(refusalOf(bad).code == ErrorCode::malformed);
     }
 }
+
+TEST_CASE("json: numbers outlive the file that they were read from, as rows of evidence do") {
+    constexpr std::size_t count = 16;
+    const std::string text = "[0.5,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]";
+    const std::unique_ptr<ByteSource> source = [&] { return tensorBytes(openText(text), 0); }();
+    const std::vector<std::vector<std::byte>> others(64, std::vector<std::byte>(8 * count, std::byte{0xAA}));
+    std::vector<double> values(count);
+    source->read(0, std::as_writable_bytes(std::span(values)));
+    CHECK(values == std::vector<double>{0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15});
+}

@@ -1,8 +1,10 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "io/bytes.hpp"
 #include "regauge/evidence.hpp"
 #include "tensor_files.hpp"
+#include "transport/written_tensors.hpp"
 
 using namespace regauge;
 using namespace regauge::test;
@@ -122,5 +124,36 @@ TEST_CASE("npy: bad files are refused with what to do") {
         INFO(refusal);
         CHECK(refusal.code == bad.code);
         CHECK_THAT(refusal.message, ContainsSubstring("bad.npy: ") && ContainsSubstring(bad.says));
+    }
+}
+
+TEST_CASE("arrays are written with the headers of np.save, whatever their dtype, order and endianness", "[npy]") {
+    struct Case {
+        const char *descr, *order, *shape;  // as NumPy 2 prints them, of an array of that shape, dtype and order
+        std::size_t bytes;
+    };
+    const Case cases[] = {
+        {"|b1", "False", "(2, 3)", 6},  {"|i1", "False", "(2, 3)", 6},  {"|u1", "False", "(2, 3)", 6},
+        {"<i2", "False", "(2, 3)", 12}, {">i2", "False", "(2, 3)", 12}, {"<u2", "False", "(2, 3)", 12},
+        {"<i4", "False", "(2, 3)", 24}, {"<u4", "False", "(2, 3)", 24}, {"<i8", "False", "(2, 3)", 48},
+        {">i8", "False", "(2, 3)", 48}, {"<u8", "False", "(2, 3)", 48}, {"<f2", "False", "(2, 3)", 12},
+        {"<f4", "False", "(2, 3)", 24}, {">f4", "False", "(2, 3)", 24}, {"<f8", "False", "(2, 3)", 48},
+        {"<c8", "False", "(2, 3)", 48}, {"<f4", "True", "(2, 3)", 24},  {">i8", "True", "(2, 3)", 48},
+        {"<f4", "False", "()", 4},      {"<i4", "False", "(7,)", 28},   {"|u1", "True", "(1, 2, 3)", 6},
+    };
+    for (const Case& one : cases) {
+        std::string dict = std::string("{'descr': '") + one.descr + "', 'fortran_order': " + one.order +
+                           ", 'shape': " + one.shape + ", }";
+        INFO(dict);
+        dict.resize(117, ' ');  // NumPy fills to a multiple of 64
+        const std::string text = npy(dict + '\n', std::string(one.bytes, '\1'));
+        const TensorFile file = openText(text);
+        const StoredTensor& tensor = file.tensors.front();
+        const Written copy{tensor.info.name,    tensor.info.dtype,
+                           tensor.info.shape,   readBytes(*tensorBytes(file, 0), 0, one.bytes),
+                           tensor.fortranOrder, tensor.bigEndian};
+        TextSink again;
+        writeAnew(file, {copy}, {}, "it", again);
+        CHECK(again.text == text);
     }
 }

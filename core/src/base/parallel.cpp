@@ -25,6 +25,7 @@ void runInParallel(unsigned, std::size_t count, void (*call)(void*, std::size_t)
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 
@@ -87,6 +88,8 @@ private:
                 std::thread([this] { help(); }).detach();
             } catch (const std::system_error&) {
                 return;  // no more threads to be had: those that there are do it
+            } catch (const std::bad_alloc&) {
+                return;  // nor memory for one
             }
             ++started_;
         }

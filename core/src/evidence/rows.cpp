@@ -143,7 +143,8 @@ bool addJoined(Evidence& evidence, const std::vector<TensorRef>& floats) {
         lists[one.list].push_back(std::move(one));
     }
     std::map<std::string, std::vector<Listed>> sites;
-    for (auto& [name, members] : lists) {
+    for (auto& [name, listed] : lists) {
+        std::vector<Listed>& members = listed;           // a lambda may not name a binding in Clang 14
         const auto agreeOver = [&](std::size_t fixed) {  // whether the lengths depend on this index alone, and do
             std::map<std::uint64_t, std::uint64_t> lengths;
             bool differ = false;

@@ -18,7 +18,6 @@ using Json = nlohmann::ordered_json;  // written in our order
 using Read = nlohmann::json;  // read: its objects find a key in logarithmic time, so that a million keys are no trap
 
 constexpr std::string_view formatName = "regauge-gauge";
-constexpr std::uint64_t largestGaugeFile = std::uint64_t{1} << 30;
 constexpr std::int64_t fileVersion = 1;  // of what is written, and the last one that is read
 
 // Numbers that are believed.
@@ -167,7 +166,7 @@ std::string toJson(const Alignment& alignment) {
 }
 
 Alignment parseGauge(std::string_view text, const std::string& where) {
-    const Read file = parseJson(text, where);
+    const Read file = parseJson(text, where, mostGaugeNumbers);
     if (file.is_discarded()) refuse(where, "a gauge file is JSON, and this is not");
     if (!file.is_object() || optional<std::string>(file, "format", "", where) != formatName)
         refuse(where, "not a gauge file: expected a JSON object with \"format\": \"regauge-gauge\"");

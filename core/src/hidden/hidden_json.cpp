@@ -4,13 +4,14 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "io/bytes.hpp"
+#include "hidden/match_hidden.hpp"
 #include "io/json_text.hpp"
 #include "io/number_text.hpp"
 #include "io/whole_number.hpp"
 #include "model/head_dim.hpp"
 #include "regauge/error.hpp"
 #include "regauge/hidden.hpp"
+#include "regauge/io/gauge_json.hpp"
 
 namespace regauge {
 namespace {
@@ -19,7 +20,6 @@ using Json = nlohmann::ordered_json;
 using Read = nlohmann::json;
 
 constexpr std::uint64_t hiddenVersion = 1;
-constexpr std::uint64_t largestFile = std::uint64_t{1} << 30;  // bytes, as of gauge files
 
 // The shortest numbers that read back as the same floats.
 Json floats(const std::vector<float>& values) {
@@ -144,6 +144,22 @@ HiddenLayer layerOf(const Read& object, const HiddenShape& shape, const std::str
 
 }  // namespace
 
+void requireReadable(const HiddenShape& shape, const std::string& where) {
+    constexpr double lists = 6, scores = 4;  // of a neuron; of a head beside its matrices
+    const auto square = [](std::size_t n) { return static_cast<double>(n) * static_cast<double>(n); };
+    const double perKey = 2.0 * static_cast<double>(shape.pairs) + square(shape.free()) + square(shape.headDim) + 1;
+    const double numbers = static_cast<double>(shape.layers) *
+                           (lists * static_cast<double>(shape.neurons) + scores * static_cast<double>(shape.heads) +
+                            perKey * static_cast<double>(shape.kvHeads));
+    // Beside them the residual part has five numbers a channel, and the lists themselves are no numbers.
+    constexpr double most = static_cast<double>(mostGaugeNumbers) * 15 / 16;
+    if (numbers > most)
+        throw Error(ErrorCode::tooLarge, where,
+                    "has heads and neurons whose gauge would be a file of " +
+                        std::to_string(std::llround(numbers / 1e6)) + " million numbers, and gauge files of at most " +
+                        std::to_string(std::llround(most / 1e6)) + " million are read; align without --hidden");
+}
+
 std::string withHidden(const std::string& gaugeJson, const HiddenGauge& hidden) {
     const HiddenShape& shape = hidden.shape();
     Json part;
@@ -159,7 +175,7 @@ std::string withHidden(const std::string& gaugeJson, const HiddenGauge& hidden) 
 }
 
 std::optional<HiddenGauge> parseHidden(std::string_view text, const std::string& where) {
-    const Read file = parseJson(text, where);
+    const Read file = parseJson(text, where, mostGaugeNumbers);
     if (!file.is_object() || !file.contains("hidden")) return std::nullopt;
     const Read& part = file.at("hidden");
     if (!part.is_object()) throw Error(ErrorCode::malformed, where, "\"hidden\" must be an object");
@@ -189,9 +205,7 @@ std::optional<HiddenGauge> parseHidden(std::string_view text, const std::string&
 }
 
 std::optional<HiddenGauge> readHidden(const Files& files, const std::string& path) {
-    const std::unique_ptr<ByteSource> source = files.open(path);
-    if (source->size() > largestFile) throw Error(ErrorCode::malformed, path, "too large for a gauge file");
-    return parseHidden(asText(readBytes(*source, 0, source->size())), path);
+    return parseHidden(gaugeText(files, path), path);
 }
 
 }  // namespace regauge

@@ -44,6 +44,7 @@ void requireSameArchitecture(const HiddenCheckpoint& source, const HiddenCheckpo
                     "is " + target.config().modelType + " with " + words(target) + ", and " + source.path() + " is " +
                         source.config().modelType + " with " + words(source) +
                         "; hidden units are matched between models of one architecture");
+    requireReadable(target.shape(), target.path());
 }
 
 HiddenMatch matchLayers(const HiddenCheckpoint& source, const HiddenCheckpoint& target, const Gauge& residual,

@@ -8,7 +8,10 @@ namespace regauge {
 
 inline constexpr double sureHidden = 0.5;  // a unit with less confidence is undetermined
 
-// Throws Error(dimensionMismatch) where the two are not of one architecture.
+// Throws Error(tooLarge) where a gauge file of such a shape would have more numbers than are read.
+void requireReadable(const HiddenShape& shape, const std::string& where);
+
+// Throws Error: dimensionMismatch where the two are not of one architecture, tooLarge as requireReadable does.
 void requireSameArchitecture(const HiddenCheckpoint& source, const HiddenCheckpoint& target);
 
 struct HiddenMatch {

@@ -47,8 +47,8 @@ std::string strictJson(std::string_view text) {
     return strict.append(text, copied, std::string_view::npos);
 }
 
-void requireModestJson(std::string_view text, const std::string& where) {
-    std::size_t depth = 0, weight = 0;
+void requireModestJson(std::string_view text, const std::string& where, std::size_t mostNumbers) {
+    std::size_t depth = 0, weight = 0, numbers = 0;
     for (std::size_t at = 0; at < text.size();) {
         const char c = text[at];
         if (c == '"') {
@@ -56,7 +56,7 @@ void requireModestJson(std::string_view text, const std::string& where) {
             continue;
         }
         ++at;
-        if (c == ',') ++weight;
+        if (c == ',') ++numbers;
         if (c == ':') weight += 8;
         if (c == '[' || c == '{') ++depth, weight += 4;
         if ((c == ']' || c == '}') && depth > 0) --depth;
@@ -64,15 +64,15 @@ void requireModestJson(std::string_view text, const std::string& where) {
             throw Error(ErrorCode::tooLarge, where,
                         "nests lists or objects deeper than " + std::to_string(deepestJson) +
                             " levels, which no file that regauge reads does; it is damaged, or something else");
-        if (weight > heaviestJson)
+        if (weight > heaviestJson || weight + numbers > mostNumbers)
             throw Error(ErrorCode::tooLarge, where,
-                        "is JSON of more than 8 million numbers or a million members; save what it holds as .npy or "
-                        ".safetensors");
+                        "is JSON of more than " + std::to_string(mostNumbers >> 20) +
+                            " million numbers or a million members; save what it holds as .npy or .safetensors");
     }
 }
 
-nlohmann::json parseJson(std::string_view text, const std::string& where) {
-    requireModestJson(text, where);
+nlohmann::json parseJson(std::string_view text, const std::string& where, std::size_t mostNumbers) {
+    requireModestJson(text, where, mostNumbers);
     const std::string strict = strictJson(text);
     return nlohmann::json::parse(std::string_view(strict), nullptr, false);
 }

@@ -2,6 +2,8 @@
 // as Python writes them.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -20,12 +22,17 @@ std::string strictJson(std::string_view text);
 // memory, in units of 16 bytes: a number 1, a list or object 4, a member of an object 8. That is 8 million numbers, or
 // a million members.
 constexpr std::size_t deepestJson = 64, heaviestJson = std::size_t{8} << 20;
+// A gauge may hold more numbers, though no more lists and members: the hidden part of a model of 70 billion parameters
+// that has a key for every query is 95 million (80 layers of 64 matrices of 128 x 128 and of 22016 neurons). A number
+// takes at most 16 characters, "-1.23456789e-05,".
+constexpr std::size_t mostGaugeNumbers = std::size_t{128} << 20;
+constexpr std::uint64_t largestGaugeFile = std::uint64_t{16} * mostGaugeNumbers;  // bytes
 
-// Throws Error(tooLarge) where the text, at `where`, goes beyond these.
-void requireModestJson(std::string_view text, const std::string& where);
+// Throws Error(tooLarge) where the text, at `where`, goes beyond these; mostNumbers: of lists.
+void requireModestJson(std::string_view text, const std::string& where, std::size_t mostNumbers = heaviestJson);
 
 // The value of the text, read so; discarded where it is no JSON. Throws as requireModestJson does.
-nlohmann::json parseJson(std::string_view text, const std::string& where);
+nlohmann::json parseJson(std::string_view text, const std::string& where, std::size_t mostNumbers = heaviestJson);
 
 // The text of a value on one line. Names need not be UTF-8: what is not becomes U+FFFD.
 std::string jsonText(const nlohmann::ordered_json& json);

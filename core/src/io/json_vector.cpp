@@ -34,6 +34,20 @@ struct JsonDetail {
     std::vector<Numbers> tensors;  // in the order of the text
 };
 
+// The numbers of one tensor, which stay for as long as the source does: rows of evidence outlive the file.
+class NumbersSource final : public ByteSource {
+public:
+    NumbersSource(const TensorFile& file, std::span<const std::byte> values)
+        : numbers_(file.detail), values_(file.source->name(), values) {}
+    std::uint64_t size() const override { return values_.size(); }
+    void read(std::uint64_t offset, std::span<std::byte> into) const override { values_.read(offset, into); }
+    const std::string& name() const override { return values_.name(); }
+
+private:
+    std::shared_ptr<const void> numbers_;
+    MemorySource values_;
+};
+
 const JsonDetail& detailOf(const TensorFile& file) { return *static_cast<const JsonDetail*>(file.detail.get()); }
 
 // Reads nested arrays without recursion; `shape` is fixed by the first path down, every other must agree.
@@ -178,7 +192,7 @@ TensorFile openJsonVector(std::shared_ptr<const ByteSource> source) {
 }
 
 std::unique_ptr<ByteSource> jsonTensorBytes(const TensorFile& file, std::size_t index) {
-    return std::make_unique<MemorySource>(file.source->name(), detailOf(file).tensors.at(index).values);
+    return std::make_unique<NumbersSource>(file, detailOf(file).tensors.at(index).values);
 }
 
 // A moved number keeps its digits and at most gains or loses a '-': 0.10 stays 0.10, and moving back gives the file

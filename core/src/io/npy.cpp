@@ -108,6 +108,13 @@ private:
     std::size_t at_ = 0;
 };
 
+// What dtypes are called behind the character of their endianness; the first of two names is written.
+constexpr std::pair<std::string_view, Dtype> kinds[] = {
+    {"b1", Dtype::BOOL}, {"?", Dtype::BOOL}, {"i1", Dtype::I8},  {"u1", Dtype::U8},  {"i2", Dtype::I16},
+    {"u2", Dtype::U16},  {"i4", Dtype::I32}, {"u4", Dtype::U32}, {"i8", Dtype::I64}, {"u8", Dtype::U64},
+    {"f2", Dtype::F16},  {"f4", Dtype::F32}, {"f8", Dtype::F64}, {"c8", Dtype::C64},
+};
+
 // '<f4' -> F32, little-endian. Refusals say what to do instead.
 Dtype dtypeOf(const std::string& descr, bool& bigEndian, const std::string& where) {
     const std::string kind =
@@ -123,12 +130,7 @@ Dtype dtypeOf(const std::string& descr, bool& bigEndian, const std::string& wher
                     "elements of type '" + descr +
                         "' are probably bfloat16, but .npy cannot say so; save them as .safetensors, or as float32");
     }
-    static constexpr std::pair<std::string_view, Dtype> table[] = {
-        {"b1", Dtype::BOOL}, {"?", Dtype::BOOL}, {"i1", Dtype::I8},  {"u1", Dtype::U8},  {"i2", Dtype::I16},
-        {"u2", Dtype::U16},  {"i4", Dtype::I32}, {"u4", Dtype::U32}, {"i8", Dtype::I64}, {"u8", Dtype::U64},
-        {"f2", Dtype::F16},  {"f4", Dtype::F32}, {"f8", Dtype::F64}, {"c8", Dtype::C64},
-    };
-    for (const auto& [text, dtype] : table) {
+    for (const auto& [text, dtype] : kinds) {
         if (kind == text) return dtype;
     }
     throw Error(ErrorCode::unsupported, where,
@@ -198,6 +200,28 @@ StoredTensor parseNpyHeader(std::span<const std::byte> bytes, std::uint64_t size
             ErrorCode::malformed, where,
             std::to_string(there - *count) + " bytes follow the array; for several arrays in one file use np.savez");
     return tensor;
+}
+
+std::string npyHeader(const StoredTensor& tensor, const std::string& where) {
+    constexpr std::size_t alignment = 64, fixedBytes = 10;  // the header ends at a multiple; magic, version and length
+    const Dtype dtype = tensor.info.dtype;
+    const auto kind = std::ranges::find(kinds, dtype, &std::pair<std::string_view, Dtype>::second);
+    if (kind == std::end(kinds))
+        throw Error(ErrorCode::unsupported, where, "is " + std::string(name(dtype)) + ", which .npy cannot say");
+    const char endian = byteSize(dtype) == 1 ? '|' : tensor.bigEndian ? '>' : '<';
+    std::string shape;
+    for (const std::uint64_t length : tensor.info.shape) shape += std::to_string(length) + ", ";
+    if (tensor.info.shape.size() > 1) shape.resize(shape.size() - 2);
+    if (tensor.info.shape.size() == 1) shape.pop_back();
+    std::string dict = std::string("{'descr': '") + endian + std::string(kind->first) +
+                       "', 'fortran_order': " + (tensor.fortranOrder ? "True" : "False") + ", 'shape': (" + shape +
+                       "), }";
+    dict.resize((fixedBytes + dict.size() + alignment) / alignment * alignment - fixedBytes - 1, ' ');
+    dict += '\n';
+    std::string header("\x93NUMPY\x01\x00", 8);
+    header += static_cast<char>(dict.size() % 256);
+    header += static_cast<char>(dict.size() / 256);
+    return header + dict;
 }
 
 TensorFile openNpy(std::shared_ptr<const ByteSource> source) {

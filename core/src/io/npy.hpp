@@ -22,6 +22,10 @@ bool holdsNoNumbers(std::span<const std::byte> bytes, const std::string& where);
 // What parseNpyHeader can need at most: NumPy itself stops at 10,000 characters unless told otherwise.
 inline constexpr std::uint64_t mostNpyHeaderBytes = 65536 + 12;
 
+// What a .npy of version 1 begins with, up to its first element (numpy.lib.format). Of the tensor only its dtype,
+// shape, order and endianness are asked for. Throws Error(unsupported) for dtypes that NumPy has not.
+std::string npyHeader(const StoredTensor& tensor, const std::string& where);
+
 TensorFile openNpy(std::shared_ptr<const ByteSource> source);
 void rewriteNpy(const TensorFile& file, const MoveTensor& move, ByteSink& out);
 

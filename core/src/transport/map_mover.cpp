@@ -110,8 +110,9 @@ void MapMover::forEach(const Visitor& visit) const {
 Written MapMover::move(const Member& member, std::size_t first, std::size_t index, const ByteSource& in) {
     const StoredTensor& stored = member.file.tensors[index];
     const MappedTensor& tensor = object_.tensors[first + index];
-    Written out{tensor.name, stored.info.dtype, stored.info.shape, {}};
+    Written out{tensor.name, stored.info.dtype, stored.info.shape, {}, false, false};
     if (tensor.role == Role::copy) {
+        out.fortranOrder = stored.fortranOrder, out.bigEndian = stored.bigEndian;
         out.bytes = readBytes(in, 0, in.size());
     } else if (tensor.role == Role::bias) {
         out.bytes = storedAs(movedBias(tensor, stored, in), stored.info.dtype);

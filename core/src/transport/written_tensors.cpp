@@ -5,6 +5,7 @@
 
 #include "base/float_blocks.hpp"
 #include "io/bytes.hpp"
+#include "io/npy.hpp"
 #include "io/number_text.hpp"
 #include "io/zip.hpp"
 #include "regauge/error.hpp"
@@ -13,22 +14,12 @@
 namespace regauge {
 namespace {
 
-// A .npy of version 1 (numpy.lib.format).
-std::vector<std::byte> npyFile(const Written& tensor) {
-    constexpr std::size_t alignment = 64, fixedBytes = 10;
-    const char* type = tensor.dtype == Dtype::F16 ? "<f2" : tensor.dtype == Dtype::F64 ? "<f8" : "<f4";
-    std::string shape;
-    for (const std::uint64_t length : tensor.shape) shape += std::to_string(length) + ", ";
-    if (tensor.shape.size() > 1) shape.resize(shape.size() - 2);
-    if (tensor.shape.size() == 1) shape.pop_back();
-    std::string header = std::string("{'descr': '") + type + "', 'fortran_order': False, 'shape': (" + shape + "), }";
-    header.resize((fixedBytes + header.size() + alignment) / alignment * alignment - fixedBytes - 1, ' ');
-    header += '\n';
-    std::string text("\x93NUMPY\x01\x00", 8);
-    text += static_cast<char>(header.size() % 256);
-    text += static_cast<char>(header.size() / 256);
-    text += header;
-    std::vector<std::byte> file(asBytes(text).begin(), asBytes(text).end());
+std::vector<std::byte> npyFile(const Written& tensor, const std::string& where) {
+    StoredTensor stored;
+    stored.info.dtype = tensor.dtype, stored.info.shape = tensor.shape;
+    stored.fortranOrder = tensor.fortranOrder, stored.bigEndian = tensor.bigEndian;
+    const std::string header = npyHeader(stored, placeOf(where, tensor.name));
+    std::vector<std::byte> file(asBytes(header).begin(), asBytes(header).end());
     file.insert(file.end(), tensor.bytes.begin(), tensor.bytes.end());
     return file;
 }
@@ -57,11 +48,11 @@ void writeAnew(const TensorFile& file, const std::vector<Written>& tensors,
             metadata.push_back(record);
             return writeSafetensors(list, metadata, out);
         }
-        case FileFormat::npy: return out.write(npyFile(tensors.front()));
+        case FileFormat::npy: return out.write(npyFile(tensors.front(), where));
         case FileFormat::npz: {
             std::vector<std::vector<std::byte>> arrays;
             std::vector<NewMember> members;
-            for (const Written& tensor : tensors) arrays.push_back(npyFile(tensor));
+            for (const Written& tensor : tensors) arrays.push_back(npyFile(tensor, where));
             for (std::size_t k = 0; k < tensors.size(); ++k)
                 members.push_back(
                     {tensors[k].name + ".npy", arrays[k].size(), [&arrays, k](ByteSink& to) { to.write(arrays[k]); }});

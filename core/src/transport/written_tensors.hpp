@@ -16,6 +16,7 @@ struct Written {
     Dtype dtype;
     Shape shape;
     std::vector<std::byte> bytes;
+    bool fortranOrder = false, bigEndian = false;  // as of a StoredTensor; of arrays of NumPy that are copied
 };
 
 // The file with these tensors and an entry in its metadata, where its format has some. Throws Error(unsupported) for

@@ -1,0 +1,36 @@
+#include "out_of_memory.hpp"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <exception>
+#include <new>
+#include <string_view>
+
+namespace regauge {
+namespace {
+
+std::terminate_handler usual = nullptr;
+
+// Takes no memory itself.
+[[noreturn]] void end() {
+    try {
+        if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc&) {
+        constexpr std::string_view words = "regauge: not enough memory\n";
+        constexpr int refused = 2;
+        [[maybe_unused]] const auto put = ::write(STDERR_FILENO, words.data(), words.size());
+        std::_Exit(refused);
+    } catch (...) {
+    }
+    if (usual != nullptr) usual();
+    std::abort();
+}
+
+}  // namespace
+
+void refuseWhereMemoryEnds() {
+    if (std::get_terminate() != end) usual = std::set_terminate(end);
+}
+
+}  // namespace regauge
