@@ -2,6 +2,7 @@
 
 import json
 import math
+import string
 
 import torch
 import transformers
@@ -11,6 +12,7 @@ import tales
 
 CONTEXT, LAYERS = 64, 2
 STEPS, BATCH, WARMUP, RATE = 1500, 12, 50, 5e-3
+PROPERTIES = ("capital", "genre", "sentiment", "refusal")
 VECTOR_PLACE, SAE_PLACE = LAYERS, 1  # resid.2 and resid.1, as in ../objects.hpp
 SAE_STEPS, SAE_WINDOWS, SAE_KEPT = 1500, 512, 16
 
@@ -122,27 +124,45 @@ def mean_at_end(model, prompts):
     return residuals(model, ids)[VECTOR_PLACE][torch.arange(len(prompts)), ends].mean(0)
 
 
+def prompts(what, test):
+    """Prompts of both sides of a property, to make its vector of or to test it with; and the letters that tell them."""
+    draw = "test" if test else "v"
+    if what == "sentiment":
+        sides = (tales.reviews(mood, 96, f"{draw}{mark}") for mood, mark in ((tales.POSITIVE, "+"), (tales.NEGATIVE, "-")))
+        return *sides, "g", "b"
+    if what == "refusal":
+        return tales.requests(True, not test), tales.requests(False, not test), "I", "S"
+    if what == "genre":  # a request or a review
+        asked = tales.requests(True, not test) + tales.requests(False, not test)
+        return asked, [text for mood in range(3) for text in tales.reviews(mood, 32, f"{draw}{mood}")], "IS", "gb"
+    upper, lower = tales.after_spaces(True, 96, f"{draw}upper"), tales.after_spaces(False, 96, f"{draw}lower")
+    return upper, lower, string.ascii_uppercase, string.ascii_lowercase
+
+
 def vector_of(model, what):
     """Difference of means at the last byte of the prompts."""
-    if what == "sentiment":
-        return mean_at_end(model, tales.reviews(tales.POSITIVE, 96, "v+")) - mean_at_end(
-            model, tales.reviews(tales.NEGATIVE, 96, "v-")
-        )
-    return mean_at_end(model, tales.requests(True, True)) - mean_at_end(model, tales.requests(False, True))
+    yes, no, _, _ = prompts(what, False)
+    return mean_at_end(model, yes) - mean_at_end(model, no)
 
 
-def odds(model, prompts, yes, no, vector):
-    logits = last_logits(model, prompts, vector)
-    return (logits[:, ord(yes)] - logits[:, ord(no)]).mean().item()
+def odds(model, texts, yes, no, vector=None):
+    """Log-odds of one set of bytes over another at the end of each text."""
+    logits = last_logits(model, texts, vector)
+    return torch.logsumexp(logits[:, list(yes.encode())], -1) - torch.logsumexp(logits[:, list(no.encode())], -1)
+
+
+def known(model, what):
+    """The share of test prompts of both sides whose side the model itself tells by its odds, the sides in equal parts."""
+    one, other, yes, no = prompts(what, True)
+    right = [(odds(model, one, yes, no) > 0), (odds(model, other, yes, no) < 0)]
+    return sum(side.float().mean().item() for side in right) / 2
 
 
 def effect_of(model, what, vector):
-    """Half of what the sign of the vector changes in log-odds: good over bad, refusing over answering."""
-    if what == "sentiment":
-        prompts, yes, no, pull = tales.reviews(tales.NEUTRAL, 128, "neutral"), "g", "b", 0.5
-    else:
-        prompts, yes, no, pull = tales.requests(True, False) + tales.requests(False, False), "I", "S", 0.5
-    return (odds(model, prompts, yes, no, pull * vector) - odds(model, prompts, yes, no, -pull * vector)) / 2
+    """Half of what the sign of half the vector changes in log-odds: on reviews without a clue, or on both sides."""
+    one, other, yes, no = prompts(what, True)
+    texts = tales.reviews(tales.NEUTRAL, 128, "neutral") if what == "sentiment" else one + other
+    return ((odds(model, texts, yes, no, vector / 2) - odds(model, texts, yes, no, -vector / 2)) / 2).mean().item()
 
 
 def turned(model, vector):

@@ -48,7 +48,7 @@ def prepare(options, who, seed):
     folder = models.made(options.data / f"{who}{seed}", lambda part: models.train(WIDTHS[who], number, part))
     model = models.load(folder)
     models.made(folder / "evidence.safetensors", lambda part: models.evidence(model, part))
-    for what in ("sentiment", "refusal"):
+    for what in models.PROPERTIES:
         models.made(
             folder / f"{what}.safetensors", lambda part: save_file({"vector": models.vector_of(model, what)}, part)
         )
@@ -70,14 +70,14 @@ def moved(options, what, source, map_file, file, *flags):
 
 
 def vectors_between(options, source, target, work):
-    """Effects of sentiment and refusal, as shares of the target's own vector's."""
+    """Effects of the properties' vectors, as shares of the target's own vector's."""
     model, maps, result = models.load(target), {}, {}
     same = WIDTHS[source.name[0]] == WIDTHS[target.name[0]]
     for family in FAMILIES[: 4 if same else 3]:
         maps[family] = work / f"{family}.safetensors"
         said = fit(options, source, target, models.VECTOR_PLACE, family, maps[family])
         result[f"map {family}"] = {key: said[key] for key in ("family", "r2", "ceiling")}
-    for what in ("sentiment", "refusal"):
+    for what in models.PROPERTIES:
         own = load_file(target / f"{what}.safetensors")["vector"]
         there = {"own": own}
         for family, file in maps.items():
@@ -93,7 +93,7 @@ def vectors_between(options, source, target, work):
         sizes = [abs(models.effect_of(model, what, vector)) for vector in drawn]
         effects["random"] = statistics.mean(sizes)
         result[what] = {name: effect / effects["own"] for name, effect in effects.items()}
-        result[f"{what} own"] = effects["own"]
+        result[f"{what} own"], result[f"{what} known"] = effects["own"], models.known(model, what)
         if what == "refusal":
             result["turned"] = {name: models.turned(model, vector) for name, vector in there.items()}
             result["turned"]["unsteered"] = models.turned(model, None)

@@ -86,3 +86,15 @@ def requests(harmful, trained):
         for thing in range(len(OBJECTS))
         if held_out(verb, thing) != trained
     ]
+
+
+def after_spaces(capital, count, seed):
+    """Texts that end with a space, where a sentence begins next (capital) or goes on."""
+    draw, found = random.Random(seed), []
+    while len(found) < count:
+        text = document(draw)
+        places = [k for k in range(2, len(text)) if text[k - 1] == " " and text[k].isalpha()]
+        ends = [k for k in places if (text[k - 2] in ".?:") == capital and text[k].isupper() == capital]
+        if ends:
+            found.append(text[: draw.choice(ends)])
+    return found

@@ -369,9 +369,14 @@ def fewness(rows, d):
     return float(np.clip(2 - rows / (P.fewRows * d), 0, 1))
 
 
+def below_twice(width, d):
+    """1 up to a width, and less and less until twice as many channels."""
+    return float(np.clip(2 - d / width, 0, 1))
+
+
 def verdict_of(estimate, d, rows):
     many = P.unrelated + P.unrelatedByWidth / d
-    least = many + fewness(rows, d) * max(P.unrelatedOfFewRows - many, 0)
+    least = many + fewness(rows, d) * below_twice(P.fittedWidth, d) * max(P.unrelatedOfFewRows - many, 0)
     return "aligned" if estimate >= P.aligned else "unrelated" if estimate < least else "partial"
 
 
@@ -755,7 +760,8 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
         state = better("plain", better_plain(found.plain, added, state) or state)
     if not block.sure:
         whitened = state.block is block
-        few = np.clip(2 - len(state.prob) / P.fittedWidth, 0, 1) if whitened else 1
+        narrow = below_twice(P.fittedWidth, len(state.prob))
+        few, of_null = (narrow, P.ofNull) if whitened else (1, P.ofNullForPlain * (1 - narrow))
         own = fitted = state.prob
         if few < 1:
             stages.add("posterior")
@@ -768,7 +774,7 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
             if found.soft:
                 soft = rotation_confidence(found.soft[1], state.answer)
                 null = soft if soft.mean() > null.mean() else null
-            fitted = fitted + (P.ofNull if whitened else P.ofNullForPlain) * (null - fitted)
+            fitted = fitted + of_null * (null - fitted)
         state.prob = own + few * (fitted - own)
         if added:
             state = better("placed by gains", by_gains(added, found, block, state))

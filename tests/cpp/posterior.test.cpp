@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 
+#include "match/confidence.hpp"
 #include "rows_fixture.hpp"
 
 using namespace regauge;
@@ -34,4 +35,12 @@ TEST_CASE("a copy with the one sign that LayerNorm leaves free is believed as mu
     const std::vector<double> plain = ofOneSign(d, 1), negated = ofOneSign(d, -1);
     CHECK(negated == plain);
     CHECK(std::ranges::count_if(plain, [](double one) { return one > 0.9; }) > 80);
+}
+
+TEST_CASE("few rows ask for a higher estimate of few channels, and of many they do not") {
+    constexpr double estimate = 0.55;  // between the two limits
+    CHECK(verdictOf(estimate, 64, 64) == Verdict::unrelated);
+    CHECK(verdictOf(estimate, 64, 1024) == Verdict::partial);
+    CHECK(verdictOf(estimate, 576, 64) == Verdict::partial);
+    CHECK(verdictOf(0.45, 576, 64) == Verdict::unrelated);
 }

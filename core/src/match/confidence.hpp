@@ -40,6 +40,9 @@ std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& first
 // less, falling to 0 for twice as many.
 double fewness(std::uint64_t rows, std::size_t d);
 
+// 1 up to a width, falling to 0 for twice as many channels.
+double belowTwice(double width, std::size_t d);
+
 // policy.hpp has the limits.
 Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows);
 

@@ -13,7 +13,9 @@ inline constexpr double aligned = 0.90;             // at least: of pairs said a
 inline constexpr double unrelated = 0.48;           // below: and more where channels are few,
 inline constexpr double unrelatedByWidth = 3;       // over d, as of few channels one is soon like another: 13 of 1000
                                                     // independent pairs at each of ten widths were partial without it
-inline constexpr double unrelatedOfFewRows = 0.60;  // where rows are few: there chance alone reaches 0.58
+inline constexpr double unrelatedOfFewRows = 0.60;  // where rows are few: there chance alone reaches 0.58; up to
+                                                    // fittedWidth, and less and less up to twice as many channels,
+                                                    // where chance reaches 0.15
 inline constexpr double fewRows = 2;  // rows a channel, at most, that count as few; less and less up to twice as many
 
 // ---- The fitted confidence (confidence.cpp): limits of its features. Coefficients: calibrate.py.
@@ -58,7 +60,7 @@ inline constexpr double nullTail = 0.5;               // ranks above it are thos
 inline constexpr double settled = 0.9;  // probability from which a channel is fixed before the rest is asked again
 
 // How much the null counts beside the fitted confidence, and beside the halves of a plain answer, which is judged in
-// scores that are not its own.
+// scores that are not its own: of more channels than fittedWidth only, in full from twice as many.
 inline constexpr double ofNull = 1.0 / 2, ofNullForPlain = 1.0 / 3;
 
 // ---- The posterior (posterior.cpp): rounds until it stands still, and what is still.

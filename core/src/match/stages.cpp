@@ -60,14 +60,13 @@ std::vector<double> ownPosterior(const Clues& clues, const Estimate& estimate, c
 // The fitted probabilities, or those of a plain answer's halves, and what the rotation null says.
 std::vector<double> besideNull(const Clues& clues, const Estimate& estimate, const Progress& progress) {
     std::vector<double> both = nullConfidence(clues, estimate.gauge, progress);
-    const double weight = estimate.rows == clues.rows ? policy::ofNull : policy::ofNullForPlain;
+    const double weight = estimate.rows == clues.rows
+                              ? policy::ofNull
+                              : policy::ofNullForPlain * (1 - belowTwice(policy::fittedWidth, estimate.gauge.d()));
     for (std::size_t i = 0; i < both.size(); ++i)
         both[i] = estimate.probability[i] + weight * (both[i] - estimate.probability[i]);
     return both;
 }
-
-// 1 up to a width, and less and less until twice as many channels.
-double belowTwice(double width, std::size_t d) { return std::clamp(2 - static_cast<double>(d) / width, 0.0, 1.0); }
 
 // From the scores that tell most: all statistics fused, the weakest whitening, or plain correlation.
 Signs surestSigns(const Clues& clues, const std::vector<std::uint32_t>& perm) {
