@@ -10,10 +10,14 @@
 namespace regauge {
 namespace {
 
-constexpr std::string_view ending = ".arrow";
+constexpr std::string_view endings[] = {".arrow", ".feather"};
 constexpr std::string_view arrays[] = {".npy", ".npz", ".pt", ".safetensors"};
 constexpr const char* stateFile = "state.json";          // of a table that datasets saved: its files
 constexpr const char* splitsFile = "dataset_dict.json";  // of several tables, each in a folder of its own
+
+bool isTable(const std::string& name) {
+    return std::ranges::any_of(endings, [&](std::string_view ending) { return name.ends_with(ending); });
+}
 
 nlohmann::json jsonIn(const Files& files, const std::string& path) {
     const std::unique_ptr<ByteSource> source = files.open(path);
@@ -81,7 +85,7 @@ std::vector<std::string> filesOf(const Files& files, const std::string& folder) 
         if (json.is_object() && json.contains("_data_files")) return namesIn(json["_data_files"], "filename", state);
     }
     std::vector<std::string> names = files.list(folder);
-    std::erase_if(names, [](const std::string& name) { return !name.ends_with(ending) || name.starts_with("cache-"); });
+    std::erase_if(names, [](const std::string& name) { return !isTable(name) || name.starts_with("cache-"); });
     std::ranges::stable_sort(names, numbersBefore);
     if (!names.empty()) requireAll(names, folder);
     return names;
@@ -107,8 +111,7 @@ bool looksLikeArrowFolder(const Files& files, const std::string& folder) {
     const auto isArray = [](const std::string& name) {
         return std::ranges::any_of(arrays, [&](std::string_view one) { return name.ends_with(one); });
     };
-    return std::ranges::any_of(names, [](const std::string& name) { return name.ends_with(ending); }) &&
-           std::ranges::none_of(names, isArray);
+    return std::ranges::any_of(names, isTable) && std::ranges::none_of(names, isArray);
 }
 
 TensorFile openArrowFolder(const Files& files, const std::string& given) {
