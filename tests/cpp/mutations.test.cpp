@@ -8,7 +8,8 @@ TEST_CASE("mutations: a few hundred damaged files of every format are refused or
     for (const Seed& seed : mutationSeeds()) {
         INFO(seed.name);
         CHECK(movesOrIsRefused(seed.text) ==
-              (seed.name != "vector.json" && seed.name != "optimizer.pt"));  // another width; its model is not there
+              (seed.name != "vector.json" && seed.name != "optimizer.pt" &&  // another width; its model is not there
+               !seed.name.ends_with(".arrow")));                             // read and never written
         CHECK_NOTHROW(readsAsFloats(seed.text));
         std::mt19937 random(11);
         for (int i = 0; i < 300; ++i) {

@@ -480,10 +480,3 @@ TEST_CASE("evidence: sites are chosen before their widths and rows are compared"
     CHECK(evidence.gains.empty());
     CHECK_THROWS_AS(openEvidence(files, "e.safetensors", {"other"}), Error);
 }
-
-TEST_CASE("containers: an Arrow stream is refused with a way to save its column, in a folder, too") {
-    MemoryFiles files;
-    files.put("a/data-00000-of-00001.arrow", "\xff\xff\xff\xff\x10\x01");
-    CHECK_THROWS_WITH(openEvidence(files, "a"), ContainsSubstring("pyarrow.ipc.open_stream"));
-    CHECK_THROWS_WITH(openEvidence(files, "a/data-00000-of-00001.arrow"), ContainsSubstring("Arrow stream"));
-}

@@ -215,6 +215,15 @@ bool json(std::string_view input) {
     return true;
 }
 
+bool arrow(std::string_view input) {
+    if (!begins(input, "ARROW1") && !begins(input, "\xff\xff\xff\xff")) return false;
+    tensors(input);
+    MemoryFiles files = filesWith("t/data-0.arrow", input);
+    files.put("t/data-1.arrow", std::string(input));
+    refusable([&] { openEvidence(files, "t"); });
+    return true;
+}
+
 bool gauge(std::string_view input) {
     if (!isJson(input)) return false;
     refusable([&] {
@@ -284,6 +293,9 @@ bool index(std::string_view input) {
               test::safetensors({test::randomArray("lm_head.weight", {5, 16}, 2)}));
     files.put("m/config.json", folderConfig());
     files.put("secret", weights());
+    MemoryFiles table = filesWith("t/state.json", input);
+    table.put("t/dataset_dict.json", std::string(input));
+    refusable([&] { openEvidence(table, "t"); });
     refusable([&] {
         const CheckpointFiles found = openCheckpointFiles(files, "m");
         if (std::ranges::any_of(found.names,

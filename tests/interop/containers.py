@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 
-from common import check, finish, regauge
+from common import check, finish, random_gauge, regauge, transport, write_gauge
 
 
 def tables(activations):
@@ -24,16 +24,17 @@ def tables(activations):
 
 
 def write_stream(table, path):
-    with pa.ipc.new_stream(path, table.schema) as writer:
+    with pa.ipc.new_stream(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_table(table)
 
 
+# Compressed, all of them: Arrow that is not is read.
 WRITERS = {"data.arrow": write_stream, "data.feather": lambda t, p: pyarrow.feather.write_feather(t, str(p)), "data.parquet": lambda t, p: pyarrow.parquet.write_table(t, p)}
 
 
-def followed(path, folder):
-    """The rows that the printed line saves, or why there is none."""
-    status, text = regauge("inspect", path)
+def followed(path, folder, *command):
+    """The rows that the line saves which the command prints, or why there is none."""
+    status, text = regauge(*command)
     line = re.search(r": (import numpy, .*)$", text.strip())
     if status == 0 or not line:
         return None, text.strip()
@@ -52,10 +53,21 @@ def main():
                 (work / "folder").mkdir()
                 write(table, work / "folder" / name)
                 for given in (work / "folder" / name, work / "folder"):
-                    rows, said = followed(given, work)
+                    rows, said = followed(given, work, "inspect", given)
                     right = rows is not None and np.array_equal(rows.reshape(-1, 16), activations.reshape(-1, 16))
                     read = right and regauge("inspect", "--kind", "vector", work / "rows.npy")[0] == 0
                     check(f"{what} in {name}, {'the folder' if given.is_dir() else 'the file'}", read, said[:160])
+    with tempfile.TemporaryDirectory() as work:
+        work = pathlib.Path(work)
+        (work / "folder").mkdir()
+        table = dict(tables(activations))["sequences"]
+        with pa.ipc.new_stream(work / "folder" / "data.arrow", table.schema) as writer:
+            writer.write_table(table)
+        gauge = write_gauge(random_gauge(16), work / "gauge.json")
+        for given in (work / "folder" / "data.arrow", work / "folder"):
+            rows, said = followed(given, work, "transport", given, "--gauge", gauge, "-o", work / "out")
+            right = rows is not None and np.array_equal(rows, activations)
+            check(f"transport of {given.name}", right and transport(work / "rows.npy", gauge, work / "moved.npy") != "", said[:160])
     finish()
 
 

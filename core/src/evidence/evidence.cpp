@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "evidence/kinds.hpp"
+#include "io/arrow.hpp"
 #include "io/dequantized.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/checkpoint_files.hpp"
@@ -18,9 +19,10 @@ Evidence fromFile(const Files& files, const std::string& path) {
         return checkpointEvidence(files, path);
     const std::shared_ptr<const ByteSource> source = files.open(path);
     auto file = std::make_shared<const TensorFile>(dequantized(openTensorFile(source), Dtype::F32));
-    Evidence evidence = looksLikeCheckpoint(*file) ? checkpointEvidence(files, path)
-                        : looksLikeBundle(*file)   ? bundleEvidence(file)
-                                                   : plainEvidence(file);
+    Evidence evidence = file->format == FileFormat::arrow ? tableEvidence(file)
+                        : looksLikeCheckpoint(*file)      ? checkpointEvidence(files, path)
+                        : looksLikeBundle(*file)          ? bundleEvidence(file)
+                                                          : plainEvidence(file);
     if (source->size() <= mostHashed) evidence.sha256 = FileHash(source);
     return evidence;
 }
@@ -32,6 +34,8 @@ Evidence fromFolder(const Files& files, const std::string& path) {
     if (has("evidence.safetensors")) return fromFile(files, joinPath(path, "evidence.safetensors"));
     const std::string checkpoint = checkpointFileIn(files, path);
     if (checkpoint.ends_with(".index.json") || checkpoint.ends_with(".gguf")) return checkpointEvidence(files, path);
+    if (looksLikeArrowFolder(files, path))
+        return tableEvidence(std::make_shared<const TensorFile>(openArrowFolder(files, path)));
     return folderOfRows(files, path);
 }
 

@@ -14,6 +14,8 @@ Evidence bundleEvidence(const std::shared_ptr<const TensorFile>& file);
 
 // Rows without prefixes: a single array, or several under their own names.
 Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file);
+// A table of Arrow: each column of lists of floats is a site by its name.
+Evidence tableEvidence(const std::shared_ptr<const TensorFile>& file);
 // A folder of single arrays, each a site by its stem.
 Evidence folderOfRows(const Files& files, const std::string& folder);
 

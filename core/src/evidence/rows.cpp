@@ -253,6 +253,31 @@ Evidence plainEvidence(const std::shared_ptr<const TensorFile>& file) {
     return evidence;
 }
 
+Evidence tableEvidence(const std::shared_ptr<const TensorFile>& file) {
+    Evidence evidence;
+    std::uint64_t sequence = 0;
+    std::string leftOut;
+    for (std::size_t i = 0; i < file->tensors.size(); ++i) {
+        const TensorRef tensor{file, i};
+        if (!takePerRow(evidence, tensor.info().name, tensor, sequence) && isRowDtype(tensor.info().dtype))
+            addSite(evidence, tensor.info().name, tensor, leftOut);
+    }
+    requireSites(evidence, file->source->name(), leftOut);
+    if (evidence.sites.empty()) {
+        for (std::size_t i = 0; i < file->tensors.size(); ++i)
+            if (file->tensors[i].info.dtype == Dtype::U16) rowsOf({file, i});  // refuses, and says what to do
+        std::string found;
+        for (const StoredTensor& tensor : file->tensors)
+            found += (found.empty() ? "" : ", ") + tensor.info.name + " (" + std::string(name(tensor.info.dtype)) + ")";
+        for (const auto& [column, reason] : file->metadata)
+            found += (found.empty() ? "" : ", ") + column + " (" + reason + ")";
+        throw Error(ErrorCode::shapeMismatch, file->source->name(),
+                    "expected a column of activations, lists of floats of one length, and found " + found);
+    }
+    setSequence(evidence, sequence);
+    return evidence;
+}
+
 Evidence folderOfRows(const Files& files, const std::string& folder) {
     Evidence evidence;
     std::uint64_t sequence = 0;
@@ -275,7 +300,7 @@ Evidence folderOfRows(const Files& files, const std::string& folder) {
     requireSites(evidence, folder, leftOut);
     if (evidence.sites.empty()) {
         for (const std::string& name : files.list(folder))
-            if (name.ends_with(".arrow") || name.ends_with(".parquet"))
+            if (name.ends_with(".parquet"))
                 openTensorFile(files.open(joinPath(folder, name)));  // refuses, and says what to do
         throw Error(ErrorCode::missingFile, folder,
                     "expected evidence in this folder: a checkpoint (config.json and model.safetensors), "

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "io/arrow.hpp"
+#include "io/arrow_stream.hpp"
 #include "io/bytes.hpp"
 #include "io/gguf.hpp"
 #include "io/json_text.hpp"
@@ -35,14 +37,7 @@ constexpr Refusal refusals[] = {
      "a zlib-compressed file, as joblib writes for pickles, which regauge does not run; save the arrays with NumPy, "
      "e.g. np.savez('probe.npz', coef_=probe.coef_)"},
     {"\x89HDF", "an HDF5 file; save the arrays as .npy or .safetensors"},
-    // The lines are run by tests/interop/containers.py.
-    {"ARROW1",
-     "an Arrow file; save its column of numbers: import numpy, pyarrow.ipc; numpy.save('rows.npy', "
-     "numpy.array(pyarrow.ipc.open_file('FILE').read_all()['COLUMN'].to_pylist(), 'float32'))"},
-    {"\xff\xff\xff\xff",
-     "an Arrow stream, as Hugging Face datasets and SAELens's cached activations are stored; save its column of "
-     "numbers: import numpy, pyarrow.ipc; numpy.save('rows.npy', "
-     "numpy.array(pyarrow.ipc.open_stream('FILE').read_all()['COLUMN'].to_pylist(), 'float32'))"},
+    // The line is run by tests/interop/containers.py.
     {"PAR1",
      "a Parquet file; save its column of numbers: import numpy, pyarrow.parquet; numpy.save('rows.npy', "
      "numpy.array(pyarrow.parquet.read_table('FILE')['COLUMN'].to_pylist(), 'float32'))"},
@@ -71,14 +66,16 @@ TensorFile recognise(std::shared_ptr<const ByteSource> source) {
         if (text.starts_with(refusal.head) && !opens)
             throw Error(ErrorCode::unsupported, source->name(), std::string(refusal.sentence));
     }
+    if (looksLikeArrow(text) && !opens) return openArrow(std::move(source));
     const std::size_t first = text.find_first_not_of(" \t\r\n", byteOrderMark(text));
     const bool named = source->name().ends_with(".safetensors");
     if (first != std::string_view::npos && (text[first] == '[' || (text[first] == '{' && !named)))
         return openJsonVector(std::move(source));
     if (opens || named) return openSafetensors(std::move(source));
-    throw Error(ErrorCode::malformed, source->name(),
-                "not a tensor file that regauge knows: expected .safetensors, .npy, .npz, .pt (zip), .gguf, or JSON "
-                "with arrays of numbers");
+    throw Error(
+        ErrorCode::malformed, source->name(),
+        "not a tensor file that regauge knows: expected .safetensors, .npy, .npz, .pt (zip), .gguf, .arrow, or JSON "
+        "with arrays of numbers");
 }
 
 }  // namespace
@@ -91,6 +88,7 @@ std::string_view name(FileFormat format) {
         case FileFormat::torchZip: return "torch";
         case FileFormat::gguf: return "gguf";
         case FileFormat::jsonVector: return "json";
+        case FileFormat::arrow: return "arrow";
     }
     return "?";
 }
@@ -107,6 +105,7 @@ std::unique_ptr<ByteSource> tensorBytes(const TensorFile& file, std::size_t inde
     if (file.format == FileFormat::npz) return npzTensorBytes(file, index);
     if (file.format == FileFormat::jsonVector) return jsonTensorBytes(file, index);
     if (file.format == FileFormat::torchZip) return torchTensorBytes(file, index);
+    if (file.format == FileFormat::arrow) return arrowTensorBytes(file, index);
     const TensorInfo& info = file.tensors.at(index).info;
     return std::make_unique<SliceSource>(file.source, info.offset, info.bytes, placeOf(file.source->name(), info.name));
 }
@@ -120,6 +119,7 @@ void rewriteTensorFile(const TensorFile& file, const std::vector<std::pair<std::
         case FileFormat::torchZip: return rewriteTorchZip(file, move, out);
         case FileFormat::gguf: return rewriteGguf(file, provenance, move, out);
         case FileFormat::jsonVector: return rewriteJsonVector(file, move, out);
+        case FileFormat::arrow: throw arrowNotWritten(file);
     }
 }
 

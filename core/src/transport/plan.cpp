@@ -8,6 +8,7 @@
 #include "recipes/symmetry.hpp"
 #include "regauge/error.hpp"
 #include "transport/apply_recipe.hpp"
+#include "transport/arrow_table.hpp"
 #include "transport/channel_list.hpp"
 #include "transport/named_symmetry.hpp"
 #include "transport/optimizer_names.hpp"
@@ -397,18 +398,11 @@ void refuseDistributed(const ObjectPath& object) {
                         "FOLDER model.pt, and move that");
 }
 
-// A folder of tables, as datasets and SAELens's cached activations are: the file's own refusal says how to go on.
-void refuseTables(const ObjectPath& object) {
-    if (!object.isFolder()) return;
-    for (const std::string& name : object.names())
-        if (name.ends_with(".arrow") || name.ends_with(".parquet") || name.ends_with(".feather"))
-            openTensorFile(object.open(name));
-}
-
 // Nothing recognises it: shown by inspect, refused by transport.
 PlannedObject unrecognised(const ObjectPath& object) {
     refuseDistributed(object);
-    refuseTables(object);
+    for (const std::string& name : object.isFolder() ? object.names() : std::vector<std::string>())
+        if (name.ends_with(".parquet")) openTensorFile(object.open(name));  // its own refusal says how to go on
     refuseFamily(object);
     if (object.isFolder())
         throw Error(ErrorCode::unsupported, object.path(),
@@ -440,6 +434,7 @@ std::vector<KindInfo> kinds() {
 
 PlannedObject planObject(const ObjectPath& object, const TransportOptions& options, std::size_t d,
                          const std::string& space) {
+    if (std::optional<TensorFile> table = tableOf(object)) return plannedTable(std::move(*table));
     std::vector<Candidate> candidates = candidatesFor(object, options);
     std::vector<PlannedObject> plans;
     std::optional<Error> misfit;

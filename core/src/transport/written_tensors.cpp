@@ -66,6 +66,7 @@ void writeAnew(const TensorFile& file, const std::vector<Written>& tensors,
             }
             break;
         case FileFormat::torchZip:
+        case FileFormat::arrow:
         case FileFormat::gguf: break;
     }
     throw Error(ErrorCode::unsupported, where,

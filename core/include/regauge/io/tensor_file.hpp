@@ -19,7 +19,7 @@
 namespace regauge {
 
 // Recognised by content, never by the file's extension.
-enum class FileFormat { safetensors, npy, npz, torchZip, gguf, jsonVector };
+enum class FileFormat { safetensors, npy, npz, torchZip, gguf, jsonVector, arrow };
 std::string_view name(FileFormat format);
 
 // A tensor as its container stores it. The bytes are elements in row-major order of `info.shape`, little-endian, unless

@@ -1,0 +1,17 @@
+// Arrow tables among the objects: inspected as the evidence that they are, and not moved.
+#pragma once
+
+#include <optional>
+
+#include "transport/object_files.hpp"
+#include "transport/planned_object.hpp"
+
+namespace regauge {
+
+// The table that an object is, a file or a folder of them; nothing where it is something else.
+std::optional<TensorFile> tableOf(const ObjectPath& object);
+
+// Its columns, none of which moves: `blocks` says why.
+PlannedObject plannedTable(TensorFile table);
+
+}  // namespace regauge
