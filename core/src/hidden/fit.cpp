@@ -16,6 +16,14 @@ using Complex = std::complex<double>;
 // A fit must leave less than this share of what is left without it: noise alone, which a fit with few parameters
 // explains a little of, leaves nearly all.
 constexpr double clearly = 0.9;
+// Less than this share of a part, left without a fit, is the rounding of its sums (of products in double, of which
+// nearly all cancel): there is nothing to fit.
+constexpr double rounding = 1e-12;
+
+// Whether a fit of so many parts leaves less than `share` of what is left without it.
+bool helps(double with, double without, std::size_t parts, double share = clearly) {
+    return without > rounding * static_cast<double>(parts) && with < share * without;
+}
 
 double dot(const float* a, const float* b, std::size_t n) {
     double sum = 0;
@@ -45,7 +53,7 @@ void fitNeuronScales(const LayerRows& source, const LayerRows& target, HiddenLay
         without += left(tt, ts, ss, 1) + left(tt2, ts2, ss2, 1);
         with += left(tt, ts, ss, c) + left(tt2, ts2, ss2, 1 / c);
     }
-    if (with < clearly * without) layer.neuronScale = std::move(scales);
+    if (helps(with, without, 2 * scales.size())) layer.neuronScale = std::move(scales);
 }
 
 // One plane of one head as complex inner products.
@@ -97,7 +105,7 @@ void fitTurns(const HiddenShape& shape, const LayerRows& source, const LayerRows
             without += left(key, 1), with += left(key, z);
             for (const Plane& one : queries) without += left(one, 1), with += left(one, 1.0 / std::conj(z));
         }
-    if (with < clearly * without) layer.turn = std::move(turn);
+    if (helps(with, without, (shape.kvHeads + shape.heads) * pairs)) layer.turn = std::move(turn);
 }
 
 // Rows [first, first + n) of both, as the products that least squares needs.
@@ -171,7 +179,8 @@ std::vector<float> fitMatrices(const HiddenShape& shape, const LayerRows& source
     }
     // n numbers are fitted to each row of `own`: of noise, they explain n / width.
     const double fitted = static_cast<double>(n) / static_cast<double>(source[own].width);
-    return with < std::max(clearly - fitted, 1 - clearly) * without ? all : std::vector<float>();
+    return helps(with, without, 2 * shape.kvHeads, std::max(clearly - fitted, 1 - clearly)) ? all
+                                                                                            : std::vector<float>();
 }
 
 }  // namespace
