@@ -11,8 +11,8 @@ namespace {
 void requireHidden(const GaugeFile& gauge, const std::string& object, const std::string& site) {
     if (!gauge.hidden && !site.empty())
         throw Error(ErrorCode::usage, object,
-                    "--site says which heads or neurons it lives on, and the gauge has no hidden part ('align "
-                    "--hidden'); without --site, it moves in the residual stream");
+                    "cannot move with heads or neurons, as the gauge has no hidden part ('align --hidden'); leave out "
+                    "--site to move it in the residual stream");
 }
 
 }  // namespace
