@@ -166,12 +166,22 @@ def test_places_and_signs_alone_move_bytes():
     moved = tensors(regauge.transport(checkpoint(source), gauge).files["model.safetensors"])
     expected = single(target)
     assert all(moved[name].tobytes() == expected[name].tobytes() for name in expected)
-    neurons = gauge.hidden.layers[1]
+    layer = gauge.hidden.layers[1]
     x = np.random.default_rng(5).normal(size=(3, NEURONS)).astype(np.float32)
     y = regauge.transport(x, gauge, site="blocks.1.mlp.hook_post")
-    assert np.array_equal(y, x[:, neurons.neurons] * neurons.neuron_sign)
+    assert np.array_equal(y, x[:, layer.neurons] * layer.neuron_sign)
     with pytest.raises(regauge.Error, match="no hidden part"):
         regauge.transport(x, Gauge(gauge.perm, gauge.sign), site="blocks.1.mlp.hook_post")
+    z = np.random.default_rng(6).normal(size=(3, HEADS * WIDTH)).astype(np.float32)
+    moved = regauge.transport(z, gauge, site="blocks.1.attn.hook_z")
+    assert np.array_equal(moved.reshape(3, HEADS, WIDTH), z.reshape(3, HEADS, WIDTH)[:, layer.heads])
+
+
+def test_objects_on_heads_whose_channels_the_gauge_mixes_are_refused(found):
+    z = np.ones((3, HEADS * WIDTH), np.float32)
+    with pytest.raises(regauge.Error, match="mixes channels within the heads of layer 0") as caught:
+        regauge.transport(z, found, site="blocks.0.attn.hook_z")
+    assert caught.value.code == "unsupported"
 
 
 def test_files_texts_copies_and_pickles_keep_the_hidden_part(found, command, tmp_path):
