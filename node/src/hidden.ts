@@ -528,12 +528,13 @@ function matrices(groups: number, n: number, some: boolean, of: (g: number, n: n
 
 /** The shortest number that reads back as the same float. */
 function shortest(value: number): number {
-    const digits = 9; // enough for every float
-    for (let k = 1; k < digits; ++k) {
-        const short = Number(value.toPrecision(k));
-        if (Math.fround(short) === value) return short;
-    }
-    return Number(value.toPrecision(digits));
+    const short = (digits: number): number => Number(value.toPrecision(digits));
+    const reads = (digits: number): boolean => Math.fround(short(digits)) === value;
+    const most = 9; // digits, enough for every float
+    const usual = 6; // digits that most floats need more than: asked first, so that few are tried
+    let digits = reads(usual) ? 1 : usual + 1;
+    while (digits < most && !reads(digits)) ++digits;
+    return short(digits);
 }
 
 /** Six decimals, as gauge files have. */
