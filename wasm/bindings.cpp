@@ -15,6 +15,7 @@
 #include "options.hpp"
 #include "regauge/error.hpp"
 #include "regauge/first_row.hpp"
+#include "regauge/gauge_file.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/map_reports.hpp"
 #include "regauge/match.hpp"
@@ -75,6 +76,18 @@ Outcome align(JsHost host, std::string source, std::string target, std::string o
     });
 }
 
+// Residual stream, heads and neurons of two checkpoints. {"gauge": the gauge file, "report": what `regauge align
+// --hidden
+// --json` prints}
+Outcome alignHidden(JsHost host, std::string source, std::string target, std::string options) {
+    return answer([&] {
+        const AlignOptions given = alignOptions(options, hostThreads(host));
+        const HiddenAlignment found = matchHidden(HostFiles(host), source, target, given.match, hostProgress(host));
+        return "{\"gauge\":" + withHidden(toJson(found.residual), found.hidden) + ",\"report\":" + hiddenJson(found) +
+               "}";
+    });
+}
+
 // {"gauge": the gauge file, "trace": what `regauge trace --json` prints}
 Outcome traceCheckpoints(JsHost host, StringList checkpoints, std::string options) {
     return answer([&] {
@@ -87,14 +100,21 @@ Outcome traceCheckpoints(JsHost host, StringList checkpoints, std::string option
 Outcome transportObject(JsHost host, std::string object, std::string gauge, std::string out, std::string options) {
     return answer([&] {
         HostFiles files(host);
-        return planJson(
-            transport(files, object, parseGauge(gauge, "gauge"), out, transportOptions(options), hostProgress(host)));
+        const GaugeTransportOptions given = transportOptions(options);
+        return planJson(transport(files, object, parseGaugeFile(gauge, "gauge"), out, given.site, given.object,
+                                  hostProgress(host)));
     });
 }
 
-// d: the gauge's width, or 0 where there is no gauge.
-Outcome plan(JsHost host, std::string object, std::string options, unsigned d) {
-    return answer([&] { return planJson(planTransport(HostFiles(host), object, transportOptions(options), d)); });
+// gauge: a gauge file's text, or "" where there is none.
+Outcome plan(JsHost host, std::string object, std::string gauge, std::string options) {
+    return answer([&] {
+        const HostFiles files(host);
+        const GaugeTransportOptions given = transportOptions(options);
+        return planJson(gauge.empty()
+                            ? planTransport(files, object, given.object)
+                            : planTransport(files, object, parseGaugeFile(gauge, "gauge"), given.site, given.object));
+    });
 }
 
 Outcome correlation(JsHost host, std::string source, std::string target, std::string options) {
@@ -164,8 +184,9 @@ Outcome mergeCheckpoints(JsHost host, std::string a, std::string b, std::string 
                          std::string options) {
     return answer([&] {
         HostFiles files(host);
+        const GaugeMergeOptions given = mergeOptions(options);
         return mergeJson(
-            merge(files, a, b, parseGauge(gauge, "gauge"), out, mergeOptions(options), hostProgress(host)));
+            merge(files, a, b, parseGaugeFile(gauge, "gauge"), given.baseGauge, out, given.merge, hostProgress(host)));
     });
 }
 
@@ -298,9 +319,10 @@ EMSCRIPTEN_BINDINGS(regauge) {
         .field("where", &Outcome::where)
         .field("message", &Outcome::message);
     emscripten::function("align(host, source, target, options)", &align);
+    emscripten::function("alignHidden(host, source, target, options)", &alignHidden);
     emscripten::function("trace(host, checkpoints, options)", &traceCheckpoints);
     emscripten::function("transport(host, object, gauge, out, options)", &transportObject);
-    emscripten::function("plan(host, object, options, d)", &plan);
+    emscripten::function("plan(host, object, gauge, options)", &plan);
     emscripten::function("correlation(host, source, target, options)", &correlation);
     emscripten::function("firstRow(host, file, tensor)", &readFirstRow);
     emscripten::function("gains(host, evidence)", &readGains);

@@ -7,7 +7,6 @@
 #include "host.hpp"
 #include "io/json_text.hpp"
 #include "regauge/error.hpp"
-#include "regauge/io/gauge_json.hpp"
 #include "regauge/words.hpp"
 
 namespace regauge::wasm {
@@ -109,11 +108,15 @@ bool takes(TransportOptions& options, const std::string& key, const Json& value)
 
 }  // namespace
 
-TransportOptions transportOptions(const std::string& json) {
-    TransportOptions options;
+GaugeTransportOptions transportOptions(const std::string& json) {
+    GaugeTransportOptions options;
     const Json given = parse(json);
-    for (const auto& [key, value] : given.items())
-        if (!takes(options, key, value)) refuse("unknown option " + key);
+    for (const auto& [key, value] : given.items()) {
+        if (key == "site")
+            options.site = as<std::string>(key, value, "a hook such as blocks.3.mlp.hook_post");
+        else if (!takes(options.object, key, value))
+            refuse("unknown option " + key);
+    }
     return options;
 }
 
@@ -158,31 +161,31 @@ MapTransportOptions mapTransportOptions(const std::string& json, unsigned thread
     return options;
 }
 
-MergeOptions mergeOptions(const std::string& json) {
-    MergeOptions options;
+GaugeMergeOptions mergeOptions(const std::string& json) {
+    GaugeMergeOptions options;
     std::string form;
     const Json given = parse(json);
     for (const auto& [key, value] : given.items()) {
         if (key == "weight")
-            options.weight = number(key, value);
+            options.merge.weight = number(key, value);
         else if (key == "form")
             form = as<std::string>(key, value, "linear or task-vector");
         else if (key == "base")
-            options.base = as<std::string>(key, value, "a checkpoint");
+            options.merge.base = as<std::string>(key, value, "a checkpoint");
         else if (key == "baseGauge")
-            options.baseGauge = parseGauge(as<std::string>(key, value, "a gauge"), "baseGauge");
+            options.baseGauge = parseGaugeFile(as<std::string>(key, value, "a gauge"), "baseGauge");
         else if (key == "force")
-            options.force = as<bool>(key, value, "true or false");
+            options.merge.force = as<bool>(key, value, "true or false");
         else
             refuse("unknown option " + key);
     }
     if (!form.empty() && form != "linear" && form != "task-vector")
         refuse("option form is " + Json(form).dump() + "; expected linear or task-vector");
-    if (form == "task-vector" && options.base.empty())
+    if (form == "task-vector" && options.merge.base.empty())
         refuse("a task vector is B less its base; give option base, the checkpoint that A and B come from");
-    if (form == "linear" && !options.base.empty())
+    if (form == "linear" && !options.merge.base.empty())
         refuse("option base makes a task vector; leave it out for the linear form");
-    if (options.baseGauge && options.base.empty()) refuse("option baseGauge needs option base");
+    if (options.baseGauge && options.merge.base.empty()) refuse("option baseGauge needs option base");
     return options;
 }
 

@@ -1,11 +1,13 @@
 // Options as the package sends them: one JSON object a call, with the command's words.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "regauge/audit.hpp"
 #include "regauge/ceiling.hpp"
+#include "regauge/gauge_file.hpp"
 #include "regauge/map_transport.hpp"
 #include "regauge/match.hpp"
 #include "regauge/merge.hpp"
@@ -22,8 +24,13 @@ struct AlignOptions {
 // do not say. Throws Error(usage).
 AlignOptions alignOptions(const std::string& json, unsigned threads);
 
-// {"kind", "copyUnknown", "force"}, each optional. Throws Error(usage).
-TransportOptions transportOptions(const std::string& json);
+// {"kind", "copyUnknown", "dequantize", "force", "site" (the hook that the object lives on)}, each optional. Throws
+// Error(usage).
+struct GaugeTransportOptions {
+    TransportOptions object;
+    std::string site;
+};
+GaugeTransportOptions transportOptions(const std::string& json);
 
 // {"family", "sites" (pairs), "ridge", "rows", "skipFirst", "threads"}, each optional.
 MapOptions mapOptions(const std::string& json, unsigned threads);
@@ -33,7 +40,11 @@ MapTransportOptions mapTransportOptions(const std::string& json, unsigned thread
 
 // {"weight", "form" ("linear" or "task-vector"), "base", "baseGauge" (a gauge file's text), "force"}, each optional; a
 // base makes it a task vector.
-MergeOptions mergeOptions(const std::string& json);
+struct GaugeMergeOptions {
+    MergeOptions merge;
+    std::optional<GaugeFile> baseGauge;
+};
+GaugeMergeOptions mergeOptions(const std::string& json);
 
 // {"kind", "k", "gauges", "seed", "d"}, each optional.
 AuditOptions auditOptions(const std::string& json);

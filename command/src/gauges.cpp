@@ -4,11 +4,12 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "gauge_file.hpp"
+#include "hidden_words.hpp"
 #include "io/json_text.hpp"
 #include "jobs.hpp"
-#include "regauge/error.hpp"
+#include "regauge/gauge_file.hpp"
 #include "regauge/map_reports.hpp"
+#include "regauge/reports.hpp"
 #include "summary.hpp"
 
 namespace regauge {
@@ -23,7 +24,7 @@ RunJob addShow(CLI::App& command) {
             return 0;
         }
         const GaugeFile gauge = readGaugeFile(job.host.files, *path);
-        job.print(job.json ? summaryJson(gauge.residual) : gauge.text());
+        job.print(job.json ? summaryJson(gauge) : summaryText(gauge));
         return 0;
     };
 }
@@ -39,19 +40,11 @@ RunJob addCompose(CLI::App& command) {
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
         GaugeFile composed = readGaugeFile(job.host.files, options->paths.front());
-        for (std::size_t k = 1; k < options->paths.size(); ++k) {
-            const GaugeFile next = readGaugeFile(job.host.files, options->paths[k]);
-            composed.residual = then(composed.residual, next.residual);
-            if (composed.hidden.has_value() != next.hidden.has_value())
-                throw Error(ErrorCode::usage, options->paths[k],
-                            std::string(next.hidden ? "has" : "has no") +
-                                " hidden part (heads and neurons), unlike the gauges before it; all must have one "
-                                "('regauge align --hidden'), or none");
-            if (composed.hidden) composed.hidden = composed.hidden->then(*next.hidden);
-        }
-        writeText(job.host.files, options->output, composed.json());
+        for (std::size_t k = 1; k < options->paths.size(); ++k)
+            composed = then(composed, readGaugeFile(job.host.files, options->paths[k]), options->paths[k]);
+        writeText(job.host.files, options->output, toJson(composed));
         if (job.json)
-            job.print(summaryJson(composed.residual));
+            job.print(summaryJson(composed));
         else
             job.wrote(options->output.path);
         return 0;
@@ -68,12 +61,10 @@ RunJob addInvert(CLI::App& command) {
     addOutput(command, options->output, true, "the inverse gauge file");
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
-        GaugeFile inverted = readGaugeFile(job.host.files, options->path);
-        inverted.residual = inverse(inverted.residual);
-        if (inverted.hidden) inverted.hidden = inverted.hidden->inverse();
-        writeText(job.host.files, options->output, inverted.json());
+        const GaugeFile inverted = inverse(readGaugeFile(job.host.files, options->path));
+        writeText(job.host.files, options->output, toJson(inverted));
         if (job.json)
-            job.print(summaryJson(inverted.residual));
+            job.print(summaryJson(inverted));
         else
             job.wrote(options->output.path);
         return 0;

@@ -3,26 +3,27 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
-#include "io/json_text.hpp"
 #include "summary.hpp"
 
 namespace regauge {
 namespace {
 
-using Json = nlohmann::ordered_json;
+// The share of one kind of unit over all layers.
+std::optional<double> sureOf(const HiddenGauge& hidden, HiddenScores HiddenLayer::*kind) {
+    constexpr double sure = 0.5;  // a unit below it is undetermined
+    std::size_t count = 0, of = 0;
+    for (const HiddenLayer& layer : hidden.layers())
+        for (const double confidence : (layer.*kind).confidence) ++of, count += confidence >= sure ? 1 : 0;
+    if (of == 0) return std::nullopt;
+    return static_cast<double>(count) / static_cast<double>(of);
+}
 
-// Shares over all layers.
-struct Overall {
-    double neurons = 0, heads = 0;
-};
-Overall sureOverall(const HiddenReport& report) {
-    Overall all;
-    for (const HiddenReport::Layer& layer : report.layers)
-        all.neurons += layer.neuronsSure, all.heads += layer.headsSure;
-    const double count = std::max<double>(1, static_cast<double>(report.layers.size()));
-    return {all.neurons / count, all.heads / count};
+std::string line(const HiddenGauge& hidden) {
+    const HiddenShape& shape = hidden.shape();
+    return "hidden: " + std::to_string(shape.layers) + " layers of " + std::to_string(shape.neurons) + " neurons and " +
+           std::to_string(shape.heads) + " heads in " + std::to_string(shape.kvHeads) + " groups" +
+           (hidden.isIdentity() ? "; all in their places" : "") + "; fingerprint " + hidden.fingerprint() + "\n";
 }
 
 // "10^-143"; "0.41" where it is not small.
@@ -49,10 +50,9 @@ std::string kinship(const HiddenAlignment& found) {
     std::string text = agreement(report.channelIdentity, "channels") + agreement(report.neuronIdentity, "neurons");
     const bool places =
         report.channelIdentity.log10Chance < beyondChance || report.neuronIdentity.log10Chance < beyondChance;
-    const Overall sure = sureOverall(report);
     if (places)
         text += "TARGET shares a training history with SOURCE.\n";
-    else if (sure.neurons > 0.5)
+    else if (sureUnits(found.hidden).neurons.value_or(0) > 0.5)
         text +=
             "TARGET shares a training history with SOURCE, in other places: independent models have no sure neurons, "
             "measured on tiny random models only.\n";
@@ -61,22 +61,19 @@ std::string kinship(const HiddenAlignment& found) {
     return text;
 }
 
-Json identityJson(const HiddenReport::Identity& identity) {
-    return {{"agreeing", identity.agreeing}, {"of", identity.of}, {"log10_chance", identity.log10Chance}};
-}
-
 }  // namespace
 
-std::string hiddenLine(const HiddenGauge& hidden) {
-    const HiddenShape& shape = hidden.shape();
-    return "hidden: " + std::to_string(shape.layers) + " layers of " + std::to_string(shape.neurons) + " neurons and " +
-           std::to_string(shape.heads) + " heads in " + std::to_string(shape.kvHeads) + " groups" +
-           (hidden.isIdentity() ? "; all in their places" : "") + "; fingerprint " + hidden.fingerprint() + "\n";
+SureUnits sureUnits(const HiddenGauge& hidden) {
+    return {sureOf(hidden, &HiddenLayer::neuronScores), sureOf(hidden, &HiddenLayer::headScores)};
+}
+
+std::string summaryText(const GaugeFile& gauge) {
+    return summaryText(gauge.residual) + (gauge.hidden ? line(*gauge.hidden) : "");
 }
 
 std::string hiddenText(const HiddenAlignment& found) {
     const HiddenReport& report = found.report;
-    std::string text = hiddenLine(found.hidden) + "layer  neurons sure  heads sure  explained\n";
+    std::string text = line(found.hidden) + "layer  neurons sure  heads sure  explained\n";
     for (std::size_t l = 0; l < report.layers.size(); ++l) {
         const HiddenReport::Layer& layer = report.layers[l];
         char line[80];
@@ -84,36 +81,11 @@ std::string hiddenText(const HiddenAlignment& found) {
                       percent(layer.headsSure).c_str(), percent(layer.explained).c_str());
         text += line;
     }
-    const Overall all = sureOverall(report);
-    return text + "all    " + percent(all.neurons) + " of the neurons and " + percent(all.heads) +
+    const SureUnits sure = sureUnits(found.hidden);
+    return text + "all    " + percent(sure.neurons.value_or(0)) + " of the neurons and " +
+           percent(sure.heads.value_or(0)) +
            " of the heads are sure; the rest are undetermined. SOURCE's weights explain " + percent(report.explained) +
            " of TARGET's.\n" + kinship(found);
-}
-
-std::string hiddenJson(const HiddenAlignment& found) {
-    const std::string summary = summaryJson(found.residual);
-    Json json = Json::parse(std::string_view(summary));
-    const HiddenReport& report = found.report;
-    const Overall all = sureOverall(report);
-    Json layers = Json::array();
-    for (const HiddenReport::Layer& layer : report.layers)
-        layers.push_back({{"neurons_sure", layer.neuronsSure},
-                          {"heads_sure", layer.headsSure},
-                          {"explained", layer.explained},
-                          {"neuron_agreement", layer.neuronAgreement},
-                          {"head_agreement", layer.headAgreement}});
-    json["hidden"] = {{"fingerprint", found.hidden.fingerprint()},
-                      {"identity", found.hidden.isIdentity()},
-                      {"rounds", report.rounds},
-                      {"start", report.start},
-                      {"measure", report.measure},
-                      {"neurons_sure", all.neurons},
-                      {"heads_sure", all.heads},
-                      {"explained", report.explained},
-                      {"identity_channels", identityJson(report.channelIdentity)},
-                      {"identity_neurons", identityJson(report.neuronIdentity)},
-                      {"layers", std::move(layers)}};
-    return jsonText(json) + "\n";
 }
 
 }  // namespace regauge

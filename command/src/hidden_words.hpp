@@ -1,17 +1,23 @@
 // What is said of heads and neurons.
 #pragma once
 
+#include <optional>
 #include <string>
 
-#include "regauge/hidden.hpp"
+#include "regauge/gauge_file.hpp"
 
 namespace regauge {
 
 // A table of the layers, and the shares over all of them.
 std::string hiddenText(const HiddenAlignment& found);
-// summaryJson with "hidden" in it.
-std::string hiddenJson(const HiddenAlignment& found);
-// One line: layers, neurons, heads, whether it is the identity, fingerprint.
-std::string hiddenLine(const HiddenGauge& hidden);
+// Shares, over all layers, of units with a confidence of at least one half; nothing where nobody judged them.
+struct SureUnits {
+    std::optional<double> neurons, heads;
+};
+SureUnits sureUnits(const HiddenGauge& hidden);
+
+// The summary, with one line of the hidden part where there is one: layers, neurons, heads, whether it is the identity,
+// fingerprint.
+std::string summaryText(const GaugeFile& gauge);
 
 }  // namespace regauge

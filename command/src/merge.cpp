@@ -2,10 +2,9 @@
 
 #include <memory>
 #include <optional>
-#include <utility>
 
-#include "gauge_file.hpp"
 #include "jobs.hpp"
+#include "regauge/gauge_file.hpp"
 #include "regauge/reports.hpp"
 
 namespace regauge {
@@ -44,21 +43,12 @@ RunJob addMerge(CLI::App& command) {
 
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
-        const auto [gauge, hidden] = readGaugeFile(job.host.files, options->gauge);
-        std::optional<HiddenGauge> baseHidden;
-        if (!options->baseGauge.empty()) {
-            GaugeFile read = readGaugeFile(job.host.files, options->baseGauge);
-            options->merge.baseGauge = std::move(read.residual);
-            baseHidden = std::move(read.hidden);
-        }
+        const GaugeFile gauge = readGaugeFile(job.host.files, options->gauge);
+        std::optional<GaugeFile> baseGauge;
+        if (!options->baseGauge.empty()) baseGauge = readGaugeFile(job.host.files, options->baseGauge);
         options->merge.force = options->output.force;
-        std::unique_ptr<Files> moved, baseMoved;
-        if (hidden) moved = movedHidden(job.host.files, *hidden, options->b);
-        Files* files = moved ? moved.get() : &job.host.files;
-        if (baseHidden) baseMoved = movedHidden(*files, *baseHidden, options->merge.base);
-        if (baseMoved) files = baseMoved.get();
-        const MergeReport report =
-            merge(*files, options->a, options->b, gauge, options->output.path, options->merge, job.progress());
+        const MergeReport report = merge(job.host.files, options->a, options->b, gauge, baseGauge, options->output.path,
+                                         options->merge, job.progress());
         if (job.json) {
             job.print(mergeJson(report) + "\n");
         } else {

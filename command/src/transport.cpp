@@ -4,9 +4,10 @@
 #include <optional>
 #include <vector>
 
-#include "gauge_file.hpp"
+#include "hidden_words.hpp"
 #include "jobs.hpp"
 #include "regauge/error.hpp"
+#include "regauge/gauge_file.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/map_reports.hpp"
 #include "regauge/map_transport.hpp"
@@ -36,7 +37,7 @@ std::string ownFile(const Job& job, const std::string& path) {
     if (!files.exists(path) || files.isFolder(path)) return "";
     if (isGaugeFile(*files.open(path))) {
         const GaugeFile gauge = readGaugeFile(files, path);
-        return job.json ? summaryJson(gauge.residual) : "gauge file\n" + gauge.text();
+        return job.json ? summaryJson(gauge) : "gauge file\n" + summaryText(gauge);
     }
     if (!isMapFile(*files.open(path))) return "";
     const MapSet maps = readMaps(files, path);
@@ -67,22 +68,14 @@ Plan moveByMap(const Job& job, const TransportWords& words) {
 }
 
 Plan moveByGauge(const Job& job, const TransportWords& words) {
-    const auto [gauge, hidden] = gaugeIn(job.host.files, words.gauge);
-    if (gauge.verdict == Verdict::partial)
-        job.say("warning: the gauge is partial: about " + percent(gauge.estimate) +
+    const GaugeFile gauge = gaugeIn(job.host.files, words.gauge);
+    if (gauge.residual.verdict == Verdict::partial)
+        job.say("warning: the gauge is partial: about " + percent(gauge.residual.estimate) +
                 " of its channels are estimated right, and what the others carry is moved to wrong places");
     const TransportOptions options = words.options();
-    if (!hidden && !words.site.empty())
-        throw Error(ErrorCode::usage, words.gauge,
-                    "has no hidden part ('align --hidden'), so --site is of no use; without it, OBJECT moves in the "
-                    "residual stream");
     Files& files = job.host.files;
-    if (hidden)
-        return words.dryRun ? planTransport(files, words.object, gauge.gauge, *hidden, words.site, options)
-                            : transport(files, words.object, gauge, *hidden, words.output.path, words.site, options,
-                                        job.progress());
-    return words.dryRun ? planTransport(files, words.object, options, gauge.gauge.d())
-                        : transport(files, words.object, gauge, words.output.path, options, job.progress());
+    return words.dryRun ? planTransport(files, words.object, gauge, words.site, options)
+                        : transport(files, words.object, gauge, words.output.path, words.site, options, job.progress());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 import { refusal } from "./error.js";
 import type { GaugeJson } from "./gauge-json.js";
 import { Gauge, type Agreement, type GaugeInput } from "./gauge.js";
+import { Hidden, type HiddenJson, type HiddenReport } from "./hidden.js";
 import { Inputs, type EvidenceInput, type FileInput, type ObjectInput, type TokensInput } from "./inputs.js";
 import { Maps, type MapsReport } from "./maps.js";
 import { gaugeNotFetched, isWebAddress } from "./not-files.js";
@@ -103,10 +104,24 @@ export function createApi(platform: Platform): Api {
     return {
         async align(source, target, options = {}) {
             checkOptions("align", options);
-            const { gains = [] } = options;
+            const { gains = [], hidden = false } = options;
+            if (hidden && gains.length > 0)
+                throw refusal(
+                    "usage",
+                    "align",
+                    "hidden: true takes two checkpoints, which hold their gains; leave out option gains",
+                );
             const inputs = new Inputs(platform, [source, target, ...gains], options.signal);
             const paths = { source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
             const roles = ["source gains", "target gains"];
+            if (hidden) {
+                const call: Call = { name: "alignHidden", ...paths, options: matchOptions(options) };
+                const found = JSON.parse((await run(call, inputs, options)).value) as HiddenAnswer;
+                return Gauge.from({
+                    ...found.gauge,
+                    hidden: Hidden.from(found.gauge.hidden, "gauge", found.report.hidden),
+                });
+            }
             const more: string[] = [];
             for (const [k, input] of gains.entries()) more.push(await inputs.add(input, roles[k] ?? "gains"));
             const answer = await run(
@@ -146,7 +161,7 @@ export function createApi(platform: Platform): Api {
             const words = JSON.stringify({ kind, copyUnknown, dequantize, force, site, keepStrength });
             if (dryRun) {
                 const plan: Call = moving
-                    ? { name: "plan", object: path, options: words, d: moving.d }
+                    ? { name: "plan", object: path, gauge: JSON.stringify(moving), options: words }
                     : { name: "planMap", object: path, maps, options: words };
                 const answer = await run(plan, inputs, options);
                 return { plan: JSON.parse(answer.value) as Plan, files: [], dispose: async () => undefined };
@@ -170,7 +185,7 @@ export function createApi(platform: Platform): Api {
             const inputs = new Inputs(platform, [object], options.signal);
             const path = await inputs.addObject(object, "object");
             const answer = await run(
-                { name: "plan", object: path, options: JSON.stringify({ kind: options.kind }), d: 0 },
+                { name: "plan", object: path, gauge: "", options: JSON.stringify({ kind: options.kind }) },
                 inputs,
                 options,
             );
@@ -357,6 +372,12 @@ export function createApi(platform: Platform): Api {
         dispose: () => pool.dispose(),
         workers: () => pool.size,
     };
+}
+
+/** What alignHidden answers. */
+interface HiddenAnswer {
+    readonly gauge: GaugeJson & { readonly hidden: HiddenJson };
+    readonly report: { readonly hidden: HiddenReport };
 }
 
 /** Outputs of inputs larger than this are not held in memory where there is another place. */

@@ -4,9 +4,10 @@
 /** The parameters of each call after the host, in order. Paths are names of mounts or, in Node, files on disk; options are JSON. */
 export const calls = {
     align: ["source", "target", "options"],
+    alignHidden: ["source", "target", "options"],
     trace: ["checkpoints", "options"],
     transport: ["object", "gauge", "out", "options"],
-    plan: ["object", "options", "d"],
+    plan: ["object", "gauge", "options"],
     correlation: ["source", "target", "options"],
     firstRow: ["file", "tensor"],
     gains: ["evidence"],
@@ -28,7 +29,6 @@ export type CallName = keyof typeof calls;
 /** What is no text. */
 interface Values {
     checkpoints: string[];
-    d: number;
 }
 type ValueOf<Parameter> = Parameter extends keyof Values ? Values[Parameter] : string;
 

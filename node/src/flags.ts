@@ -4,6 +4,7 @@ import type { CallName } from "./calls.js";
 
 /** Whole command lines and what they stand for here, tried in this order. */
 const commandLines: readonly (readonly [RegExp, string])[] = [
+    [/'?(?:regauge )?align --hidden'?/g, "align(source, target, { hidden: true })"],
     [/'?regauge align SOURCE TARGET -o gauge\.json'?/g, "align(source, target)"],
     [
         /regauge map SOURCE TARGET --site ([^\s=]+)=T(?: --site \.\.\.)?/g,

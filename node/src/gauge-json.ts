@@ -1,6 +1,7 @@
 // The gauge file: its JSON object and its checks, as core/src/gauge_file/gauge_json.cpp has them.
 
 import { refusal } from "./error.js";
+import type { Hidden, HiddenJson } from "./hidden.js";
 
 export const groups = ["signed", "permutation", "layernorm"] as const;
 /** signed: B_d, what RMSNorm leaves free; permutation: S_d, the baseline; layernorm: S_d and one global sign. */
@@ -74,9 +75,11 @@ export interface GaugeJson {
         readonly version?: string;
     };
     readonly fingerprint?: string;
+    /** Heads and neurons; a Hidden stands for its JSON. */
+    readonly hidden?: HiddenJson | Hidden;
 }
 
-/** Checks everything but the entries of perm and sign, which a Gauge checks. Throws RegaugeError: malformed, unsupported, invalidGauge. */
+/** Checks everything but the entries of perm and sign and the hidden part, which a Gauge checks. Throws RegaugeError: malformed, unsupported, invalidGauge. */
 export function parseGauge(json: string | object, where: string): GaugeJson {
     const malformed = (sentence: string): never => {
         throw refusal("malformed", where, sentence);

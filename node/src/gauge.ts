@@ -12,6 +12,7 @@ import {
     type Summary,
     type Verdict,
 } from "./gauge-json.js";
+import { Hidden, type HiddenAgreement, type HiddenJson } from "./hidden.js";
 import { sha256 } from "./sha256.js";
 import { version } from "./version.js";
 
@@ -23,6 +24,8 @@ export interface Agreement {
     readonly sign: number;
     /** Both equal. */
     readonly both: number;
+    /** Of heads and neurons, where both gauges have a hidden part. */
+    readonly hidden?: HiddenAgreement;
 }
 
 /** A gauge, a gauge file's object or text, or the path of a gauge file (Node). */
@@ -44,6 +47,8 @@ export interface GaugeDetails {
         readonly rows?: number;
         readonly sites?: readonly SiteSummary[];
     };
+    /** Heads and neurons. */
+    readonly hidden?: Hidden | HiddenJson;
 }
 
 /** Vectors that a gauge moves; the answer has the same type. */
@@ -85,6 +90,8 @@ export class Gauge {
     readonly rows: number;
     /** What each site said on its own. */
     readonly sites: readonly SiteSummary[];
+    /** Where heads and MLP neurons went (`align(a, b, { hidden: true })`); undefined of a gauge of the residual stream alone. */
+    readonly hidden: Hidden | undefined;
     #fingerprint: string | undefined;
 
     /** Throws RegaugeError(invalidGauge), naming the first entry that is wrong. `where`: the file, for the message. */
@@ -113,6 +120,7 @@ export class Gauge {
         this.lambda = details.method?.lambda ?? 0;
         this.rows = details.method?.rows ?? 0;
         this.sites = Object.freeze([...(details.method?.sites ?? [])]);
+        this.hidden = details.hidden === undefined ? undefined : Hidden.from(details.hidden, where);
         let signFlips = 0,
             undetermined = 0,
             identity = true;
@@ -192,15 +200,23 @@ export class Gauge {
             confidence: gathered(this.confidence, perm),
             source: this.target,
             target: this.source,
+            ...(this.hidden ? { hidden: this.hidden.inverse() } : {}),
         });
     }
 
     /**
      * next * this: first this, then next. (C++ calls it `then`; a JavaScript object with a method of that name would be taken for a promise
-     * by `await`.) Throws RegaugeError(dimensionMismatch) where d differs.
+     * by `await`.) Throws RegaugeError: dimensionMismatch where d differs, usage where only one has a hidden part.
      */
     andThen(next: Gauge): Gauge {
         requireSameWidth(this, next);
+        if ((this.hidden === undefined) !== (next.hidden === undefined))
+            throw refusal(
+                "usage",
+                "gauge",
+                `${next.hidden ? "has a" : "has no"} hidden part (heads and neurons), unlike the gauges before it; all must have one ` +
+                    "(align(source, target, { hidden: true })), or none",
+            );
         const perm = new Uint32Array(this.d),
             sign = new Int8Array(this.d);
         for (let i = 0; i < this.d; ++i) {
@@ -225,6 +241,7 @@ export class Gauge {
             source: this.source,
             target: next.target,
             method: { statistic: "composed", rows: Math.min(this.rows, next.rows) },
+            ...(this.hidden && next.hidden ? { hidden: this.hidden.andThen(next.hidden) } : {}),
         });
     }
 
@@ -334,7 +351,12 @@ export class Gauge {
             if (samePlace && sameSign) ++both;
         }
         const share = (count: number): number => (this.d === 0 ? 1 : count / this.d);
-        return { permutation: share(permutation), sign: share(sign), both: share(both) };
+        return {
+            permutation: share(permutation),
+            sign: share(sign),
+            both: share(both),
+            ...(this.hidden && other.hidden ? { hidden: this.hidden.compare(other.hidden) } : {}),
+        };
     }
 
     /** The gauge file's object, in the file's key order: `JSON.stringify(gauge)` is a gauge file. */
@@ -358,6 +380,7 @@ export class Gauge {
             target: this.target,
             method: { statistic: this.statistic, lambda: this.lambda, rows: this.rows, sites: this.sites, version },
             fingerprint: this.fingerprint,
+            ...(this.hidden ? { hidden: this.hidden.toJSON() } : {}),
         };
     }
 

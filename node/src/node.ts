@@ -9,14 +9,16 @@ const api: Api = /* @__PURE__ */ createApi(nodePlatform);
 
 /**
  * The gauge from the source's coordinates to the target's, from evidence on both sides: `y[i] = sign[i] * x[perm[i]]`. Rows are paired by
- * position. A gauge whose verdict is "unrelated" is an answer, not an error.
+ * position. A gauge whose verdict is "unrelated" is an answer, not an error. Of two checkpoints, `{ hidden: true }` matches heads and MLP
+ * neurons, too.
  * Rejects with RegaugeError: missingFile, malformed, dimensionMismatch, rowsMismatch, tokensDiffer, notFinite, usage, tooLarge, ...
  */
 export const align: Api["align"] = api.align;
 
 /**
  * Moves an object in source coordinates into the target's, by a gauge or by maps: a file or folder (a vector [d], activations [rows, d], an SAE,
- * a checkpoint), or a typed array [d] or tensor [..., d] in memory, which comes back as a .npy file (`gauge.apply` gives an array).
+ * a checkpoint), or a typed array [d] or tensor [..., d] in memory, which comes back as a .npy file (`gauge.apply` gives an array). A gauge with a
+ * hidden part moves heads and neurons as well, and what lives on them (option site).
  */
 export const transport: Api["transport"] = api.transport;
 
@@ -44,7 +46,7 @@ export const fitMap: Api["fitMap"] = api.fitMap;
 
 /**
  * The weighted average of two checkpoints of one base, B moved into A's coordinates: (1 - w) A + w B, or with a base A + w (B - BASE). Heads and
- * MLP neurons are averaged by position.
+ * MLP neurons are averaged by position, but for gauges with a hidden part, which move them, too.
  */
 export const merge: Api["merge"] = api.merge;
 

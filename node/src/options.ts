@@ -37,7 +37,7 @@ const match: Names<TraceOptions> = {
 const steering: Names<SteeringOptions> = { vector: true, row: true, site: true, strength: true, ...control };
 const generating: Names<GenerateOptions> = { length: true, temperature: true, seed: true, ...steering };
 const known = {
-    align: { gains: true, ...match } satisfies Names<AlignOptions>,
+    align: { gains: true, hidden: true, ...match } satisfies Names<AlignOptions>,
     trace: match,
     fitMap: {
         family: true,

@@ -2,6 +2,17 @@
 
 export { errorCodes, RegaugeError, type ErrorCode } from "./error.js";
 export { Gauge, type Agreement, type GaugeDetails, type GaugeInput, type Vector } from "./gauge.js";
+export {
+    Hidden,
+    type HiddenAgreement,
+    type HiddenJson,
+    type HiddenLayer,
+    type HiddenLayerJson,
+    type HiddenReport,
+    type HiddenShape,
+    type IdentityAgreement,
+    type UnitScores,
+} from "./hidden.js";
 export type { Float16Numbers, Floats, Tensor } from "./floats.js";
 export type { GaugeJson, Group, Side, SiteSummary, Statistic, Summary, Verdict } from "./gauge-json.js";
 export type { Api } from "./api.js";

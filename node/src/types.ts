@@ -35,6 +35,12 @@ export interface TraceOptions extends MatchOptions, JobControl {}
 export interface AlignOptions extends TraceOptions {
     /** More RMSNorm gains: of the source, and of the target. */
     gains?: readonly [EvidenceInput, EvidenceInput] | undefined;
+    /**
+     * Match MLP neurons and attention heads of every layer, too: source and target are checkpoints of one architecture (folders with
+     * config.json and safetensors). The gauge's `hidden` has them, and `hidden.report` says how much of the target's weights the source
+     * explains. Default false.
+     */
+    hidden?: boolean | undefined;
 }
 
 export interface MapOptions extends JobControl {
@@ -120,7 +126,10 @@ export interface TransportOptions extends InspectOptions {
     copyUnknown?: boolean | undefined;
     /** Write quantised weights (GGUF blocks, FP8) as these floats; without it, blocks along the residual axis are refused. */
     dequantize?: "bf16" | "f16" | "f32" | undefined;
-    /** With maps: which of them, "resid.8=resid.12". */
+    /**
+     * With maps: which of them, "resid.8=resid.12". With a gauge that has a hidden part: the hook that the object lives on, where it does not
+     * say so itself, "blocks.3.mlp.hook_post".
+     */
     site?: string | undefined;
     /** With maps: scale directions to the strength that they had, in standard deviations of the stream. */
     keepStrength?: boolean | undefined;

@@ -27,6 +27,7 @@ from ._api import (
 )
 from ._error import Error
 from ._gauge import Agreement, Gauge, TracedGauge
+from ._hidden import Hidden, HiddenAgreement, HiddenLayer, UnitScores
 from ._job import Report
 from ._map import Maps, fit_map
 from ._native import error_codes, version
@@ -34,7 +35,7 @@ from ._native import error_codes, version
 __version__ = version
 
 __all__ = [
-    "Agreement", "Error", "EvidenceInput", "FileInput", "Gauge", "GaugeInput", "Maps", "Moved", "Report", "TracedGauge",
-    "activations", "align", "audit", "ceiling", "compare", "compose", "error_codes", "fit_map", "inspect", "invert", "merge",
-    "steer", "trace", "transport", "verify", "version",
+    "Agreement", "Error", "EvidenceInput", "FileInput", "Gauge", "GaugeInput", "Hidden", "HiddenAgreement", "HiddenLayer",
+    "Maps", "Moved", "Report", "TracedGauge", "UnitScores", "activations", "align", "audit", "ceiling", "compare", "compose",
+    "error_codes", "fit_map", "inspect", "invert", "merge", "steer", "trace", "transport", "verify", "version",
 ]  # fmt: skip

@@ -57,6 +57,7 @@ def align(
     rows: Optional[int] = None,
     skip_first: Optional[int] = None,
     gains: Optional[tuple[EvidenceInput, EvidenceInput]] = None,
+    hidden: bool = False,
     threads: Optional[int] = None,
     progress: Progress = None,
 ) -> Gauge:
@@ -71,6 +72,10 @@ def align(
     skip_first: leave out the first rows of each sequence (BOS). gains: more RMSNorm gains, of the source and of the
     target. The answer does not depend on threads.
 
+    hidden: match MLP neurons and attention heads of every layer, too: source and target are checkpoints of one
+    architecture (folders with config.json and safetensors). The answer's ``hidden`` has them, and its ``hidden.report``
+    says how much of the target's weights the source explains.
+
     progress: called with (stage, done, total), or True for tqdm's bar. Ctrl-C stops the work. A gauge whose verdict is
     "unrelated" is an answer, not an error. Raises Error: missingFile, malformed, dimensionMismatch, rowsMismatch,
     tokensDiffer, notFinite, usage, tooLarge, ...
@@ -84,8 +89,10 @@ def align(
         if len(gains) != 2:
             raise refusal("usage", "gains", "expected two: of the source, and of the target")
         options += ["--gains", inputs.evidence(gains[0], "source gains"), inputs.evidence(gains[1], "target gains")]
-    answer = run("align", [*options, "--quiet", f"--output={_IN_MEMORY}"], places, inputs, progress, _IN_MEMORY)
-    return Gauge.from_json(answer.files[""].decode())
+    options += ["--hidden", "--json"] if hidden else ["--quiet"]
+    answer = run("align", [*options, f"--output={_IN_MEMORY}"], places, inputs, progress, _IN_MEMORY)
+    text = answer.files[""].decode()
+    return Gauge._found(text, report(answer)["hidden"]) if hidden else Gauge.from_json(text)
 
 
 def trace(
@@ -118,6 +125,7 @@ def transport(
     *,
     out: Optional[Path] = None,
     kind: Optional[str] = None,
+    site: Optional[str] = None,
     copy_unknown: bool = False,
     force: bool = False,
     dry_run: bool = False,
@@ -132,13 +140,17 @@ def transport(
     no ``out`` was given its ``files`` are the moved bytes, and its ``arrays``, where arrays by name were given, the
     moved arrays of the same library and element type.
 
+    A gauge with a hidden part (``align(a, b, hidden=True)``) moves the heads and neurons of checkpoints, adapters and
+    optimizer state as well, and objects that live on them. site: the hook that such an object lives on, where it does not
+    say so itself ("blocks.3.mlp.hook_post").
+
     kind: what it is, where its content does not tell. copy_unknown: copy tensors that no recipe names. force: overwrite
     ``out``; use a gauge whose verdict is "unrelated". dry_run: only the plan.
     Raises Error: unknownTensor, ambiguous, dimensionMismatch, unrelated, undeterminedSign, outputExists, ...
     """
     moving = _gauge(gauge)
     alone = is_array(object)
-    if alone and out is None and not dry_run and kind in (None, "vector", "activations"):
+    if alone and out is None and not dry_run and site is None and kind in (None, "vector", "activations"):
         if moving.verdict == "unrelated" and not force:
             raise refusal("unrelated", "gauge", "its verdict is unrelated; force=True uses it anyhow")
         return moving.apply(object)
@@ -147,6 +159,7 @@ def transport(
     path = _IN_MEMORY if out is None else os.fspath(out)
     options = words(
         gauge=_gauge_file(inputs, moving),
+        site=site,
         kind=kind,
         unknown="copy" if copy_unknown else None,
         force=force,
@@ -155,6 +168,8 @@ def transport(
         output=None if dry_run else path,
     )
     answer = run("transport", options, [place], inputs, progress, _IN_MEMORY if out is None else "")
+    if alone and site is not None and set(answer.files) == {""}:
+        return _arrays_like({"vector": object}, answer.files[""])["vector"]
     arrays = None
     if isinstance(object, Mapping) and set(answer.files) == {""} and all(is_array(one) for one in object.values()):
         arrays = _arrays_like(object, answer.files[""])
@@ -196,7 +211,8 @@ def merge(
     """The weighted average of two checkpoints of one base, B moved into A's coordinates.
 
     (1 - weight) A + weight B, or with a base A + weight (B - BASE). gauge: from B's coordinates to A's; base_gauge: from
-    the base's to A's. Without ``out`` the report's ``files`` are the merged bytes by name.
+    the base's to A's. Heads and MLP neurons are averaged by position, but for gauges with a hidden part, which move them,
+    too. Without ``out`` the report's ``files`` are the merged bytes by name.
     """
     inputs = Inputs(a, b, base, out)
     places = [inputs.file(a, "A"), inputs.file(b, "B")]
@@ -349,5 +365,5 @@ def invert(gauge: GaugeInput) -> Gauge:
 
 
 def compare(gauge: GaugeInput, reference: GaugeInput) -> Agreement:
-    """How far two gauges agree, as fractions of d."""
+    """How far two gauges agree, as fractions of d; where both have hidden parts, those too (``.hidden``)."""
     return _gauge(gauge).compare(_gauge(reference))

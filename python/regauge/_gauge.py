@@ -11,6 +11,7 @@ import numpy as np
 from . import _native
 from ._arrays import empty, is_array, raw
 from ._error import refusal
+from ._hidden import Hidden, HiddenAgreement
 from ._job import Report
 from ._picture import html
 from ._write import write_whole
@@ -20,12 +21,17 @@ Group = Literal["signed", "permutation", "layernorm"]
 Verdict = Literal["aligned", "partial", "unrelated"]
 
 
-class Agreement(NamedTuple):
-    """How far two gauges agree, as fractions of d."""
-
+class _Shares(NamedTuple):
     permutation: float  # perm[i] equal
     sign: float  # sign[i] equal, whatever perm[i] is
     both: float  # both equal
+
+
+class Agreement(_Shares):
+    """How far two gauges agree, as fractions of d: (permutation, sign, both)."""
+
+    #: Of heads and neurons; None where not both gauges have a hidden part.
+    hidden: Optional[HiddenAgreement] = None
 
 
 class Gauge:
@@ -38,10 +44,11 @@ class Gauge:
         target   y[0]   y[1]   y[2]                             y[2] = +x[1]
 
     A Gauge that exists is valid: perm is a permutation of 0 .. d-1, every sign is +1, -1 or 0 (undetermined). Gauges do
-    not change: operations return new ones, and the arrays are read-only.
+    not change: operations return new ones, and the arrays are read-only. ``hidden`` says where heads and MLP neurons
+    went, where that was asked for.
     """
 
-    __slots__ = ("_native", "_file")
+    __slots__ = ("_native", "_file", "_hidden")
 
     def __init__(
         self, perm: Sequence[int], sign: Sequence[int], *, group: Group = "signed", verdict: Verdict = "aligned"
@@ -51,16 +58,24 @@ class Gauge:
         text = json.dumps(
             {"format": "regauge-gauge", "version": 1, "d": len(lists["perm"]), "group": group, **lists, "verdict": verdict}
         )
-        self._adopt(_native.Alignment.parse(text, "gauge"))
+        self._adopt(_native.Gauge.parse(text, "gauge"))
 
-    def _adopt(self, native: _native.Alignment) -> None:
+    def _adopt(self, native: _native.Gauge) -> None:
         self._native = native
         self._file: Optional[Report] = None
+        self._hidden: Optional[Hidden] = None
 
     @classmethod
-    def _of(cls, native: _native.Alignment) -> Gauge:
+    def _of(cls, native: _native.Gauge) -> Gauge:
         gauge = Gauge.__new__(Gauge)
         gauge._adopt(native)
+        return gauge
+
+    @classmethod
+    def _found(cls, text: str, report: Report) -> Gauge:
+        """From a gauge file with a hidden part, and what was found out about that."""
+        gauge = Gauge.from_json(text)
+        gauge._hidden = Hidden(gauge._native.hidden, report)
         return gauge
 
     @classmethod
@@ -75,7 +90,7 @@ class Gauge:
         ``where`` names the file in messages. Raises Error: malformed, unsupported (a later version), invalidGauge (also
         when the fingerprint disagrees).
         """
-        return Gauge._of(_native.Alignment.parse(text if isinstance(text, str) else json.dumps(text), where))
+        return Gauge._of(_native.Gauge.parse(text if isinstance(text, str) else json.dumps(text), where))
 
     @classmethod
     def load(cls, path: Union[str, "os.PathLike[str]"]) -> Gauge:
@@ -143,6 +158,14 @@ class Gauge:
     def undetermined(self) -> int:
         """Channels with sign 0."""
         return self.to_dict()["summary"]["undetermined"]
+
+    @property
+    def hidden(self) -> Optional[Hidden]:
+        """Where heads and MLP neurons went: layers, neurons, heads, fingerprint, and of an alignment its report. None where
+        the gauge is of the residual stream alone (``align(a, b, hidden=True)`` matches the rest)."""
+        if self._hidden is None and self._native.hidden is not None:
+            self._hidden = Hidden(self._native.hidden)
+        return self._hidden
 
     # --- how sure it is
 
@@ -217,7 +240,7 @@ class Gauge:
         """``y[i] = sign[i] * x[perm[i]]`` along one axis; y has x's shape, element type and library.
 
         x: [.., d, ..] floats of NumPy, PyTorch or any library that speaks DLPack (float16, bfloat16, float32, float64,
-        float8), or a list of d numbers. Only sign bits change: ``g.inverse().apply(g.apply(x))`` is x to the byte. A
+        float8), or a list of d numbers, of the residual stream. Only sign bits change: ``g.inverse().apply(g.apply(x))`` is x to the byte. A
         tensor is moved detached from its graph. Raises Error: dimensionMismatch, undeterminedSign, wrongDtype.
         """
         return self._move(x, axis, "odd")
@@ -255,29 +278,35 @@ class Gauge:
         return Gauge._of(self._native.inverse())
 
     def then(self, following: Gauge) -> Gauge:
-        """First this, then ``following``; as sure as the weaker of them. Raises Error(dimensionMismatch)."""
+        """First this, then ``following``; as sure as the weaker of them. Raises Error: dimensionMismatch, usage (only one
+        has a hidden part)."""
         return Gauge._of(self._native.then(following._native))
 
     def compare(self, other: Gauge) -> Agreement:
         """How far it agrees with another. Raises Error(dimensionMismatch)."""
-        return Agreement(*self._native.compare(other._native))
+        agreement = Agreement(*self._native.compare(other._native))
+        if self.hidden is not None and other.hidden is not None:
+            agreement.hidden = self.hidden.compare(other.hidden)
+        return agreement
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Gauge):
             return NotImplemented
-        return self.fingerprint == other.fingerprint
+        return self.fingerprint == other.fingerprint and self.hidden == other.hidden
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
 
     def __reduce__(self) -> Any:
+        if self._hidden is not None and self._hidden.report is not None:
+            return (Gauge._found, (self.to_json(), self._hidden.report))
         return (Gauge.from_json, (self.to_json(),))
 
     def __repr__(self) -> str:
         judged = f"{self.verdict}, {100 * self.estimate:.1f} % estimated right, " if self.judged else ""
         return (
             f"<{type(self).__name__} d={self.d} {judged}{self.sign_flips} sign flips, "
-            f"fingerprint {self.fingerprint[:12]}>"
+            f"fingerprint {self.fingerprint[:12]}{', with heads and neurons' if self.hidden is not None else ''}>"
         )
 
     def _repr_html_(self) -> str:

@@ -19,7 +19,7 @@
 #include "regauge/command.hpp"
 #include "regauge/error.hpp"
 #include "regauge/gauge.hpp"
-#include "regauge/io/gauge_json.hpp"
+#include "regauge/gauge_file.hpp"
 #include "regauge/version.hpp"
 
 namespace nb = nanobind;
@@ -188,7 +188,7 @@ auto view(const std::vector<Value>& values, nb::handle owner) {
 }
 
 // Moves one axis of `in`, whose elements are of the named dtype, into `out`, which has as many bytes.
-void move(const Alignment& alignment, const std::string& action, const InArray& in, const OutArray& out,
+void move(const GaugeFile& gauge, const std::string& action, const InArray& in, const OutArray& out,
           const std::string& dtype, const std::vector<std::uint64_t>& shape, std::size_t axis) {
     const std::span<std::byte> to{static_cast<std::byte*>(out.data()), out.nbytes()};
     const std::span<const std::byte> from = bytesOf(in);
@@ -197,8 +197,90 @@ void move(const Alignment& alignment, const std::string& action, const InArray& 
         if (!type) throw Error(ErrorCode::wrongDtype, "array", "elements of type " + dtype + " are not known here");
         if (from.size() != to.size()) throw Error(ErrorCode::internal, "array", "input and output differ in size");
         const nb::gil_scoped_release released;
-        moveAxis(alignment.gauge, action == "even" ? Action::even : Action::odd, from, to, *type, shape, axis);
+        moveAxis(gauge.residual.gauge, action == "even" ? Action::even : Action::odd, from, to, *type, shape, axis);
     });
+}
+
+// The lists of a layer's units and how sure they are; a layer's own gauge keeps it alive.
+void bindHidden(nb::module_& module) {
+    using Layer = HiddenLayer;
+    const auto scores = [](HiddenScores Layer::*kind, std::vector<double> HiddenScores::*list) {
+        return [kind, list](nb::handle self) { return view(nb::cast<const Layer&>(self).*kind.*list, self); };
+    };
+    const auto list = [](auto Layer::*values) {
+        return [values](nb::handle self) { return view(nb::cast<const Layer&>(self).*values, self); };
+    };
+    nb::class_<Layer>(module, "HiddenLayer")
+        .def_prop_ro("neurons", list(&Layer::neurons))
+        .def_prop_ro("neuron_sign", list(&Layer::neuronSign))
+        .def_prop_ro("neuron_scale", list(&Layer::neuronScale))
+        .def_prop_ro("kv_heads", list(&Layer::kvHeads))
+        .def_prop_ro("heads", list(&Layer::heads))
+        .def_prop_ro("turn", list(&Layer::turn))
+        .def_prop_ro("free_keys", list(&Layer::freeKeys))
+        .def_prop_ro("value", list(&Layer::value))
+        .def_prop_ro("neuron_score", scores(&Layer::neuronScores, &HiddenScores::score))
+        .def_prop_ro("neuron_margin", scores(&Layer::neuronScores, &HiddenScores::margin))
+        .def_prop_ro("neuron_confidence", scores(&Layer::neuronScores, &HiddenScores::confidence))
+        .def_prop_ro("head_score", scores(&Layer::headScores, &HiddenScores::score))
+        .def_prop_ro("head_margin", scores(&Layer::headScores, &HiddenScores::margin))
+        .def_prop_ro("head_confidence", scores(&Layer::headScores, &HiddenScores::confidence));
+    nb::class_<HiddenGauge>(module, "HiddenGauge")
+        .def(
+            "layer", [](const HiddenGauge& self, std::size_t l) -> const Layer& { return self.layers().at(l); }, "l"_a,
+            nb::rv_policy::reference_internal)
+        .def_prop_ro("shape",
+                     [](const HiddenGauge& self) {
+                         const HiddenShape& shape = self.shape();
+                         return std::tuple(shape.layers, shape.neurons, shape.heads, shape.kvHeads, shape.headDim,
+                                           shape.pairs);
+                     })
+        .def_prop_ro("is_identity", &HiddenGauge::isIdentity)
+        .def_prop_ro("fingerprint", &HiddenGauge::fingerprint)
+        .def("compare", [](const HiddenGauge& self, const HiddenGauge& other) {
+            return refusing([&] {
+                const HiddenAgreement found = compare(self, other);
+                return std::tuple(found.neurons, found.heads, found.kvHeads);
+            });
+        });
+}
+
+void bindGauges(nb::module_& module) {
+    bindHidden(module);
+    const auto scores = [](std::vector<double> Alignment::*list) {
+        return [list](nb::handle self) { return view(nb::cast<const GaugeFile&>(self).residual.*list, self); };
+    };
+    nb::class_<GaugeFile>(module, "Gauge")
+        .def_static(
+            "parse",
+            [](const std::string& text, const std::string& where) {
+                return refusing([&] { return parseGaugeFile(text, where); });
+            },
+            "text"_a, "where"_a)
+        .def("to_json", [](const GaugeFile& self) { return toJson(self); })
+        .def("inverse", [](const GaugeFile& self) { return inverse(self); })
+        .def("then", [](const GaugeFile& self,
+                        const GaugeFile& next) { return refusing([&] { return then(self, next, "gauge"); }); })
+        .def("compare",
+             [](const GaugeFile& self, const GaugeFile& other) {
+                 return refusing([&] {
+                     const Agreement found = compare(self.residual.gauge, other.residual.gauge);
+                     return std::tuple(found.permutation, found.sign, found.both);
+                 });
+             })
+        .def_prop_ro(
+            "hidden", [](const GaugeFile& self) { return self.hidden ? &*self.hidden : nullptr; },
+            nb::rv_policy::reference_internal)
+        .def_prop_ro("d", [](const GaugeFile& self) { return self.residual.gauge.d(); })
+        .def_prop_ro("fingerprint", [](const GaugeFile& self) { return self.residual.gauge.fingerprint(); })
+        .def_prop_ro("perm",
+                     [](nb::handle self) { return view(nb::cast<const GaugeFile&>(self).residual.gauge.perm(), self); })
+        .def_prop_ro("sign",
+                     [](nb::handle self) { return view(nb::cast<const GaugeFile&>(self).residual.gauge.sign(), self); })
+        .def_prop_ro("score", scores(&Alignment::score))
+        .def_prop_ro("margin", scores(&Alignment::margin))
+        .def_prop_ro("confidence", scores(&Alignment::confidence))
+        .def("move", &move, "action"_a, "in_"_a, "out"_a, "dtype"_a, "shape"_a, "axis"_a);
 }
 
 }  // namespace
@@ -227,33 +309,7 @@ NB_MODULE(_native, module) {
         .def_ro("err", &Answer::err)
         .def_ro("files", &Answer::files);
 
-    nb::class_<Alignment>(module, "Alignment")
-        .def_static(
-            "parse",
-            [](const std::string& text, const std::string& where) {
-                return refusing([&] { return parseGauge(text, where); });
-            },
-            "text"_a, "where"_a)
-        .def("to_json", [](const Alignment& self) { return toJson(self); })
-        .def("inverse", [](const Alignment& self) { return inverse(self); })
-        .def("then",
-             [](const Alignment& self, const Alignment& next) { return refusing([&] { return then(self, next); }); })
-        .def("compare",
-             [](const Alignment& self, const Alignment& other) {
-                 return refusing([&] {
-                     const Agreement found = compare(self.gauge, other.gauge);
-                     return std::tuple(found.permutation, found.sign, found.both);
-                 });
-             })
-        .def_prop_ro("d", [](const Alignment& self) { return self.gauge.d(); })
-        .def_prop_ro("fingerprint", [](const Alignment& self) { return self.gauge.fingerprint(); })
-        .def_prop_ro("perm", [](nb::handle self) { return view(nb::cast<const Alignment&>(self).gauge.perm(), self); })
-        .def_prop_ro("sign", [](nb::handle self) { return view(nb::cast<const Alignment&>(self).gauge.sign(), self); })
-        .def_prop_ro("score", [](nb::handle self) { return view(nb::cast<const Alignment&>(self).score, self); })
-        .def_prop_ro("margin", [](nb::handle self) { return view(nb::cast<const Alignment&>(self).margin, self); })
-        .def_prop_ro("confidence",
-                     [](nb::handle self) { return view(nb::cast<const Alignment&>(self).confidence, self); })
-        .def("move", &move, "action"_a, "in_"_a, "out"_a, "dtype"_a, "shape"_a, "axis"_a);
+    bindGauges(module);
 
     module.def("run", &run, "args"_a, "mounts"_a, "memory_output"_a, "progress"_a.none());
     module.def("run_program", &runProgram, "args"_a, "out"_a, "err"_a, "terminal"_a);

@@ -299,6 +299,16 @@ TEST_CASE("of runs that went apart, scales, turns and matrices are found where t
     }
 }
 
+TEST_CASE("rounding is fitted by no scale, turn or matrix", "[hidden]") {
+    for (std::uint64_t seed = 500; seed < 512; ++seed) {
+        MemoryFiles files;
+        put(files, "a", randomModel("llama", seed));
+        const HiddenGauge truth = randomHidden(tiny, seed + 100, {true, false, false, false});
+        moveBoth(files, "a", RandomGauges(seed).next(d), truth, "b");
+        CHECK(matchHidden(files, "a", "b").hidden.fingerprint() == truth.fingerprint());
+    }
+}
+
 TEST_CASE("of grouped units the best of all permutations is chosen", "[hidden]") {
     for (std::uint64_t seed = 1; seed <= 30; ++seed) {
         std::uint64_t state = seed;

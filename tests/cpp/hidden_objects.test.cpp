@@ -51,11 +51,12 @@ void load(MemoryFiles& files, const std::string& fixture, const std::string& as)
     files.put(as, {std::istreambuf_iterator<char>(in), {}});
 }
 
-void putSae(MemoryFiles& files, const std::string& folder, const std::string& hook) {
-    files.put(folder + "/cfg.json", R"({"d_in":24,"d_sae":30,"architecture":"topk","hook_name":")" + hook + "\"}");
+void putSae(MemoryFiles& files, const std::string& folder, const std::string& hook, std::size_t width = neurons) {
+    files.put(folder + "/cfg.json", R"({"d_in":)" + std::to_string(width) +
+                                        R"(,"d_sae":30,"architecture":"topk","hook_name":")" + hook + "\"}");
     files.put(folder + "/sae_weights.safetensors",
-              safetensors({randomArray("W_enc", {neurons, 30}, 1), randomArray("W_dec", {30, neurons}, 2),
-                           randomArray("b_enc", {30}, 3), randomArray("b_dec", {neurons}, 4)}));
+              safetensors({randomArray("W_enc", {width, 30}, 1), randomArray("W_dec", {30, width}, 2),
+                           randomArray("b_enc", {30}, 3), randomArray("b_dec", {width}, 4)}));
 }
 
 std::string refusal(MemoryFiles& files, const std::string& object, const HiddenGauge& hidden,
@@ -126,9 +127,64 @@ TEST_CASE("an SAE on MLP neurons moves with its layer's neurons", "[hidden]") {
     CHECK_THAT(refusal(files, "scaled", hidden), ContainsSubstring("scales neurons of layer 1"));
     putSae(files, "beyond", "blocks.2.mlp.hook_post");
     CHECK_THAT(refusal(files, "beyond", hidden), ContainsSubstring("2 layers"));
-    putSae(files, "heads", "blocks.0.attn.hook_z");
-    CHECK_THAT(refusal(files, "heads", hidden), ContainsSubstring("head space"));
+    putSae(files, "pattern", "blocks.0.attn.hook_pattern");
+    CHECK_THAT(refusal(files, "pattern", hidden), ContainsSubstring("attention weights"));
     CHECK_THAT(refusal(files, "sae", hidden, "blocks.0.mlp.hook_post"), ContainsSubstring("down_proj.input"));
+}
+
+TEST_CASE("an SAE on heads moves with its layer's heads, and with their signs", "[hidden]") {
+    MemoryFiles files;
+    const HiddenGauge places = placesAndSigns(false);
+    std::vector<HiddenLayer> layers = places.layers();
+    layers[1].turn = {-1, 0, 1, 0, 1, 0, -1, 0};  // planes (0, 2) of the first group, (1, 3) of the second
+    const HiddenGauge hidden(shape, layers);
+    const Gauge heads = headsOf(layers[0].heads), groups = headsOf(layers[0].kvHeads);
+    const std::vector<std::int8_t> one{-1, 1, -1, 1}, other{1, -1, 1, -1};
+    const auto signedBy = [&](const Gauge& gauge, std::size_t perGroup) {
+        std::vector<std::int8_t> sign;
+        for (std::size_t u = 0; u < 2 * perGroup; ++u)
+            for (const std::int8_t s : u < perGroup ? one : other) sign.push_back(s);
+        return Gauge(gauge.perm(), sign);
+    };
+    for (const auto& [hook, gauge] :
+         {std::pair("blocks.0.attn.hook_z", heads), std::pair("model.layers.1.self_attn.o_proj.input", heads),
+          std::pair("blocks.1.attn.hook_v", groups), std::pair("blocks.0.attn.hook_q", heads),
+          std::pair("blocks.1.attn.hook_q", signedBy(heads, 2)), std::pair("blocks.1.attn.hook_k", signedBy(groups, 1)),
+          std::pair("layers.1.self_attn.k_proj", signedBy(groups, 1))}) {
+        INFO(hook);
+        putSae(files, "sae", hook, gauge.d());
+        TransportOptions force;
+        force.force = true;
+        const Plan plan = transport(files, "sae", alignmentOf(Gauge::identity(d)), hidden, "moved", "", force);
+        CHECK_THAT(plan.description, ContainsSubstring("the heads of layer"));
+        for (const auto& [name, axis] : {std::pair("W_enc", 0), std::pair("W_dec", 1), std::pair("b_dec", 0)})
+            CHECK(arrayIn(files, "moved/sae_weights.safetensors", name).values ==
+                  movedAxis(arrayIn(files, "sae/sae_weights.safetensors", name), gauge, static_cast<std::size_t>(axis))
+                      .values);
+        transport(files, "moved", alignmentOf(Gauge::identity(d)), hidden.inverse(), "back", "", force);
+        for (const char* name : {"W_enc", "W_dec", "b_dec"})
+            CHECK(arrayIn(files, "back/sae_weights.safetensors", name).values ==
+                  arrayIn(files, "sae/sae_weights.safetensors", name).values);
+    }
+}
+
+TEST_CASE("objects on heads are refused by name where the gauge turns or mixes their channels", "[hidden]") {
+    MemoryFiles files;
+    std::vector<HiddenLayer> layers = placesAndSigns(false).layers();
+    layers[0].turn.assign(2 * headDim, 0.6F);
+    layers[1].value.assign(2 * headDim * headDim, 0.25F);
+    for (std::size_t k = 0; k < 2 * headDim; ++k)
+        layers[1].value[k / headDim * headDim * headDim + k % headDim * (headDim + 1)] = 2;
+    const HiddenGauge hidden(shape, layers);
+    putSae(files, "z", "blocks.1.attn.hook_z", 16);
+    CHECK_THAT(refusal(files, "z", hidden), ContainsSubstring("heads of layer 1 (value)"));
+    putSae(files, "q", "blocks.0.attn.hook_q", 16);
+    CHECK_THAT(refusal(files, "q", hidden), ContainsSubstring("heads of layer 0 (turn, free_keys)"));
+    putSae(files, "v", "blocks.0.attn.hook_v", 8);
+    transport(files, "v", alignmentOf(Gauge::identity(d)), hidden, "moved");
+    files.put("probe.safetensors", safetensors({randomArray("v", {16}, 5)}));
+    CHECK_THAT(refusal(files, "probe.safetensors", hidden, "blocks.1.attn.hook_z"),
+               ContainsSubstring("mixes channels"));
 }
 
 TEST_CASE("vectors and lists on MLP neurons move with them where the place is said", "[hidden]") {

@@ -24,10 +24,11 @@ test("the module binds the calls of the table, with their parameters in the tabl
     }
 });
 
-test("every call is the API's, by its own name; a plan is what inspect asks for, and maps move as gauges do", () => {
+test("every call is the API's, by its own name; a plan is what inspect asks for, maps move as gauges do, and align finds hidden units", () => {
     const api = createApi({});
     const asked = Object.keys(calls).map(
-        (name) => ({ plan: "inspect", transportMap: "transport", planMap: "transport" })[name] ?? name,
+        (name) =>
+            ({ alignHidden: "align", plan: "inspect", transportMap: "transport", planMap: "transport" })[name] ?? name,
     );
     assert.deepEqual(
         asked.filter((name) => typeof api[name] !== "function"),

@@ -69,6 +69,11 @@ test("every flag that a sentence of the core advises becomes an option", async (
         ["transport", "; --unknown copy copies them", "; { copyUnknown: true } copies them"],
         [
             "transport",
+            "no hidden part ('align --hidden'); leave out --site to move it",
+            "no hidden part (align(source, target, { hidden: true })); leave out option site to move it",
+        ],
+        [
+            "transport",
             "find one with 'regauge align SOURCE TARGET -o gauge.json', and",
             "find one with align(source, target), and",
         ],

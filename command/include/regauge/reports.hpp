@@ -6,6 +6,7 @@
 
 #include "regauge/audit.hpp"
 #include "regauge/ceiling.hpp"
+#include "regauge/gauge_file.hpp"
 #include "regauge/match.hpp"
 #include "regauge/merge.hpp"
 #include "regauge/model.hpp"
@@ -16,6 +17,10 @@
 namespace regauge {
 
 std::string summaryJson(const Alignment& alignment);
+// With "hidden" in it, where the gauge has that part: fingerprint, identity, shape and the shares of sure units.
+std::string summaryJson(const GaugeFile& gauge);
+// What `align --hidden` found: the summary, with "hidden" and in it, beside what any gauge's summary has, kinship.
+std::string hiddenJson(const HiddenAlignment& found);
 // The summary, with the path and every pair that was matched.
 std::string traceJson(const Trace& trace);
 std::string planJson(const Plan& plan);

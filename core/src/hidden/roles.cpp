@@ -17,7 +17,7 @@ struct Table {
     std::vector<HiddenLayout> layouts;
     std::vector<std::pair<std::string, std::string>> refused;  // model_type, why
     std::vector<std::pair<std::string, HiddenState>> states;   // a rule's last part, what it is
-    std::vector<std::pair<std::string, HiddenRole>> neuronHooks;
+    std::vector<std::pair<std::string, HiddenRole>> hooks;
 };
 
 Table readTable() {
@@ -42,9 +42,9 @@ Table readTable() {
               std::pair("squares", HiddenState::square)})
             for (const Json& word : json.at("state").at(words))
                 table.states.emplace_back(word.get<std::string>(), state);
-        for (const HiddenRole role : {HiddenRole::gate, HiddenRole::up})
-            for (const Json& hook : json.at("neuron_hooks").at(std::string(name(role))))
-                table.neuronHooks.emplace_back(hook.get<std::string>(), role);
+        for (const HiddenRole role : hiddenRoles)
+            for (const Json& hook : json.at("hooks").value(std::string(name(role)), Json::array()))
+                table.hooks.emplace_back(hook.get<std::string>(), role);
     }
     return table;
 }
@@ -142,7 +142,7 @@ HiddenState hiddenState(const std::string& rule) {
     return found == table().states.end() ? HiddenState::other : found->second;
 }
 
-const std::vector<std::pair<std::string, HiddenRole>>& neuronHooks() { return table().neuronHooks; }
+const std::vector<std::pair<std::string, HiddenRole>>& hiddenHooks() { return table().hooks; }
 
 std::size_t hiddenLength(const HiddenShape& shape, HiddenRole role) {
     switch (role) {

@@ -47,8 +47,8 @@ enum class HiddenState { weight, gradient, square, other };
 // By the name of the state's rule (core/recipes/state): "state.{module}.exp_avg".
 HiddenState hiddenState(const std::string& rule);
 
-// Hooks on MLP neurons, by own names with one {l}: as gate's outputs move, or as up's.
-const std::vector<std::pair<std::string, HiddenRole>>& neuronHooks();
+// Hooks inside a layer, by own names with one {l}, and the role whose hidden axis moves as what is there does.
+const std::vector<std::pair<std::string, HiddenRole>>& hiddenHooks();
 
 // The length of a role's hidden axis.
 std::size_t hiddenLength(const HiddenShape& shape, HiddenRole role);

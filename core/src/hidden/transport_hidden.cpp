@@ -1,7 +1,7 @@
 // Transport by both gauges of a pair.
 #include <utility>
 
-#include "hidden/neuron_space.hpp"
+#include "hidden/hidden_space.hpp"
 #include "hidden/tensor_moves.hpp"
 #include "recipes/stream_roles.hpp"
 #include "regauge/error.hpp"
@@ -14,10 +14,9 @@
 namespace regauge {
 namespace {
 
-// The plan of an object of tensors, with what moves along its hidden axes. count: how many tensors have one that moves.
-Plan planHidden(PlannedObject planned, const HiddenMoves& moves, std::size_t& count) {
-    if (planned.blocks) throw *planned.blocks;
-    std::size_t at = 0, neurons = 0;
+// Adds what moves along hidden axes to the plan of an object of tensors. How many tensors have one that moves.
+std::size_t addHidden(PlannedObject& planned, const HiddenMoves& moves) {
+    std::size_t at = 0, count = 0, neurons = 0;
     for (const Member& member : planned.files.members)
         for (std::size_t k = 0; k < member.file.tensors.size(); ++k, ++at) {
             const std::optional<HiddenMove> move = moves.of(member, k);
@@ -30,24 +29,25 @@ Plan planHidden(PlannedObject planned, const HiddenMoves& moves, std::size_t& co
     if (count > 0)
         planned.plan.description += "; hidden axes move as well: of " + std::to_string(neurons) +
                                     " tensors the neurons, of " + std::to_string(count - neurons) + " the heads";
-    return std::move(planned.plan);
+    return count;
 }
 
-// The neurons that the object lives on: at the hook that is given, or at the one that it names itself. Nothing where it
-// lives in the residual stream, as far as anybody says. Throws Error(unsupported) where it is elsewhere.
-std::optional<NeuronSpace> spaceOf(const ObjectPath& object, const std::string& hook, const TransportOptions& options) {
+// The heads or neurons that the object lives on: at the hook that is given, or at the one that it names itself. Nothing
+// where it lives in the residual stream, as far as anybody says. Throws Error(unsupported) where it is elsewhere.
+std::optional<HiddenSpace> spaceOf(const ObjectPath& object, const std::string& hook, const TransportOptions& options) {
     const std::optional<std::string> named = hook.empty() ? otherHookOf(object, options) : std::optional(hook);
     if (!named) return std::nullopt;
-    if (const auto space = neuronSpace(*named)) return space;
+    if (const auto space = hiddenSpace(*named)) return space;
     throw Error(ErrorCode::unsupported, object.path(),
                 "lives at '" + *named + "', which is " + otherSpace(*named).value_or("no place that regauge knows") +
                     "; beside the residual stream, objects move on MLP neurons (blocks.3.mlp.hook_post, "
-                    "layers.3.mlp.down_proj.input)");
+                    "layers.3.mlp.down_proj.input) and on heads (blocks.3.attn.hook_z, "
+                    "layers.3.self_attn.o_proj.input)");
 }
 
-std::string sentence(const NeuronSpace& space) {
-    return "; lives at '" + space.hook + "': moves with the neurons of layer " + std::to_string(space.layer) +
-           ", which stand for residual channels below";
+std::string sentence(const HiddenSpace& space) {
+    return "; lives at '" + space.hook + "': moves with the " + space.units() +
+           ", whose channels stand for residual ones below";
 }
 
 }  // namespace
@@ -56,21 +56,23 @@ Plan planTransport(const Files& files, const std::string& object, const Gauge& r
                    const std::string& hook, const TransportOptions& options) {
     const ObjectPath path(files, object);
     if (const auto space = spaceOf(path, hook, options)) {
-        const Gauge neurons = neuronGauge(hidden, *space, object);
-        if (const auto list = openChannelList(path, options, neurons.d())) {
+        const Gauge own = spaceGauge(hidden, *space, object);
+        if (const auto list = openChannelList(path, options, own.d())) {
             requirePlace(*list, space->hook, object);
             Plan plan = list->plan;
             plan.description += sentence(*space);
             return plan;
         }
-        PlannedObject planned = planObject(path, options, neurons.d(), space->hook);
+        PlannedObject planned = planObject(path, options, own.d(), space->hook);
         if (planned.blocks) throw *planned.blocks;
         planned.plan.description += sentence(*space);
         return std::move(planned.plan);
     }
     if (openChannelList(path, options, residual.d())) return planTransport(files, object, options, residual.d());
-    std::size_t count = 0;
-    return planHidden(planObject(path, options, residual.d()), HiddenMoves(hidden), count);
+    PlannedObject planned = planObject(path, options, residual.d());
+    if (planned.blocks) throw *planned.blocks;
+    addHidden(planned, HiddenMoves(hidden));
+    return std::move(planned.plan);
 }
 
 Plan transport(Files& files, const std::string& object, const Alignment& residual, const HiddenGauge& hidden,
@@ -78,15 +80,14 @@ Plan transport(Files& files, const std::string& object, const Alignment& residua
                const Progress& progress) {
     const ObjectPath path(files, object);
     Along along;
-    const auto record = [&](const std::string& before) {
-        return recordAfter(before, hidden.fingerprint(), hidden.inverse().fingerprint());
-    };
+    const std::string fingerprint = hidden.fingerprint(), inverse = hidden.inverse().fingerprint();
+    const auto record = [&](const std::string& before) { return recordAfter(before, fingerprint, inverse); };
     if (const auto space = spaceOf(path, hook, options)) {
-        Alignment neurons = residual;
-        neurons.gauge = neuronGauge(hidden, *space, object);
+        Alignment own = residual;
+        own.gauge = spaceGauge(hidden, *space, object);
         along.space = space->hook;
         along.recordAfter = record;
-        Plan plan = transportAlong(files, object, neurons, out, options, progress, along);
+        Plan plan = transportAlong(files, object, own, out, options, progress, along);
         plan.description += sentence(*space);
         return plan;
     }
@@ -94,13 +95,12 @@ Plan transport(Files& files, const std::string& object, const Alignment& residua
         return transport(files, object, residual, out, options, progress);
     const HiddenMoves moves(hidden);
     std::size_t count = 0;
-    Plan plan = planHidden(planObject(path, options, residual.gauge.d()), moves, count);
+    along.planned = [&](PlannedObject& planned) { count = addHidden(planned, moves); };
     along.moved = [&](const Member& member, std::size_t index, std::shared_ptr<const ByteSource> in) {
         return moves.moved(member, index, std::move(in));
     };
-    if (count > 0) along.recordAfter = record;
-    transportAlong(files, object, residual, out, options, progress, along);
-    return plan;
+    along.recordAfter = [&](const std::string& before) { return count > 0 ? record(before) : before; };
+    return transportAlong(files, object, residual, out, options, progress, along);
 }
 
 }  // namespace regauge

@@ -154,6 +154,7 @@ Plan transportAlong(Files& files, const std::string& object, const Alignment& al
     checkUnknown(planned.plan, object, options);
     if (planned.blocks) throw *planned.blocks;
     checkTensors(planned.plan, gauge, object);
+    if (along.planned) along.planned(planned);
 
     std::uint64_t total = 0;
     for (const TensorMove& move : planned.plan.moves) total += move.tensor.bytes;

@@ -8,6 +8,7 @@
 
 #include "regauge/transport.hpp"
 #include "transport/object_files.hpp"
+#include "transport/planned_object.hpp"
 
 namespace regauge {
 
@@ -18,6 +19,8 @@ struct Along {
     std::function<std::shared_ptr<const ByteSource>(const Member& member, std::size_t index,
                                                     std::shared_ptr<const ByteSource> in)>
         moved;
+    // Told the plan once the gauge's own part of it is found fit, before anything is written; may add to it.
+    std::function<void(PlannedObject& planned)> planned;
     // The record of the other axes' moves ("regauge.hidden") after this one; given the one before.
     std::function<std::string(const std::string& before)> recordAfter;
     // The hook whose coordinates the gauge acts on instead of the residual ones (planObject).

@@ -1,0 +1,75 @@
+#include "regauge/gauge_file.hpp"
+
+#include <memory>
+
+#include "regauge/error.hpp"
+#include "regauge/io/gauge_json.hpp"
+
+namespace regauge {
+namespace {
+
+void requireHidden(const GaugeFile& gauge, const std::string& object, const std::string& site) {
+    if (!gauge.hidden && !site.empty())
+        throw Error(ErrorCode::usage, object,
+                    "cannot move with heads or neurons, as the gauge has no hidden part ('align --hidden'); leave out "
+                    "--site to move it in the residual stream");
+}
+
+}  // namespace
+
+GaugeFile parseGaugeFile(std::string_view text, const std::string& where) {
+    return {parseGauge(text, where), parseHidden(text, where)};
+}
+
+GaugeFile readGaugeFile(const Files& files, const std::string& path) {
+    return parseGaugeFile(gaugeText(files, path), path);
+}
+
+std::string toJson(const GaugeFile& gauge) {
+    return gauge.hidden ? withHidden(toJson(gauge.residual), *gauge.hidden) : toJson(gauge.residual);
+}
+
+GaugeFile inverse(const GaugeFile& gauge) {
+    GaugeFile back{inverse(gauge.residual), std::nullopt};
+    if (gauge.hidden) back.hidden = gauge.hidden->inverse();
+    return back;
+}
+
+GaugeFile then(const GaugeFile& first, const GaugeFile& next, const std::string& where) {
+    GaugeFile both{then(first.residual, next.residual), std::nullopt};
+    if (first.hidden.has_value() != next.hidden.has_value())
+        throw Error(ErrorCode::usage, where,
+                    std::string(next.hidden ? "has a" : "has no") +
+                        " hidden part (heads and neurons), unlike the gauges before it; all must have one ('regauge "
+                        "align --hidden'), or none");
+    if (first.hidden) both.hidden = first.hidden->then(*next.hidden);
+    return both;
+}
+
+Plan transport(Files& files, const std::string& object, const GaugeFile& gauge, const std::string& out,
+               const std::string& site, const TransportOptions& options, const Progress& progress) {
+    requireHidden(gauge, object, site);
+    return gauge.hidden ? transport(files, object, gauge.residual, *gauge.hidden, out, site, options, progress)
+                        : transport(files, object, gauge.residual, out, options, progress);
+}
+
+Plan planTransport(const Files& files, const std::string& object, const GaugeFile& gauge, const std::string& site,
+                   const TransportOptions& options) {
+    requireHidden(gauge, object, site);
+    return gauge.hidden ? planTransport(files, object, gauge.residual.gauge, *gauge.hidden, site, options)
+                        : planTransport(files, object, options, gauge.residual.gauge.d());
+}
+
+MergeReport merge(Files& files, const std::string& a, const std::string& b, const GaugeFile& gauge,
+                  const std::optional<GaugeFile>& baseGauge, const std::string& out, MergeOptions options,
+                  const Progress& progress) {
+    if (baseGauge) options.baseGauge = baseGauge->residual;
+    std::unique_ptr<Files> moved, baseMoved;
+    Files* from = &files;
+    if (gauge.hidden) moved = movedHidden(*from, *gauge.hidden, b), from = moved.get();
+    if (baseGauge && baseGauge->hidden)
+        baseMoved = movedHidden(*from, *baseGauge->hidden, options.base), from = baseMoved.get();
+    return merge(*from, a, b, gauge.residual, out, options, progress);
+}
+
+}  // namespace regauge
