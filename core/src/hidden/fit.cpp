@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <complex>
-#include <functional>
 #include <optional>
 #include <utility>
 
@@ -34,14 +33,24 @@ double balanced(double tt, double ss, double dualTt, double dualSs) {
     return std::sqrt(std::sqrt(tt / ss) * std::sqrt(dualSs / dualTt));
 }
 
-std::vector<float> fitNeuronScales(const LayerRows& source, const LayerRows& target, const HiddenLayer& layer) {
-    std::vector<float> scales;
+// Squares of a neuron's rows on the side that is multiplied and on the one that is divided.
+struct Squares {
+    double tt = 0, ss = 0, dualTt = 0, dualSs = 0;
+    void add(const Squares& more) { tt += more.tt, ss += more.ss, dualTt += more.dualTt, dualSs += more.dualSs; }
+};
+std::vector<Squares> neuronSums(const HiddenLayer& layer, const LayerRows& source, const LayerRows& target) {
+    std::vector<Squares> sums;
     for (std::size_t i = 0; i < layer.neurons.size(); ++i) {
         const std::size_t j = layer.neurons[i];
-        scales.push_back(
-            static_cast<float>(balanced(square(target[HiddenRole::up], i), square(source[HiddenRole::up], j),
-                                        square(target[HiddenRole::down], i), square(source[HiddenRole::down], j))));
+        sums.push_back({square(target[HiddenRole::up], i), square(source[HiddenRole::up], j),
+                        square(target[HiddenRole::down], i), square(source[HiddenRole::down], j)});
     }
+    return sums;
+}
+std::vector<float> neuronScales(const std::vector<Squares>& sums) {
+    std::vector<float> scales;
+    for (const Squares& one : sums)
+        scales.push_back(static_cast<float>(balanced(one.tt, one.ss, one.dualTt, one.dualSs)));
     return scales;
 }
 
@@ -49,39 +58,51 @@ std::vector<float> fitNeuronScales(const LayerRows& source, const LayerRows& tar
 struct Plane {
     Complex st;  // <source, target>
     double ss = 0, tt = 0;
+    void add(const Plane& more) { st += more.st, ss += more.ss, tt += more.tt; }
     // The turn that it speaks for, of size |cosine|.
     Complex direction() const { return st / (std::sqrt(ss) * std::sqrt(tt)); }
 };
-void add(Plane& plane, const HiddenRows& source, std::size_t s, const HiddenRows& target, std::size_t t,
-         std::size_t pairs) {
+Plane planeOf(const HiddenRows& source, std::size_t s, const HiddenRows& target, std::size_t t, std::size_t pairs) {
     const float *a = source.row(s), *b = source.row(s + pairs), *x = target.row(t), *y = target.row(t + pairs);
     const std::size_t w = source.width;
-    plane.st += Complex(dot(a, x, w) + dot(b, y, w), dot(a, y, w) - dot(b, x, w));
-    plane.ss += dot(a, a, w) + dot(b, b, w);
-    plane.tt += dot(x, x, w) + dot(y, y, w);
+    return {Complex(dot(a, x, w) + dot(b, y, w), dot(a, y, w) - dot(b, x, w)), dot(a, a, w) + dot(b, b, w),
+            dot(x, x, w) + dot(y, y, w)};
 }
 
-std::vector<float> fitTurns(const HiddenShape& shape, const LayerRows& source, const LayerRows& target,
-                            const HiddenLayer& layer, bool signsOnly) {
+// A plane of a key-value head and of the query heads that read it.
+struct Planes {
+    Plane key, query;
+    void add(const Planes& more) { key.add(more.key), query.add(more.query); }
+};
+std::vector<Planes> planeSums(const HiddenShape& shape, const HiddenLayer& layer, const LayerRows& source,
+                              const LayerRows& target) {
     const std::size_t n = shape.headDim, pairs = shape.pairs, each = shape.perGroup();
-    std::vector<float> turn;
+    std::vector<Planes> sums;
     for (std::size_t g = 0; g < shape.kvHeads; ++g)
         for (std::size_t k = 0; k < pairs; ++k) {
-            Plane key, query;
-            add(key, source[HiddenRole::key], layer.kvHeads[g] * n + k, target[HiddenRole::key], g * n + k, pairs);
+            Planes one;
+            one.key =
+                planeOf(source[HiddenRole::key], layer.kvHeads[g] * n + k, target[HiddenRole::key], g * n + k, pairs);
             for (std::size_t h = g * each; h < (g + 1) * each; ++h)
-                add(query, source[HiddenRole::query], layer.heads[h] * n + k, target[HiddenRole::query], h * n + k,
-                    pairs);
-            Complex z = 1;
-            if (key.ss > 0 && key.tt > 0 && query.ss > 0 && query.tt > 0) {
-                const Complex direction = key.direction() + query.direction();
-                if (signsOnly)
-                    z = direction.real() < 0 ? -1 : 1;
-                else if (std::abs(direction) > 0)
-                    z = balanced(key.tt, key.ss, query.tt, query.ss) * direction / std::abs(direction);
-            }
-            turn.push_back(static_cast<float>(z.real())), turn.push_back(static_cast<float>(z.imag()));
+                one.query.add(planeOf(source[HiddenRole::query], layer.heads[h] * n + k, target[HiddenRole::query],
+                                      h * n + k, pairs));
+            sums.push_back(one);
         }
+    return sums;
+}
+std::vector<float> turns(const std::vector<Planes>& sums, bool signsOnly) {
+    std::vector<float> turn;
+    for (const auto& [key, query] : sums) {
+        Complex z = 1;
+        if (key.ss > 0 && key.tt > 0 && query.ss > 0 && query.tt > 0) {
+            const Complex direction = key.direction() + query.direction();
+            if (signsOnly)
+                z = direction.real() < 0 ? -1 : 1;
+            else if (std::abs(direction) > 0)
+                z = balanced(key.tt, key.ss, query.tt, query.ss) * direction / std::abs(direction);
+        }
+        turn.push_back(static_cast<float>(z.real())), turn.push_back(static_cast<float>(z.imag()));
+    }
     return turn;
 }
 
@@ -90,21 +111,21 @@ struct Block {
     std::size_t n = 0;
     small::Matrix ss, ts;
     double tt = 0;  // all squares
+    void add(const Block& more) {
+        if (n == 0) n = more.n, ss.assign(n * n, 0.0), ts.assign(n * n, 0.0);
+        for (std::size_t k = 0; k < n * n; ++k) ss[k] += more.ss[k], ts[k] += more.ts[k];
+        tt += more.tt;
+    }
 };
-small::Matrix products(const HiddenRows& a, std::size_t aFirst, const HiddenRows& b, std::size_t bFirst,
-                       std::size_t n) {
-    const small::Matrix x = small::widened(std::span(a.value).subspan(aFirst * a.width, n * a.width)),
-                        y = small::widened(std::span(b.value).subspan(bFirst * b.width, n * b.width));
-    return small::productTransposed(x, y, n, a.width, n);
-}
-void add(small::Matrix& sum, const small::Matrix& more) {
-    if (sum.empty()) sum.assign(more.size(), 0.0);
-    for (std::size_t k = 0; k < more.size(); ++k) sum[k] += more[k];
-}
-void add(Block& block, const HiddenRows& source, std::size_t s, const HiddenRows& target, std::size_t t) {
-    add(block.ss, products(source, s, source, s, block.n));
-    add(block.ts, products(target, t, source, s, block.n));
-    for (std::size_t i = t; i < t + block.n; ++i) block.tt += square(target, i);
+Block blockOf(const HiddenRows& source, std::size_t s, const HiddenRows& target, std::size_t t, std::size_t n) {
+    const auto wide = [n](const HiddenRows& rows, std::size_t first) {
+        return small::widened(std::span(rows.value).subspan(first * rows.width, n * rows.width));
+    };
+    const small::Matrix x = wide(source, s), y = wide(target, t);
+    Block block{n, small::productTransposed(x, x, n, source.width, n),
+                small::productTransposed(y, x, n, source.width, n)};
+    for (std::size_t i = t; i < t + n; ++i) block.tt += square(target, i);
+    return block;
 }
 
 std::optional<small::Matrix> leastSquares(const Block& block) {
@@ -137,18 +158,31 @@ std::optional<small::Matrix> matrixOf(const Block& direct, const Block& dual) {
     return m;
 }
 
-// For every key-value head the matrix of `own`'s rows, its inverse transposed that of the `other` rows of all the query
-// heads that read it. Channels [first, first + n) of each head. Nothing where one of them cannot be told.
-std::vector<float> fitMatrices(const HiddenShape& shape, const LayerRows& source, const LayerRows& target,
-                               HiddenRole own, HiddenRole other, std::size_t first, std::size_t n,
-                               const HiddenLayer& layer) {
+// A key-value head's rows of one role, and the rows of another of all the query heads that read it.
+struct Blocks {
+    Block direct, dual;
+    void add(const Blocks& more) { direct.add(more.direct), dual.add(more.dual); }
+};
+// Channels [first, first + n) of each head.
+std::vector<Blocks> blockSums(const HiddenShape& shape, const HiddenLayer& layer, const LayerRows& source,
+                              const LayerRows& target, HiddenRole own, HiddenRole other, std::size_t first,
+                              std::size_t n) {
     const std::size_t each = shape.perGroup();
-    std::vector<float> all;
+    std::vector<Blocks> sums;
     for (std::size_t g = 0; g < shape.kvHeads; ++g) {
-        Block direct{.n = n, .ss = {}, .ts = {}}, dual{.n = n, .ss = {}, .ts = {}};
-        add(direct, source[own], layer.kvHeads[g] * shape.headDim + first, target[own], g * shape.headDim + first);
-        for (std::size_t h = g * each; h < (g + 1) * each; ++h)
-            add(dual, source[other], layer.heads[h] * shape.headDim + first, target[other], h * shape.headDim + first);
+        const auto block = [&](HiddenRole role, std::size_t s, std::size_t t) {
+            return blockOf(source[role], s * shape.headDim + first, target[role], t * shape.headDim + first, n);
+        };
+        Blocks one{block(own, layer.kvHeads[g], g), {}};
+        for (std::size_t h = g * each; h < (g + 1) * each; ++h) one.dual.add(block(other, layer.heads[h], h));
+        sums.push_back(std::move(one));
+    }
+    return sums;
+}
+// A matrix for every key-value head, one after the other; nothing where one of them cannot be told.
+std::vector<float> matrices(const std::vector<Blocks>& sums) {
+    std::vector<float> all;
+    for (const auto& [direct, dual] : sums) {
         const std::optional<small::Matrix> m = matrixOf(direct, dual);
         if (!m) return {};
         const std::vector<float> narrow = small::narrowed(*m);
@@ -159,17 +193,16 @@ std::vector<float> fitMatrices(const HiddenShape& shape, const LayerRows& source
 
 using Roles = std::array<HiddenRole, 2>;
 
-// A quarter of the stream's channels, or the other three, of two roles.
+// A quarter of the stream's channels, of two roles.
 constexpr std::size_t folds = 4;
-LayerRows fold(const LayerRows& rows, const Roles& roles, std::size_t which, bool others) {
+LayerRows fold(const LayerRows& rows, const Roles& roles, std::size_t which) {
     LayerRows part;
     for (const HiddenRole role : roles) {
         const HiddenRows& all = rows[role];
         HiddenRows& to = part.of[static_cast<std::size_t>(role)];
         to.rows = all.rows;
         for (std::size_t i = 0; i < all.rows; ++i)
-            for (std::size_t k = 0; k < all.width; ++k)
-                if ((k % folds == which) != others) to.value.push_back(all.row(i)[k]);
+            for (std::size_t k = which; k < all.width; k += folds) to.value.push_back(all.row(i)[k]);
         to.width = all.rows > 0 ? to.value.size() / all.rows : 0;
     }
     return part;
@@ -195,18 +228,26 @@ Rest restOf(const HiddenShape& shape, const HiddenLayer& layer, HiddenRole role,
     return all;
 }
 
-using Fit = std::function<std::vector<float>(const LayerRows& source, const LayerRows& target)>;
-
-// Sets a part of the layer to what is fitted, where the fit to three quarters of the channels helps on the
-// fourth.
+// Sets a part of the layer to what is fitted, where the fit to three quarters of the channels helps on the fourth.
+// sumsOf(source, target): what fit() needs of so many channels, to be added up.
+template <class SumsOf, class Fit>
 void setWhereItHelps(std::vector<float> HiddenLayer::*part, const Roles& roles, const HiddenShape& shape,
-                     const LayerRows& source, const LayerRows& target, HiddenLayer& layer, const Fit& fit) {
+                     const LayerRows& source, const LayerRows& target, HiddenLayer& layer, const SumsOf& sumsOf,
+                     const Fit& fit) {
+    std::array<decltype(sumsOf(source, target)), folds> sums;
+    for (std::size_t k = 0; k < folds; ++k) sums[k] = sumsOf(fold(source, roles, k), fold(target, roles, k));
+    const auto fitWithout = [&](std::size_t left) {
+        auto all = sums[left == 0 ? 1 : 0];
+        for (std::size_t k = left == 0 ? 2 : 1; k < folds; ++k)
+            for (std::size_t i = 0; k != left && i < all.size(); ++i) all[i].add(sums[k][i]);
+        return fit(all);
+    };
     double without = 0, with = 0, total = 0;
     for (std::size_t k = 0; k < folds; ++k) {
         HiddenLayer fitted = layer;
-        fitted.*part = fit(fold(source, roles, k, true), fold(target, roles, k, true));
+        fitted.*part = fitWithout(k);
         if ((fitted.*part).empty()) return;
-        const LayerRows a = fold(source, roles, k, false), b = fold(target, roles, k, false);
+        const LayerRows a = fold(source, roles, k), b = fold(target, roles, k);
         for (const HiddenRole role : roles) {
             const Rest one = restOf(shape, layer, role, a, b);
             if (!(one.total > 0)) return;
@@ -215,30 +256,32 @@ void setWhereItHelps(std::vector<float> HiddenLayer::*part, const Roles& roles, 
             total += 1;
         }
     }
-    if ((total - with) * without > clearly * (total - without) * with) layer.*part = fit(source, target);
+    if ((total - with) * without > clearly * (total - without) * with) layer.*part = fitWithout(folds);
 }
 
 }  // namespace
 
 void fitContinuous(const HiddenShape& shape, const LayerRows& source, const LayerRows& target, bool headNorms,
                    HiddenLayer& layer) {
-    const auto set = [&](std::vector<float> HiddenLayer::*part, const Roles& roles, const Fit& fit) {
-        setWhereItHelps(part, roles, shape, source, target, layer, fit);
+    using Rows = const LayerRows&;
+    const auto set = [&](std::vector<float> HiddenLayer::*part, const Roles& roles, const auto& sumsOf,
+                         const auto& fit) { setWhereItHelps(part, roles, shape, source, target, layer, sumsOf, fit); };
+    const auto setMatrices = [&](std::vector<float> HiddenLayer::*part, HiddenRole own, HiddenRole other,
+                                 std::size_t first, std::size_t n) {
+        set(
+            part, {own, other}, [&](Rows a, Rows b) { return blockSums(shape, layer, a, b, own, other, first, n); },
+            matrices);
     };
-    const auto matrices = [&](HiddenRole own, HiddenRole other, std::size_t first, std::size_t n) -> Fit {
-        return [&, own, other, first, n](const LayerRows& a, const LayerRows& b) {
-            return fitMatrices(shape, a, b, own, other, first, n, layer);
-        };
-    };
-    set(&HiddenLayer::neuronScale, {HiddenRole::up, HiddenRole::down},
-        [&](const LayerRows& a, const LayerRows& b) { return fitNeuronScales(a, b, layer); });
-    set(&HiddenLayer::turn, {HiddenRole::key, HiddenRole::query},
-        [&](const LayerRows& a, const LayerRows& b) { return fitTurns(shape, a, b, layer, headNorms); });
+    set(
+        &HiddenLayer::neuronScale, {HiddenRole::up, HiddenRole::down},
+        [&](Rows a, Rows b) { return neuronSums(layer, a, b); }, neuronScales);
+    set(
+        &HiddenLayer::turn, {HiddenRole::key, HiddenRole::query},
+        [&](Rows a, Rows b) { return planeSums(shape, layer, a, b); },
+        [&](const std::vector<Planes>& sums) { return turns(sums, headNorms); });
     if (shape.free() > 0 && !headNorms)
-        set(&HiddenLayer::freeKeys, {HiddenRole::key, HiddenRole::query},
-            matrices(HiddenRole::key, HiddenRole::query, 2 * shape.pairs, shape.free()));
-    set(&HiddenLayer::value, {HiddenRole::value, HiddenRole::output},
-        matrices(HiddenRole::value, HiddenRole::output, 0, shape.headDim));
+        setMatrices(&HiddenLayer::freeKeys, HiddenRole::key, HiddenRole::query, 2 * shape.pairs, shape.free());
+    setMatrices(&HiddenLayer::value, HiddenRole::value, HiddenRole::output, 0, shape.headDim);
 }
 
 std::vector<double> movedRows(const HiddenShape& shape, const HiddenLayer& layer, HiddenRole role,
