@@ -365,13 +365,13 @@ def confidence(rows, sure):
     return logistic(P.beyondDoubt + P.beyondDoubtByMargin * rows[:, 1] if sure else rows @ CONFIDENCE)
 
 
+def below_twice(most, value):
+    """1 up to so many, and less and less until twice as many."""
+    return float(np.clip(2 - value / most, 0, 1))
+
+
 def fewness(rows, d):
-    return float(np.clip(2 - rows / (P.fewRows * d), 0, 1))
-
-
-def below_twice(width, d):
-    """1 up to a width, and less and less until twice as many channels."""
-    return float(np.clip(2 - d / width, 0, 1))
+    return below_twice(P.fewRows * d, rows)
 
 
 def verdict_of(estimate, d, rows):
@@ -768,7 +768,7 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
             own = voted_posterior(block.whole / block.unit, state.answer, structures)
             rows_or_refined = block.whole / block.unit if state.scores is None else state.scores
             own = (own + posterior(rows_or_refined, state.answer)) / 2
-        if few > 0:
+        if few > 0 and of_null > 0:
             stages.add("rotation null")
             null = rotation_confidence(block.whole, state.answer)
             if found.soft:

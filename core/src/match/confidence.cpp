@@ -95,17 +95,17 @@ std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& first
 }
 
 double fewness(std::uint64_t rows, std::size_t d) {
-    const double few = policy::fewRows * static_cast<double>(d);
-    return d == 0 ? 0 : std::clamp(2 - static_cast<double>(rows) / few, 0.0, 1.0);
+    return d == 0 ? 0 : belowTwice(policy::fewRows * static_cast<double>(d), static_cast<double>(rows));
 }
 
-double belowTwice(double width, std::size_t d) { return std::clamp(2 - static_cast<double>(d) / width, 0.0, 1.0); }
+double belowTwice(double most, double value) { return std::clamp(2 - value / most, 0.0, 1.0); }
 
 Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows) {
     const double ofManyRows =
         policy::unrelated + policy::unrelatedByWidth / static_cast<double>(std::max<std::size_t>(d, 1));
     const double more = std::max(policy::unrelatedOfFewRows - ofManyRows, 0.0);
-    const double leastPartial = ofManyRows + fewness(rows, d) * belowTwice(policy::fittedWidth, d) * more;
+    const double leastPartial =
+        ofManyRows + fewness(rows, d) * belowTwice(policy::fittedWidth, static_cast<double>(d)) * more;
     return estimate >= policy::aligned ? Verdict::aligned
            : estimate < leastPartial   ? Verdict::unrelated
                                        : Verdict::partial;

@@ -40,8 +40,8 @@ std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& first
 // less, falling to 0 for twice as many.
 double fewness(std::uint64_t rows, std::size_t d);
 
-// 1 up to a width, falling to 0 for twice as many channels.
-double belowTwice(double width, std::size_t d);
+// 1 up to so many, falling to 0 at twice as many.
+double belowTwice(double most, double value);
 
 // policy.hpp has the limits.
 Verdict verdictOf(double estimate, std::size_t d, std::uint64_t rows);

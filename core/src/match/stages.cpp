@@ -59,10 +59,12 @@ std::vector<double> ownPosterior(const Clues& clues, const Estimate& estimate, c
 
 // The fitted probabilities, or those of a plain answer's halves, and what the rotation null says.
 std::vector<double> besideNull(const Clues& clues, const Estimate& estimate, const Progress& progress) {
-    std::vector<double> both = nullConfidence(clues, estimate.gauge, progress);
+    const auto width = static_cast<double>(estimate.gauge.d());
     const double weight = estimate.rows == clues.rows
                               ? policy::ofNull
-                              : policy::ofNullForPlain * (1 - belowTwice(policy::fittedWidth, estimate.gauge.d()));
+                              : policy::ofNullForPlain * (1 - belowTwice(policy::fittedWidth, width));
+    if (weight == 0) return estimate.probability;
+    std::vector<double> both = nullConfidence(clues, estimate.gauge, progress);
     for (std::size_t i = 0; i < both.size(); ++i)
         both[i] = estimate.probability[i] + weight * (both[i] - estimate.probability[i]);
     return both;
