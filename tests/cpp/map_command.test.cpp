@@ -74,3 +74,14 @@ TEST_CASE("models of two widths are refused by align with the map command, which
     CHECK_THAT(aligned.err, ContainsSubstring("regauge map SOURCE TARGET -o map.safetensors"));
     CHECK(run(files, {"map", "x", "y", "-o", "m.safetensors"}).status == 0);
 }
+
+TEST_CASE("a family that needs one width is refused for models of two, before any rows are read", "[map][command]") {
+    MemoryFiles files;
+    putPair(files, "x", "y", 12, 20);
+    for (const char* family : {"identity", "gauge"}) {
+        const Ran refused = run(files, {"map", "x", "y", "--family", family, "-o", "m.safetensors"});
+        CHECK(refused.status == 2);
+        CHECK_THAT(refused.err, ContainsSubstring("d = 20, and x has d = 12; " + std::string(family) +
+                                                  " maps need one width: take --family orthogonal, affine or auto"));
+    }
+}

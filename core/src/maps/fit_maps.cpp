@@ -157,13 +157,13 @@ double ceilingOf(const Sides& sides, unsigned threads, const Progress& progress)
     return Ladder(ofTarget, threads, progress).rung(MapFamily::affine, fit).held.r2();
 }
 
-// Before anything is read.
-void requireFamilyFits(const PairOfSites& pair, std::optional<MapFamily> family) {
-    const std::size_t dx = siteOf(pair.source, pair.siteX).rows->d(), dy = siteOf(pair.target, pair.siteY).rows->d();
-    if (!family || dx == dy || *family > MapFamily::gauge) return;
-    throw Error(ErrorCode::usage, pair.target.name,
-                "d = " + std::to_string(dy) + ", and " + pair.source.name + " has d = " + std::to_string(dx) + "; " +
-                    std::string(name(*family)) + " maps need one width: take --family orthogonal, affine or auto");
+// Before any rows are read.
+void requireFamilyFits(const Evidence& source, const Evidence& target, std::optional<MapFamily> family) {
+    if (!family || source.d == target.d || *family > MapFamily::gauge) return;
+    throw Error(ErrorCode::usage, target.name,
+                "d = " + std::to_string(target.d) + ", and " + source.name + " has d = " + std::to_string(source.d) +
+                    "; " + std::string(name(*family)) +
+                    " maps need one width: take --family orthogonal, affine or auto");
 }
 
 // One pair of sites on its way from sums to a map.
@@ -256,11 +256,6 @@ private:
     std::optional<Gauges> gauges_;
 };
 
-Map fitPair(const PairOfSites& pair, const MapOptions& options, const Progress& progress) {
-    requireFamilyFits(pair, options.family);
-    return PairFit(pair, options, progress).run();
-}
-
 // Whether rows of the two sites pair by position.
 bool pairs(const Site& x, const Site& y) {
     return !x.weights && !y.weights && (x.vocabulary == y.vocabulary) &&
@@ -307,10 +302,14 @@ std::vector<std::pair<std::string, std::string>> bestPlaces(const Evidence& sour
 }  // namespace
 
 MapSet fitMaps(const Evidence& source, const Evidence& target, const MapOptions& options, const Progress& progress) {
+    requireFamilyFits(source, target, options.family);
     MapSet result;
     const auto sites =
         options.sites.empty() ? bestPlaces(source, target, options, result.depths, progress) : options.sites;
-    for (const auto& [x, y] : sites) result.maps.push_back(fitPair(pairOf(source, target, x, y), options, progress));
+    for (const auto& [x, y] : sites) {
+        const PairOfSites pair = pairOf(source, target, x, y);
+        result.maps.push_back(PairFit(pair, options, progress).run());
+    }
     result.source = {source.name, source.sha256.hex()};
     result.target = {target.name, target.sha256.hex()};
     return result;
