@@ -95,11 +95,14 @@ function(regauge_add_wasm name)
     set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/threads.js")
   endif()
   if(arg_RELAXED)
-    # Objects come before libraries: what they define is not taken from regauge_core_mt.
-    regauge_add_simd_objects(${target}-kernels wasm ON "${REGAUGE_ISA_FLAGS_wasm};-mrelaxed-simd" ${REGAUGE_SIMD_SOURCES})
+    # The kernels of bytes. Objects come before libraries: what they define is not taken from regauge_core_mt.
+    set(kernels ${REGAUGE_SIMD_SOURCES})
+    list(FILTER kernels INCLUDE REGEX "/(integer_dot|quantize)\\.simd\\.cpp$")
+    regauge_add_simd_objects(${target}-kernels wasm ON "${REGAUGE_ISA_FLAGS_wasm};-mrelaxed-simd" ${kernels})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}-kernels>)
     add_dependencies(${target} wasm-${name})
     add_custom_command(TARGET ${target} POST_BUILD
+      BYPRODUCTS "${REGAUGE_WASM_OUTPUT_DIR}/${name}-relaxed.wasm"
       COMMAND "${CMAKE_COMMAND}" -E compare_files "${output}/${name}.mjs" "${REGAUGE_WASM_OUTPUT_DIR}/${name}.mjs"
       COMMAND "${CMAKE_COMMAND}" -E copy "${output}/${name}.wasm" "${REGAUGE_WASM_OUTPUT_DIR}/${name}-relaxed.wasm")
     return()

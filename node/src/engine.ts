@@ -12,20 +12,6 @@ import type { MainModule as CommandLine } from "./wasm/regauge-command.mjs";
 export type ModuleName = "regauge" | "regauge-command";
 export const moduleOf = (call: Call): ModuleName => (call.name === "run" ? "regauge-command" : "regauge");
 
-/** A module whose one function returns i16x8.relaxed_dot_i8x16_i7x16_s of two vectors. */
-const relaxedProduct =
-    "0061736d01000000" + // wasm, version 1
-    "0105016000017b" + // a type: no parameters, a vector as result
-    "03020100" + // a function of that type
-    "0a0f010d00" + // with this code:
-    "4101fd0f" + // bytes of 1,
-    "4102fd0f" + // of 2,
-    "fd92020b"; // and their product
-
-/** Whether this engine has relaxed SIMD: then regauge-mt-relaxed.wasm, faster and with the same answers, serves for regauge-mt.mjs. */
-export const hasRelaxedSimd = (): boolean =>
-    WebAssembly.validate(Uint8Array.from(relaxedProduct.match(/../g)!, (byte) => parseInt(byte, 16)));
-
 /** Emscripten's factory of either. */
 export type Factory = (options: object) => Promise<Calls | CommandLine>;
 

@@ -1,11 +1,12 @@
 // The worker in browsers.
 
-import { Engine, hasRelaxedSimd, sharedMemory, type Factory } from "./engine.js";
+import { Engine, sharedMemory, type Factory } from "./engine.js";
 import { refusal } from "./error.js";
 import { importedFromThere } from "./foreign-origin.js";
 import { MemoryFiles, sizeOf } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
 import { readUrl } from "./read-url-browser.js";
+import { hasRelaxedSimd } from "./relaxed-simd.js";
 import { server } from "./serve.js";
 import { openSpill } from "./spill.js";
 import { inBrowsers } from "./start.js";

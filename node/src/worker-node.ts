@@ -4,13 +4,14 @@ import { readFile } from "node:fs/promises";
 import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 
-import { Engine, hasRelaxedSimd, sharedMemory, type Factory } from "./engine.js";
+import { Engine, sharedMemory, type Factory } from "./engine.js";
 import { DiskFiles, hashBytes, words } from "./host-node.js";
 import { refusal } from "./error.js";
 import { failure, type Failure, type HostFiles } from "./host.js";
 import { MemoryFiles } from "./memory-files.js";
 import type { FromWorker, Job } from "./protocol.js";
 import { readUrl } from "./read-url-node.js";
+import { hasRelaxedSimd } from "./relaxed-simd.js";
 import { server } from "./serve.js";
 import { inNode } from "./start.js";
 import { newThread } from "./start-wasm-thread-node.js";

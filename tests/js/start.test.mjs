@@ -31,7 +31,7 @@ const permission = process.allowedNodeEnvironmentFlags.has("--permission")
 for (const [what, missing, flags] of [
     ["a bundle without the worker", ["worker-node.js"]],
     ["a bundle without the module", ["wasm/regauge-mt.mjs", "wasm/regauge.mjs"]],
-    ["a bundle without the .wasm file", ["wasm/regauge-mt.wasm", "wasm/regauge.wasm"]],
+    ["a bundle without the .wasm file", ["wasm/regauge-mt.wasm", "wasm/regauge-mt-relaxed.wasm", "wasm/regauge.wasm"]],
     ["no permission to start a worker", [], [permission, "--allow-fs-read=*"]],
 ])
     test(`${what} is told each time it is tried`, async (t) => {

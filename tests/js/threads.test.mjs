@@ -48,7 +48,7 @@ test("with threads and without, on any number of them, the answer is the same to
 });
 
 test("with relaxed SIMD the answer is the same to the last digit", async (t) => {
-    const { hasRelaxedSimd } = await inside("engine.js");
+    const { hasRelaxedSimd } = await inside("relaxed-simd.js");
     if (!hasRelaxedSimd()) setFlagsFromString("--experimental-wasm-relaxed-simd"); // Node 20
     assert(hasRelaxedSimd());
     const { source, target } = largePair(t),

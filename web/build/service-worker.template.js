@@ -9,11 +9,14 @@ const OTHER_POLICY = "__OTHER_POLICY__";
 const PLACE = `regauge ${self.registration.scope} `;
 const CACHE = PLACE + VERSION;
 
+// Of the two modules with threads an engine takes one (hasRelaxedSimd in node/src/relaxed-simd.ts).
+const relaxed = WebAssembly.validate(Uint8Array.from("__RELAXED_PRODUCT__".match(/../g), (byte) => parseInt(byte, 16)));
+const isOtherEngines = (file) => (relaxed ? /regauge-mt-[^-]{8}\.wasm$/ : /regauge-mt-relaxed-.{8}\.wasm$/).test(file);
+
 self.addEventListener("install", (event) => {
   self.skipWaiting();
-  event.waitUntil(
-    caches.open(CACHE).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: "reload" })))),
-  );
+  const wanted = FILES.filter((file) => !isOtherEngines(file)).map((file) => new Request(file, { cache: "reload" }));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(wanted)));
 });
 
 self.addEventListener("activate", (event) => {

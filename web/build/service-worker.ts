@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Plugin } from "vite";
+import { relaxedProduct } from "../../node/src/relaxed-simd.ts";
 import { addressesPage, addressesPolicy, policy, withAddresses } from "./csp.ts";
 
 /** Writes service-worker.js with the list of every built file, so that one visit is enough to work offline. */
@@ -24,6 +25,7 @@ export function serviceWorker(): Plugin {
       const source = template
         .replace('"__VERSION__"', JSON.stringify(hash.digest("hex").slice(0, 16)))
         .replace('"__FILES__"', JSON.stringify(["./", ...names.filter((name) => name !== "index.html")]))
+        .replace("__RELAXED_PRODUCT__", relaxedProduct)
         .replace('"__POLICY__"', JSON.stringify(policy))
         .replace('"__OTHER_PAGE__"', JSON.stringify(withAddresses ? `/${addressesPage}` : null))
         .replace('"__OTHER_POLICY__"', JSON.stringify(withAddresses ? addressesPolicy : null));
