@@ -123,7 +123,10 @@ class Bench {
    * What was dropped first is taken in first, however long it takes: places and names follow the visitor, not the files' sizes.
    */
   add(items: Item[], role?: Role): Promise<void> {
-    return (this.adding = this.adding.then(() => this.takeIn(items, role)));
+    this.question?.answer(false); // what comes now is newer than what the question is about
+    const taken = this.adding.then(() => this.takeIn(items, role));
+    this.adding = taken.catch(() => undefined);
+    return taken;
   }
   private adding = Promise.resolve();
 

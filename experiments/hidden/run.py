@@ -1,0 +1,198 @@
+"""Two runs of one small Llama from a common step, the second one scrambled: heads and neurons found, and models merged.
+
+    python experiments/hidden/run.py [--regauge build/native/regauge] [--data build/experiments-hidden] [--seeds 3]
+
+Needs torch, transformers, scipy and safetensors. Interrupted, it goes on where it was (delete --data to begin anew); writes
+RESULTS.md beside itself.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import numpy as np
+import torch
+import transformers
+from safetensors.numpy import load_file, save_file
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "maps"))
+
+import tales  # noqa: E402
+from rebasin import weight_matching  # noqa: E402
+from scramble import Sizes, moved, scrambled  # noqa: E402
+
+transformers.utils.logging.disable_progress_bar()
+
+SIZES = Sizes(d=64, layers=3, neurons=192, heads=4, groups=2, width=16)
+CONTEXT, BATCH, RATE, WARMUP = 64, 12, 3e-3, 50
+STEPS = 400  # of each run, the common ones among them
+FORKS = (0, 50, 200)
+HELD_OUT = 64  # windows that a loss is measured on
+KINDS = {"order alone": False, "everything": True}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--regauge", type=pathlib.Path, default=HERE.parents[1] / "build/native/regauge")
+    parser.add_argument("--data", type=pathlib.Path, default=HERE.parents[1] / "build/experiments-hidden")
+    parser.add_argument("--seeds", type=int, default=3)
+    return parser.parse_args()
+
+
+def regauge(options, *words):
+    done = subprocess.run([options.regauge, *map(str, words)], capture_output=True, text=True)
+    if done.returncode > 1:
+        raise SystemExit(f"regauge {' '.join(map(str, words))}: {done.stderr}")
+    return done.stdout
+
+
+def windows(stream, count, length=CONTEXT + 1):
+    return torch.tensor([list(tales.window(f"{stream}/{k}", length).encode()) for k in range(count)])
+
+
+def loss_of(model, batch):
+    logits = model(batch[:, :-1]).logits
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+
+
+def new_model(seed):
+    torch.manual_seed(seed)
+    return transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=256, hidden_size=SIZES.d, intermediate_size=SIZES.neurons, num_hidden_layers=SIZES.layers,
+            num_attention_heads=SIZES.heads, num_key_value_heads=SIZES.groups, head_dim=SIZES.width,
+            max_position_embeddings=CONTEXT, tie_word_embeddings=True, bos_token_id=None, eos_token_id=None,
+            pad_token_id=None,
+        )
+    )  # fmt: skip
+
+
+def train(seed, fork, stream):
+    """The text up to the fork is common, and then the stream's own; AdamW, cosine to a tenth."""
+    model = new_model(seed)
+    gains = [value for name, value in model.named_parameters() if "norm" in name]
+    matrices = [value for name, value in model.named_parameters() if "norm" not in name]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": gains, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.95))
+    for step in range(STEPS):
+        shape = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * min(1, (step + 1) / WARMUP) * shape
+        loss = loss_of(model, windows(f"{seed}/{stream if step >= fork else 'common'}/{step}", BATCH))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    print(f"seed {seed}, fork {fork}, {stream}: loss {loss.item():.3f}", flush=True)
+    return model
+
+
+def run_folder(options, seed, fork, stream):
+    folder = options.data / f"{seed}-{fork}-{stream}"
+    if not folder.exists():
+        part = folder.with_name("part." + folder.name)
+        train(seed, fork, stream).save_pretrained(part)
+        part.rename(folder)
+    return folder
+
+
+def write(folder, like, weights):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_bytes((like / "config.json").read_bytes())
+    save_file({name: np.ascontiguousarray(v, np.float32) for name, v in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@torch.no_grad()
+def loss(folder):
+    model = transformers.LlamaForCausalLM.from_pretrained(folder).eval()
+    return loss_of(model, windows("held out", HELD_OUT)).item()
+
+
+def mean_of(options, name, like, one, other):
+    merged = {key: (one[key].astype(np.float64) + other[key]) / 2 for key in one}
+    return loss(write(options.data / "work" / name, like, merged))
+
+
+def right(found, truth):
+    return float(np.mean(np.array(found) == np.array(truth)))
+
+
+def gauge_right(gauge, planted):
+    return float(np.mean((np.array(gauge["perm"]) == planted.perm) & (np.array(gauge["sign"]) == planted.sign)))
+
+
+def pair(options, seed, fork, everything):
+    """The second run, moved by a planted gauge; what is found, and what merging it into the first costs."""
+    a, b = (run_folder(options, seed, fork, stream) for stream in ("left", "right"))
+    own, other = (load_file(folder / "model.safetensors") for folder in (a, b))
+    planted, residual_only = scrambled(SIZES, np.random.default_rng(1000 * seed + fork), everything)
+    work = options.data / "work"
+    copy = write(work / "copy", b, moved(SIZES, other, planted))
+    plain_copy = write(work / "plain-copy", b, moved(SIZES, other, residual_only))
+    gauge = work / "gauge.json"
+
+    # A's coordinates to the copy's: what the planted gauge is.
+    regauge(options, "align", a, plain_copy, "-o", gauge, "--force")
+    out = {"residual, neurons correspond": gauge_right(json.loads(gauge.read_text()), planted)}
+    regauge(options, "align", a, copy, "-o", gauge, "--force")
+    out["residual, align alone"] = gauge_right(json.loads(gauge.read_text()), planted)
+    regauge(options, "align", a, copy, "--hidden", "-o", gauge, "--force")
+    found = json.loads(gauge.read_text())
+    out["residual, --hidden"] = gauge_right(found, planted)
+    layers = found["hidden"]["layers"]
+    out["neurons"] = statistics.mean(right(f["neurons"], t.neurons) for f, t in zip(layers, planted.layers))
+    out["heads"] = statistics.mean(right(f["heads"], t.heads) for f, t in zip(layers, planted.layers))
+    sure = [(c > 0.9, n == m) for f, t in zip(layers, planted.layers)
+            for c, n, m in zip(f["confidence"]["neurons"], f["neurons"], t.neurons)]  # fmt: skip
+    out["sure neurons right"] = float(np.mean([ok for certain, ok in sure if certain])) if any(c for c, _ in sure) else None
+
+    # Merges in the copy's coordinates, A moved into them.
+    target = load_file(copy / "model.safetensors")
+    out["loss, of one"] = (loss(a) + loss(b)) / 2
+    out["loss, planted"] = mean_of(options, "m1", b, moved(SIZES, own, planted), target)
+    regauge(options, "merge", copy, a, "--gauge", gauge, "-o", work / "merged", "--force")
+    out["loss, --hidden"] = loss(work / "merged")
+    without = {key: value for key, value in found.items() if key != "hidden"}
+    (work / "residual.json").write_text(json.dumps(without))
+    regauge(options, "merge", copy, a, "--gauge", work / "residual.json", "-o", work / "merged", "--force")
+    out["loss, residual alone"] = loss(work / "merged")
+    out["loss, Git Re-Basin"] = mean_of(options, "m2", b, weight_matching(SIZES, target, own), target)
+    out["loss, as they are"] = mean_of(options, "m3", b, own, target)
+    return out
+
+
+def table(results):
+    columns = list(next(iter(results.values()))[0])
+    losses = [name for name in columns if name.startswith("loss")]
+    for names, form in (([n for n in columns if n not in losses], lambda x: f"{100 * x:.1f} %"), (losses, lambda x: f"{x:.3f}")):
+        yield "| scrambled, common steps | " + " | ".join(name.removeprefix("loss, ") for name in names) + " |"
+        yield "| --- |" + " --- |" * len(names)
+        for (kind, fork), seeds in results.items():
+            cells = []
+            for name in names:
+                values = [seed[name] for seed in seeds if seed[name] is not None]
+                spread = f" ({form(min(values))} to {form(max(values))})" if len(set(values)) > 1 else ""
+                cells.append(form(statistics.mean(values)) + spread if values else "none is sure")
+            yield f"| {kind}, {fork} | " + " | ".join(cells) + " |"
+        yield ""
+
+
+def main():
+    options = arguments()
+    torch.set_num_threads(1)
+    options.data.mkdir(parents=True, exist_ok=True)
+    results = {
+        (kind, fork): [pair(options, seed, fork, everything) for seed in range(options.seeds)]
+        for kind, everything in KINDS.items()
+        for fork in FORKS
+    }
+    (HERE / "RESULTS.md").write_text("\n".join([(HERE / "preface.md").read_text(), *table(results)]).strip() + "\n")
+
+
+main()
