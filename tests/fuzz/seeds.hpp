@@ -25,6 +25,21 @@ inline std::string statisticsOf(const std::string& group) {
     return files.text("s");
 }
 
+// One layer of everything that a hidden gauge may hold.
+inline HiddenGauge fullHiddenGauge() {
+    const HiddenShape shape{.layers = 1, .neurons = 8, .heads = 2, .kvHeads = 1, .headDim = 4, .pairs = 1};
+    std::vector<HiddenLayer> layers = HiddenGauge::identity(shape).layers();
+    HiddenLayer& layer = layers.front();
+    layer.neuronScale.assign(shape.neurons, 0.5f);
+    layer.turn = {0.6f, 0.8f};
+    layer.freeKeys = {2, 0, 0, 0.5f};
+    layer.value = {1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0.25f, 0, 0, 1};
+    const std::vector<double> ofNeurons(shape.neurons, 0.75), ofHeads(shape.heads, 0.5);
+    layer.neuronScores = {ofNeurons, ofNeurons, ofNeurons};
+    layer.headScores = {ofHeads, ofHeads, ofHeads};
+    return HiddenGauge(shape, std::move(layers));
+}
+
 inline void addTensorSeeds(std::vector<Seed>& seeds) {
     for (const test::Seed& seed : test::mutationSeeds()) {
         std::string target = "csv";
@@ -35,8 +50,9 @@ inline void addTensorSeeds(std::vector<Seed>& seeds) {
         }
         seeds.push_back({target, seed.name, seed.text});
     }
-    for (const char* name : {"beside_numpy.pt", "steering_bare.pt", "steering_by_layer.pt", "with_nan.npy", "i8.npy",
-                             "f16.npy", "f64.npy", "big_endian.npy", "three_d.npy", "object.npy", "legacy_format.pt"}) {
+    for (const char* name :
+         {"beside_numpy.pt", "steering_bare.pt", "steering_by_layer.pt", "with_nan.npy", "i8.npy", "f16.npy", "f64.npy",
+          "big_endian.npy", "fortran_order.npy", "three_d.npy", "object.npy", "legacy_format.pt"}) {
         const std::string text = test::fixture(name);
         seeds.push_back({std::string(name).ends_with("npy") ? "npy" : "torch", name, text});
     }
@@ -54,6 +70,7 @@ inline void addJsonSeeds(std::vector<Seed>& seeds) {
         withHidden(
             toJson(test::alignmentOf(test::randomGauge(16, 3))),
             HiddenGauge::identity({.layers = 1, .neurons = 8, .heads = 2, .kvHeads = 1, .headDim = 8, .pairs = 4})));
+    add("gauge", "hidden-full", withHidden(toJson(test::alignmentOf(test::randomGauge(16, 3))), fullHiddenGauge()));
     add("map", "oracle", test::fixture("maps/oracle.safetensors"));
     add("config", "llama",
         R"({"model_type":"llama","hidden_size":16,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":8,)"
