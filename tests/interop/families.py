@@ -212,14 +212,14 @@ def outcome(found):
     return signed
 
 
-def write_table(counts, reasons, largest):
+def write_table(counts, reasons, unbuilt, largest):
     """The table of core/recipes/README.md, between its first line and the one behind the last."""
     path = ROOT / "core" / "recipes" / "README.md"
     before, rest = path.read_text().split("What it said with transformers", 1)
     after = rest[rest.rindex("|\n") + 2:]
     rows = [(f"moved by signs and permutation ({len(counts.get('signed', []))})", counts.get("signed", [])), (f"LayerNorm: moved by a permutation, signs refused ({len(counts.get('permutation', []))})", counts.get("permutation", []))]
     rows += [(f"refused: {reason}", names) for reason, names in reasons.items()]
-    rows += [("not built here", counts["not built"])] if "not built" in counts else []
+    rows += [(f"not built: {reason}", names) for reason, names in unbuilt.items()]
     table = "".join(f"| {what} | {', '.join(sorted(names))} |\n" for what, names in rows)
     path.write_text(f"{before}What it said with transformers {transformers.__version__} (torch {torch.__version__.split('+')[0]}), largest relative change of the logits {largest:.0e},\nWRONG {len(counts.get('WRONG', []))}:\n\n"
                     f"| result | families |\n| --- | --- |\n{table}{after}")
@@ -230,7 +230,7 @@ def main(names):
     names = [name for name in names if name != "--write"]
     if write and names:
         sys.exit("--write takes no names: the table is of all families")
-    reasons, largest = {}, 0.0
+    reasons, unbuilt, largest = {}, {}, 0.0
     print(f"transformers {transformers.__version__}, torch {torch.__version__}", flush=True)
     counts = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -249,10 +249,12 @@ def main(names):
                 largest = max(largest, float(detail))
             if result == "refused":
                 reasons.setdefault(detail.split("model_type", 1)[-1].split(": ", 1)[-1].strip(), []).append(family)
+            if result == "not built":
+                unbuilt.setdefault(" ".join(str(detail).split())[:100], []).append(family)
             print(f"{family:24} {result:12} {str(detail)[:400]}", flush=True)
     print(json.dumps({k: len(v) for k, v in counts.items()}))
     if write:
-        write_table(counts, reasons, largest)
+        write_table(counts, reasons, unbuilt, largest)
     for result, families in counts.items():
         print(f"{result}: {' '.join(families)}")
     sys.exit(1 if "WRONG" in counts else 0)
