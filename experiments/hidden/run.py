@@ -36,6 +36,27 @@ HELD_OUT = 64  # windows that a loss is measured on
 KINDS = {"order alone": False, "everything": True}
 
 
+PREFACE = f"""# Heads and neurons of two runs
+
+`python experiments/hidden/run.py` wrote this. Llamas of {SIZES.layers} layers (d = {SIZES.d}, {SIZES.neurons} neurons, {SIZES.heads} query heads of width
+{SIZES.width} in {SIZES.groups} groups, tied embeddings), {STEPS} steps on the text of [the other experiments](../README.md); two runs of a
+seed are one up to the common step and then read other text. The second is scrambled (`scramble.py`):
+*order alone* permutes channels, neurons and heads; *everything* adds signs, scales of neurons, turns
+and scales of RoPE planes and value/output matrices. {{seeds}} seed(s); the mean, and in brackets the
+smallest and the largest.
+
+Share that is right. *neurons correspond*: the residual gauge alone, of a copy whose neurons and heads
+stay in their places. *sure*: neurons with a confidence above 0.9.
+
+{{found}}
+
+Loss in nats a byte on {HELD_OUT} held-out windows, of the mean of the first run and the scrambled one. *of
+one*: the runs themselves. *planted*: the first run moved by the truth. *Git Re-Basin*: its weight
+matching (arXiv 2209.04836, algorithm 1; our reading, `rebasin.py`), which has no signs, scales or turns.
+
+{{merged}}"""
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--regauge", type=pathlib.Path, default=HERE.parents[1] / "build/native/regauge")
@@ -167,20 +188,17 @@ def pair(options, seed, fork, everything):
     return out
 
 
-def table(results):
-    columns = list(next(iter(results.values()))[0])
-    losses = [name for name in columns if name.startswith("loss")]
-    for names, form in (([n for n in columns if n not in losses], lambda x: f"{100 * x:.1f} %"), (losses, lambda x: f"{x:.3f}")):
-        yield "| scrambled, common steps | " + " | ".join(name.removeprefix("loss, ") for name in names) + " |"
-        yield "| --- |" + " --- |" * len(names)
-        for (kind, fork), seeds in results.items():
-            cells = []
-            for name in names:
-                values = [seed[name] for seed in seeds if seed[name] is not None]
-                spread = f" ({form(min(values))} to {form(max(values))})" if len(set(values)) > 1 else ""
-                cells.append(form(statistics.mean(values)) + spread if values else "none is sure")
-            yield f"| {kind}, {fork} | " + " | ".join(cells) + " |"
-        yield ""
+def table(results, names, form):
+    lines = ["| scrambled, common steps | " + " | ".join(name.removeprefix("loss, ") for name in names) + " |"]
+    lines.append("| --- |" + " --- |" * len(names))
+    for (kind, fork), seeds in results.items():
+        cells = []
+        for name in names:
+            values = [seed[name] for seed in seeds if seed[name] is not None]
+            spread = f" ({form(min(values))} to {form(max(values))})" if len(set(values)) > 1 else ""
+            cells.append(form(statistics.mean(values)) + spread if values else "none is sure")
+        lines.append(f"| {kind}, {fork} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def main():
@@ -192,7 +210,11 @@ def main():
         for kind, everything in KINDS.items()
         for fork in FORKS
     }
-    (HERE / "RESULTS.md").write_text("\n".join([(HERE / "preface.md").read_text(), *table(results)]).strip() + "\n")
+    columns = list(next(iter(results.values()))[0])
+    losses = [name for name in columns if name.startswith("loss")]
+    found = table(results, [name for name in columns if name not in losses], lambda x: f"{100 * x:.1f} %")
+    merged = table(results, losses, lambda x: f"{x:.3f}")
+    (HERE / "RESULTS.md").write_text(PREFACE.format(seeds=options.seeds, found=found, merged=merged) + "\n")
 
 
 main()

@@ -57,12 +57,15 @@ std::vector<double> ownPosterior(const Clues& clues, const Estimate& estimate, c
     return own;
 }
 
+// 1 for as many channels as confidences were fitted on, 0 from twice as many.
+double narrowness(const Estimate& estimate) {
+    return belowTwice(policy::fittedWidth, static_cast<double>(estimate.gauge.d()));
+}
+
 // The fitted probabilities, or those of a plain answer's halves, and what the rotation null says.
 std::vector<double> besideNull(const Clues& clues, const Estimate& estimate, const Progress& progress) {
-    const auto width = static_cast<double>(estimate.gauge.d());
-    const double weight = estimate.rows == clues.rows
-                              ? policy::ofNull
-                              : policy::ofNullForPlain * (1 - belowTwice(policy::fittedWidth, width));
+    const double weight =
+        estimate.rows == clues.rows ? policy::ofNull : policy::ofNullForPlain * (1 - narrowness(estimate));
     if (weight == 0) return estimate.probability;
     std::vector<double> both = nullConfidence(clues, estimate.gauge, progress);
     for (std::size_t i = 0; i < both.size(); ++i)
@@ -148,7 +151,7 @@ Estimate orPlain(const Clues& clues, Estimate estimate, const Progress& progress
 Estimate judged(const Clues& clues, Estimate estimate, const Progress& progress) {
     if (!clues.whitened || clues.rows->sure()) return estimate;
     const bool whitened = estimate.rows == clues.rows;
-    const double few = whitened ? belowTwice(policy::fittedWidth, estimate.gauge.d()) : 1;
+    const double few = whitened ? narrowness(estimate) : 1;
     const std::vector<double> fitted = few > 0 ? besideNull(clues, estimate, progress) : estimate.probability;
     estimate.probability = few < 1 ? ownPosterior(clues, estimate, progress) : fitted;
     for (std::size_t i = 0; i < fitted.size(); ++i)
