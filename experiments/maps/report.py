@@ -9,7 +9,7 @@ HEAD = """# Maps between models that share no coordinates
 `python experiments/maps/run.py` wrote this. Llamas of two layers (`models.py`: 1500 steps on the text of
 [the other experiments](../README.md), `tales.py`), trained from scratch from other seeds and at other
 widths; maps by `regauge map` on 4096 paired rows of a text that nothing else here uses, objects moved
-by `regauge transport --map`. Seeds: {seeds}; the mean, and in brackets the smallest and the largest.
+by `regauge transport --map`. {seeds} seed(s); the mean, and in brackets the smallest and the largest.
 
 ## Effect kept of a steering vector
 
