@@ -267,3 +267,44 @@ TEST_CASE("arrow: a file with a footer that is damaged is said to end where it e
     CHECK(refusal.code == ErrorCode::truncated);
     CHECK_THAT(refusal.message, ContainsSubstring("ends after " + std::to_string(text.size()) + " bytes"));
 }
+
+TEST_CASE("arrow: a folder with several tables, as datasets' cache has them, is ambiguous; caches alone are none") {
+    const std::string first = fixture("arrow/saved/data-00000-of-00002.arrow"),
+                      second = fixture("arrow/saved/data-00001-of-00002.arrow");
+    MemoryFiles files;
+    files.put("a/texts-train-00000-of-00002.arrow", first);
+    files.put("a/texts-train-00001-of-00002.arrow", second);
+    CHECK(openEvidence(files, "a").sites[0].rows->rows() == 15);
+    files.put("a/texts-test.arrow", first);
+    CHECK_THROWS_WITH(
+        openEvidence(files, "a"),
+        ContainsSubstring("several tables: texts-test.arrow, texts-train-00000-of-00002.arrow; give one"));
+    files.put("b/cache-1.arrow", first);
+    files.put("b/notes.txt", "none");
+    CHECK_THAT(run(files, {"inspect", "b"}).err, ContainsSubstring("holds nothing that regauge recognises"));
+}
+
+TEST_CASE("arrow: lists of files are of modest size and name each file once") {
+    MemoryFiles files;
+    putSaved(files, "a");
+    files.put(
+        "a/state.json",
+        R"({"_data_files": [{"filename": "data-00000-of-00002.arrow"}, {"filename": "data-00000-of-00002.arrow"}]})");
+    CHECK_THROWS_WITH(openEvidence(files, "a"), ContainsSubstring("data-00000-of-00002.arrow twice"));
+    files.put("a/state.json", std::string((std::size_t{64} << 20) + 1, ' '));
+    CHECK_THROWS_WITH(openEvidence(files, "a"), ContainsSubstring("more than 64 MiB"));
+    putSaved(files, "b/train");
+    files.put("b/dataset_dict.json", R"({"splits": ["train", "train"]})");
+    CHECK_THROWS_WITH(openEvidence(files, "b"), ContainsSubstring("names train twice"));
+}
+
+TEST_CASE("arrow: a model's folder with a table beside it is the model") {
+    MemoryFiles files;
+    files.put("m/config.json", R"({"model_type": "a_model_of_tomorrow", "hidden_size": 4})");
+    files.put("m/pytorch_model.bin", fixture("views_share_storage.pt"));
+    files.put("m/data.arrow", fixture("arrow/file.arrow"));
+    CHECK_THAT(run(files, {"inspect", "m"}).err, ContainsSubstring("a family that regauge has no table for"));
+    files.put("n/shard.distcp", "anything");
+    files.put("n/data.arrow", fixture("arrow/file.arrow"));
+    CHECK_THAT(run(files, {"inspect", "n"}).err, ContainsSubstring("distributed checkpoint"));
+}
