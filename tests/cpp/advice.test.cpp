@@ -124,7 +124,7 @@ TEST_CASE("advice: what is copied, forced or settled by a flag goes on with that
            {"transport v --gauge u -o w --force"});
     follow(files, "transport v --gauge g -o w", {"--force overwrites it, or choose another name with -o"},
            {"transport v --gauge g -o w --force", "transport v --gauge g -o x"});
-    follow(files, "transport v --gauge g -o y --site mlp.1", {"has no hidden part", "without it, OBJECT moves"},
+    follow(files, "transport v --gauge g -o y --site mlp.1", {"has no hidden part", "leave out --site to move it"},
            {"transport v --gauge g -o y"});
 }
 

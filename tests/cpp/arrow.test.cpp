@@ -1,10 +1,12 @@
 // Arrow tables: the fixtures are written by pyarrow and datasets (tests/interop/arrow.py fixtures); their values are 0,
 // 1/8, 2/8, ..
+#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <numeric>
 
 #include "command_run.hpp"
+#include "io/bytes.hpp"
 #include "regauge/evidence.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "tensor_files.hpp"
@@ -38,6 +40,53 @@ std::vector<float> rowsOf(const Site& site) {
     std::vector<float> values(static_cast<std::size_t>(site.rows->rows()) * site.rows->d());
     convertToFloat(bytes, site.rows->dtype(), values);
     return values;
+}
+
+// Little-endian numbers, one behind the other.
+template <class... T>
+std::string little(T... values) {
+    std::string text;
+    const auto add = [&](auto value) {
+        std::array<std::byte, sizeof(value)> bytes;
+        storeLittle(value, bytes.data());
+        text += asText(bytes);
+    };
+    (add(values), ...);
+    return text;
+}
+
+// A stream's schema message of `count` columns that are one table and so have one name, of `length` letters, and one
+// list of `entries` that are nothing.
+std::string sharedSchema(std::uint32_t count, std::uint32_t length, std::uint32_t entries) {
+    using std::uint32_t;
+    const auto u16 = [](auto... values) { return little(static_cast<std::uint16_t>(values)...); };
+    std::string text(4, 0);
+    const auto at = [&] { return static_cast<uint32_t>(text.size()); };
+    const auto point = [&](uint32_t from) { text.replace(from, 4, little(at() - from)); };  // to the end
+    const uint32_t messages = at();
+    text += u16(10, 16, 4, 6, 8, 0);
+    const uint32_t schemas = at();
+    text += u16(8, 8, 0, 4);
+    const uint32_t fields = at();  // name, -, kind, type, -, -, metadata
+    text += u16(18, 20, 4, 0, 16, 8, 0, 0, 12, 0);
+    const uint32_t types = at();
+    text += u16(4, 4);
+    const uint32_t message = at();
+    point(0), text += little(message - messages) + u16(4, 1) + little(uint32_t{0}, uint32_t{0});
+    const uint32_t schema = at();
+    point(message + 8), text += little(schema - schemas, uint32_t{0});
+    point(schema + 4), text += little(count);
+    for (uint32_t i = 0; i < count; ++i) text += little(4 * (count - i));
+    const uint32_t field = at();
+    text += little(field - fields, uint32_t{0}, uint32_t{0}, uint32_t{0}, uint32_t{13});  // of kind structure
+    point(field + 8), text += little(at() - types);
+    point(field + 4), text += little(length) + std::string(length, 'n');
+    text.resize((text.size() + 7) / 8 * 8);
+    point(field + 12), text += little(entries);
+    const uint32_t table = at();
+    for (uint32_t i = 0; i < entries; ++i) text += little(4 * (entries - i));
+    text += little(at() - types) + std::string(4 * (table / 4 % 2), 0);
+    return "\xff\xff\xff\xff" + little(at()) + text;
 }
 
 }  // namespace
@@ -176,4 +225,86 @@ TEST_CASE("arrow: a table is inspected and taken as evidence, and never moved") 
                    ContainsSubstring("reads as evidence and does not write") && ContainsSubstring("numpy.save"));
         CHECK_FALSE(files.exists("out"));
     }
+}
+
+TEST_CASE("arrow: fields that share one name or one list of metadata do not grow beyond the file that they are in") {
+    // One column is read as far as it goes: a structure, which is left out.
+    CHECK_THAT(refusalOf(sharedSchema(1, 3000, 700)).message, ContainsSubstring("nnn (structures)"));
+    for (const std::string& text : {sharedSchema(3, 3000, 0), sharedSchema(3, 1, 3000)}) {
+        const Refusal refusal = refusalOf(text);
+        CHECK(refusal.code == ErrorCode::malformed);
+        CHECK_THAT(refusal.message, ContainsSubstring("has names longer than itself"));
+    }
+}
+
+TEST_CASE("arrow: a batch whose buffers overlap or are not what its columns take is refused") {
+    std::string text = fixture("arrow/file.arrow");
+    const std::size_t values = text.find(little(std::uint64_t{0}, std::uint64_t{64}));  // 4 rows of 4 float32
+    REQUIRE(values != std::string::npos);
+    text.replace(values - 8, 8, little(std::uint64_t{8}));
+    CHECK_THAT(refusalOf(text).message, ContainsSubstring("buffers overlap"));
+    // How many buffers a column of views has beside its own; on 32 bits large ones would add up to small ones.
+    for (const std::uint64_t more : {std::uint64_t{0}, std::uint64_t{2}, std::uint64_t{40}, std::uint64_t{1} << 32}) {
+        std::string kinds = fixture("arrow/kinds.arrow");
+        const std::size_t count = kinds.find(little(std::uint32_t{1}, std::uint64_t{1}));
+        REQUIRE(count != std::string::npos);
+        kinds.replace(count + 4, 8, little(more));
+        CHECK_THAT(refusalOf(kinds).message, ContainsSubstring("buffers, which is not what the columns"));
+    }
+}
+
+TEST_CASE("arrow: tensors of a fixed shape are no rows as long as all their axes together") {
+    const Refusal refusal = refusalOf(fixture("arrow/tensors.arrow"));
+    CHECK(refusal.code == ErrorCode::unsupported);
+    CHECK_THAT(refusal.message,
+               ContainsSubstring("tensors (tensors of a fixed shape)") && ContainsSubstring("c.to_numpy_ndarray()"));
+}
+
+TEST_CASE("arrow: a file with a footer that is damaged is said to end where it ends") {
+    std::string text = fixture("arrow/file.arrow");
+    text.replace(text.rfind("\xff\xff\xff\xff") + 4, 4, little(std::uint32_t{1} << 20));
+    const Refusal refusal = refusalOf(text);
+    CHECK(refusal.code == ErrorCode::truncated);
+    CHECK_THAT(refusal.message, ContainsSubstring("ends after " + std::to_string(text.size()) + " bytes"));
+}
+
+TEST_CASE("arrow: a folder with several tables, as datasets' cache has them, is ambiguous; caches alone are none") {
+    const std::string first = fixture("arrow/saved/data-00000-of-00002.arrow"),
+                      second = fixture("arrow/saved/data-00001-of-00002.arrow");
+    MemoryFiles files;
+    files.put("a/texts-train-00000-of-00002.arrow", first);
+    files.put("a/texts-train-00001-of-00002.arrow", second);
+    CHECK(openEvidence(files, "a").sites[0].rows->rows() == 15);
+    files.put("a/texts-test.arrow", first);
+    CHECK_THROWS_WITH(
+        openEvidence(files, "a"),
+        ContainsSubstring("several tables: texts-test.arrow, texts-train-00000-of-00002.arrow; give one"));
+    files.put("b/cache-1.arrow", first);
+    files.put("b/notes.txt", "none");
+    CHECK_THAT(run(files, {"inspect", "b"}).err, ContainsSubstring("holds nothing that regauge recognises"));
+}
+
+TEST_CASE("arrow: lists of files are of modest size and name each file once") {
+    MemoryFiles files;
+    putSaved(files, "a");
+    files.put(
+        "a/state.json",
+        R"({"_data_files": [{"filename": "data-00000-of-00002.arrow"}, {"filename": "data-00000-of-00002.arrow"}]})");
+    CHECK_THROWS_WITH(openEvidence(files, "a"), ContainsSubstring("data-00000-of-00002.arrow twice"));
+    files.put("a/state.json", std::string((std::size_t{64} << 20) + 1, ' '));
+    CHECK_THROWS_WITH(openEvidence(files, "a"), ContainsSubstring("more than 64 MiB"));
+    putSaved(files, "b/train");
+    files.put("b/dataset_dict.json", R"({"splits": ["train", "train"]})");
+    CHECK_THROWS_WITH(openEvidence(files, "b"), ContainsSubstring("names train twice"));
+}
+
+TEST_CASE("arrow: a model's folder with a table beside it is the model") {
+    MemoryFiles files;
+    files.put("m/config.json", R"({"model_type": "a_model_of_tomorrow", "hidden_size": 4})");
+    files.put("m/pytorch_model.bin", fixture("views_share_storage.pt"));
+    files.put("m/data.arrow", fixture("arrow/file.arrow"));
+    CHECK_THAT(run(files, {"inspect", "m"}).err, ContainsSubstring("a family that regauge has no table for"));
+    files.put("n/shard.distcp", "anything");
+    files.put("n/data.arrow", fixture("arrow/file.arrow"));
+    CHECK_THAT(run(files, {"inspect", "n"}).err, ContainsSubstring("distributed checkpoint"));
 }

@@ -73,6 +73,7 @@ def write_fixtures():
         writer.write_table(rows, max_chunksize=4)
     for codec in ("lz4", "zstd"):
         write_stream(rows, folder / f"{codec}.arrow", compression=codec)
+    write_stream(pa.table({"tensors": pa.FixedShapeTensorArray.from_numpy_ndarray(counted((6, 3, 4)))}), folder / "tensors.arrow")
     write_stream(kinds().select(["text", "ragged", "nulls", "number"]), folder / "none.arrow")
 
 

@@ -43,6 +43,20 @@ def followed(path, folder, *command):
     return (np.load(folder / "rows.npy"), python) if done.returncode == 0 else (None, done.stderr[-300:])
 
 
+def check_tensors(work, **options):
+    """The line also saves tensors of a fixed shape with all their axes, from files that are read and that are not."""
+    expected = np.arange(5 * 3 * 4, dtype=np.float32).reshape(5, 3, 4)
+    table = pa.table({"blocks.1.hook_resid_pre": pa.FixedShapeTensorArray.from_numpy_ndarray(expected)})
+    path = work / "tensors.arrow"
+    with pa.ipc.new_stream(path, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table, max_chunksize=2)
+    rows, said = followed(path, work, "inspect", path)
+    check(f"tensors of a fixed shape, {options or 'not compressed'}", rows is not None and np.array_equal(rows, expected), said[:160])
+    pyarrow.parquet.write_table(table, work / "tensors.parquet")
+    rows, said = followed(work / "tensors.parquet", work, "inspect", work / "tensors.parquet")
+    check("tensors of a fixed shape in Parquet", rows is not None and np.array_equal(rows, expected), said[:160])
+
+
 def main():
     print(f"pyarrow {pa.__version__}, numpy {np.__version__}")
     activations = np.random.default_rng(0).normal(size=(6, 5, 16)).astype(np.float32)
@@ -63,6 +77,8 @@ def main():
         table = dict(tables(activations))["sequences"]
         with pa.ipc.new_stream(work / "folder" / "data.arrow", table.schema) as writer:
             writer.write_table(table)
+        check_tensors(work)
+        check_tensors(work, compression="zstd")
         gauge = write_gauge(random_gauge(16), work / "gauge.json")
         for given in (work / "folder" / "data.arrow", work / "folder"):
             rows, said = followed(given, work, "transport", given, "--gauge", gauge, "-o", work / "out")

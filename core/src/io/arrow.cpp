@@ -1,7 +1,5 @@
 #include "io/arrow.hpp"
 
-#include <algorithm>
-
 #include "io/arrow_stream.hpp"
 #include "io/bytes.hpp"
 #include "io/composed_source.hpp"
@@ -20,11 +18,12 @@ TensorFile tableFile(ArrowTable table) {
     TensorFile file;
     file.format = FileFormat::arrow;
     auto detail = std::make_shared<ArrowDetail>();
-    std::string left;
+    std::string left, wayOut;
     for (ArrowColumn& column : table.columns) {
         const std::string reason = column.leftOut();
         if (!reason.empty()) {
             left += (left.empty() ? "; found " : ", ") + column.name() + " (" + reason + ")";
+            if (reason == tensorsOfFixedShape) wayOut = "; " + arrowWayOut(table.stream);
             file.metadata.emplace_back(column.name(), reason);
             continue;
         }
@@ -45,62 +44,34 @@ TensorFile tableFile(ArrowTable table) {
         throw Error(ErrorCode::unsupported, table.source->name(),
                     "an Arrow table without a column of numbers to read: expected lists of floats, all of one length, "
                     "each a row or a sequence of rows" +
-                        left);
+                        left + wayOut);
     detail->stream = table.stream;
     file.source = std::move(table.source);
     file.detail = std::move(detail);
     return file;
 }
 
-// A column's elements, one behind the other.
-class ColumnSource final : public ByteSource {
+// A segment of booleans, which are bits in the file, the lowest first, and bytes in a tensor.
+class BitsSource final : public ByteSource {
 public:
-    ColumnSource(std::shared_ptr<const ByteSource> whole, const ArrowColumn& column, std::string name)
-        : whole_(std::move(whole)),
-          segments_(column.segments()),
-          size_(byteSize(column.dtype())),
-          bits_(column.dtype() == Dtype::BOOL),
-          name_(std::move(name)) {
-        ends_.reserve(segments_.size());
-        for (const ArrowSegment& segment : segments_)
-            ends_.push_back((ends_.empty() ? 0 : ends_.back()) + segment.count * size_);
-    }
-    std::uint64_t size() const override { return ends_.back(); }
-    const std::string& name() const override { return name_; }
+    BitsSource(std::shared_ptr<const ByteSource> whole, const ArrowSegment& segment)
+        : whole_(std::move(whole)), segment_(segment) {}
+    std::uint64_t size() const override { return segment_.count; }
+    const std::string& name() const override { return whole_->name(); }
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
         requireWithin(*this, offset, into.size());
-        while (!into.empty()) {
-            const auto at =
-                static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), offset) - ends_.begin());
-            const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), ends_[at] - offset));
-            const std::uint64_t within = offset - (ends_[at] - segments_[at].count * size_);
-            if (bits_)
-                readBits(segments_[at], within, into.first(count));
-            else
-                whole_->read(segments_[at].offset + within, into.first(count));
-            into = into.subspan(count);
-            offset += count;
-        }
-    }
-
-private:
-    // Booleans are bits, the lowest first; a tensor's are bytes.
-    void readBits(const ArrowSegment& segment, std::uint64_t first, std::span<std::byte> into) const {
-        const std::uint64_t bit = segment.firstBit + first;
+        const std::uint64_t bit = segment_.firstBit + offset;
         const std::vector<std::byte> packed =
-            readBytes(*whole_, segment.offset + bit / 8, (bit % 8 + into.size() + 7) / 8);
+            readBytes(*whole_, segment_.offset + bit / 8, (bit % 8 + into.size() + 7) / 8);
         for (std::size_t i = 0; i < into.size(); ++i) {
             const std::size_t at = static_cast<std::size_t>(bit % 8) + i;
             into[i] = packed[at / 8] >> (at % 8) & std::byte{1};
         }
     }
 
+private:
     std::shared_ptr<const ByteSource> whole_;
-    std::vector<ArrowSegment> segments_;
-    std::vector<std::uint64_t> ends_;  // in bytes, of each segment
-    std::size_t size_;
-    bool bits_;
-    std::string name_;
+    ArrowSegment segment_;
 };
 
 }  // namespace
@@ -131,9 +102,15 @@ TensorFile openArrows(const std::vector<std::shared_ptr<const ByteSource>>& sour
 }
 
 std::unique_ptr<ByteSource> arrowTensorBytes(const TensorFile& file, std::size_t index) {
-    return std::make_unique<ColumnSource>(file.source,
-                                          static_cast<const ArrowDetail*>(file.detail.get())->columns[index],
-                                          placeOf(file.source->name(), file.tensors[index].info.name));
+    const ArrowColumn& column = static_cast<const ArrowDetail*>(file.detail.get())->columns[index];
+    auto elements = std::make_unique<ComposedSource>(placeOf(file.source->name(), column.name()));
+    for (const ArrowSegment& segment : column.segments())
+        if (column.dtype() == Dtype::BOOL)
+            elements->add(std::make_shared<BitsSource>(file.source, segment));
+        else
+            elements->add(std::make_shared<SliceSource>(file.source, segment.offset,
+                                                        segment.count * byteSize(column.dtype()), file.source->name()));
+    return elements;
 }
 
 Error arrowNotWritten(const TensorFile& file) {

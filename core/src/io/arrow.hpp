@@ -23,7 +23,8 @@ TensorFile openArrows(const std::vector<std::shared_ptr<const ByteSource>>& sour
 bool looksLikeArrowFolder(const Files& files, const std::string& folder);
 
 // The table of a folder: its files in the order of datasets' state.json, or else by their numbers; of a dataset of
-// splits the only one. Throws Error: missingFile (a file of it), ambiguous (several splits), and those of openArrow.
+// splits the only one. Throws Error: missingFile (a file of it), ambiguous (several splits or tables), and those of
+// openArrow.
 TensorFile openArrowFolder(const Files& files, const std::string& folder);
 
 std::unique_ptr<ByteSource> arrowTensorBytes(const TensorFile& file, std::size_t index);

@@ -14,13 +14,15 @@ namespace {
 
 ArrowColumn::ArrowColumn(const ArrowField& field) : name_(field.name) {
     const ArrowField* at = &field;
-    while (at->isList() && !at->dictionary) {
+    while (at->isList() && !at->dictionary && !at->shapedTensors) {
         levels_.push_back({at->type, at->listSize, std::nullopt, false});
         at = &at->children.front();
     }
     dtype_ = at->dtype;
     if (at->dictionary)
         unreadable_ = "values of a dictionary";
+    else if (at->shapedTensors)
+        unreadable_ = tensorsOfFixedShape;
     else if (!at->isNumber())
         unreadable_ = regauge::name(at->type);
     else if (levels_.empty() && isFloat(dtype_))

@@ -9,12 +9,16 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/arrow_schema.hpp"
 #include "regauge/io/byte_source.hpp"
 
 namespace regauge {
+
+// Why a column of the extension arrow.fixed_shape_tensor is left out: its lists have several axes in one, and so no d.
+constexpr std::string_view tensorsOfFixedShape = "tensors of a fixed shape";
 
 // A range of elements, one behind the other in the file.
 struct ArrowSegment {

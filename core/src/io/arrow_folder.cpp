@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "io/arrow.hpp"
 #include "io/bytes.hpp"
@@ -11,21 +13,25 @@ namespace regauge {
 namespace {
 
 constexpr std::string_view endings[] = {".arrow", ".feather"};
-constexpr std::string_view arrays[] = {".npy", ".npz", ".pt", ".safetensors"};
+constexpr std::string_view arrays[] = {".npy", ".npz", ".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".gguf"};
 constexpr const char* stateFile = "state.json";          // of a table that datasets saved: its files
 constexpr const char* splitsFile = "dataset_dict.json";  // of several tables, each in a folder of its own
 
+// What datasets keeps beside a table (cache-*.arrow) is none of its files.
 bool isTable(const std::string& name) {
-    return std::ranges::any_of(endings, [&](std::string_view ending) { return name.ends_with(ending); });
+    return std::ranges::any_of(endings, [&](std::string_view ending) { return name.ends_with(ending); }) &&
+           !name.starts_with("cache-");
 }
 
 nlohmann::json jsonIn(const Files& files, const std::string& path) {
     const std::unique_ptr<ByteSource> source = files.open(path);
+    if (source->size() > mostIndexBytes)
+        throw Error(ErrorCode::tooLarge, path, "a list of files of more than 64 MiB is not a dataset's");
     return parseJson(asText(readBytes(*source, 0, source->size())), path);
 }
 
-// A list of texts, or of objects that have one under `key`. Throws Error(malformed) for anything else, and for names
-// that lead elsewhere.
+// A list of texts, or of objects that have one under `key`. Throws Error(malformed) for anything else, for names that
+// lead elsewhere, and for one that is there twice.
 std::vector<std::string> namesIn(const nlohmann::json& list, const char* key, const std::string& where) {
     std::vector<std::string> names;
     if (list.is_array())
@@ -34,17 +40,19 @@ std::vector<std::string> namesIn(const nlohmann::json& list, const char* key, co
             if (!text.is_string()) break;
             names.push_back(text.get<std::string>());
         }
-    const auto leadsAway = [](const std::string& name) {
-        return name.empty() || name == "." || name == ".." || name.find_first_of("/\\") != std::string::npos;
-    };
-    if (!list.is_array() || names.size() != list.size() || std::ranges::any_of(names, leadsAway))
+    if (!list.is_array() || names.size() != list.size() || !std::ranges::all_of(names, isPlainName))
         throw Error(ErrorCode::malformed, where, "expected a list of names beside it; save the dataset again");
+    std::set<std::string_view> seen;
+    for (const std::string& name : names)
+        if (!seen.insert(name).second)
+            throw Error(ErrorCode::malformed, where, "names " + name + " twice; save the dataset again");
     return names;
 }
 
+bool isDigit(char c) { return c >= '0' && c <= '9'; }
+
 // "data-2.arrow" before "data-10.arrow": digits compare as the numbers they write.
 bool numbersBefore(std::string_view a, std::string_view b) {
-    const auto isDigit = [](char c) { return c >= '0' && c <= '9'; };
     const auto digits = [&](std::string_view& text) {
         const auto end = std::ranges::find_if_not(text, isDigit);
         std::string_view run = text.substr(0, static_cast<std::size_t>(end - text.begin()));
@@ -77,7 +85,24 @@ void requireAll(const std::vector<std::string>& names, const std::string& folder
                         names.front() + " names; fetch the others");
 }
 
-// The files of a table, in order; what datasets keeps beside them (cache-*.arrow) is none.
+// One table's files differ in their numbers. Throws Error(ambiguous) for others, as the splits of a dataset are in the
+// cache of datasets: NAME-train.arrow beside NAME-test.arrow.
+void requireOne(const std::vector<std::string>& names, const std::string& folder) {
+    constexpr std::size_t mostShown = 8;
+    std::set<std::string> tables;
+    std::string shown;
+    for (const std::string& name : names) {
+        std::string table = name;
+        std::erase_if(table, isDigit);
+        if (!tables.insert(std::move(table)).second) continue;
+        if (tables.size() <= mostShown) shown += (shown.empty() ? "" : ", ") + name;
+    }
+    if (tables.size() > 1)
+        throw Error(ErrorCode::ambiguous, folder,
+                    "holds several tables: " + shown + (tables.size() > mostShown ? ", ..." : "") + "; give one file");
+}
+
+// The files of a table, in order.
 std::vector<std::string> filesOf(const Files& files, const std::string& folder) {
     const std::string state = joinPath(folder, stateFile);
     if (files.exists(state)) {
@@ -85,8 +110,9 @@ std::vector<std::string> filesOf(const Files& files, const std::string& folder) 
         if (json.is_object() && json.contains("_data_files")) return namesIn(json["_data_files"], "filename", state);
     }
     std::vector<std::string> names = files.list(folder);
-    std::erase_if(names, [](const std::string& name) { return !isTable(name) || name.starts_with("cache-"); });
+    std::erase_if(names, std::not_fn(isTable));
     std::ranges::stable_sort(names, numbersBefore);
+    requireOne(names, folder);
     if (!names.empty()) requireAll(names, folder);
     return names;
 }

@@ -6,7 +6,9 @@ namespace {
 // Fields of the tables of Message.fbs and Schema.fbs.
 constexpr unsigned messageVersion = 0, messageHeader = 2;
 constexpr unsigned schemaEndianness = 0, schemaFields = 1;
-constexpr unsigned fieldName = 0, fieldTypeKind = 2, fieldType = 3, fieldDictionary = 4, fieldChildren = 5;
+constexpr unsigned fieldName = 0, fieldTypeKind = 2, fieldType = 3, fieldDictionary = 4, fieldChildren = 5,
+                   fieldMetadata = 6;
+constexpr unsigned entryKey = 0, entryValue = 1;  // of custom_metadata
 constexpr std::int16_t version4 = 3, version5 = 4;
 
 constexpr std::string_view typeNames[] = {"nulls",       "integers",
@@ -59,7 +61,9 @@ public:
                         "this Arrow file has more than " + std::to_string(mostArrowFields) + " fields, or more than " +
                             std::to_string(deepestArrowField) + " levels of them");
         ArrowField result;
-        result.name = std::string(table.text(fieldName));
+        const std::string_view name = table.text(fieldName);
+        claim(name.size());
+        result.name = std::string(name);
         const auto kind = table.number<std::uint8_t>(fieldTypeKind, 0);
         const std::optional<FlatTable> type = table.table(fieldType);
         if (kind == 0 || !type) malformed(buffer_, "has a column '" + result.name + "' without a type");
@@ -70,6 +74,7 @@ public:
         result.type = static_cast<ArrowType>(kind);
         result.dictionary = table.has(fieldDictionary);
         setType(result, *type);
+        result.shapedTensors = extensionOf(table) == "arrow.fixed_shape_tensor";
         const FlatVector children = table.vector(fieldChildren, 4);
         for (std::uint64_t i = 0; i < children.count; ++i)
             result.children.push_back(field(table.tableIn(children, i), depth + 1));
@@ -80,6 +85,23 @@ public:
     }
 
 private:
+    // Fields may share one text or list, and so a small file name many gigabytes: writers give each field its own.
+    void claim(std::uint64_t bytes) {
+        claimed_ += bytes;
+        if (claimed_ > buffer_.bytes.size()) malformed(buffer_, "has names longer than itself");
+    }
+
+    // The extension type that the field's metadata names, "" where it names none.
+    std::string_view extensionOf(const FlatTable& table) {
+        const FlatVector entries = table.vector(fieldMetadata, 4);
+        claim(4 * entries.count);
+        for (std::uint64_t i = 0; i < entries.count; ++i) {
+            const FlatTable entry = table.tableIn(entries, i);
+            if (entry.text(entryKey) == "ARROW:extension:name") return entry.text(entryValue);
+        }
+        return "";
+    }
+
     void setType(ArrowField& field, const FlatTable& type) const {
         switch (field.type) {
             case ArrowType::integer: field.dtype = integerOf(type); break;
@@ -98,6 +120,7 @@ private:
 
     FlatBuffer buffer_;
     std::size_t seen_ = 0;
+    std::uint64_t claimed_ = 0;  // bytes of names and lists of metadata
 };
 
 }  // namespace

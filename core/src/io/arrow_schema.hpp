@@ -51,6 +51,7 @@ struct ArrowField {
     std::uint64_t listSize = 0;  // of fixedSizeList
     bool dictionary = false;     // its values are indices into a dictionary
     bool dense = false;          // of a union
+    bool shapedTensors = false;  // of the extension arrow.fixed_shape_tensor: listSize is the product of its shape
     std::vector<ArrowField> children;
 
     bool isList() const {

@@ -55,22 +55,22 @@ public:
 
 private:
     std::uint64_t beginOfFooter(std::uint64_t size) const {
-        if (size < fileHead + fileTail) cutOff(size);
+        if (size < fileHead + fileTail) cutOff();
         const std::vector<std::byte> tail = readBytes(*table_.source, size - fileTail, fileTail);
         const std::uint64_t footer = loadLittle<std::uint32_t>(tail.data());
-        if (asText(tail).substr(4) != magic || footer > size - fileHead - fileTail) cutOff(size);
+        if (asText(tail).substr(4) != magic || footer > size - fileHead - fileTail) cutOff();
         return size - fileTail - footer;
     }
 
-    [[noreturn]] void cutOff(std::uint64_t size) const {
+    [[noreturn]] void cutOff() const {
         throw Error(ErrorCode::truncated, where_,
-                    "this Arrow file ends after " + std::to_string(size) +
+                    "this Arrow file ends after " + std::to_string(table_.source->size()) +
                         " bytes, before it is complete; copy or download it again");
     }
 
     // The message at `at`; where the next one begins.
     std::uint64_t message(std::uint64_t at, std::uint64_t end) {
-        if (end - at < messageHead) cutOff(end);
+        if (end - at < messageHead) cutOff();
         const std::vector<std::byte> head = readBytes(*table_.source, at, messageHead);
         if (loadLittle<std::uint32_t>(head.data()) != continuation)
             throw Error(ErrorCode::malformed, where_,
@@ -78,7 +78,7 @@ private:
                             "; where the file is of Arrow before 0.15 (2019), write it again with a current one");
         const std::uint64_t length = loadLittle<std::uint32_t>(head.data() + 4), begin = at + messageHead;
         if (length == 0) return begin;
-        if (length > end - begin) cutOff(end);
+        if (length > end - begin) cutOff();
         if (length > mostMetadata)
             throw Error(ErrorCode::tooLarge, where_,
                         std::to_string(length) + " bytes of an Arrow message's metadata are more than the " +
@@ -86,7 +86,7 @@ private:
         const std::vector<std::byte> bytes = readBytes(*table_.source, begin, length);
         const FlatTable root = FlatTable::root({bytes, &where_});
         const std::uint64_t body = begin + length, bodyBytes = root.number<std::uint64_t>(messageBody, 0);
-        if (bodyBytes > end - body) cutOff(end);
+        if (bodyBytes > end - body) cutOff();
         take(root, body, bodyBytes);
         return body + bodyBytes;
     }
@@ -143,10 +143,14 @@ private:
         batch.rows = table.number<std::uint64_t>(batchRows, 0);
         for (std::uint64_t at = nodes.first, i = 0; i < nodes.count; ++i, at += pairBytes)
             batch.nodes.push_back({long64(buffer, at), long64(buffer, at + 8)});
+        std::uint64_t taken = 0;
         for (std::uint64_t at = buffers.first, i = 0; i < buffers.count; ++i, at += pairBytes) {
             const std::uint64_t offset = long64(buffer, at), bytes = long64(buffer, at + 8);
             if (offset > bodyBytes || bytes > bodyBytes - offset)
                 throw Error(ErrorCode::malformed, where_, "a record batch has a buffer beyond its own end");
+            // Lists that share their offsets would be read once for each.
+            if ((taken += bytes) > bodyBytes)
+                throw Error(ErrorCode::malformed, where_, "a record batch whose buffers overlap");
             batch.buffers.push_back({body + offset, bytes});
         }
         addToColumns(batch, table);
@@ -174,11 +178,12 @@ private:
               const FlatBuffer& buffer) const {
         ++place.node;
         place.buffer += buffersOf(field, schema_);
+        if (place.buffer > batch.buffers.size()) wrongBuffers(batch);
         if (field.dictionary) return;
         if (field.type == ArrowType::binaryView || field.type == ArrowType::utf8View) {
             if (place.variadic == further.count) wrongBuffers(batch);
             const std::uint64_t more = long64(buffer, further.first + 8 * place.variadic++);
-            if (more > batch.buffers.size()) wrongBuffers(batch);
+            if (more > batch.buffers.size() - place.buffer) wrongBuffers(batch);
             place.buffer += static_cast<std::size_t>(more);
         }
         for (const ArrowField& child : field.children) pass(child, place, batch, further, buffer);
@@ -206,10 +211,10 @@ bool looksLikeArrow(std::string_view head) {
 ArrowTable readArrowTable(std::shared_ptr<const ByteSource> source) { return TableReader(std::move(source)).read(); }
 
 std::string arrowWayOut(bool stream) {
-    return std::string(
-               "save a column of numbers as an array: import numpy, pyarrow.ipc; numpy.save('rows.npy', "
-               "numpy.array(pyarrow.ipc.open_") +
-           (stream ? "stream" : "file") + "('FILE').read_all()['COLUMN'].to_pylist(), 'float32'))";
+    return std::string("save a column of numbers as an array: import numpy, pyarrow.ipc; c = pyarrow.ipc.open_") +
+           (stream ? "stream" : "file") +
+           "('FILE').read_all()['COLUMN'].combine_chunks(); numpy.save('rows.npy', c.to_numpy_ndarray() if "
+           "hasattr(c, 'to_numpy_ndarray') else numpy.array(c.to_pylist(), 'float32'))";
 }
 
 }  // namespace regauge

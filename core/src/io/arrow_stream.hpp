@@ -27,7 +27,8 @@ bool looksLikeArrow(std::string_view head);
 // of one name), tooLarge.
 ArrowTable readArrowTable(std::shared_ptr<const ByteSource> source);
 
-// What to do where regauge does not read or write a table: a line of Python that saves a column. It is run by
+// What to do where regauge does not read or write a table: a line of Python that saves a column,
+// also of tensors of a fixed shape. It is run by
 // tests/interop/containers.py.
 std::string arrowWayOut(bool stream);
 

@@ -15,8 +15,6 @@
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t mostIndexBytes = std::uint64_t{64} << 20;
-
 // The index's weight_map, turned around: shard -> its tensors.
 std::map<std::string, std::vector<std::string>> shardsOf(const ByteSource& index) {
     if (index.size() > mostIndexBytes)
@@ -31,8 +29,7 @@ std::map<std::string, std::vector<std::string>> shardsOf(const ByteSource& index
     std::map<std::string, std::vector<std::string>> shards;
     for (const auto& [tensor, file] : json["weight_map"].items()) {
         const std::string name = file.is_string() ? file.get<std::string>() : std::string();
-        // A shard lies beside its index: anything else could name a file that the user never meant.
-        if (name.empty() || name == "." || name == ".." || name.find_first_of("/\\") != std::string::npos) {
+        if (!isPlainName(name)) {
             throw Error(ErrorCode::malformed, index.name(),
                         "the weight_map gives \"" + tensor + "\" the file " + file.dump() +
                             "; expected the name of a file beside the index");
@@ -112,6 +109,10 @@ std::string joinPath(const std::string& folder, const std::string& name) {
     return folder.empty() ? name : folder.back() == '/' ? folder + name : folder + '/' + name;
 }
 
+bool isPlainName(std::string_view name) {
+    return !name.empty() && name != "." && name != ".." && name.find_first_of("/\\") == std::string_view::npos;
+}
+
 std::string snapshotOf(const Files& files, const std::string& path) {
     const std::string refs = joinPath(path, "refs");
     if (!files.isFolder(path) || !files.isFolder(refs) || !files.isFolder(joinPath(path, "snapshots"))) return path;
@@ -131,9 +132,8 @@ std::string snapshotOf(const Files& files, const std::string& path) {
     commit.erase(
         std::remove_if(commit.begin(), commit.end(), [](char c) { return c == '\n' || c == '\r' || c == ' '; }),
         commit.end());
-    const bool plain = !commit.empty() && commit.find_first_of("/\\") == std::string::npos && commit != "..";
     const std::string snapshot = joinPath(joinPath(path, "snapshots"), commit);
-    if (!plain || !files.isFolder(snapshot))
+    if (!isPlainName(commit) || !files.isFolder(snapshot))
         throw Error(ErrorCode::missingFile, path,
                     "is a model's root in the hub's cache, and the snapshot that refs/" + name +
                         " names is not there; download the model again");

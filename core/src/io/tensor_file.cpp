@@ -39,8 +39,9 @@ constexpr Refusal refusals[] = {
     {"\x89HDF", "an HDF5 file; save the arrays as .npy or .safetensors"},
     // The line is run by tests/interop/containers.py.
     {"PAR1",
-     "a Parquet file; save its column of numbers: import numpy, pyarrow.parquet; numpy.save('rows.npy', "
-     "numpy.array(pyarrow.parquet.read_table('FILE')['COLUMN'].to_pylist(), 'float32'))"},
+     "a Parquet file; save its column of numbers: import numpy, pyarrow.parquet; c = "
+     "pyarrow.parquet.read_table('FILE')['COLUMN'].combine_chunks(); numpy.save('rows.npy', c.to_numpy_ndarray() if "
+     "hasattr(c, 'to_numpy_ndarray') else numpy.array(c.to_pylist(), 'float32'))"},
     {"\x1f\x8b", "a gzip file; unpack it first"},
     {"version https://git-lfs", "a Git LFS pointer instead of the file itself; fetch it with git lfs pull"},
 };

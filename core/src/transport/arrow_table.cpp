@@ -8,17 +8,20 @@
 #include "regauge/error.hpp"
 
 namespace regauge {
-std::optional<TensorFile> tableOf(const ObjectPath& object) {
-    if (object.isFolder())
-        return looksLikeArrowFolder(object.files(), object.path())
-                   ? std::optional(openArrowFolder(object.files(), object.path()))
-                   : std::nullopt;
-    const std::unique_ptr<ByteSource> source = object.open(object.names().front());
+
+std::optional<TensorFile> tableOfFile(const ObjectPath& object) {
+    if (object.isFolder()) return std::nullopt;
+    std::unique_ptr<ByteSource> source = object.open(object.names().front());
     constexpr std::uint64_t enough = 16;  // of a head to recognise it by
     const std::vector<std::byte> head = readBytes(*source, 0, std::min(source->size(), enough));
     if (!looksLikeArrow(asText(head))) return std::nullopt;
-    TensorFile file = openTensorFile(object.open(object.names().front()));
+    TensorFile file = openTensorFile(std::move(source));
     return file.format == FileFormat::arrow ? std::optional(std::move(file)) : std::nullopt;
+}
+
+std::optional<TensorFile> tableOfFolder(const ObjectPath& object) {
+    if (!object.isFolder() || !looksLikeArrowFolder(object.files(), object.path())) return std::nullopt;
+    return openArrowFolder(object.files(), object.path());
 }
 
 PlannedObject plannedTable(TensorFile table) {

@@ -8,8 +8,9 @@
 
 namespace regauge {
 
-// The table that an object is, a file or a folder of them; nothing where it is something else.
-std::optional<TensorFile> tableOf(const ObjectPath& object);
+// The table that an object is, of a file and of a folder; nothing where it is something else.
+std::optional<TensorFile> tableOfFile(const ObjectPath& object);
+std::optional<TensorFile> tableOfFolder(const ObjectPath& object);
 
 // Its columns, none of which moves: `blocks` says why.
 PlannedObject plannedTable(TensorFile table);

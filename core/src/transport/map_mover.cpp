@@ -110,7 +110,7 @@ void MapMover::forEach(const Visitor& visit) const {
 Written MapMover::move(const Member& member, std::size_t first, std::size_t index, const ByteSource& in) {
     const StoredTensor& stored = member.file.tensors[index];
     const MappedTensor& tensor = object_.tensors[first + index];
-    Written out{tensor.name, stored.info.dtype, stored.info.shape, {}, false, false};
+    Written out{tensor.name, stored.info.dtype, stored.info.shape, {}};
     if (tensor.role == Role::copy) {
         out.fortranOrder = stored.fortranOrder, out.bigEndian = stored.bigEndian;
         out.bytes = readBytes(in, 0, in.size());

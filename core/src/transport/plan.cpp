@@ -401,6 +401,7 @@ void refuseDistributed(const ObjectPath& object) {
 // Nothing recognises it: shown by inspect, refused by transport.
 PlannedObject unrecognised(const ObjectPath& object) {
     refuseDistributed(object);
+    if (std::optional<TensorFile> table = tableOfFolder(object)) return plannedTable(std::move(*table));
     for (const std::string& name : object.isFolder() ? object.names() : std::vector<std::string>())
         if (name.ends_with(".parquet")) openTensorFile(object.open(name));  // its own refusal says how to go on
     refuseFamily(object);
@@ -434,7 +435,7 @@ std::vector<KindInfo> kinds() {
 
 PlannedObject planObject(const ObjectPath& object, const TransportOptions& options, std::size_t d,
                          const std::string& space) {
-    if (std::optional<TensorFile> table = tableOf(object)) return plannedTable(std::move(*table));
+    if (std::optional<TensorFile> table = tableOfFile(object)) return plannedTable(std::move(*table));
     std::vector<Candidate> candidates = candidatesFor(object, options);
     std::vector<PlannedObject> plans;
     std::optional<Error> misfit;

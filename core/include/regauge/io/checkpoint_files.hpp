@@ -1,7 +1,9 @@
 // The tensor files of one checkpoint: a single file, or shards that an index lists.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "regauge/io/byte_source.hpp"
@@ -20,6 +22,12 @@ struct CheckpointFiles {
 std::string folderOf(const std::string& path);
 std::string fileNameOf(const std::string& path);
 std::string joinPath(const std::string& folder, const std::string& name);
+
+// Whether a name that a file gives is that of a file beside it: anything else could name one that the user never meant.
+bool isPlainName(std::string_view name);
+
+// What an index, or another list of files, may hold at most, in bytes: at some 80 a tensor, 800,000 of them.
+constexpr std::uint64_t mostIndexBytes = std::uint64_t{64} << 20;
 
 // The folder that a path stands for: of a model's root in the cache of the Hugging Face hub (models--org--name, with
 // refs and snapshots) the snapshot that refs/main names, or the only one that is named; of any other path itself.
