@@ -76,14 +76,13 @@ Outcome align(JsHost host, std::string source, std::string target, std::string o
     });
 }
 
-// Residual stream, heads and neurons of two checkpoints. {"gauge": the gauge file, "report": what `regauge align
-// --hidden
-// --json` prints}
+// Residual stream, heads and neurons of two checkpoints.
+// {"gauge": the gauge file, "report": what `regauge align --hidden --json` prints}
 Outcome alignHidden(JsHost host, std::string source, std::string target, std::string options) {
     return answer([&] {
         const AlignOptions given = alignOptions(options, hostThreads(host));
         const HiddenAlignment found = matchHidden(HostFiles(host), source, target, given.match, hostProgress(host));
-        return "{\"gauge\":" + withHidden(toJson(found.residual), found.hidden) + ",\"report\":" + hiddenJson(found) +
+        return "{\"gauge\":" + toJson(GaugeFile{found.residual, found.hidden}) + ",\"report\":" + hiddenJson(found) +
                "}";
     });
 }

@@ -128,7 +128,7 @@ int alignHidden(const AlignOptions& options, const Job& job) {
     const std::unique_ptr<Output> output = claim(files, options.output);
     const HiddenAlignment found =
         matchHidden(files, options.source, options.target, options.match.options(job.host), job.progress());
-    writeText(output.get(), withHidden(toJson(found.residual), found.hidden));
+    writeText(output.get(), toJson(GaugeFile{found.residual, found.hidden}));
     if (job.json)
         job.print(hiddenJson(found));
     else if (!job.quiet)

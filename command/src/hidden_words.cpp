@@ -9,16 +9,6 @@
 namespace regauge {
 namespace {
 
-// The share of one kind of unit over all layers.
-std::optional<double> sureOf(const HiddenGauge& hidden, HiddenScores HiddenLayer::*kind) {
-    constexpr double sure = 0.5;  // a unit below it is undetermined
-    std::size_t count = 0, of = 0;
-    for (const HiddenLayer& layer : hidden.layers())
-        for (const double confidence : (layer.*kind).confidence) ++of, count += confidence >= sure ? 1 : 0;
-    if (of == 0) return std::nullopt;
-    return static_cast<double>(count) / static_cast<double>(of);
-}
-
 std::string line(const HiddenGauge& hidden) {
     const HiddenShape& shape = hidden.shape();
     return "hidden: " + std::to_string(shape.layers) + " layers of " + std::to_string(shape.neurons) + " neurons and " +
@@ -64,7 +54,8 @@ std::string kinship(const HiddenAlignment& found) {
 }  // namespace
 
 SureUnits sureUnits(const HiddenGauge& hidden) {
-    return {sureOf(hidden, &HiddenLayer::neuronScores), sureOf(hidden, &HiddenLayer::headScores)};
+    return {shareSure(hidden.layers(), &HiddenLayer::neuronScores),
+            shareSure(hidden.layers(), &HiddenLayer::headScores)};
 }
 
 std::string summaryText(const GaugeFile& gauge) {
@@ -76,10 +67,10 @@ std::string hiddenText(const HiddenAlignment& found) {
     std::string text = line(found.hidden) + "layer  neurons sure  heads sure  explained\n";
     for (std::size_t l = 0; l < report.layers.size(); ++l) {
         const HiddenReport::Layer& layer = report.layers[l];
-        char line[80];
-        std::snprintf(line, sizeof line, "%5zu  %12s  %10s  %9s\n", l, percent(layer.neuronsSure).c_str(),
+        char row[80];
+        std::snprintf(row, sizeof row, "%5zu  %12s  %10s  %9s\n", l, percent(layer.neuronsSure).c_str(),
                       percent(layer.headsSure).c_str(), percent(layer.explained).c_str());
-        text += line;
+        text += row;
     }
     const SureUnits sure = sureUnits(found.hidden);
     return text + "all    " + percent(sure.neurons.value_or(0)) + " of the neurons and " +

@@ -10,7 +10,7 @@ namespace regauge {
 
 // A table of the layers, and the shares over all of them.
 std::string hiddenText(const HiddenAlignment& found);
-// Shares, over all layers, of units with a confidence of at least one half; nothing where nobody judged them.
+// The shares of sure units over all layers, as shareSure says.
 struct SureUnits {
     std::optional<double> neurons, heads;
 };

@@ -243,7 +243,8 @@ void addOutput(CLI::App& command, OutputOptions& output, bool required, const st
 void requireFree(const Files& files, const OutputOptions& output) {
     const std::string& path = output.path;
     // Where nothing is at "org/name", files know it as a model of the hub's cache; "./org/name" is the place alone.
-    const bool likeModel = path.find('/') != std::string::npos && path.front() != '/' && path.front() != '.';
+    const bool likeModel = std::ranges::count(path, '/') == 1 && path.find(':') == std::string::npos &&
+                           !path.starts_with('/') && !path.starts_with('.');
     if (!path.empty() && !output.force && files.exists(likeModel ? "./" + path : path))
         throw Error(ErrorCode::outputExists, path,
                     "exists already; --force overwrites it, or choose another name with -o");

@@ -22,14 +22,14 @@ const commandLines: readonly (readonly [RegExp, string])[] = [
 const renamed: Readonly<Record<string, string>> = { unknown: "copyUnknown", o: "out", output: "out" };
 
 /** Flags that take no value here, or whose value is true here. */
-const switches: ReadonlySet<string> = new Set(["force", "unknown", "keep-strength", "dry-run"]);
+const switches: ReadonlySet<string> = new Set(["force", "unknown", "keep-strength", "dry-run", "hidden"]);
 
 /** Flags that are options of calls; any other is left as it stands. */
 const flags = [
     ...["kind", "group", "statistic", "family", "dequantize", "unknown", "force", "keep-strength", "dry-run"],
     ...["site", "rows", "skip-first", "threads", "ridge", "gains", "base", "base-gauge", "weight", "form", "output"],
     ...["gauge", "gauges", "k", "seed", "d", "noise", "steps", "sequences", "tolerance", "row", "strength", "length"],
-    ...["temperature", "promoted", "prompt", "vector"],
+    ...["temperature", "promoted", "prompt", "vector", "hidden"],
 ];
 /** Words that follow a flag in a sentence and are not its value. */
 const prose = ["a", "and", "does", "is", "of", "or", "to", "when", "where", "which", "with", "would"];

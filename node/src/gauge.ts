@@ -13,6 +13,7 @@ import {
     type Verdict,
 } from "./gauge-json.js";
 import { Hidden, type HiddenAgreement, type HiddenJson } from "./hidden.js";
+import { gathered, inverted, rounded, weaker } from "./lists.js";
 import { sha256 } from "./sha256.js";
 import { version } from "./version.js";
 
@@ -187,13 +188,8 @@ export class Gauge {
 
     /** Q^-1: perm^-1[perm[i]] = i, and the sign goes with its channel. Scores and margins go along; source and target change places. */
     inverse(): Gauge {
-        const perm = new Uint32Array(this.d),
-            sign = new Int8Array(this.d);
-        for (let i = 0; i < this.d; ++i) {
-            perm[this.perm[i]!] = i;
-            sign[this.perm[i]!] = this.sign[i]!;
-        }
-        return new Gauge(perm, sign, {
+        const perm = inverted(this.perm);
+        return new Gauge(perm, gathered(this.sign, perm), {
             ...this.#details(),
             score: gathered(this.score, perm),
             margin: gathered(this.margin, perm),
@@ -217,14 +213,8 @@ export class Gauge {
                 `${next.hidden ? "has a" : "has no"} hidden part (heads and neurons), unlike the gauges before it; all must have one ` +
                     "(align(source, target, { hidden: true })), or none",
             );
-        const perm = new Uint32Array(this.d),
-            sign = new Int8Array(this.d);
-        for (let i = 0; i < this.d; ++i) {
-            const middle = next.perm[i]!;
-            perm[i] = this.perm[middle]!;
-            sign[i] = next.sign[i]! * this.sign[middle]!;
-        }
-        return new Gauge(perm, sign, {
+        const sign = gathered(this.sign, next.perm).map((own, i) => own * next.sign[i]!);
+        return new Gauge(gathered(this.perm, next.perm), sign, {
             group: this.group === next.group ? this.group : "signed",
             verdict: verdicts[Math.max(verdicts.indexOf(this.verdict), verdicts.indexOf(next.verdict))]!,
             score: weaker(this.score, next.score, next.perm),
@@ -324,8 +314,7 @@ export class Gauge {
 
     /** Where channels of the source are in the target: j -> perm^-1[j]. */
     applyToIndices(channels: readonly number[]): number[] {
-        const place = new Uint32Array(this.d);
-        this.perm.forEach((channel, i) => (place[channel] = i));
+        const place = inverted(this.perm);
         return channels.map((channel) => {
             if (!Number.isInteger(channel) || channel < 0 || channel >= this.d)
                 throw refusal(
@@ -426,23 +415,6 @@ function requireSameWidth(a: Gauge, b: Gauge): void {
         throw refusal("dimensionMismatch", "", `the gauges act on different widths, d = ${a.d} and d = ${b.d}`);
 }
 
-/** values[from[i]]; nothing of nothing. */
-function gathered(values: ArrayLike<number>, from: Uint32Array): number[] {
-    return values.length === 0 ? [] : Array.from(from, (channel) => values[channel]!);
-}
-
-/** The channel-wise minimum of two lists in the second's order; the one there is, where there is one. */
-function weaker(first: ArrayLike<number>, next: ArrayLike<number>, from: Uint32Array): ArrayLike<number> {
-    const moved = gathered(first, from);
-    if (moved.length === 0) return next;
-    return next.length === 0 ? moved : moved.map((value, i) => Math.min(value, next[i]!));
-}
-
 function mean(values: Float64Array): number {
     return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-/** Six decimals, as gauge files have. */
-function rounded(value: number): number {
-    return Math.round(value * 1e6) / 1e6;
 }

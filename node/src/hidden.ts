@@ -1,6 +1,7 @@
 // The hidden part of a gauge: heads and MLP neurons, as core/src/hidden/hidden_gauge.cpp and hidden_json.cpp have it.
 
 import { refusal } from "./error.js";
+import { gathered, inverted, rounded, weaker } from "./lists.js";
 import { identityMatrix, inverseOf, productOf } from "./small-matrix.js";
 import { sha256 } from "./sha256.js";
 
@@ -157,7 +158,7 @@ export class Hidden {
         const malformed = (sentence: string): never => {
             throw refusal("malformed", where, sentence);
         };
-        if (typeof json !== "object" || json === null) malformed('"hidden" must be an object');
+        if (!isObject(json)) malformed('"hidden" must be an object');
         if (json.version !== undefined && json.version !== 1)
             throw refusal(
                 "unsupported",
@@ -166,21 +167,8 @@ export class Hidden {
             );
         if (!Array.isArray(json.layers) || json.layers.length === 0)
             malformed('hidden: "layers" must be a list of layers');
-        const width = (key: "head_dim" | "rope_pairs"): number => {
-            const value: unknown = json[key] ?? 0;
-            if (!Number.isInteger(value) || (value as number) < 0) malformed(`hidden: "${key}" must be a whole number`);
-            return value as number;
-        };
-        const layers = json.layers.map((layer) => layerFrom(layer, malformed));
-        const first = layers[0]!;
-        const shape: HiddenShape = {
-            layers: layers.length,
-            neurons: first.neurons.length,
-            heads: first.heads.length,
-            kvHeads: first.kvHeads.length,
-            headDim: width("head_dim"),
-            ropePairs: width("rope_pairs"),
-        };
+        const shape = shapeFrom(json, malformed);
+        const layers = json.layers.map((layer) => layerFrom(layer, shape, malformed));
         const hidden = new Hidden(shape, layers, where, report);
         if (json.fingerprint !== undefined && json.fingerprint !== hidden.fingerprint)
             throw refusal(
@@ -319,20 +307,57 @@ export class Hidden {
     }
 }
 
-function layerFrom(json: HiddenLayerJson, malformed: (sentence: string) => never): HiddenLayer {
-    if (typeof json !== "object" || json === null) malformed("hidden: a layer must be an object");
-    const integers = (key: "neurons" | "kv_heads" | "heads" | "neuron_sign"): readonly number[] => {
+/** How wide a head may be, as core/src/model/head_dim.hpp has it. */
+const mostHeadDim = 4096;
+
+/** The largest number that a file is believed, as of its other numbers. */
+const believed = 1e12;
+
+type Refuse = (sentence: string) => never;
+
+const isObject = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
+const isWhole = (value: unknown, low: number, high: number): boolean =>
+    Number.isInteger(value) && (value as number) >= low && (value as number) <= high;
+
+/** The sizes that the first layer's lists and the part itself say. */
+function shapeFrom(json: HiddenJson, malformed: Refuse): HiddenShape {
+    const width = (key: "head_dim" | "rope_pairs"): number => {
+        const value = json[key];
+        if (value !== undefined && !isWhole(value, 0, mostHeadDim))
+            malformed(`hidden: "${key}" must be a whole number from 0 to ${mostHeadDim}: no model's heads are wider`);
+        return value ?? 0;
+    };
+    const first = json.layers[0] as HiddenLayerJson | null;
+    const length = (key: "neurons" | "heads" | "kv_heads"): number => {
+        const list: unknown = isObject(first) ? first![key] : undefined;
+        return Array.isArray(list) ? list.length : 0;
+    };
+    return {
+        layers: json.layers.length,
+        neurons: length("neurons"),
+        heads: length("heads"),
+        kvHeads: length("kv_heads"),
+        headDim: width("head_dim"),
+        ropePairs: width("rope_pairs"),
+    };
+}
+
+/** Checks what a file may hold in the order in which the core does, so that both refuse it with the same words. */
+function layerFrom(json: HiddenLayerJson, shape: HiddenShape, malformed: Refuse): HiddenLayer {
+    if (!isObject(json)) malformed("hidden: a layer must be an object");
+    const integers = (
+        key: "neurons" | "kv_heads" | "heads" | "neuron_sign",
+        low: number,
+        high: number,
+    ): readonly number[] => {
         const list: unknown = json[key];
-        if (!Array.isArray(list) || !list.every((entry) => Number.isInteger(entry)))
-            malformed(`hidden: "${key}" must be a list of whole numbers`);
+        if (!Array.isArray(list)) malformed(`hidden: "${key}" must be a list of whole numbers`);
+        if (!(list as unknown[]).every((entry) => isWhole(entry, low, high)))
+            malformed(`hidden: "${key}" holds what is no whole number from ${low} to ${high}`);
         return list as number[];
     };
-    const places = (key: "neurons" | "kv_heads" | "heads"): Uint32Array => {
-        const list = integers(key);
-        if (!list.every((entry) => entry >= 0 && entry < list.length))
-            malformed(`hidden: "${key}" holds what is no whole number from 0 to ${list.length - 1}`);
-        return Uint32Array.from(list);
-    };
+    const places = (key: "neurons" | "kv_heads" | "heads", n: number): Uint32Array =>
+        Uint32Array.from(integers(key, 0, n - 1));
     const numbers = (list: unknown, key: string): readonly number[] => {
         if (list === undefined) return [];
         if (!Array.isArray(list)) malformed(`hidden: "${key}" must be a list of numbers`);
@@ -343,31 +368,40 @@ function layerFrom(json: HiddenLayerJson, malformed: (sentence: string) => never
     };
     const floats = (key: "neuron_scale" | "turn" | "free_keys" | "value"): Float32Array =>
         Float32Array.from(numbers(json[key], key));
-    const scores = (kind: "neurons" | "heads"): UnitScores => {
-        const of = (key: "score" | "margin" | "confidence"): Float64Array =>
-            Float64Array.from(numbers(json[key]?.[kind], key));
-        return { score: of("score"), margin: of("margin"), confidence: of("confidence") };
+    const scores = (key: "score" | "margin" | "confidence"): { neurons: Float64Array; heads: Float64Array } => {
+        const lists = json[key];
+        if (lists !== undefined && !isObject(lists))
+            malformed(`hidden: "${key}" must be an object with lists of neurons and heads`);
+        const of = (kind: "neurons" | "heads"): Float64Array => Float64Array.from(numbers(lists?.[kind], kind));
+        const both = { neurons: of("neurons"), heads: of("heads") };
+        for (const kind of ["neurons", "heads"] as const)
+            if (both[kind].length !== 0 && both[kind].length !== shape[kind])
+                malformed(`hidden: "${key}" must hold one number for every neuron and head`);
+        return both;
     };
-    const neurons = places("neurons");
-    if (json.neuron_sign !== undefined && !integers("neuron_sign").every((sign) => Math.abs(sign) <= 1))
-        malformed('hidden: "neuron_sign" holds what is no whole number from -1 to 1');
-    return {
-        neurons,
+    const layer = {
+        neurons: places("neurons", shape.neurons),
         neuronSign:
-            json.neuron_sign === undefined ? new Int8Array(neurons.length).fill(1) : Int8Array.from(json.neuron_sign),
+            json.neuron_sign === undefined
+                ? new Int8Array(shape.neurons).fill(1)
+                : Int8Array.from(integers("neuron_sign", -1, 1)),
         neuronScale: floats("neuron_scale"),
-        kvHeads: places("kv_heads"),
-        heads: places("heads"),
+        kvHeads: places("kv_heads", shape.kvHeads),
+        heads: places("heads", shape.heads),
         turn: floats("turn"),
         freeKeys: floats("free_keys"),
         value: floats("value"),
-        neuronScores: scores("neurons"),
-        headScores: scores("heads"),
     };
+    const score = scores("score"),
+        margin = scores("margin"),
+        confidence = scores("confidence");
+    const unitScores = (kind: "neurons" | "heads"): UnitScores => ({
+        score: score[kind],
+        margin: margin[kind],
+        confidence: confidence[kind],
+    });
+    return { ...layer, neuronScores: unitScores("neurons"), headScores: unitScores("heads") };
 }
-
-/** The largest number that a file is believed, as of its other numbers. */
-const believed = 1e12;
 
 function layerJson(layer: HiddenLayer): HiddenLayerJson {
     const floats = (key: string, list: Float32Array): object =>
@@ -460,35 +494,16 @@ function bytesOf(layers: readonly HiddenLayer[]): Uint8Array {
     return bytes;
 }
 
-function inverted(perm: Uint32Array): Uint32Array {
-    const back = new Uint32Array(perm.length);
-    perm.forEach((from, i) => (back[from] = i));
-    return back;
-}
-
-/** values[from[i]]; nothing of nothing. */
-function gathered<List extends Uint32Array | Int8Array | Float32Array | Float64Array>(
-    values: List,
-    from: Uint32Array,
-): List {
-    const moved = values.slice() as List;
-    if (values.length > 0) from.forEach((place, i) => (moved[i] = values[place]!));
-    return moved;
-}
-
 function gatheredScores({ score, margin, confidence }: UnitScores, from: Uint32Array): UnitScores {
     return { score: gathered(score, from), margin: gathered(margin, from), confidence: gathered(confidence, from) };
 }
 
 /** The lower of two in the second's places; the one there is, where there is one. */
 function weakerScores(first: UnitScores, next: UnitScores, from: Uint32Array): UnitScores {
-    const moved = gatheredScores(first, from);
-    const lower = (a: Float64Array, b: Float64Array): Float64Array =>
-        a.length === 0 ? b : b.length === 0 ? a : a.map((value, i) => Math.min(value, b[i]!));
     return {
-        score: lower(moved.score, next.score),
-        margin: lower(moved.margin, next.margin),
-        confidence: lower(moved.confidence, next.confidence),
+        score: weaker(first.score, next.score, from),
+        margin: weaker(first.margin, next.margin, from),
+        confidence: weaker(first.confidence, next.confidence, from),
     };
 }
 
@@ -535,9 +550,4 @@ function shortest(value: number): number {
     let digits = reads(usual) ? 1 : usual + 1;
     while (digits < most && !reads(digits)) ++digits;
     return short(digits);
-}
-
-/** Six decimals, as gauge files have. */
-function rounded(value: number): number {
-    return Math.round(value * 1e6) / 1e6;
 }

@@ -34,7 +34,15 @@ def refusal(code: str, where: str, sentence: str) -> Error:
 _SEE_HELP = re.compile(r"; see 'regauge[^']*--help'")
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 _OUT = re.compile(r"(?<![\w-])-o\b(?: (?:FILE|OUT)\b)?")
-_WORDS = {"site": "sites", "unknown": "copy_unknown=True", "force": "force=True", "dry-run": "dry_run=True"}
+_WORDS = {
+    "site": "sites",
+    "unknown": "copy_unknown=True",
+    "force": "force=True",
+    "dry-run": "dry_run=True",
+    "hidden": "hidden=True",
+}
+_ALIGN_HIDDEN = re.compile(r"'(?:regauge )?align --hidden'")
+_ONE_SITE = "leave out --site"  # of transport, which takes one
 
 
 def _in_python(message: str) -> str:
@@ -42,4 +50,6 @@ def _in_python(message: str) -> str:
         flag = match.group(1)
         return _WORDS.get(flag, flag.replace("-", "_"))
 
-    return _OUT.sub("out", _FLAG.sub(word, _SEE_HELP.sub("", message).replace("--unknown copy", "--unknown")))
+    text = _ALIGN_HIDDEN.sub("align(source, target, hidden=True)", _SEE_HELP.sub("", message))
+    text = text.replace(_ONE_SITE, "leave out site").replace("--unknown copy", "--unknown")
+    return _OUT.sub("out", _FLAG.sub(word, text))

@@ -139,9 +139,13 @@ class Hidden:
     def __hash__(self) -> int:
         return hash(self.fingerprint)
 
-    def __repr__(self) -> str:
+    def _words(self) -> str:
+        """Sizes, whether it is the identity, and the beginning of its fingerprint: what repr and notebooks show."""
         shape = self.shape
         return (
-            f"<Hidden {shape.layers} layers of {shape.neurons} neurons and {shape.heads} heads in {shape.kv_heads} "
-            f"groups{', all in their places' if self.is_identity else ''}, fingerprint {self.fingerprint[:12]}>"
+            f"{shape.layers} layers of {shape.neurons} neurons and {shape.heads} heads in {shape.kv_heads} "
+            f"groups{', all in their places' if self.is_identity else ''}, fingerprint {self.fingerprint[:12]}"
         )
+
+    def __repr__(self) -> str:
+        return f"<Hidden {self._words()}>"

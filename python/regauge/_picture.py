@@ -30,7 +30,7 @@ def html(gauge: Gauge) -> str:
         ("to", gauge.target.get("name", "") or "-"),
         ("statistic", f"{gauge.statistic}, {gauge.rows} rows"),
         ("fingerprint", gauge.fingerprint[:16]),
-        *([] if gauge.hidden is None else [("heads and neurons", repr(gauge.hidden)[len("<Hidden ") : -1])]),
+        *([] if gauge.hidden is None else [("heads and neurons", gauge.hidden._words())]),
     ]
     rows = "".join(
         f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'

@@ -16,6 +16,7 @@
 #include "hidden/small_matrix.hpp"
 #include "memory_files.hpp"
 #include "regauge/error.hpp"
+#include "regauge/gauge_file.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/io/safetensors_writer.hpp"
 #include "regauge/io/tensor_file.hpp"
@@ -425,14 +426,16 @@ TEST_CASE("a copy that nothing moved is told from an independent model by its pl
 TEST_CASE("the hidden part of a gauge file composes, inverts and is told from another", "[hidden]") {
     const HiddenGauge a = randomHidden(tiny, 41, {}), b = randomHidden(tiny, 42, {});
     CHECK(compare(a.then(a.inverse()), HiddenGauge::identity(tiny)).neurons == 1);
-    const std::string json = toJson(asAlignment(RandomGauges(43).next(d)));
-    const std::string text = withHidden(json, a);
+    const Alignment residual = asAlignment(RandomGauges(43).next(d));
+    const std::string text = toJson(GaugeFile{residual, a});
     const std::optional<HiddenGauge> read = parseHidden(text, "g.json");
     REQUIRE(read.has_value());
     CHECK(read->fingerprint() == a.fingerprint());
     CHECK(a.fingerprint() != b.fingerprint());
-    CHECK(parseGauge(text, "g.json").gauge.fingerprint() == parseGauge(json, "g.json").gauge.fingerprint());
-    CHECK_FALSE(parseHidden(json, "g.json").has_value());
+    CHECK(parseGauge(text, "g.json").gauge == residual.gauge);
+    CHECK_FALSE(parseHidden(toJson(residual), "g.json").has_value());
+    const GaugeFile both = parseGaugeFile(text, "g.json");
+    CHECK(toJson(both) == text);
 
     // Composition acts as one after the other.
     MemoryFiles files;
@@ -531,7 +534,7 @@ TEST_CASE("scrambled copies of one model merge into it", "[hidden]") {
 }
 
 TEST_CASE("numbers of a hidden part that cannot be are refused, with what they may be", "[hidden]") {
-    const std::string text = withHidden(toJson(asAlignment(Gauge::identity(d))), HiddenGauge::identity(tiny));
+    const std::string text = toJson(GaugeFile{asAlignment(Gauge::identity(d)), HiddenGauge::identity(tiny)});
     const auto with = [&](const std::string& key, const std::string& value) {
         std::string changed = text;
         const std::size_t hidden = changed.find("\"hidden\":"),
@@ -548,6 +551,19 @@ TEST_CASE("numbers of a hidden part that cannot be are refused, with what they m
     for (const char* value : {"18446744073709551615", "18446744073709551616"})
         CHECK_THROWS_WITH(parseHidden(with("neuron_sign", value), "g.json"),
                           ContainsSubstring("neuron_sign") && ContainsSubstring("from -1 to 1"));
+}
+
+TEST_CASE("scores of another length than their units are refused", "[hidden]") {
+    for (std::vector<double> HiddenScores::*list :
+         {&HiddenScores::score, &HiddenScores::margin, &HiddenScores::confidence})
+        for (HiddenScores HiddenLayer::*kind : {&HiddenLayer::neuronScores, &HiddenLayer::headScores}) {
+            std::vector<HiddenLayer> layers = HiddenGauge::identity(tiny).layers();
+            const std::size_t units = kind == &HiddenLayer::headScores ? tiny.heads : tiny.neurons;
+            layers[1].*kind.*list = std::vector<double>(units, 0.5);
+            CHECK_NOTHROW(HiddenGauge(tiny, layers));
+            (layers[1].*kind.*list).pop_back();
+            CHECK_THROWS_WITH(HiddenGauge(tiny, layers), ContainsSubstring("hidden layer 1: its scores must hold"));
+        }
 }
 
 TEST_CASE("without signs in the residual group their absence is no evidence", "[hidden]") {
@@ -622,7 +638,7 @@ TEST_CASE("a hidden gauge of more numbers than other JSON may hold is read again
     const HiddenGauge gauge(wide, std::move(layers));
     Alignment residual;
     residual.gauge = Gauge::identity(2);
-    const std::string text = withHidden(toJson(residual), gauge);
+    const std::string text = toJson(GaugeFile{residual, gauge});
     REQUIRE(std::ranges::count(text, ',') > 8 << 20);
     CHECK(parseHidden(text, "it")->fingerprint() == gauge.fingerprint());
     CHECK(parseGauge(text, "it").gauge == residual.gauge);

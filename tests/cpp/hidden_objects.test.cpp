@@ -220,3 +220,16 @@ TEST_CASE("vectors and lists on MLP neurons move with them where the place is sa
     files.put("layers.json", R"({"0": [3, 17], "1": [4]})");
     CHECK_THAT(refusal(files, "layers.json", hidden, hook), ContainsSubstring("layer 0"));
 }
+
+TEST_CASE("a list of residual channels moves where the hidden part cannot be undone in single precision", "[hidden]") {
+    std::vector<HiddenLayer> layers = placesAndSigns(true).layers();
+    layers[1].neuronScale[0] = 1e-40F;  // subnormal: its reciprocal is no float
+    const HiddenGauge hidden(shape, std::move(layers));
+    CHECK_THROWS_WITH(hidden.inverse(), ContainsSubstring("\"neuron_scale\" must hold"));
+    MemoryFiles files;
+    files.put("list.json", "[0, 3]");
+    const Gauge residual = randomGauge(d, 16);
+    CHECK_NOTHROW(transport(files, "list.json", alignmentOf(residual), hidden, "moved.json"));
+    transport(files, "list.json", alignmentOf(residual), "alone.json");
+    CHECK(files.text("moved.json") == files.text("alone.json"));
+}

@@ -5,7 +5,7 @@
 
 #include "command_run.hpp"
 #include "mutations.hpp"
-#include "regauge/hidden.hpp"
+#include "regauge/gauge_file.hpp"
 #include "regauge/io/gauge_json.hpp"
 
 namespace regauge::fuzz {
@@ -67,10 +67,10 @@ inline void addJsonSeeds(std::vector<Seed>& seeds) {
         R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[1,0],"sign":[1,-1]})");
     add("gauge", "full", test::fixture("hostile/escape-gauge.json"));
     add("gauge", "hidden",
-        withHidden(
-            toJson(test::alignmentOf(test::randomGauge(16, 3))),
-            HiddenGauge::identity({.layers = 1, .neurons = 8, .heads = 2, .kvHeads = 1, .headDim = 8, .pairs = 4})));
-    add("gauge", "hidden-full", withHidden(toJson(test::alignmentOf(test::randomGauge(16, 3))), fullHiddenGauge()));
+        toJson(GaugeFile{
+            test::alignmentOf(test::randomGauge(16, 3)),
+            HiddenGauge::identity({.layers = 1, .neurons = 8, .heads = 2, .kvHeads = 1, .headDim = 8, .pairs = 4})}));
+    add("gauge", "hidden-full", toJson(GaugeFile{test::alignmentOf(test::randomGauge(16, 3)), fullHiddenGauge()}));
     add("map", "oracle", test::fixture("maps/oracle.safetensors"));
     add("config", "llama",
         R"({"model_type":"llama","hidden_size":16,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":8,)"

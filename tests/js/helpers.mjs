@@ -47,6 +47,8 @@ export function run(program, args, { cwd, onStart } = {}) {
 }
 export const runNode = (args, options) => run(process.execPath, [nodeCommand, ...args], options);
 export const runNative = (args, options) => run(nativeCommand, args, options);
+/** The native command, or Node's where that is not built: both say the same. */
+export const runCommand = withoutNative ? runNode : runNative;
 
 /** A reproducible stream of numbers in [0, 1): mulberry32. */
 export function randomNumbers(seed) {

@@ -4,9 +4,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 
-import { align, compare, compose, Gauge, Hidden, invert, merge, transport } from "regauge";
+import { align, compare, compose, Gauge, invert, merge, transport } from "regauge";
 
-import { randomGauge, randomNumbers, runNative, temporaryFolder, withoutNative } from "./helpers.mjs";
+import { randomGauge, randomNumbers, runCommand, runNative, temporaryFolder, withoutNative } from "./helpers.mjs";
 import { safetensors } from "./safetensors.mjs";
 
 const [d, layers, neurons, heads, groups, width, vocabulary] = [32, 2, 24, 4, 2, 8, 96];
@@ -254,12 +254,44 @@ test("compare says how heads and neurons agree, and half a hidden composition is
     assert(!("hidden" in without.toJSON()));
 });
 
-test("a hidden part that cannot be is refused with what is wrong in it", () => {
-    const changed = (change) => {
-        const part = JSON.parse(JSON.stringify(everything(3)));
-        change(part.layers[1], part);
-        return () => Hidden.from(part);
-    };
+test("compare and identity say of two gauges what the command says", async (t) => {
+    const folder = temporaryFolder(t);
+    const still = (part) => ({
+        ...part,
+        layers: part.layers.map(() => ({
+            neurons: [...neuronOrder.keys()],
+            kv_heads: [0, 1],
+            heads: [0, 1, 2, 3],
+        })),
+    });
+    const half = placesAlone();
+    half.layers = [half.layers[0], still(half).layers[0]];
+    const parts = [everything(21), placesAlone(), half, still(placesAlone())];
+    const gauges = parts.map((hidden, k) =>
+        Gauge.from({ ...randomGauge(d, randomNumbers(k)).toJSON(), hidden: { ...hidden, rope_pairs: 3 } }),
+    );
+    const paths = gauges.map((gauge, k) => {
+        const path = join(folder, `${k}.json`);
+        writeFileSync(path, JSON.stringify(gauge));
+        return path;
+    });
+    for (const [a, gauge] of gauges.entries()) {
+        const shown = JSON.parse((await runCommand(["show", paths[a], "--json"])).out).hidden;
+        assert.equal(gauge.hidden.isIdentity, shown.identity);
+        assert.equal(gauge.hidden.isIdentity, a === 3);
+        const b = (a + 1) % gauges.length;
+        const { kv_heads: kvHeads, ...rest } = JSON.parse(
+            (await runCommand(["compare", paths[a], paths[b], "--json"])).out,
+        ).hidden;
+        assert.deepEqual(compare(gauge, gauges[b]).hidden, { ...rest, kvHeads });
+    }
+    const { neurons: same, kvHeads } = compare(gauges[1], gauges[2]).hidden;
+    assert(same >= 0.5 && same < 1 && kvHeads === 0.5);
+});
+
+test("a hidden part that cannot be is refused with what is wrong in it, in the command's words", async (t) => {
+    const path = join(temporaryFolder(t), "gauge.json");
+    const stream = Gauge.identity(d).toJSON();
     for (const [change, code, message] of [
         [
             (layer) => (layer.neurons[0] = layer.neurons[1]),
@@ -267,22 +299,59 @@ test("a hidden part that cannot be is refused with what is wrong in it", () => {
             /hidden layer 1: "neurons" is no permutation/,
         ],
         [(layer) => (layer.neurons[0] = neurons), "malformed", /"neurons" holds/],
+        [(layer) => (layer.neurons[0] = 0.5), "malformed", /"neurons" holds .* from 0 to 23/],
+        [(layer) => layer.neurons.pop(), "invalidGauge", /hidden layer 1: "neurons" is no permutation/],
+        [(layer) => delete layer.kv_heads, "malformed", /"kv_heads" must be a list of whole numbers/],
+        [(layer) => (layer.heads = null), "malformed", /"heads" must be a list of whole numbers/],
         [(layer) => (layer.neuron_sign[2] = 0), "invalidGauge", /"neuron_sign" must hold/],
+        [(layer) => (layer.neuron_sign[2] = 2), "malformed", /"neuron_sign" holds .* from -1 to 1/],
+        [(layer) => (layer.neuron_sign = null), "malformed", /"neuron_sign" must be a list/],
         [(layer) => (layer.neuron_scale[0] = -1), "invalidGauge", /"neuron_scale" must hold a positive/],
         [(layer) => layer.heads.reverse(), "invalidGauge", /"heads"\[0\] is not in the group/],
         [(layer) => layer.turn.fill(0), "invalidGauge", /"turn" holds a zero/],
         [(layer) => layer.value.fill(1), "invalidGauge", /"value" must hold an invertible/],
         [(layer) => layer.value.pop(), "invalidGauge", /"value" must hold an invertible/],
         [(layer) => (layer.turn[0] = "1"), "malformed", /"turn" holds what is no number/],
+        [(layer) => (layer.turn = null), "malformed", /"turn" must be a list of numbers/],
+        [(layer) => (layer.free_keys[0] = 2e12), "malformed", /"free_keys" holds .* 10\^12/],
+        [(layer) => (layer.score = 3), "malformed", /"score" must be an object with lists/],
+        [(layer) => (layer.margin = []), "malformed", /"margin" must be an object with lists/],
+        [(layer) => (layer.score = { neurons: 3 }), "malformed", /"neurons" must be a list of numbers/],
+        [(layer) => layer.confidence.neurons.pop(), "malformed", /"confidence" must hold one number/],
+        [(layer) => layer.confidence.heads.push(1), "malformed", /"confidence" must hold one number/],
         [(_, part) => (part.layers = []), "malformed", /list of layers/],
+        [(_, part) => (part.layers[1] = []), "malformed", /a layer must be an object/],
+        [(_, part) => (part.layers[0] = null), "malformed", /a layer must be an object/],
+        [(_, part) => (part.head_dim = 65536), "malformed", /"head_dim" must be a whole number from 0 to 4096/],
+        [(_, part) => (part.head_dim = null), "malformed", /"head_dim" must be a whole number/],
+        [(_, part) => (part.rope_pairs = 1.5), "malformed", /"rope_pairs" must be a whole number/],
+        [(_, part) => (part.rope_pairs = 5), "invalidGauge", /head counts do not fit together/],
         [(_, part) => (part.version = 2), "unsupported", /update regauge/],
+        [(_, part) => (part.version = null), "unsupported", /update regauge/],
         [(_, part) => (part.fingerprint = "0"), "invalidGauge", /changed after it was written/],
-    ])
-        assert.throws(changed(change), (error) => {
-            assert.equal(error.code, code);
-            assert.match(error.message, message);
-            return true;
-        });
+        [() => [], "malformed", /"hidden" must be an object/],
+    ]) {
+        const part = JSON.parse(JSON.stringify(everything(3)));
+        const instead = change(part.layers[1], part);
+        const file = { ...stream, hidden: change.length === 0 ? instead : part };
+        writeFileSync(path, JSON.stringify(file));
+        const { status, err } = await runCommand(["show", path]);
+        assert.throws(
+            () => Gauge.from(file, path),
+            (error) => {
+                assert.equal(error.code, code, error.message);
+                assert.match(error.message, message);
+                assert.deepEqual({ status, err }, { status: 2, err: `regauge: ${error.message}\n` });
+                return true;
+            },
+        );
+    }
+});
+
+test("numbers are rounded to six decimals as C++ rounds them: halves away from 0", () => {
+    const margin = [-2.5e-6, -1.5e-6, -0.5e-6, 0.5e-6, 1.5e-6, 2.5e-6];
+    const read = new Gauge([...margin.keys()], Array(6).fill(1), { margin }).toJSON();
+    assert.deepEqual(read.margin, [-3e-6, -2e-6, -1e-6, 1e-6, 2e-6, 3e-6]);
 });
 
 test("hidden takes two checkpoints, without gains", async () => {

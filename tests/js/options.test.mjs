@@ -77,6 +77,7 @@ test("every flag that a sentence of the core advises becomes an option", async (
             "find one with 'regauge align SOURCE TARGET -o gauge.json', and",
             "find one with align(source, target), and",
         ],
+        ["align", "are read; align without --hidden", "are read; align without { hidden: true }"],
         ["transportMap", "say which with --site S=T", 'say which with { site: "S=T" }'],
         [
             "transportMap",

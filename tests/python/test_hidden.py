@@ -170,8 +170,9 @@ def test_places_and_signs_alone_move_bytes():
     x = np.random.default_rng(5).normal(size=(3, NEURONS)).astype(np.float32)
     y = regauge.transport(x, gauge, site="blocks.1.mlp.hook_post")
     assert np.array_equal(y, x[:, layer.neurons] * layer.neuron_sign)
-    with pytest.raises(regauge.Error, match="no hidden part"):
+    with pytest.raises(regauge.Error, match="no hidden part") as caught:
         regauge.transport(x, Gauge(gauge.perm, gauge.sign), site="blocks.1.mlp.hook_post")
+    assert "(align(source, target, hidden=True)); leave out site to move it" in str(caught.value)
     z = np.random.default_rng(6).normal(size=(3, HEADS * WIDTH)).astype(np.float32)
     moved = regauge.transport(z, gauge, site="blocks.1.attn.hook_z")
     assert np.array_equal(moved.reshape(3, HEADS, WIDTH), z.reshape(3, HEADS, WIDTH)[:, layer.heads])
@@ -194,7 +195,8 @@ def test_files_texts_copies_and_pickles_keep_the_hidden_part(found, command, tmp
     for same in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
         assert same == found and same.hidden.report == found.hidden.report
     assert found != Gauge(found.perm, found.sign) and "heads and neurons" in repr(found)
-    assert "heads and neurons" in found._repr_html_()
+    assert f">{found.hidden._words()}</td>" in found._repr_html_()
+    assert repr(found.hidden) == f"<Hidden {found.hidden._words()}>"
 
 
 def test_inverse_then_and_compare_act_on_both_parts(found):
@@ -210,6 +212,7 @@ def test_inverse_then_and_compare_act_on_both_parts(found):
     with pytest.raises(regauge.Error, match="no hidden part") as caught:
         found.then(residual)
     assert caught.value.code == "usage"
+    assert "all must have one (align(source, target, hidden=True)), or none" in str(caught.value)
 
 
 def test_what_hidden_cannot_take_is_refused(pair):

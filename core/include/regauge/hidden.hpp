@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,6 +85,11 @@ private:
     std::vector<HiddenLayer> layers_;
 };
 
+inline constexpr double sureHidden = 0.5;  // a unit with less confidence is undetermined
+// The share of units of one kind, &HiddenLayer::neuronScores or headScores, that are sure, over all of these layers;
+// nothing where nobody judged them.
+std::optional<double> shareSure(std::span<const HiddenLayer> layers, HiddenScores HiddenLayer::*kind);
+
 // How far two hidden gauges agree, as shares of all layers' units.
 struct HiddenAgreement {
     double neurons = 0;  // place and sign
@@ -99,7 +105,7 @@ struct HiddenReport {
     double start = 0, measure = 0;  // mean score of all units before the first round of fresh residual evidence, and of
                                     // what is returned; never lower
     struct Layer {
-        double neuronsSure = 0, headsSure = 0;  // share with a confidence of at least one half
+        double neuronsSure = 0, headsSure = 0;  // shares, as shareSure says
         double explained = 0;                   // share of the target layer's squared weights that the source explains
         double neuronAgreement = 0;             // of the answers of gate rows alone and of up and down alone
         double headAgreement = 0;               // of the answers of query and key alone and of value and output alone
@@ -140,13 +146,10 @@ HiddenAlignment matchHidden(const Files& files, const std::string& source, const
 HiddenGauge matchHidden(const Files& files, const std::string& source, const std::string& target, const Gauge& residual,
                         unsigned threads, HiddenReport* report = nullptr, const Progress& progress = {});
 
-// The gauge file's text with the hidden part in it (docs/gauge-format.md), under "hidden"; whatever else it holds
-// stays.
-std::string withHidden(const std::string& gaugeJson, const HiddenGauge& hidden);
-// The hidden part of a gauge file; nothing where there is none. Throws Error: malformed, unsupported (a later version),
-// invalidGauge (also where its fingerprint disagrees).
+// The hidden part of a gauge file (docs/gauge-format.md), which stands under "hidden"; nothing where there is none.
+// Throws Error: malformed, unsupported (a later version), invalidGauge (also where its fingerprint disagrees).
+// (gauge_file.hpp reads and writes both parts.)
 std::optional<HiddenGauge> parseHidden(std::string_view text, const std::string& where);
-std::optional<HiddenGauge> readHidden(const Files& files, const std::string& path);
 
 // The files as they are after the hidden axes of the model's tensors moved by `hidden`: names, headers and all other
 // bytes as they were, tensors computed as they are read, in every .safetensors file of `object` (those that lie in a
@@ -161,9 +164,10 @@ std::unique_ptr<Files> movedHidden(Files& files, const HiddenGauge& hidden, cons
 // format whose tensors have their parameters' names, and optimizer state: first moments as gradients do (M^-T of what
 // moves their weights by M), squares of gradients where channels change places, signs and scales and do not mix. The
 // hidden gauge's fingerprint is recorded beside the residual one's.
-// Lists, vectors, probes and SAEs on MLP neurons move with the neurons of their layer: those that name their hook, and
-// those whose `hook` ("blocks.3.mlp.hook_post") is given; "": as the object says, or in the residual stream. Throws
-// Error as `transport`, and unsupported: a tensor with a hidden axis that is not known to move, by name.
+// Lists, vectors, probes and SAEs on MLP neurons or on heads move with the neurons or heads of their layer: those that
+// name their hook, and those whose `hook` ("blocks.3.mlp.hook_post", "blocks.3.attn.hook_z") is given; "": as the
+// object says, or in the residual stream. Throws Error as `transport`, and unsupported: a tensor with a hidden axis
+// that is not known to move, by name; an object on units that the gauge scales or whose channels it mixes.
 Plan transport(Files& files, const std::string& object, const Alignment& residual, const HiddenGauge& hidden,
                const std::string& out, const std::string& hook = "", const TransportOptions& options = {},
                const Progress& progress = {});

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "gauge_file/gauge_object.hpp"
 #include "io/json_text.hpp"
 #include "io/whole_number.hpp"
 #include "regauge/error.hpp"
@@ -120,7 +121,7 @@ Alignment::Side sideFromJson(const Read& file, const char* key, const std::strin
 
 }  // namespace
 
-std::string toJson(const Alignment& alignment) {
+Json gaugeObject(const Alignment& alignment) {
     Json sites = Json::array();
     for (const SiteReport& site : alignment.sites)
         sites.push_back({{"name", site.name},
@@ -162,11 +163,12 @@ std::string toJson(const Alignment& alignment) {
                       {"sites", std::move(sites)},
                       {"version", version}};
     file["fingerprint"] = alignment.gauge.fingerprint();
-    return jsonText(file) + "\n";
+    return file;
 }
 
-Alignment parseGauge(std::string_view text, const std::string& where) {
-    const Read file = parseJson(text, where, mostGaugeNumbers);
+std::string toJson(const Alignment& alignment) { return jsonText(gaugeObject(alignment)) + "\n"; }
+
+Alignment alignmentFrom(const Read& file, const std::string& where) {
     if (file.is_discarded()) refuse(where, "a gauge file is JSON, and this is not");
     if (!file.is_object() || optional<std::string>(file, "format", "", where) != formatName)
         refuse(where, "not a gauge file: expected a JSON object with \"format\": \"regauge-gauge\"");
@@ -233,6 +235,10 @@ Alignment parseGauge(std::string_view text, const std::string& where) {
             }
     }
     return alignment;
+}
+
+Alignment parseGauge(std::string_view text, const std::string& where) {
+    return alignmentFrom(parseJson(text, where, mostGaugeNumbers), where);
 }
 
 bool isGaugeFile(const ByteSource& file) {

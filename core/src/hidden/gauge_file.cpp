@@ -1,7 +1,11 @@
 #include "regauge/gauge_file.hpp"
 
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "gauge_file/gauge_object.hpp"
+#include "hidden/hidden_object.hpp"
+#include "io/json_text.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/gauge_json.hpp"
 
@@ -18,7 +22,8 @@ void requireHidden(const GaugeFile& gauge, const std::string& object, const std:
 }  // namespace
 
 GaugeFile parseGaugeFile(std::string_view text, const std::string& where) {
-    return {parseGauge(text, where), parseHidden(text, where)};
+    const nlohmann::json file = parseJson(text, where, mostGaugeNumbers);
+    return {alignmentFrom(file, where), hiddenFrom(file, where)};
 }
 
 GaugeFile readGaugeFile(const Files& files, const std::string& path) {
@@ -26,7 +31,9 @@ GaugeFile readGaugeFile(const Files& files, const std::string& path) {
 }
 
 std::string toJson(const GaugeFile& gauge) {
-    return gauge.hidden ? withHidden(toJson(gauge.residual), *gauge.hidden) : toJson(gauge.residual);
+    nlohmann::ordered_json file = gaugeObject(gauge.residual);
+    if (gauge.hidden) file["hidden"] = hiddenObject(*gauge.hidden);
+    return jsonText(file) + "\n";
 }
 
 GaugeFile inverse(const GaugeFile& gauge) {

@@ -5,6 +5,7 @@
 #include <complex>
 #include <numeric>
 #include <span>
+#include <utility>
 
 #include "base/sha256.hpp"
 #include "hidden/small_matrix.hpp"
@@ -99,6 +100,11 @@ std::string fault(const HiddenLayer& layer, const HiddenShape& shape) {
         return "\"free_keys\" must hold an invertible matrix for every key-value head";
     if (!lengths(layer.value, kvHeads * shape.headDim * shape.headDim) || !invertible(layer.value, shape.headDim))
         return "\"value\" must hold an invertible matrix for every key-value head";
+    for (const auto& [scores, units] :
+         {std::pair(&layer.neuronScores, shape.neurons), std::pair(&layer.headScores, shape.heads)})
+        for (const std::vector<double>* list : {&scores->score, &scores->margin, &scores->confidence})
+            if (!list->empty() && list->size() != units)
+                return "its scores must hold one number for every neuron and head";
     return "";
 }
 
@@ -131,6 +137,12 @@ std::vector<float> composedMatrices(const std::vector<float>& first, const std::
 
 Complex turnAt(const std::vector<float>& turn, std::size_t index) {
     return turn.empty() ? Complex(1) : Complex(turn[2 * index], turn[2 * index + 1]);
+}
+
+// By the sums that node/src/hidden.ts has: a complex quotient rounds as each compiler's library does.
+Complex reciprocal(const Complex& z) {
+    const double square = z.real() * z.real() + z.imag() * z.imag();
+    return {z.real() / square, -z.imag() / square};
 }
 
 // fn(g, k) for every plane.
@@ -202,7 +214,7 @@ HiddenGauge HiddenGauge::inverse() const {
         back.heads = inverted(layer.heads);
         if (!layer.turn.empty())
             back.turn = turns(shape_, [&](std::size_t g, std::size_t k) {
-                return 1.0 / turnAt(layer.turn, back.kvHeads[g] * shape_.pairs + k);
+                return reciprocal(turnAt(layer.turn, back.kvHeads[g] * shape_.pairs + k));
             });
         back.freeKeys = invertedMatrices(layer.freeKeys, shape_.free(), back.kvHeads);
         back.value = invertedMatrices(layer.value, shape_.headDim, back.kvHeads);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "hidden/hidden_object.hpp"
 #include "hidden/match_hidden.hpp"
 #include "io/json_text.hpp"
 #include "io/number_text.hpp"
@@ -11,7 +12,6 @@
 #include "model/head_dim.hpp"
 #include "regauge/error.hpp"
 #include "regauge/hidden.hpp"
-#include "regauge/io/gauge_json.hpp"
 
 namespace regauge {
 namespace {
@@ -160,7 +160,7 @@ void requireReadable(const HiddenShape& shape, const std::string& where) {
                         std::to_string(std::llround(most / 1e6)) + " million are read; align without --hidden");
 }
 
-std::string withHidden(const std::string& gaugeJson, const HiddenGauge& hidden) {
+Json hiddenObject(const HiddenGauge& hidden) {
     const HiddenShape& shape = hidden.shape();
     Json part;
     part["version"] = hiddenVersion;
@@ -169,13 +169,10 @@ std::string withHidden(const std::string& gaugeJson, const HiddenGauge& hidden) 
     part["layers"] = Json::array();
     for (const HiddenLayer& layer : hidden.layers()) part["layers"].push_back(layerJson(layer));
     part["fingerprint"] = hidden.fingerprint();
-    Json file = Json::parse(gaugeJson);
-    file["hidden"] = std::move(part);
-    return jsonText(file) + "\n";
+    return part;
 }
 
-std::optional<HiddenGauge> parseHidden(std::string_view text, const std::string& where) {
-    const Read file = parseJson(text, where, mostGaugeNumbers);
+std::optional<HiddenGauge> hiddenFrom(const Read& file, const std::string& where) {
     if (!file.is_object() || !file.contains("hidden")) return std::nullopt;
     const Read& part = file.at("hidden");
     if (!part.is_object()) throw Error(ErrorCode::malformed, where, "\"hidden\" must be an object");
@@ -204,8 +201,8 @@ std::optional<HiddenGauge> parseHidden(std::string_view text, const std::string&
     return gauge;
 }
 
-std::optional<HiddenGauge> readHidden(const Files& files, const std::string& path) {
-    return parseHidden(gaugeText(files, path), path);
+std::optional<HiddenGauge> parseHidden(std::string_view text, const std::string& where) {
+    return hiddenFrom(parseJson(text, where, mostGaugeNumbers), where);
 }
 
 }  // namespace regauge

@@ -14,10 +14,6 @@ namespace regauge {
 
 namespace {
 
-bool ofNeurons(HiddenRole role) {
-    return role == HiddenRole::gate || role == HiddenRole::up || role == HiddenRole::down;
-}
-
 // The entry of a row that is +1 or -1, all others being 0; nothing where it is another row.
 std::optional<std::size_t> onlyOne(std::span<const double> row) {
     std::optional<std::size_t> found;
@@ -52,9 +48,7 @@ std::optional<Gauge> signedPlaces(const UnitMap& map) {
 
 }  // namespace
 
-std::string HiddenSpace::units() const {
-    return std::string(ofNeurons(role) ? "neurons" : "heads") + " of layer " + std::to_string(layer);
-}
+std::string HiddenSpace::units() const { return unitsOf(role, layer); }
 
 std::optional<HiddenSpace> hiddenSpace(const std::string& hook) {
     const std::string own = ownName(hook);

@@ -24,12 +24,19 @@ double meanOf(const std::vector<bool>& flags) {
     return flags.empty() ? 0 : static_cast<double>(std::ranges::count(flags, true)) / static_cast<double>(flags.size());
 }
 
-double shareSure(const std::vector<double>& confidence) {
-    const auto sure = std::ranges::count_if(confidence, [](double one) { return one >= sureHidden; });
-    return confidence.empty() ? 0 : static_cast<double>(sure) / static_cast<double>(confidence.size());
+double sureOf(const HiddenLayer& layer, HiddenScores HiddenLayer::*kind) {
+    return shareSure(std::span(&layer, 1), kind).value_or(0);
 }
 
 }  // namespace
+
+std::optional<double> shareSure(std::span<const HiddenLayer> layers, HiddenScores HiddenLayer::*kind) {
+    std::size_t count = 0, of = 0;
+    for (const HiddenLayer& layer : layers)
+        for (const double confidence : (layer.*kind).confidence) ++of, count += confidence >= sureHidden ? 1 : 0;
+    if (of == 0) return std::nullopt;
+    return static_cast<double>(count) / static_cast<double>(of);
+}
 
 void requireSameArchitecture(const HiddenCheckpoint& source, const HiddenCheckpoint& target) {
     const auto words = [](const HiddenCheckpoint& model) {
@@ -76,8 +83,8 @@ HiddenMatch matchLayers(const HiddenCheckpoint& source, const HiddenCheckpoint& 
 
         const Explained explained = explainedBy(shape, layer, a, b);
         all.explained += explained.explained, all.total += explained.total;
-        match.report.layers.push_back(
-            {shareSure(layer.neuronScores.confidence), 0, explained.share(), meanOf(chosen.agree), meanOf(head.agree)});
+        match.report.layers.push_back({sureOf(layer, &HiddenLayer::neuronScores), 0, explained.share(),
+                                       meanOf(chosen.agree), meanOf(head.agree)});
         for (const double score : chosen.score) scores += score;
         for (const double score : head.score) scores += score;
         units += static_cast<double>(shape.neurons + shape.heads);
@@ -88,7 +95,7 @@ HiddenMatch matchLayers(const HiddenCheckpoint& source, const HiddenCheckpoint& 
     const std::vector<std::vector<double>> sure = confidences(together);
     for (std::size_t l = 0; l < shape.layers; ++l) {
         layers[l].headScores = {heads[l].score, heads[l].margin, sure[l]};
-        match.report.layers[l].headsSure = shareSure(sure[l]);
+        match.report.layers[l].headsSure = sureOf(layers[l], &HiddenLayer::headScores);
     }
     match.report.rounds = 1;
     match.report.explained = all.share();

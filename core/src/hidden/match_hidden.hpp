@@ -6,8 +6,6 @@
 
 namespace regauge {
 
-inline constexpr double sureHidden = 0.5;  // a unit with less confidence is undetermined
-
 // Throws Error(tooLarge) where a gauge file of such a shape would have more numbers than are read.
 void requireReadable(const HiddenShape& shape, const std::string& where);
 

@@ -106,6 +106,14 @@ std::string_view name(HiddenRole role) {
     return words[static_cast<std::size_t>(role)];
 }
 
+bool ofNeurons(HiddenRole role) {
+    return role == HiddenRole::gate || role == HiddenRole::up || role == HiddenRole::down;
+}
+
+std::string unitsOf(HiddenRole role, std::size_t layer) {
+    return std::string(ofNeurons(role) ? "neurons" : "heads") + " of layer " + std::to_string(layer);
+}
+
 std::string inLayer(const std::string& pattern, std::size_t layer) {
     constexpr std::string_view place = "{l}";
     std::string text = pattern;

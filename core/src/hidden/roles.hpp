@@ -24,6 +24,11 @@ std::string_view name(HiddenRole role);
 // Whether it writes the stream: its hidden axis is then the one that it sums over.
 inline bool sumsOverHidden(HiddenRole role) { return role == HiddenRole::output || role == HiddenRole::down; }
 
+// Whether its hidden axis is of MLP neurons; of heads otherwise.
+bool ofNeurons(HiddenRole role);
+// "neurons of layer 3", "heads of layer 3": along its hidden axis.
+std::string unitsOf(HiddenRole role, std::size_t layer);
+
 // The modules of a layer by their roles, as one family of models names them.
 struct HiddenLayout {
     std::vector<std::string> types;

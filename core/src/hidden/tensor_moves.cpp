@@ -89,12 +89,6 @@ std::optional<std::size_t> stateAxis(std::size_t axis, const std::string& like, 
 
 }  // namespace
 
-std::string HiddenMove::units() const {
-    const bool neurons = part->roles.front() == HiddenRole::gate || part->roles.front() == HiddenRole::up ||
-                         part->roles.front() == HiddenRole::down;
-    return (neurons ? "neurons of layer " : "heads of layer ") + std::to_string(part->layer);
-}
-
 std::optional<HiddenMove> HiddenMoves::ofState(const Member& member, std::size_t index, std::string_view name) const {
     const State state = *stateOf(name);
     const TensorInfo& info = member.file.tensors[index].info;

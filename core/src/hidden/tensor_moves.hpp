@@ -18,8 +18,8 @@ struct HiddenMove {
     const HiddenPart* part = nullptr;
     std::size_t axis = 0;
     UnitMap map;
-    // "neurons of layer 3".
-    std::string units() const;
+    // Which units it moves along that axis.
+    HiddenRole role() const { return part->roles.front(); }
 };
 
 class HiddenMoves {

@@ -1,4 +1,5 @@
 // Transport by both gauges of a pair.
+#include <optional>
 #include <utility>
 
 #include "hidden/hidden_space.hpp"
@@ -21,10 +22,10 @@ std::size_t addHidden(PlannedObject& planned, const HiddenMoves& moves) {
         for (std::size_t k = 0; k < member.file.tensors.size(); ++k, ++at) {
             const std::optional<HiddenMove> move = moves.of(member, k);
             if (!move) continue;
-            const std::string units = move->units();
             ++count;
-            if (units.starts_with("neurons")) ++neurons;
-            planned.plan.moves[at].why += "; axis " + std::to_string(move->axis) + ": " + units;
+            if (ofNeurons(move->role())) ++neurons;
+            planned.plan.moves[at].why +=
+                "; axis " + std::to_string(move->axis) + ": " + unitsOf(move->role(), move->part->layer);
         }
     if (count > 0)
         planned.plan.description += "; hidden axes move as well: of " + std::to_string(neurons) +
@@ -80,8 +81,11 @@ Plan transport(Files& files, const std::string& object, const Alignment& residua
                const Progress& progress) {
     const ObjectPath path(files, object);
     Along along;
-    const std::string fingerprint = hidden.fingerprint(), inverse = hidden.inverse().fingerprint();
-    const auto record = [&](const std::string& before) { return recordAfter(before, fingerprint, inverse); };
+    std::optional<std::pair<std::string, std::string>> ends;  // of the gauge and its inverse, which take long: once
+    const auto record = [&](const std::string& before) {
+        if (!ends) ends.emplace(hidden.fingerprint(), hidden.inverse().fingerprint());
+        return recordAfter(before, ends->first, ends->second);
+    };
     if (const auto space = spaceOf(path, hook, options)) {
         Alignment own = residual;
         own.gauge = spaceGauge(hidden, *space, object);
