@@ -32,6 +32,7 @@ struct Pairs {
     }
 };
 
+#if (defined(__AVX2__) && !defined(__AVXVNNI__) && !defined(__AVX512VNNI__)) || defined(__wasm_relaxed_simd__)
 // Bytes whose products are added in 16 bits, which may saturate: b of seven bits is taken with an offset, so that
 // (b + 64) a is at most 127 * 127 in size and two products fit. More are added in 16 bits where the a are small enough:
 // as many as safe() finds.
@@ -42,6 +43,8 @@ struct ShortBytes {
     static constexpr std::size_t groupsAtOnce = 4;
     static constexpr int most = 32767 / 127;  // that |a| may add up to in one lane of 16 bits
 };
+#define REGAUGE_SHORT_SUMS
+#endif
 
 #if defined(__AVX512VNNI__)
 using Words = __m512i;
@@ -100,7 +103,6 @@ struct ShortSums : ShortBytes {
         return _mm256_movemask_epi8(_mm256_cmpgt_epi16(shorts, _mm256_set1_epi16(static_cast<short>(limit)))) != 0;
     }
 };
-#define REGAUGE_SHORT_SUMS
 #endif
 #elif defined(__SSE2__) && !defined(__wasm__)
 using Words = __m128i;
@@ -185,7 +187,6 @@ struct ShortSums : ShortBytes {
         return wasm_v128_any_true(wasm_i16x8_gt(shorts, wasm_i16x8_splat(static_cast<short>(limit))));
     }
 };
-#define REGAUGE_SHORT_SUMS
 #endif
 #endif
 
