@@ -122,7 +122,7 @@ test("no file, output or worker is left when all is done", async (t) => {
         [{ name: "align", source: evidence("source"), target: evidence("target"), options: "{}" }, true],
         [{ name: "align", source: evidence("source"), target: join(folder, "nowhere"), options: "{}" }, false],
         [{ name: "correlation", source: evidence("source"), target: evidence("target"), options: "{}" }, true],
-        [{ name: "plan", object: join(sample, "source/sae_resid2"), options: "{}", d: 0 }, true],
+        [{ name: "plan", object: join(sample, "source/sae_resid2"), gauge: "", options: "{}" }, true],
         [
             {
                 name: "transport",
