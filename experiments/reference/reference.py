@@ -761,14 +761,14 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
     if not block.sure:
         whitened = state.block is block
         narrow = below_twice(P.fittedWidth, len(state.prob))
-        few, of_null = (narrow, P.ofNull) if whitened else (1, P.ofNullForPlain * (1 - narrow))
+        few, of_null = (narrow, P.ofNull) if whitened else (1, P.ofNullForPlain)
         own = fitted = state.prob
         if few < 1:
             stages.add("posterior")
             own = voted_posterior(block.whole / block.unit, state.answer, structures)
             rows_or_refined = block.whole / block.unit if state.scores is None else state.scores
             own = (own + posterior(rows_or_refined, state.answer)) / 2
-        if few > 0 and of_null > 0:
+        if few > 0:
             stages.add("rotation null")
             null = rotation_confidence(block.whole, state.answer)
             if found.soft:

@@ -64,9 +64,7 @@ double narrowness(const Estimate& estimate) {
 
 // The fitted probabilities, or those of a plain answer's halves, and what the rotation null says.
 std::vector<double> besideNull(const Clues& clues, const Estimate& estimate, const Progress& progress) {
-    const double weight =
-        estimate.rows == clues.rows ? policy::ofNull : policy::ofNullForPlain * (1 - narrowness(estimate));
-    if (weight == 0) return estimate.probability;
+    const double weight = estimate.rows == clues.rows ? policy::ofNull : policy::ofNullForPlain;
     std::vector<double> both = nullConfidence(clues, estimate.gauge, progress);
     for (std::size_t i = 0; i < both.size(); ++i)
         both[i] = estimate.probability[i] + weight * (both[i] - estimate.probability[i]);
