@@ -8,7 +8,6 @@ RESULTS.md beside itself.
 
 import argparse
 import json
-import math
 import pathlib
 import statistics
 import subprocess
@@ -22,14 +21,14 @@ from safetensors.numpy import load_file, save_file
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "maps"))
 
-import tales  # noqa: E402
+import models  # noqa: E402
 from rebasin import weight_matching  # noqa: E402
 from scramble import Sizes, moved, scrambled  # noqa: E402
 
 transformers.utils.logging.disable_progress_bar()
 
 SIZES = Sizes(d=64, layers=3, neurons=192, heads=4, groups=2, width=16)
-CONTEXT, BATCH, RATE, WARMUP = 64, 12, 3e-3, 50
+CONTEXT, RATE = models.CONTEXT, 3e-3
 STEPS = 400  # of each run, the common ones among them
 FORKS = (0, 50, 200)
 HELD_OUT = 64  # windows that a loss is measured on
@@ -72,15 +71,6 @@ def regauge(options, *words):
     return done.stdout
 
 
-def windows(stream, count, length=CONTEXT + 1):
-    return torch.tensor([list(tales.window(f"{stream}/{k}", length).encode()) for k in range(count)])
-
-
-def loss_of(model, batch):
-    logits = model(batch[:, :-1]).logits
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
-
-
 def new_model(seed):
     torch.manual_seed(seed)
     return transformers.LlamaForCausalLM(
@@ -94,32 +84,18 @@ def new_model(seed):
 
 
 def train(seed, fork, stream):
-    """The text up to the fork is common, and then the stream's own; AdamW, cosine to a tenth."""
+    """The text up to the fork is common, and then the stream's own."""
     model = new_model(seed)
-    gains = [value for name, value in model.named_parameters() if "norm" in name]
-    matrices = [value for name, value in model.named_parameters() if "norm" not in name]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": gains, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.95))
-    for step in range(STEPS):
-        shape = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / STEPS))
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / WARMUP) * shape
-        loss = loss_of(model, windows(f"{seed}/{stream if step >= fork else 'common'}/{step}", BATCH))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-    print(f"seed {seed}, fork {fork}, {stream}: loss {loss.item():.3f}", flush=True)
+    text = lambda step: f"{seed}/{stream if step >= fork else 'common'}/{step}"
+    loss = models.learn(model, lambda step: models.windows(text(step), models.BATCH, CONTEXT + 1), STEPS, RATE)
+    print(f"seed {seed}, fork {fork}, {stream}: loss {loss:.3f}", flush=True)
     return model
 
 
 def run_folder(options, seed, fork, stream):
-    folder = options.data / f"{seed}-{fork}-{stream}"
-    if not folder.exists():
-        part = folder.with_name("part." + folder.name)
-        train(seed, fork, stream).save_pretrained(part)
-        part.rename(folder)
-    return folder
+    return models.made(
+        options.data / f"{seed}-{fork}-{stream}", lambda part: train(seed, fork, stream).save_pretrained(part)
+    )
 
 
 def write(folder, like, weights):
@@ -131,8 +107,7 @@ def write(folder, like, weights):
 
 @torch.no_grad()
 def loss(folder):
-    model = transformers.LlamaForCausalLM.from_pretrained(folder).eval()
-    return loss_of(model, windows("held out", HELD_OUT)).item()
+    return models.loss_of(models.load(folder), models.windows("held out", HELD_OUT, CONTEXT + 1)).item()
 
 
 def mean_of(options, name, like, one, other):

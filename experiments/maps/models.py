@@ -21,8 +21,8 @@ def tokens(texts):
     return torch.tensor([list(text.encode()) for text in texts])
 
 
-def windows(stream, count):
-    return tokens([tales.window(f"{stream}/{k}", CONTEXT) for k in range(count)])
+def windows(stream, count, length=CONTEXT):
+    return tokens([tales.window(f"{stream}/{k}", length) for k in range(count)])
 
 
 def made(path, make):
@@ -34,8 +34,32 @@ def made(path, make):
     return path
 
 
+def loss_of(model, batch):
+    """Nats a token; of the last one nothing is predicted."""
+    logits = model(batch[:, :-1]).logits
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+
+
+def learn(model, batch_at, steps, rate):
+    """AdamW, cosine to a tenth, on the batch of each step; the last one's loss."""
+    gains = [value for name, value in model.named_parameters() if "norm" in name]
+    matrices = [value for name, value in model.named_parameters() if "norm" not in name]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": gains, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95))
+    for step in range(steps):
+        shape = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / steps))
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1, (step + 1) / WARMUP) * shape
+        loss = loss_of(model, batch_at(step))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    return loss.item()
+
+
 def train(width, seed, folder):
-    """AdamW, cosine to a tenth; text and weights depend on width and seed."""
+    """Text and weights depend on width and seed."""
     torch.manual_seed(1000 * width + seed)
     model = transformers.LlamaForCausalLM(
         transformers.LlamaConfig(
@@ -44,23 +68,9 @@ def train(width, seed, folder):
             bos_token_id=None, eos_token_id=None, pad_token_id=None,
         )
     )  # fmt: skip
-    gains = [value for name, value in model.named_parameters() if "norm" in name]
-    matrices = [value for name, value in model.named_parameters() if "norm" not in name]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": gains, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.95))
-    for step in range(STEPS):
-        shape = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / STEPS))
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / WARMUP) * shape
-        batch = tokens([tales.window(f"{width}/{seed}/{step}/{k}", CONTEXT + 1) for k in range(BATCH)])
-        logits = model(batch[:, :-1]).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+    loss = learn(model, lambda step: windows(f"{width}/{seed}/{step}", BATCH, CONTEXT + 1), STEPS, RATE)
     model.save_pretrained(folder)
-    print(f"d = {width}, seed {seed}: loss {loss.item():.3f}", flush=True)
+    print(f"d = {width}, seed {seed}: loss {loss:.3f}", flush=True)
 
 
 def load(folder):
