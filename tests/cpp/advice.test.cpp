@@ -86,6 +86,13 @@ std::string saeOf(const std::string& model, const std::string& hook) {
            R"(","normalize_activations":"none","apply_b_dec_to_input":false})";
 }
 
+// A model "a", and "b", the same in other coordinates.
+void putMovedPair(MemoryFiles& files, const char* family) {
+    putModel(files, "a", family);
+    files.put("way", toJson(alignmentOf(randomGauge(d, 4))));
+    CHECK(say(files, "transport a --gauge way -o b").status == 0);
+}
+
 }  // namespace
 
 TEST_CASE("advice: a kind that is asked for is a kind that works", "[advice]") {
@@ -172,9 +179,7 @@ TEST_CASE("advice: maps are fitted, and taken, as refusals say", "[advice]") {
 
 TEST_CASE("advice: a gauge that goes the wrong way is inverted, or found the other way round", "[advice]") {
     MemoryFiles files;
-    putModel(files, "a", "llama");
-    files.put("way", toJson(alignmentOf(randomGauge(d, 4))));
-    CHECK(say(files, "transport a --gauge way -o b").status == 0);
+    putMovedPair(files, "llama");
     CHECK(say(files, "align a b -o ab").status == 0);
     follow(files, "merge a b --gauge ab -o merged", {"run regauge invert on it, or align b a"},
            {"invert ab -o ba", "merge a b --gauge ba -o merged", "align b a -o again",
@@ -185,9 +190,7 @@ TEST_CASE("advice: a gauge that goes the wrong way is inverted, or found the oth
 
 TEST_CASE("advice: a family whose hidden units are not matched is aligned without them", "[advice]") {
     MemoryFiles files;
-    putModel(files, "a", "granite");
-    files.put("way", toJson(alignmentOf(randomGauge(d, 4))));
-    CHECK(say(files, "transport a --gauge way -o b").status == 0);
+    putMovedPair(files, "granite");
     follow(files, "align a b --hidden -o h", {"align it without --hidden"}, {"align a b -o h"});
 }
 
