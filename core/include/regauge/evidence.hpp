@@ -65,8 +65,9 @@ struct Evidence {
 // Opens any evidence file or folder (DESIGN section 4), recognised by content: a .safetensors bundle with
 // activations/<site> [..., d], gains/<site> [d] and optional token_ids and attention_mask; plain .npy, .npz, .pt or
 // .safetensors rows (a single tensor is the site "rows", several are sites under their names); a folder of such files
-// (each a site by its stem), or with evidence.safetensors; a Hugging Face checkpoint (folder, file or shards): sites
-// "embedding", "unembedding" and "weights.<layer>.<module>" (rows of reading weights, columns of writing ones), gains
+// (each a site by its stem), or with evidence.safetensors; an Arrow table or a folder of them as datasets saves it
+// (each column of lists of floats a site); a Hugging Face checkpoint (folder, file or shards): sites "embedding",
+// "unembedding" and "weights.<layer>.<module>" (rows of reading weights, columns of writing ones), gains
 // "input_layernorm.<layer>" and the like, and "final". Headers are read now, rows later.
 // Throws Error: missingFile, truncated, malformed, wrongDtype, shapeMismatch, notFinite (gains), unsupported.
 Evidence openEvidence(const Files& files, const std::string& path);
