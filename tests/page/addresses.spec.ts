@@ -122,7 +122,6 @@ test("files on the bench come along to the page for addresses", async ({ page })
 });
 
 base("a build without it has no such page, and no policy that lets anyone be asked", () => {
-  base.setTimeout(300_000);
   const out = join(tmpdir(), `regauge-plain-${process.pid}`);
   try {
     execFileSync("npx", ["vite", "build", "--outDir", out, "--logLevel", "error"], {

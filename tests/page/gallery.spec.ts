@@ -21,7 +21,7 @@ for (const { id, title, shows, moved } of exhibits)
     });
     await page.goto("./");
     await page.getByRole("link", { name: title }).click();
-    await expect(page.getByTestId(shows.testId)).toContainText(shows.text, { timeout: 50_000 });
+    await expect(page.getByTestId(shows.testId)).toContainText(shows.text);
     if (moved) await expect(card(page, moved).locator("..")).toContainText("Moved into the target’s coordinates");
     await expect(page.getByRole("progressbar")).toHaveCount(0);
     expect(page.url()).toMatch(new RegExp(`#show=${id}$`));

@@ -103,7 +103,6 @@ test("two tabs have each their own, and one may forget without the other", async
 });
 
 test("evidence above what is kept loses its files in a reload, and never the gauge", async ({ page }, info) => {
-  test.setTimeout(120_000);
   const [d, rows] = [1024, 9000]; // 37 MB a side
   const { perm, sign } = randomGauge(d, 3);
   const x = noise(rows, d, 4);
@@ -118,15 +117,15 @@ test("evidence above what is kept loses its files in a reload, and never the gau
   await chooser(page, "source").setInputFiles(files[0]!);
   await chooser(page, "target").setInputFiles(files[1]!);
   await page.getByRole("button", { name: "Align", exact: true }).click();
-  await expect(page.getByTestId("fingerprint")).toHaveText(new Gauge(perm, sign).fingerprint, { timeout: 90_000 });
+  await expect(page.getByTestId("fingerprint")).toHaveText(new Gauge(perm, sign).fingerprint);
   // The objects can be moved at once: what the plots need comes behind, and matching without signs only when asked for.
   await chooser(page, "object").setInputFiles({ name: "v.npy", mimeType: "", buffer: vector(d) });
   await page.getByRole("button", { name: "Move it" }).click();
   await expect(page.getByText("Moved into the target’s coordinates.")).toBeVisible();
-  await expect(page.getByTestId("behind")).toHaveCount(0, { timeout: 90_000 });
+  await expect(page.getByTestId("behind")).toHaveCount(0);
   await expect(page.getByText(/Matching that ignores signs/)).toHaveCount(0);
   await page.getByRole("button", { name: "Compare with matching without signs" }).click();
-  await expect(page.getByText(/Matching that ignores signs/)).toBeVisible({ timeout: 90_000 });
+  await expect(page.getByText(/Matching that ignores signs/)).toBeVisible();
   await page.reload();
   await expect(page.getByTestId("fingerprint")).toHaveText(new Gauge(perm, sign).fingerprint);
 });

@@ -10,8 +10,9 @@ export default defineConfig({
   outputDir: "test-results",
   // Two browsers at a time at most: the pages compute.
   workers: 2,
-  timeout: 60_000,
-  expect: { timeout: 20_000 },
+  // Far above what anything takes: they end what hangs, and are no measure of speed.
+  timeout: 300_000,
+  expect: { timeout: 120_000 },
   // Once more on a machine that is busy with other things; what passes only then is listed as flaky.
   retries: 1,
   forbidOnly: Boolean(process.env.CI),

@@ -55,7 +55,6 @@ for (const [name, width, height, colorScheme] of [
     });
 
     test(`the audit and the live models, ${name}`, async ({ page }) => {
-      test.setTimeout(120_000);
       await loadSample(page);
       const top = (found: Element) => scrollTo(0, found.getBoundingClientRect().top + scrollY - 16);
       await page.getByRole("button", { name: "Audit", exact: true }).click();
@@ -63,7 +62,7 @@ for (const [name, width, height, colorScheme] of [
       await page.getByRole("heading", { name: "Audit a claim" }).evaluate(top);
       await page.screenshot({ path: join(folder, `audit-${name}.png`) });
       await page.getByRole("button", { name: "Run the sample’s models" }).click();
-      await expect(page.getByRole("img", { name: /What the vector does/ })).toBeVisible({ timeout: 90_000 });
+      await expect(page.getByRole("img", { name: /What the vector does/ })).toBeVisible();
       await page.getByRole("heading", { name: "Steer both" }).evaluate(top);
       await page.screenshot({ path: join(folder, `live-${name}.png`) });
     });
