@@ -6,6 +6,7 @@ const exhibits = [
   { id: "sae", title: "An SAE in another run", shows: verdict("Aligned"), moved: /sae_resid1/ },
   { id: "partial", title: "Only partly the same", shows: verdict("Partly aligned") },
   { id: "unrelated", title: "Not related", shows: verdict("nrelated") },
+  { id: "history", title: "A shared history", shows: { testId: "hidden", text: "shares a training history with" } },
   { id: "layernorm", title: "LayerNorm", shows: verdict("Aligned"), moved: /GPT-2 to move/ },
   { id: "trace", title: "A trace", shows: { testId: "traced", text: "run B" } },
   { id: "steering", title: "A vector steers another model", shows: { testId: "live-verified", text: "aligned" } },

@@ -3,7 +3,17 @@ import * as regauge from "regauge";
 import type { Inspection, Item, Moved } from "./lib/types";
 
 export { Gauge, Maps, type TracedGauge } from "regauge";
-export type { Hop, MatchOptions, Plan, ProgressReport, Statistic, TensorMove } from "regauge";
+export type {
+  Hidden,
+  HiddenLayer,
+  HiddenReport,
+  Hop,
+  MatchOptions,
+  Plan,
+  ProgressReport,
+  Statistic,
+  TensorMove,
+} from "regauge";
 
 type Control = regauge.JobControl;
 /** What quantised weights can be written as. */
@@ -128,10 +138,27 @@ export function fitMap(source: Item, target: Item, options: regauge.MapOptions):
 export async function transport(
   item: Item,
   gauge: regauge.Gauge | regauge.Maps,
-  options: Control & { dequantize?: Floats },
+  options: Control & { dequantize?: Floats; site?: string },
 ): Promise<Moved> {
-  const { files, dispose } = await regauge.transport(input(item), gauge, options);
-  return { files: files.map(({ name, blob }) => ({ path: name, blob })), dispose };
+  const { plan, files, dispose } = await regauge.transport(input(item), gauge, options);
+  return { plan, files: files.map(({ name, blob }) => ({ path: name, blob })), dispose };
+}
+
+const texts = new WeakMap<regauge.Gauge, string>();
+
+/** The gauge file. Written once: with the heads and neurons of a large model it is megabytes of numbers. */
+export function gaugeText(gauge: regauge.Gauge): string {
+  const text = texts.get(gauge) ?? JSON.stringify(gauge);
+  texts.set(gauge, text);
+  return text;
+}
+
+/** A gauge that was kept, with what its alignment said of heads and neurons: the file does not hold that. */
+export function keptGauge(json: string, report?: regauge.HiddenReport): regauge.Gauge {
+  const file = JSON.parse(json) as regauge.GaugeJson;
+  const { hidden } = file;
+  if (!hidden || !report) return regauge.Gauge.from(file);
+  return regauge.Gauge.from({ ...file, hidden: regauge.Hidden.from(hidden, "gauge", report) });
 }
 
 /** From the first of the checkpoints to the last. Two of one file name are told apart by their folders' or cards' names. */

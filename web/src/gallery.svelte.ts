@@ -9,6 +9,7 @@ export const exhibits = [
   { id: "sae", title: "An SAE in another run", about: "Encoder, decoder and biases, moved as one." },
   { id: "partial", title: "Only partly the same", about: "A third of the channels went their own ways." },
   { id: "unrelated", title: "Not related", about: "The mistake of two texts, and how it shows." },
+  { id: "history", title: "A shared history", about: "Two checkpoints down to heads and neurons." },
   { id: "layernorm", title: "LayerNorm", about: "Two GPT-2s: order moves, signs stay." },
   { id: "trace", title: "A trace", about: "Three states of a run, one gauge through them." },
 ] as const;
@@ -27,6 +28,10 @@ const files: Record<string, Placed[]> = {
   ],
   partial: [runA, ["run B, a third of it replaced", "target", evidence("partial")]],
   unrelated: [runA, ["run A, on another text", "target", evidence("other_text")]],
+  history: [
+    ["tales-d64, run A", "source", model("source")],
+    ["tales-d64, run B", "target", model("other_run")],
+  ],
   layernorm: [
     ["a small GPT-2", "source", model("gpt2/source")],
     ["the same, reordered", "target", model("gpt2/target")],
@@ -58,10 +63,11 @@ export async function show(id: string | null): Promise<void> {
   if (!loaded) return;
   if (id === "trace") await bench.trace();
   else await bench.align();
+  if (id === "history") await bench.alignHidden();
   if (bench.mover) await bench.move(bench.objects.filter(({ item }) => item.sample));
   history.replaceState(null, "", `#show=${id}`);
   await tick();
-  scrollTo(id === "trace" ? "traced" : "found");
+  scrollTo(id === "trace" ? "traced" : id === "history" ? "heads-and-neurons" : "found");
 }
 
 const scrollTo = (id: string) => document.getElementById(id)?.scrollIntoView();

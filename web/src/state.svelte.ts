@@ -4,7 +4,7 @@ import type { Gauge, Maps, ProgressReport, TracedGauge } from "./engine";
 import { destination } from "./lib/download";
 import { newId, size } from "./lib/files";
 import { plural } from "./lib/format";
-import { announcement, fewestSites, offered } from "./lib/addresses";
+import { announcement, areCheckpoints, fewestSites, offered } from "./lib/addresses";
 import type { Figure } from "./lib/figure";
 import { forget, keep, kept } from "./lib/keep";
 import { fromLink, mostChannels, pack, toLink, unpack, type Settings } from "./lib/link";
@@ -23,6 +23,8 @@ export interface Entry {
   moved?: Moved;
   /** What a quantised object's weights are written as. */
   dequantize?: engine.Floats;
+  /** The hook that it lives on, where that is not the residual stream and it does not say so itself. */
+  site?: string;
 }
 
 /** Work that is under way, with the button that ends it. */
@@ -115,6 +117,16 @@ class Bench {
         ? this.maps
         : null,
   );
+  /** The result's two sides where they are checkpoints: heads and neurons can be matched as well. */
+  checkpoints = $derived.by(() => {
+    const { source, target } = this;
+    const { evidence } = this.result ?? {};
+    if (!source || !target || evidence?.source.id !== source.item.id || evidence.target.id !== target.item.id)
+      return null;
+    return areCheckpoints([source, target]) ? [source, target] : null;
+  });
+  /** Heads and neurons of what moves objects. */
+  hidden = $derived(this.mover !== null && this.mover === this.result?.gauge ? this.mover.hidden : undefined);
   marked = $derived(this.hovered ?? this.selected);
 
   /**
@@ -313,11 +325,29 @@ class Bench {
     this.clearResult();
     await this.run("Aligning", async (options) => {
       const [from, to] = [$state.snapshot(source.item) as Item, $state.snapshot(target.item) as Item];
-      const chosen = { ...$state.snapshot(this.settings), sites: $state.snapshot(this.sites) };
       history.replaceState(null, "", toLink(this.settings));
-      const gauge = await engine.align(from, to, { ...chosen, group: "signed", ...options });
+      const gauge = await engine.align(from, to, { ...this.chosen(), group: "signed", ...options });
       this.show(gauge, { source: from, target: to });
     });
+  }
+
+  /** Heads and neurons of the result's two checkpoints: the gauge that is shown stands until the whole one is there. */
+  async alignHidden(): Promise<void> {
+    const shown = this.result;
+    if (!shown?.evidence || this.job) return;
+    const { source, target } = shown.evidence;
+    await this.run("Matching heads and neurons", async (options) => {
+      const gauge = await engine.align(source, target, { ...this.chosen(), group: "signed", hidden: true, ...options });
+      if (this.result?.gauge !== shown.gauge) return;
+      this.forgetMoved(); // by a gauge without heads and neurons
+      this.patch({ gauge });
+      await this.remember();
+      this.announcement = "Heads and neurons are matched";
+    });
+  }
+
+  private chosen() {
+    return { ...$state.snapshot(this.settings), sites: $state.snapshot(this.sites) };
   }
 
   /** The lowest rung of the ladder that held-out rows call enough, for each source site. */
@@ -394,8 +424,7 @@ class Bench {
   }
 
   private async matchWithoutSigns({ source, target }: { source: Item; target: Item }, signal: AbortSignal) {
-    const settings = { ...$state.snapshot(this.settings), sites: $state.snapshot(this.sites) };
-    const baseline = await engine.align(source, target, { ...settings, group: "permutation", signal });
+    const baseline = await engine.align(source, target, { ...this.chosen(), group: "permutation", signal });
     if (!signal.aborted) this.patch({ baseline });
   }
 
@@ -424,6 +453,13 @@ class Bench {
     });
   }
 
+  /** Says where an object lives that does not say so itself: a hook, or nothing for the residual stream. */
+  setSite(entry: Entry, site: string | undefined): void {
+    entry.site = site;
+    void entry.moved?.dispose();
+    entry.moved = undefined;
+  }
+
   /** Moves objects into the target's coordinates. */
   async move(entries: Entry[]): Promise<void> {
     const { mover } = this;
@@ -435,7 +471,9 @@ class Bench {
           void entry.moved?.dispose();
           entry.moved = undefined;
           const item = $state.snapshot(entry.item) as Item;
-          entry.moved = await engine.transport(item, mover, { ...options, dequantize: entry.dequantize });
+          const { dequantize } = entry;
+          const site = this.hidden ? entry.site : undefined;
+          entry.moved = await engine.transport(item, mover, { ...options, dequantize, ...(site ? { site } : {}) });
           this.announcement = `${entry.item.name} moved`;
         } catch (error) {
           if (options.signal.aborted) throw error;
@@ -487,11 +525,12 @@ class Bench {
     this.selected = channel;
   }
 
-  /** A link to the gauge itself, which opens as a result; null where it is too large for one. */
+  /** A link to the gauge itself, which opens as a result; null where it is too large for one. Heads and neurons would make it so: they stay out. */
   async share(): Promise<string | null> {
     const gauge = this.result?.gauge;
     if (!gauge || gauge.d > mostChannels) return null;
-    return new URL(toLink(this.settings, await pack(JSON.stringify(gauge))), location.href).href;
+    const stream = { ...gauge.toJSON(), hidden: undefined };
+    return new URL(toLink(this.settings, await pack(JSON.stringify(stream))), location.href).href;
   }
 
   /** Takes over what the address says: settings, and a gauge where one is in it. True where there was one. */
@@ -513,7 +552,7 @@ class Bench {
     const { items, gauge } = await kept();
     for (const { item, role } of items) await this.add([item], role);
     if (gauge) {
-      const found = engine.Gauge.from(gauge.json);
+      const found = engine.keptGauge(gauge.json, gauge.hidden);
       const [source, target] = [gauge.source, gauge.target].map((id) => items.find(({ item }) => item.id === id)?.item);
       if (source && target) this.show(found, { source, target });
       else this.adopt(found);
@@ -545,7 +584,14 @@ class Bench {
     const kept = {
       items,
       ...(gauge
-        ? { gauge: { json: JSON.stringify(gauge), source: evidence?.source.id, target: evidence?.target.id } }
+        ? {
+            gauge: {
+              json: engine.gaugeText(gauge),
+              source: evidence?.source.id,
+              target: evidence?.target.id,
+              hidden: gauge.hidden?.report,
+            },
+          }
         : {}),
     };
     this.remembered = await keep(kept);
@@ -571,6 +617,10 @@ class Bench {
     this.result = null;
     this.maps = null;
     this.selected = this.hovered = null;
+    this.forgetMoved();
+  }
+
+  private forgetMoved(): void {
     for (const entry of this.entries) {
       void entry.moved?.dispose();
       entry.moved = undefined;
@@ -597,6 +647,12 @@ export const bench = new Bench();
 export function ceiling(result: Result): { positive: number; recovered: number } | null {
   if (!result.baseline) return null;
   return { positive: positiveFraction(result.gauge), recovered: samePermutation(result.gauge, result.baseline) };
+}
+
+/** What the two sides are called: the items, or what the gauge file says. */
+export function sides({ gauge, evidence }: Result): { source: string; target: string } {
+  const { source, target } = evidence ?? gauge;
+  return { source: source.name || "the source", target: target.name || "the target" };
 }
 
 function bestSite(gauge: Gauge): string | undefined {

@@ -1,11 +1,18 @@
 // What survives a reload: the dropped files while they are small and the gauge, in this browser's own storage (IndexedDB) and nowhere else.
+import type { HiddenReport } from "../engine";
 import { newId, size } from "./files";
 import type { Item, Role } from "./types";
 
 export interface Kept {
   items: { item: Item; role: Role }[];
   /** The result's gauge file, and the ids of the items that it is of. */
-  gauge?: { json: string; source: string | undefined; target: string | undefined };
+  gauge?: {
+    json: string;
+    source: string | undefined;
+    target: string | undefined;
+    /** What was found out about heads and neurons beside the gauge. */
+    hidden?: HiddenReport | undefined;
+  };
 }
 
 /** Items are kept up to 64 MB together, the gauge always. */

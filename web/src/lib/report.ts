@@ -3,10 +3,12 @@ import { version } from "regauge";
 import type { Gauge } from "../engine";
 import type { Figure } from "./figure";
 import { count, percent } from "./format";
+import { kinship, rows, shares } from "./hidden";
 
 export interface Report {
   gauge: Gauge;
   title: string;
+  names: { source: string; target: string };
   verdict: string;
   facts: readonly (readonly string[])[];
   /** The lines that do the same elsewhere. */
@@ -29,6 +31,7 @@ export function statement({
   rows,
   statistic,
   fingerprint,
+  hidden,
   version: made,
 }: Gauge & { version?: string }): string {
   const how = `signed-permutation matching (regauge ${made || version}, ${statistic} statistic, ${count(rows)} paired rows)`;
@@ -37,14 +40,30 @@ export function statement({
     return `Under ${how} the two models share residual-stream coordinates: the gauge is the identity.`;
   return (
     `Residual-stream coordinates (d = ${d}) were related by ${how}; an estimated ${percent(summary.estimate)} of the channels are matched rightly, ` +
-    `${count(summary.sign_flips)} with the sign flipped (verdict: ${verdict}; gauge fingerprint ${fingerprint.slice(0, 16)}).`
+    `${count(summary.sign_flips)} with the sign flipped (verdict: ${verdict}; gauge fingerprint ${fingerprint.slice(0, 16)}).` +
+    (hidden ? ` ${shares(hidden)} (fingerprint ${hidden.fingerprint.slice(0, 16)}).` : "")
   );
 }
 
-export function report({ gauge, title, verdict, facts, command, figures }: Report): string {
-  const sites = gauge.sites.map(
-    ({ name, statistic, rows, agreement, estimate }) =>
-      `<tr>${[name, statistic, count(rows), percent(agreement), percent(estimate)].map((cell) => `<td>${escape(cell)}</td>`).join("")}</tr>`,
+const cells = (tag: "td" | "th", texts: readonly string[]) =>
+  `<tr>${texts.map((text) => `<${tag}>${escape(text)}</${tag}>`).join("")}</tr>`;
+
+/** Heads and neurons by layer, and what the two models have in common. */
+function hiddenPart({ hidden }: Gauge, names: Report["names"]): string {
+  if (!hidden) return "";
+  const { headline, sentences } = kinship(hidden, names);
+  return `<h2>Heads and MLP neurons</h2>${headline ? `<p><b>${escape(headline)}.</b></p>` : ""}
+${[`${shares(hidden)}.`, ...sentences].map((text) => `<p>${escape(text)}</p>`).join("")}
+<table>${cells("th", ["layer", "neurons sure", "heads sure", "undetermined", "explained", "what changed"])}
+${rows(hidden)
+  .map((row) => cells("td", [row.layer, row.neurons, row.heads, row.undetermined, row.explained, row.changes]))
+  .join("")}</table>
+<p>Fingerprint of heads and neurons: <code>${hidden.fingerprint}</code></p>`;
+}
+
+export function report({ gauge, title, names, verdict, facts, command, figures }: Report): string {
+  const sites = gauge.sites.map(({ name, statistic, rows, agreement, estimate }) =>
+    cells("td", [name, statistic, count(rows), percent(agreement), percent(estimate)]),
   );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -55,7 +74,8 @@ export function report({ gauge, title, verdict, facts, command, figures }: Repor
 <table>${facts.map(([name, value]) => `<tr><th>${escape(name!)}</th><td>${escape(value!)}</td></tr>`).join("")}
 <tr><th>fingerprint</th><td><code>${gauge.fingerprint}</code></td></tr></table>
 <h2>A sentence for a paper</h2><p>${escape(statement(gauge))}</p>
-${sites.length > 0 ? `<h2>Sites</h2><table><tr><th>site</th><th>statistic</th><th>rows</th><th>halves agree</th><th>right, estimated</th></tr>${sites.join("")}</table>` : ""}
+${sites.length > 0 ? `<h2>Sites</h2><table>${cells("th", ["site", "statistic", "rows", "halves agree", "right, estimated"])}${sites.join("")}</table>` : ""}
+${hiddenPart(gauge, names)}
 ${[...figures.values()].map((figure) => `<figure>${figure().svg}</figure>`).join("\n")}
 <h2>Do it again</h2><pre>${escape(command)}</pre>
 <p>Made by regauge ${escape(version)}. Everything was computed on the reader’s machine.</p>

@@ -6,8 +6,10 @@ export interface Doing {
   target: string;
   sites: string[];
   statistic: string;
-  /** Objects to move. */
-  objects: { from: string; to: string }[];
+  /** Heads and neurons too. */
+  hidden: boolean;
+  /** Objects to move; site: the hook that one lives on, where it is not the residual stream. */
+  objects: { from: string; to: string; site?: string | undefined }[];
 }
 
 /** The path that stands for an item: its file, or its folder. */
@@ -15,21 +17,26 @@ export const pathOf = ({ name, files }: Item) => (files.length === 1 ? name : na
 
 const shell = (text: string) => (/^[\w./+=:@%-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
-function asCommand({ source, target, sites, statistic, objects }: Doing): string {
+function asCommand({ source, target, sites, statistic, hidden, objects }: Doing): string {
   const chosen = [
     ...sites.map((site) => ` --site ${shell(site)}`),
     ...(statistic === "auto" ? [] : [` --statistic ${statistic}`]),
+    ...(hidden ? [" --hidden"] : []),
   ];
   return [
     `npx regauge align ${shell(source)} ${shell(target)}${chosen.join("")} -o gauge.json`,
-    ...objects.map(({ from, to }) => `npx regauge transport ${shell(from)} --gauge gauge.json -o ${shell(to)}`),
+    ...objects.map(
+      ({ from, to, site }) =>
+        `npx regauge transport ${shell(from)} --gauge gauge.json${site ? ` --site ${site}` : ""} -o ${shell(to)}`,
+    ),
   ].join("\n");
 }
 
-function asJavaScript({ source, target, sites, statistic, objects }: Doing): string {
+function asJavaScript({ source, target, sites, statistic, hidden, objects }: Doing): string {
   const options = {
     ...(sites.length > 0 ? { sites } : {}),
     ...(statistic === "auto" ? {} : { statistic }),
+    ...(hidden ? { hidden } : {}),
   };
   const more = Object.keys(options).length > 0 ? `, ${JSON.stringify(options)}` : "";
   return [
@@ -38,22 +45,27 @@ function asJavaScript({ source, target, sites, statistic, objects }: Doing): str
     `const gauge = await align(${JSON.stringify(source)}, ${JSON.stringify(target)}${more});`,
     "console.log(gauge.verdict, gauge.fingerprint);",
     ...objects.map(
-      ({ from, to }) => `await transport(${JSON.stringify(from)}, gauge, { out: ${JSON.stringify(to)} });`,
+      ({ from, to, site }) =>
+        `await transport(${JSON.stringify(from)}, gauge, { ${site ? `site: ${JSON.stringify(site)}, ` : ""}out: ${JSON.stringify(to)} });`,
     ),
   ].join("\n");
 }
 
-function asPython({ source, target, sites, statistic, objects }: Doing): string {
+function asPython({ source, target, sites, statistic, hidden, objects }: Doing): string {
   const options = [
     ...(sites.length > 0 ? [`sites=${JSON.stringify(sites)}`] : []),
     ...(statistic === "auto" ? [] : [`statistic=${JSON.stringify(statistic)}`]),
+    ...(hidden ? ["hidden=True"] : []),
   ];
   return [
     "import regauge",
     "",
     `gauge = regauge.align(${[JSON.stringify(source), JSON.stringify(target), ...options].join(", ")})`,
     "print(gauge.verdict, gauge.fingerprint)",
-    ...objects.map(({ from, to }) => `regauge.transport(${JSON.stringify(from)}, gauge, out=${JSON.stringify(to)})`),
+    ...objects.map(
+      ({ from, to, site }) =>
+        `regauge.transport(${JSON.stringify(from)}, gauge, ${site ? `site=${JSON.stringify(site)}, ` : ""}out=${JSON.stringify(to)})`,
+    ),
   ].join("\n");
 }
 

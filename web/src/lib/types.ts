@@ -35,6 +35,8 @@ export interface MovedFile {
 
 /** A moved object. Large ones lie on the disk that the browser lends the page, until they are disposed of. */
 export interface Moved {
+  /** How it moved; with a gauge of heads and neurons, these too. */
+  plan: Plan;
   files: MovedFile[];
   dispose(): Promise<void>;
 }
