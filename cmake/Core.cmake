@@ -1,5 +1,5 @@
 # regauge_core, and regauge_command (the commands with their I/O passed in, shared by the native program and
-# the wasm). Each can be built twice: wasm objects with and without threads do not mix.
+# the wasm).
 
 include(EmbedRecipes)
 file(GLOB_RECURSE REGAUGE_CORE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/core/src/*.cpp")
@@ -20,43 +20,33 @@ set_property(SOURCE ${REGAUGE_ZLIB_FILES} ${REGAUGE_ZLIB_USERS} APPEND PROPERTY 
   ZLIB_CONST)  # input may be const
 set_property(SOURCE ${REGAUGE_ZLIB_USERS} APPEND PROPERTY INCLUDE_DIRECTORIES "${REGAUGE_ZLIB_SOURCE}")
 
-# regauge_add_core(<target> [THREADS]); THREADS matters to wasm only
-function(regauge_add_core target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "THREADS" "" "")
-  add_library(${target} STATIC ${REGAUGE_CORE_SOURCES} "${REGAUGE_RECIPES_SOURCE}" ${REGAUGE_ZLIB_FILES})
-  set_target_properties(${target} PROPERTIES REGAUGE_THREADS "${arg_THREADS}")
-  target_compile_features(${target} PUBLIC cxx_std_20)
-  target_compile_definitions(${target} PRIVATE
-    REGAUGE_VERSION="${PROJECT_VERSION}"
-    EIGEN_DONT_VECTORIZE  # Eigen's sums follow the packet width, and bits must not depend on the machine
-    EIGEN_MPL2_ONLY)      # nothing under the LGPL
-  target_include_directories(${target}
-    PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/core/include>" "$<INSTALL_INTERFACE:include>"
-    PRIVATE "${PROJECT_SOURCE_DIR}/core/src")
-  # Header-only and out of the public headers, so that an installed regauge::core needs none of them.
-  target_link_libraries(${target} PRIVATE
-    $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:xsimd> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
-  regauge_compile_options(${target})
-  regauge_position_independent(${target})
-  if(NOT EMSCRIPTEN)
-    target_link_libraries(${target} PUBLIC Threads::Threads)
-  elseif(arg_THREADS)
-    target_compile_options(${target} PUBLIC -pthread)  # shared memory and atomics
-  endif()
-  regauge_add_simd_sources(${target} ${REGAUGE_SIMD_SOURCES})
-endfunction()
+add_library(regauge_core STATIC ${REGAUGE_CORE_SOURCES} "${REGAUGE_RECIPES_SOURCE}" ${REGAUGE_ZLIB_FILES})
+add_library(regauge::core ALIAS regauge_core)
+target_compile_features(regauge_core PUBLIC cxx_std_20)
+target_compile_definitions(regauge_core PRIVATE
+  REGAUGE_VERSION="${PROJECT_VERSION}"
+  EIGEN_DONT_VECTORIZE  # Eigen's sums follow the packet width, and bits must not depend on the machine
+  EIGEN_MPL2_ONLY)      # nothing under the LGPL
+target_include_directories(regauge_core
+  PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/core/include>" "$<INSTALL_INTERFACE:include>"
+  PRIVATE "${PROJECT_SOURCE_DIR}/core/src")
+# Header-only and out of the public headers, so that an installed regauge::core needs none of them.
+target_link_libraries(regauge_core PRIVATE
+  $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:xsimd> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
+if(NOT EMSCRIPTEN)
+  target_link_libraries(regauge_core PUBLIC Threads::Threads)
+endif()
+regauge_compile_options(regauge_core)
+regauge_position_independent(regauge_core)
+regauge_add_simd_sources(regauge_core ${REGAUGE_SIMD_SOURCES})
 
-# regauge_add_command(<target> <core>)
-function(regauge_add_command target core)
-  add_library(${target} STATIC ${REGAUGE_COMMAND_SOURCES})
-  target_include_directories(${target}
+if(REGAUGE_BUILD_COMMAND)
+  add_library(regauge_command STATIC ${REGAUGE_COMMAND_SOURCES})
+  target_include_directories(regauge_command
     PUBLIC "${PROJECT_SOURCE_DIR}/command/include"
     PRIVATE "${PROJECT_SOURCE_DIR}/command/src" "${PROJECT_SOURCE_DIR}/core/src")  # io/json_text.hpp
-  target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
-  target_link_libraries(${target} PUBLIC ${core} PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json)
-  regauge_compile_options(${target})
-  regauge_position_independent(${target})
-endfunction()
-
-regauge_add_core(regauge_core)
-add_library(regauge::core ALIAS regauge_core)
+  target_compile_definitions(regauge_command PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(regauge_command PUBLIC regauge_core PRIVATE CLI11::CLI11 nlohmann_json::nlohmann_json)
+  regauge_compile_options(regauge_command)
+  regauge_position_independent(regauge_command)
+endif()

@@ -17,6 +17,7 @@ function(regauge_compile_options target)
   if(EMSCRIPTEN)
     target_compile_options(${target} PRIVATE
       -fwasm-exceptions          # the engine's own exceptions: cheap, and they keep their message
+      -pthread                   # one set of objects for the modules with threads and without: atomics work on any memory
       -mbulk-memory              # one instruction clears or copies; Emscripten's functions for it are, at -Oz, loops over bytes
       -msimd128)                 # every engine with wasm exceptions has it; loops over independent elements gain
   endif()

@@ -28,8 +28,8 @@ set(REGAUGE_ISA_FLAGS_avx512vnni -mavx512f -mavx512cd -mavx512bw -mavx512dq -mav
 set(REGAUGE_ISA_FLAGS_neon)        # aarch64's baseline
 set(REGAUGE_ISA_FLAGS_wasm -msimd128)
 
-# regauge_add_simd_objects(<objects> <isa> <threads> <flags> <file>...): an object library for one instruction set.
-function(regauge_add_simd_objects objects isa threads flags)
+# regauge_add_simd_objects(<objects> <isa> <flags> <file>...): an object library for one instruction set.
+function(regauge_add_simd_objects objects isa flags)
   add_library(${objects} OBJECT ${ARGN})
   target_compile_definitions(${objects} PRIVATE REGAUGE_ISA=${isa} REGAUGE_ISAS_${REGAUGE_ISA_FAMILY}=1)
   target_compile_options(${objects} PRIVATE ${flags})
@@ -38,9 +38,6 @@ function(regauge_add_simd_objects objects isa threads flags)
   target_link_libraries(${objects} PRIVATE xsimd)
   regauge_compile_options(${objects})
   regauge_position_independent(${objects})
-  if(threads)
-    target_compile_options(${objects} PRIVATE -pthread)
-  endif()
 endfunction()
 
 # regauge_add_simd_sources(<target> <file>...): compile the files for each instruction set into <target>.
@@ -49,10 +46,9 @@ function(regauge_add_simd_sources target)
   if(NOT ARGN)
     return()
   endif()
-  get_target_property(threads ${target} REGAUGE_THREADS)
   foreach(isa IN LISTS REGAUGE_ISAS)
     set(objects ${target}_${isa})
-    regauge_add_simd_objects(${objects} ${isa} "${threads}" "${REGAUGE_ISA_FLAGS_${isa}}" ${ARGN})
+    regauge_add_simd_objects(${objects} ${isa} "${REGAUGE_ISA_FLAGS_${isa}}" ${ARGN})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
   endforeach()
 endfunction()

@@ -46,15 +46,6 @@ endfunction()
 # are the same everywhere. Engines without those instructions refuse the whole module, so the caller asks which one it can have.
 function(regauge_add_wasm name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "COMMAND;THREADS;RELAXED" "" "")
-  set(command regauge_command)
-  if(arg_THREADS)
-    set(command regauge_command_mt)
-    if(NOT TARGET regauge_core_mt)
-      regauge_add_core(regauge_core_mt THREADS)
-      regauge_add_command(regauge_command_mt regauge_core_mt)
-    endif()
-  endif()
-
   set(target wasm-${name})
   set(output "${REGAUGE_WASM_OUTPUT_DIR}")
   if(arg_RELAXED)
@@ -68,7 +59,7 @@ function(regauge_add_wasm name)
     list(FILTER sources EXCLUDE REGEX "/command\\.cpp$")
   endif()
   add_executable(${target} ${sources})
-  target_link_libraries(${target} PRIVATE ${command} nlohmann_json::nlohmann_json)
+  target_link_libraries(${target} PRIVATE regauge_command nlohmann_json::nlohmann_json)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/core/src")  # io/json_text.hpp
   target_compile_definitions(${target} PRIVATE REGAUGE_VERSION="${PROJECT_VERSION}")
   regauge_compile_options(${target})
@@ -87,18 +78,20 @@ function(regauge_add_wasm name)
     -sINCOMING_MODULE_JS_API=instantiateWasm,wasmMemory
     --no-entry)                  # a library: no main()
   if(arg_THREADS)
-    target_compile_options(${target} PRIVATE -pthread)
     target_link_options(${target} PRIVATE
       -pthread                   # shared memory; a page must be cross-origin isolated
       --js-library "${PROJECT_SOURCE_DIR}/wasm/threads.js"  # who starts the threads' workers
       -Wno-pthreads-mem-growth)  # growth makes JavaScript's views slower, and our calls are coarse
     set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/threads.js")
+  else()
+    target_compile_options(${target} PRIVATE
+      -no-pthread)  # Embind's headers have thread-local variables, which nobody sets up without threads
   endif()
   if(arg_RELAXED)
-    # The kernels of bytes. Objects come before libraries: what they define is not taken from regauge_core_mt.
+    # The kernels of bytes. Objects come before libraries: what they define is not taken from regauge_core.
     set(kernels ${REGAUGE_SIMD_SOURCES})
     list(FILTER kernels INCLUDE REGEX "/(integer_dot|quantize)\\.simd\\.cpp$")
-    regauge_add_simd_objects(${target}-kernels wasm ON "${REGAUGE_ISA_FLAGS_wasm};-mrelaxed-simd" ${kernels})
+    regauge_add_simd_objects(${target}-kernels wasm "${REGAUGE_ISA_FLAGS_wasm};-mrelaxed-simd" ${kernels})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}-kernels>)
     add_dependencies(${target} wasm-${name})
     add_custom_command(TARGET ${target} POST_BUILD

@@ -5,15 +5,6 @@
 #include <system_error>
 
 namespace regauge {
-namespace {
-
-#if defined(__EMSCRIPTEN__) && !defined(__EMSCRIPTEN_PTHREADS__)
-constexpr bool hasThreads = false;  // the tests as wasm in Node
-#else
-constexpr bool hasThreads = true;
-#endif
-
-}  // namespace
 
 WriteBehind::~WriteBehind() { stop(); }
 
@@ -47,14 +38,10 @@ void WriteBehind::take(std::size_t count) {
 }
 
 void WriteBehind::hand() {
-    if (!hasThreads) {
-        writeOut(filling());
-        return;
-    }
     if (!thread_.joinable()) {
         try {
             thread_ = std::thread([this] { writeBlocks(); });
-        } catch (const std::system_error&) {  // no more threads to be had
+        } catch (const std::system_error&) {  // no more threads to be had (the tests as wasm have none)
             writeOut(filling());
             return;
         }

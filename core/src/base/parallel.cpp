@@ -5,21 +5,6 @@
 
 #include "regauge/threads.hpp"
 
-#if defined(__EMSCRIPTEN__) && !defined(__EMSCRIPTEN_PTHREADS__)
-
-namespace regauge {
-
-unsigned threadsWorth(unsigned, double) { return 1; }
-void startHelpers(unsigned) {}
-unsigned helpersReady() { return 0; }
-void runInParallel(unsigned, std::size_t count, void (*call)(void*, std::size_t), void* body, const Beside&) {
-    for (std::size_t i = 0; i < count; ++i) call(body, i);
-}
-
-}  // namespace regauge
-
-#else
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -87,7 +72,7 @@ private:
             try {
                 std::thread([this] { help(); }).detach();
             } catch (const std::system_error&) {
-                return;  // no more threads to be had: those that there are do it
+                return;  // no more threads to be had (the wasm without them has none): those that there are do it
             } catch (const std::bad_alloc&) {
                 return;  // nor memory for one
             }
@@ -158,5 +143,3 @@ void runInParallel(unsigned threads, std::size_t count, void (*call)(void*, std:
 }
 
 }  // namespace regauge
-
-#endif
