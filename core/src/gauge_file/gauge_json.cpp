@@ -119,6 +119,46 @@ Alignment::Side sideFromJson(const Read& file, const char* key, const std::strin
     return {optional<std::string>(*side, "name", "", where), optional<std::string>(*side, "sha256", "", where)};
 }
 
+// Refuses what is not a gauge file of this version.
+void checkFormat(const Read& file, const std::string& where) {
+    if (file.is_discarded()) refuse(where, "a gauge file is JSON, and this is not");
+    if (!file.is_object() || optional<std::string>(file, "format", "", where) != formatName)
+        refuse(where, "not a gauge file: expected a JSON object with \"format\": \"regauge-gauge\"");
+    const Read& versionEntry = required(file, "version", where);
+    if (!versionEntry.is_number_integer()) refuse(where, "\"version\" must be a whole number");
+    if (versionEntry != fileVersion)
+        throw Error(ErrorCode::unsupported, where,
+                    "is version " + found(versionEntry) + " of gauge files, and this regauge reads version " +
+                        std::to_string(fileVersion) +
+                        (versionEntry > fileVersion ? "; a later regauge wrote it, so update this one"
+                                                    : "; there is no such version"));
+}
+
+SiteReport siteFrom(const Read& site, const std::string& where) {
+    SiteReport report;
+    report.name = optional<std::string>(site, "name", "", where);
+    report.statistic = optional<std::string>(site, "statistic", "", where);
+    report.rows = optional<std::uint64_t>(site, "rows", 0, where);
+    report.setAside = optional<std::uint64_t>(site, "set_aside", 0, where);
+    report.meanScore = optionalNumber(site, "mean_score", 0, magnitude, where);
+    report.agreement = optionalNumber(site, "agreement", 0, share, where);
+    report.estimate = optionalNumber(site, "estimate", 0, share, where);
+    report.weight = optionalNumber(site, "weight", 0, magnitude, where);
+    return report;
+}
+
+// Where the file says how it was matched, that.
+void readMethod(const Read& file, Alignment& alignment, const std::string& where) {
+    const auto method = file.find("method");
+    if (method == file.end() || !method->is_object()) return;
+    alignment.statistic = optional<std::string>(*method, "statistic", "none", where);
+    alignment.lambda = optionalNumber(*method, "lambda", 0, magnitude, where);
+    alignment.rows = optional<std::uint64_t>(*method, "rows", 0, where);
+    if (const auto sites = method->find("sites"); sites != method->end() && sites->is_array())
+        for (const Read& site : *sites)
+            if (site.is_object()) alignment.sites.push_back(siteFrom(site, where));
+}
+
 }  // namespace
 
 Json gaugeObject(const Alignment& alignment) {
@@ -169,17 +209,7 @@ Json gaugeObject(const Alignment& alignment) {
 std::string toJson(const Alignment& alignment) { return jsonText(gaugeObject(alignment)) + "\n"; }
 
 Alignment alignmentFrom(const Read& file, const std::string& where) {
-    if (file.is_discarded()) refuse(where, "a gauge file is JSON, and this is not");
-    if (!file.is_object() || optional<std::string>(file, "format", "", where) != formatName)
-        refuse(where, "not a gauge file: expected a JSON object with \"format\": \"regauge-gauge\"");
-    const Read& versionEntry = required(file, "version", where);
-    if (!versionEntry.is_number_integer()) refuse(where, "\"version\" must be a whole number");
-    if (versionEntry != fileVersion)
-        throw Error(ErrorCode::unsupported, where,
-                    "is version " + found(versionEntry) + " of gauge files, and this regauge reads version " +
-                        std::to_string(fileVersion) +
-                        (versionEntry > fileVersion ? "; a later regauge wrote it, so update this one"
-                                                    : "; there is no such version"));
+    checkFormat(file, where);
     const Read& dEntry = required(file, "d", where);
     if (!dEntry.is_number_unsigned() || dEntry.get<std::uint64_t>() > (std::uint64_t{1} << 31))
         refuse(where, "\"d\" must be a whole number");
@@ -215,25 +245,7 @@ Alignment alignmentFrom(const Read& file, const std::string& where) {
     if (!file.contains("verdict") || !estimated || stated.empty()) alignment.estimate = NAN;
     alignment.source = sideFromJson(file, "source", where);
     alignment.target = sideFromJson(file, "target", where);
-    if (const auto method = file.find("method"); method != file.end() && method->is_object()) {
-        alignment.statistic = optional<std::string>(*method, "statistic", "none", where);
-        alignment.lambda = optionalNumber(*method, "lambda", 0, magnitude, where);
-        alignment.rows = optional<std::uint64_t>(*method, "rows", 0, where);
-        if (const auto sites = method->find("sites"); sites != method->end() && sites->is_array())
-            for (const Read& site : *sites) {
-                if (!site.is_object()) continue;
-                SiteReport report;
-                report.name = optional<std::string>(site, "name", "", where);
-                report.statistic = optional<std::string>(site, "statistic", "", where);
-                report.rows = optional<std::uint64_t>(site, "rows", 0, where);
-                report.setAside = optional<std::uint64_t>(site, "set_aside", 0, where);
-                report.meanScore = optionalNumber(site, "mean_score", 0, magnitude, where);
-                report.agreement = optionalNumber(site, "agreement", 0, share, where);
-                report.estimate = optionalNumber(site, "estimate", 0, share, where);
-                report.weight = optionalNumber(site, "weight", 0, magnitude, where);
-                alignment.sites.push_back(std::move(report));
-            }
-    }
+    readMethod(file, alignment, where);
     return alignment;
 }
 

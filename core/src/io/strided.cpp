@@ -1,4 +1,4 @@
-#include "base/strided.hpp"
+#include "io/strided.hpp"
 
 #include <algorithm>
 

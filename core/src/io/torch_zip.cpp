@@ -5,10 +5,10 @@
 #include <optional>
 #include <unordered_map>
 
-#include "base/strided.hpp"
 #include "codec/crc32.hpp"
 #include "io/bytes.hpp"
 #include "io/pickle.hpp"
+#include "io/strided.hpp"
 
 namespace regauge {
 namespace {

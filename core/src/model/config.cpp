@@ -138,20 +138,23 @@ void setPositions(ModelConfig& config, const Reader& json) {
     }
 }
 
+// FP8 with its scales is computed; a packed weight is then no float, which is said where it is read.
+void checkQuantisation(const Json& file, const std::string& where) {
+    if (!file.contains("quantization_config") || !file["quantization_config"].is_object()) return;
+    static const std::set<std::string> computed{"fp8", "fbgemm_fp8", "compressed-tensors", "modelopt"};
+    const std::string method = Reader(file["quantization_config"], where).get<std::string>("quant_method", "");
+    if (!computed.contains(method))
+        unsupported(where, "the weights are quantised" + (method.empty() ? "" : " (" + method + ")") +
+                               ", and the reference pass computes FP8 and GGUF; dequantise the model first (in "
+                               "transformers, model.dequantize() where the method has it, then save_pretrained)");
+}
+
 }  // namespace
 
 ModelConfig parseModelConfig(std::string_view text, const std::string& where) {
     const Json file = parseJson(text, where);
     if (!file.is_object()) throw Error(ErrorCode::malformed, where, "config.json must be a JSON object");
-    if (file.contains("quantization_config") && file["quantization_config"].is_object()) {
-        // FP8 with its scales is computed; a packed weight is then no float, which is said where it is read.
-        static const std::set<std::string> computed{"fp8", "fbgemm_fp8", "compressed-tensors", "modelopt"};
-        const std::string method = Reader(file["quantization_config"], where).get<std::string>("quant_method", "");
-        if (!computed.contains(method))
-            unsupported(where, "the weights are quantised" + (method.empty() ? "" : " (" + method + ")") +
-                                   ", and the reference pass computes FP8 and GGUF; dequantise the model first (in "
-                                   "transformers, model.dequantize() where the method has it, then save_pretrained)");
-    }
+    checkQuantisation(file, where);
     const Reader json(file.contains("text_config") && file["text_config"].is_object() ? file["text_config"] : file,
                       where);
 

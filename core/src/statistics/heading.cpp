@@ -116,6 +116,26 @@ private:
     const std::string& where_;
 };
 
+// The heading's JSON, without the numbers that follow it.
+Statistics::Heading headingFrom(const Read& json, const HeadingReader& reader) {
+    Statistics::Heading heading;
+    heading.d = static_cast<std::size_t>(reader.number(reader.at(json, "d"), largestD));
+    heading.withGram = reader.flag(reader.at(json, "gram"));
+    heading.chosen = reader.flag(reader.at(json, "chosen"));
+    heading.skipFirst = reader.number(reader.at(json, "skip_first"), UINT64_MAX);
+    heading.source = reader.inputs(reader.at(json, "source"));
+    heading.target = reader.inputs(reader.at(json, "target"));
+    const Read& gains = reader.at(json, "gains");
+    heading.sourceGains = reader.gains(reader.at(gains, "source"));
+    heading.targetGains = reader.gains(reader.at(gains, "target"));
+    std::set<std::string> names;
+    for (const Read& site : reader.list(reader.at(json, "sites"))) {
+        heading.sites.push_back(reader.site(site));
+        if (!names.insert(heading.sites.back().name).second) reader.refuse("has two sites of one name");
+    }
+    return heading;
+}
+
 }  // namespace
 
 void writeHeading(const Statistics::Heading& heading, ByteSink& sink) {
@@ -175,22 +195,8 @@ ReadHeading readHeading(const ByteSource& file) {
     if (!json.is_object()) reader.refuse("is not JSON");
 
     ReadHeading result;
+    result.heading = headingFrom(json, reader);
     Statistics::Heading& heading = result.heading;
-    heading.d = static_cast<std::size_t>(reader.number(reader.at(json, "d"), largestD));
-    heading.withGram = reader.flag(reader.at(json, "gram"));
-    heading.chosen = reader.flag(reader.at(json, "chosen"));
-    heading.skipFirst = reader.number(reader.at(json, "skip_first"), UINT64_MAX);
-    heading.source = reader.inputs(reader.at(json, "source"));
-    heading.target = reader.inputs(reader.at(json, "target"));
-    const Read& gains = reader.at(json, "gains");
-    heading.sourceGains = reader.gains(reader.at(gains, "source"));
-    heading.targetGains = reader.gains(reader.at(gains, "target"));
-    std::set<std::string> names;
-    for (const Read& site : reader.list(reader.at(json, "sites"))) {
-        heading.sites.push_back(reader.site(site));
-        if (!names.insert(heading.sites.back().name).second) reader.refuse("has two sites of one name");
-    }
-
     const std::uint64_t vectors = heading.sourceGains.size() + heading.targetGains.size(),
                         begin = fixedBytes + jsonBytes;
     const std::uint64_t body = begin + vectors * heading.d * sizeof(double);
