@@ -13,10 +13,12 @@
 #include "command_run.hpp"
 #include "native_files.hpp"
 #include "regauge/isa.hpp"
+#include "scratch.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
 using test::Ran;
+using test::Scratch;
 namespace fs = std::filesystem;
 
 namespace {
@@ -28,27 +30,6 @@ Ran run(const std::vector<std::string>& args) {
     NativeFiles files;
     return test::run(files, args);
 }
-
-// A folder of its own that goes away again.
-class Scratch {
-public:
-    Scratch()
-        : path_(fs::temp_directory_path() /
-                ("regauge-test-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
-        fs::remove_all(path_);
-        fs::create_directories(path_);
-    }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    ~Scratch() { fs::remove_all(path_); }
-    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-    std::size_t entries() const {
-        return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
-    }
-
-private:
-    fs::path path_;
-};
 
 std::string bytesOf(const std::string& path) {
     std::ifstream file(path, std::ios::binary);

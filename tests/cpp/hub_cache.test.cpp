@@ -9,6 +9,7 @@
 #include "command_run.hpp"
 #include "native_files.hpp"
 #include "regauge/transport.hpp"
+#include "scratch.hpp"
 #include "tensor_files.hpp"
 
 using namespace regauge;
@@ -29,8 +30,8 @@ void download(const fs::path& cache) {
 }  // namespace
 
 TEST_CASE("hub cache: org/name is found where huggingface_hub keeps it, and only where nothing has that path") {
-    const fs::path root = fs::temp_directory_path() / "regauge-hub-cache-test";
-    fs::remove_all(root);
+    const test::Scratch scratch;
+    const fs::path& root = scratch.path();
     download(root / "first");
     download(root / "home/hub");
     NativeFiles files;
@@ -66,12 +67,11 @@ TEST_CASE("hub cache: org/name is found where huggingface_hub keeps it, and only
     if (!home.empty()) ::setenv("HOME", home.c_str(), 1);
     ::unsetenv("HF_HUB_CACHE");
     ::unsetenv("HF_HOME");
-    fs::remove_all(root);
 }
 
 TEST_CASE("hub cache: an output may have the name of a model in the cache, where nothing has that path") {
-    const fs::path root = fs::temp_directory_path() / "regauge-hub-output-test", before = fs::current_path();
-    fs::remove_all(root);
+    const test::Scratch scratch;
+    const fs::path &root = scratch.path(), before = fs::current_path();
     download(root / "hub");
     fs::create_directories(root / "someone");
     std::ofstream(root / "g") << R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[1,0],)"
@@ -89,5 +89,4 @@ TEST_CASE("hub cache: an output may have the name of a model in the cache, where
     CHECK(again.err.find("exists already") != std::string::npos);
     fs::current_path(before);
     ::unsetenv("HF_HUB_CACHE");
-    fs::remove_all(root);
 }

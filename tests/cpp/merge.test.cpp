@@ -11,6 +11,7 @@
 #include "native_files.hpp"
 #include "regauge/model.hpp"
 #include "regauge/transport.hpp"
+#include "scratch.hpp"
 #include "transport/moved_source.hpp"
 #include "transport_objects.hpp"
 
@@ -129,12 +130,8 @@ TEST_CASE("a weight of 0 gives A byte for byte, and a weight of 1 moved B") {
 
 TEST_CASE("a model merged with its own moved copy is the model, and computes the same function") {
     NativeFiles files;
-    const fs::path folder =
-        fs::temp_directory_path() / ("regauge-merge-" + std::to_string(reinterpret_cast<std::uintptr_t>(&files)));
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-    const std::string moved = (folder / "moved").string(), merged = (folder / "merged").string(),
-                      unmoved = (folder / "unmoved").string();
+    const test::Scratch folder;
+    const std::string moved = folder / "moved", merged = folder / "merged", unmoved = folder / "unmoved";
     const Gauge gauge = randomGauge(128, 7);
     transport(files, sample + "source", alignmentOf(gauge), moved);
     merge(files, sample + "source", moved, alignmentOf(gauge.inverse()), merged);
@@ -156,7 +153,6 @@ TEST_CASE("a model merged with its own moved copy is the model, and computes the
         CHECK(verify(source, Model::load(files, merged), sequences).maxLogitDifference < 1e-4);
         CHECK(verify(source, Model::load(files, unmoved), sequences).maxLogitDifference > 1);
     }
-    fs::remove_all(folder);
 }
 
 TEST_CASE("what cannot be averaged must be equal, and what does not fit is refused by name, with nothing left behind") {

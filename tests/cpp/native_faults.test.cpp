@@ -23,6 +23,7 @@
 #include "out_of_memory.hpp"
 #include "regauge/command.hpp"
 #include "regauge/error.hpp"
+#include "scratch.hpp"
 #include "transport_objects.hpp"
 
 using namespace regauge;
@@ -76,32 +77,30 @@ std::vector<FaultJob> faultJobs() {
 
 class Bench {
 public:
-    explicit Bench(const FaultJob& job)
-        : job_(job), folder_(fs::temp_directory_path() / ("regauge-faults-" + std::to_string(::getpid()))) {
+    explicit Bench(const FaultJob& job) : job_(job) {
         clear();
-        before_ = treeAt(folder_);
+        before_ = treeAt(folder_.path());
         REQUIRE(runPlainly() == 0);
-        done_ = treeAt(folder_);
+        done_ = treeAt(folder_.path());
         REQUIRE(done_ != before_);
     }
     Bench(const Bench&) = delete;
     Bench& operator=(const Bench&) = delete;
-    ~Bench() { fs::remove_all(folder_); }
 
     // As it was before the job.
     void clear() const {
-        fs::remove_all(folder_);
-        fs::create_directories(folder_);
+        fs::remove_all(folder_.path());
+        fs::create_directories(folder_.path());
         std::string perm, sign;
         for (int i = 0; i < 128; ++i) perm += (i ? "," : "") + std::to_string(127 - i), sign += i ? ",-1" : "-1";
         std::ofstream(folder_ / "g") << R"({"format":"regauge-gauge","version":1,"d":128,"group":"signed","perm":[)"
                                      << perm << R"(],"sign":[)" << sign << "]}";
         for (const std::string& input : job_.inputs)
-            fs::copy(sample + input, folder_ / fs::path(input).filename(), fs::copy_options::recursive);
+            fs::copy(sample + input, folder_.path() / fs::path(input).filename(), fs::copy_options::recursive);
         if (job_.args[0] == "merge") smallCheckpoint(folder_ / "a", 1), smallCheckpoint(folder_ / "b", 100);
         if (job_.replaces) {
             fs::copy(sample + job_.inputs[0], folder_ / "out", fs::copy_options::recursive);
-            for (const auto& entry : fs::recursive_directory_iterator(folder_))
+            for (const auto& entry : fs::recursive_directory_iterator(folder_.path()))
                 if (entry.path().string().find("/out/") != std::string::npos) fs::resize_file(entry.path(), 20);
             if (fs::is_regular_file(folder_ / "out")) fs::resize_file(folder_ / "out", 20);
         }
@@ -127,7 +126,8 @@ public:
         REQUIRE(runWith(fault, LONG_MAX, exchanges) == 0);
         return calls;
     }
-    Tree now() const { return treeAt(folder_); }
+    std::string operator/(const std::string& name) const { return folder_ / name; }
+    Tree now() const { return treeAt(folder_.path()); }
     const Tree& before() const { return before_; }
     const Tree& done() const { return done_; }
 
@@ -154,12 +154,12 @@ private:
     std::vector<std::string> words() const {
         std::vector<std::string> args = job_.args;
         for (std::string& arg : args)
-            if (arg.starts_with("%")) arg.replace(0, 1, folder_.string());
+            if (arg.starts_with("%")) arg.replace(0, 1, folder_.path().string());
         return args;
     }
 
     FaultJob job_;
-    fs::path folder_;
+    test::Scratch folder_;
     Tree before_, done_;
     mutable long calls = 0;  // of the last job that no fault came to
 };
@@ -276,9 +276,7 @@ TEST_CASE("faults: a job that is killed at any system call leaves the old or the
                 if (exchanges || !job.replaces) CHECK((left == bench.before() || left == bench.done()));
                 NativeFiles next;
                 try {
-                    next.create(
-                        (fs::temp_directory_path() / ("regauge-faults-" + std::to_string(::getpid())) / "out").string(),
-                        job.name.starts_with("folder") || job.name == "merge", job.replaces);
+                    next.create(bench / "out", job.name.starts_with("folder") || job.name == "merge", job.replaces);
                 } catch (const Error&) {  // it is there
                 }
                 CHECK((bench.now() == bench.before() || bench.now() == bench.done()));

@@ -13,6 +13,7 @@
 #include "native_files.hpp"
 #include "regauge/error.hpp"
 #include "regauge/gauge.hpp"
+#include "scratch.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
@@ -47,37 +48,27 @@ std::string bytesOf(const fs::path& path) {
 
 void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
 
-// A folder of its own with a gauge, a vector and an SAE in it.
-class Scratch {
+// A folder with a gauge, a vector and an SAE in it.
+class Scratch : public test::Scratch {
 public:
-    Scratch()
-        : path_(fs::temp_directory_path() /
-                ("regauge-safe-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
-        fs::remove_all(path_);
-        fs::create_directories(path_);
+    Scratch() {
         std::string perm, sign;
         for (int i = 0; i < 128; ++i) perm += (i ? "," : "") + std::to_string(127 - i), sign += i ? ",-1" : "-1";
-        write(path_ / "g", R"({"format":"regauge-gauge","version":1,"d":128,"group":"signed","perm":[)" + perm +
-                               R"(],"sign":[)" + sign + "]}");
-        fs::copy_file(sample + "steering_resid2.npy", path_ / "v.npy");
-        fs::copy(sample + "sae_resid2", path_ / "sae");
+        write(path() / "g", R"({"format":"regauge-gauge","version":1,"d":128,"group":"signed","perm":[)" + perm +
+                                R"(],"sign":[)" + sign + "]}");
+        fs::copy_file(sample + "steering_resid2.npy", path() / "v.npy");
+        fs::copy(sample + "sae_resid2", path() / "sae");
     }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    ~Scratch() { fs::remove_all(path_); }
-    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+    // Within it and its folders.
     std::size_t entries() const {
-        return static_cast<std::size_t>(
-            std::distance(fs::recursive_directory_iterator(path_), fs::recursive_directory_iterator()));
+        using Iterator = fs::recursive_directory_iterator;
+        return static_cast<std::size_t>(std::distance(Iterator(path()), Iterator()));
     }
     Ran move(const std::string& object, const std::string& out, bool force = true) const {
         std::vector<std::string> args{"transport", *this / object, "--gauge", *this / "g", "-o", *this / out};
         if (force) args.push_back("--force");
         return run(args);
     }
-
-private:
-    fs::path path_;
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "regauge/io/tensor_file.hpp"
 #include "regauge/match.hpp"
 #include "regauge/transport.hpp"
+#include "scratch.hpp"
 
 using namespace regauge;
 
@@ -72,9 +73,7 @@ TEST_CASE("an SAE moved with signs works on the target; moved by the baseline, o
                             Case{"../examples/tales-d64", "other_run", "sae_resid1", "resid.1", 0.0969, 1.3021, 0.6}}) {
         NativeFiles files;
         const std::string sample = std::string(REGAUGE_TEST_DATA) + "/" + one.sample + "/";
-        const auto folder = std::filesystem::temp_directory_path() / "regauge-test-sae";
-        std::filesystem::remove_all(folder);
-        std::filesystem::create_directories(folder);
+        const test::Scratch folder;
         const std::string evidence = sample + one.target + "/evidence.safetensors";
         const Evidence source = openEvidence(files, sample + "source/evidence.safetensors"),
                        target = openEvidence(files, evidence);
@@ -87,12 +86,11 @@ TEST_CASE("an SAE moved with signs works on the target; moved by the baseline, o
 
         const std::vector<float> x = tensor(files, evidence, "activations/" + one.site);
         const auto movedBy = [&](const Alignment& gauge, const std::string& name) {
-            transport(files, sample + "source/" + one.sae, gauge, (folder / name).string());
-            return nmse(files, (folder / name).string(), x);
+            transport(files, sample + "source/" + one.sae, gauge, folder / name);
+            return nmse(files, folder / name, x);
         };
         CHECK_THAT(movedBy(aligned, "signed"), Catch::Matchers::WithinAbs(one.withSigns, 5e-4));
         CHECK(movedBy(baseline, "baseline") > one.baselineAbove);
         CHECK_THAT(movedBy(signless, "signless"), Catch::Matchers::WithinAbs(one.withoutSigns, 5e-4));
-        std::filesystem::remove_all(folder);
     }
 }
