@@ -17,7 +17,7 @@
 #include "regauge/statistics.hpp"
 #include "regauge/steer.hpp"
 #include "regauge/transport.hpp"
-#include "tensor_seeds.hpp"
+#include "some_map.hpp"
 #include "transport_objects.hpp"
 
 namespace regauge::fuzz {
