@@ -6,6 +6,7 @@
 
 #include "changed_json.hpp"
 #include "command_run.hpp"
+#include "header_seeds.hpp"
 #include "mutations.hpp"
 #include "regauge/gauge_file.hpp"
 #include "regauge/io/gauge_json.hpp"
@@ -59,9 +60,12 @@ inline void addTensorSeeds(std::vector<Seed>& seeds) {
         const std::string text = test::fixture(name);
         seeds.push_back({std::string(name).ends_with("npy") ? "npy" : "torch", name, text});
     }
-    for (const auto& [name, text] : evidenceSeeds()) seeds.push_back({"safetensors", name, text});
-    for (const auto& [name, text] : npzSeeds()) seeds.push_back({"npz", name, text});
-    for (const auto& [name, text] : ggufSeeds()) seeds.push_back({"gguf", name, text});
+    const auto add = [&](const char* target, const NamedSeeds& all) {
+        for (const auto& [name, text] : all) seeds.push_back({target, name, text});
+    };
+    add("safetensors", evidenceSeeds()), add("safetensors", safetensorsHeaderSeeds());
+    add("npy", npyHeaderSeeds()), add("npz", npzSeeds()), add("torch", torchSeeds());
+    add("gguf", ggufSeeds()), add("gguf", ggufHeaderSeeds());
 }
 
 inline void addGaugeSeeds(std::vector<Seed>& seeds) {
