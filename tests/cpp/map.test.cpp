@@ -12,6 +12,7 @@
 
 #include "base/float_blocks.hpp"
 #include "io/bytes.hpp"
+#include "io/zip.hpp"
 #include "maps/fitted.hpp"
 #include "maps/joint_sums.hpp"
 #include "maps/polar.hpp"
@@ -21,6 +22,7 @@
 #include "regauge/map_transport.hpp"
 #include "rows_fixture.hpp"
 #include "tensor_files.hpp"
+#include "written_files.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
@@ -466,6 +468,35 @@ TEST_CASE("control vectors move layer by layer, and a layer without a map is ref
     CHECK(wide.moved("c").find("direction.2") != nullptr);
     put(wide.files, "d", {{"direction.0", {Wide::ds}, v}, {"direction.2", {Wide::ds}, v}});
     CHECK_THROWS_WITH(transport(wide.files, "d", wide.set, "out2"), ContainsSubstring("layer 2"));
+}
+
+TEST_CASE("what lies beside the arrays of an .npz comes along byte for byte where a map widens them", "[map][npz]") {
+    Wide wide;
+    // np.array(["abc"]): UTF-32, as NumPy 2 writes it
+    std::string dict = "{'descr': '<U3', 'fortran_order': False, 'shape': (1,), }";
+    dict.resize(117, ' ');
+    const std::string names = "\x93NUMPY" + std::string("\1\0", 2) + test::littleEndian(dict.size() + 1, 2) + dict +
+                              '\n' + std::string("a\0\0\0b\0\0\0c\0\0\0", 12);
+    const Values v = random(Wide::ds, 5);
+    wide.files.put("v", test::storedZip({{"names.npy", names},
+                                         {"direction.0.npy", test::npy({"direction.0", {Wide::ds}, v})},
+                                         {"read me", "not an array"}}));
+    const TensorFile moved = wide.moved("v");
+    REQUIRE(moved.tensors.size() == 1);
+    CHECK(moved.find("direction.2")->info.shape == Shape{Wide::dt});
+    const std::shared_ptr<const ByteSource> out = wide.files.open("out");
+    const ZipDirectory zip = readZip(*out);
+    for (const auto& [name, bytes] : test::Texts{{"names.npy", names}, {"read me", "not an array"}}) {
+        INFO(name);
+        REQUIRE(zip.find(name) != nullptr);
+        const auto member = openMember(out, *zip.find(name), zip.find(name)->size, name);
+        CHECK(asText(readBytes(*member, 0, member->size())) == bytes);
+    }
+
+    wide.files.put("twice",
+                   test::storedZip({{"direction.2.npy", names}, {"direction.0.npy", test::npy({"", {Wide::ds}, v})}}));
+    CHECK_THROWS_WITH(transport(wide.files, "twice", wide.set, "none"), ContainsSubstring("two members"));
+    CHECK_FALSE(wide.files.exists("none"));
 }
 
 TEST_CASE("--keep-strength keeps a direction's length in the streams' own standard deviations", "[map]") {

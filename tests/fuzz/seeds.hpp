@@ -1,12 +1,16 @@
 // What the fuzzers begin with: a few small files of every kind, from the fixtures and from what the tests write.
 #pragma once
 
+#include <limits>
 #include <sstream>
 
+#include "changed_json.hpp"
 #include "command_run.hpp"
+#include "header_seeds.hpp"
 #include "mutations.hpp"
 #include "regauge/gauge_file.hpp"
 #include "regauge/io/gauge_json.hpp"
+#include "tensor_seeds.hpp"
 
 namespace regauge::fuzz {
 
@@ -56,6 +60,133 @@ inline void addTensorSeeds(std::vector<Seed>& seeds) {
         const std::string text = test::fixture(name);
         seeds.push_back({std::string(name).ends_with("npy") ? "npy" : "torch", name, text});
     }
+    const auto add = [&](const char* target, const NamedSeeds& all) {
+        for (const auto& [name, text] : all) seeds.push_back({target, name, text});
+    };
+    add("safetensors", evidenceSeeds()), add("safetensors", safetensorsHeaderSeeds());
+    add("npy", npyHeaderSeeds()), add("npz", npzSeeds()), add("torch", torchSeeds());
+    add("gguf", ggufSeeds()), add("gguf", ggufHeaderSeeds());
+}
+
+inline void addGaugeSeeds(std::vector<Seed>& seeds) {
+    const std::string full = toJson(GaugeFile{test::alignmentOf(test::randomGauge(16, 3)), fullHiddenGauge()});
+    for (const auto& [name, text] : changedOneByOne(
+             full, {{"/format", "\"other\""},
+                    {"/version", "2"},
+                    {"/version", "0"},
+                    {"/version", "\"1\""},
+                    {"/version", nullptr},
+                    {"/d", "-1"},
+                    {"/group", "\"other\""},
+                    {"/perm/3", "16"},
+                    {"/perm", "[0]"},
+                    {"/sign/2", "2"},
+                    {"/score", "[1]"},
+                    {"/margin", "[1e13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]"},
+                    {"/confidence", "3"},
+                    {"/verdict", "\"other\""},
+                    {"/verdict", "\"partial\""},
+                    {"/summary", "3"},
+                    {"/summary/estimate", "2"},
+                    {"/source/name", "3"},
+                    {"/method/sites", "{}"},
+                    {"/method/sites", R"([{"name": "x", "statistic": "correlation", "rows": 3, "weight": 0.5}])"},
+                    {"/method/sites", R"([{"name": 3}])"},
+                    {"/method/lambda", "\"x\""},
+                    {"/fingerprint", "\"0\""},
+                    {"/hidden", "3"},
+                    {"/hidden/version", "99"},
+                    {"/hidden/layers", "[]"},
+                    {"/hidden/layers/0", "7"},
+                    {"/hidden/head_dim", "0.5"},
+                    {"/hidden/rope_pairs", "3"},
+                    {"/hidden/fingerprint", "\"0\""},
+                    {"/hidden/layers/0/neurons", nullptr},
+                    {"/hidden/layers/0/neurons/1", "8"},
+                    {"/hidden/layers/0/neuron_sign", nullptr},
+                    {"/hidden/layers/0/neuron_sign/0", "0"},
+                    {"/hidden/layers/0/neuron_scale", "[0]"},
+                    {"/hidden/layers/0/kv_heads/0", "0.5"},
+                    {"/hidden/layers/0/heads", "[0, 0]"},
+                    {"/hidden/layers/0/turn", "3"},
+                    {"/hidden/layers/0/turn/0", "1e300"},
+                    {"/hidden/layers/0/free_keys", "[0]"},
+                    {"/hidden/layers/0/value", "[0]"},
+                    {"/hidden/layers/0/score", "1"},
+                    {"/hidden/layers/0/score/heads", "[1]"}}))
+        seeds.push_back({"gauge", name, text});
+}
+
+inline void addMapSeeds(std::vector<Seed>& seeds) {
+    seeds.push_back({"map", "oracle", test::fixture("maps/oracle.safetensors")});
+    seeds.push_back({"map", "one", mapFile({someMap(3, 5, "resid.1", "resid.2")})});
+    seeds.push_back({"map", "two", mapFile({someMap(3, 5, "resid.1", "resid.2"), someMap(3, 5, "resid.2", "x")})});
+    const auto changed = [&](const char* name, auto&& change) {
+        Map map = someMap(3, 5, "resid.1", "resid.2");
+        change(map);
+        seeds.push_back({"map", name, mapFile({map})});
+    };
+    changed("not-finite", [](Map& map) { map.forward[0] = std::numeric_limits<float>::infinity(); });
+    changed("no-backward", [](Map& map) { map.backward.clear(); });
+    // Metadata are texts of the header's own length: words of the same length keep the file whole.
+    const std::string one = seeds[seeds.size() - 4].text;
+    for (const auto& [from, to] :
+         std::initializer_list<std::pair<std::string, std::string>>{{"\"affine\"", "\"afffne\""},
+                                                                    {"\"rows\":\"128\"", "\"rows\":\"1.5\""},
+                                                                    {"\"r2\":\"0.5\"", "\"r2\":\"0.x\""},
+                                                                    {"\"version\":\"1\"", "\"version\":\"2\""},
+                                                                    {"[5,3]", "[3,5]"},
+                                                                    {"\"backward_bias\"", "\"backward_bbas\""},
+                                                                    {"\"fingerprint\":\"", "\"fingerprint\":\"0"}}) {
+        std::string text = one;
+        const std::size_t at = text.find(from);
+        REQUIRE(at != std::string::npos);
+        seeds.push_back({"map", "with-" + std::to_string(seeds.size()), text.replace(at, to.size(), to)});
+    }
+}
+
+inline void addConfigSeeds(std::vector<Seed>& seeds) {
+    const std::string llama =
+        R"({"model_type":"llama","hidden_size":16,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":8,)"
+        R"("num_hidden_layers":1,"intermediate_size":8,"vocab_size":5,"tie_word_embeddings":true})";
+    for (const auto& [name, text] : changedOneByOne(
+             llama, {{"/model_type", "\"gemma2\""},
+                     {"/model_type", "\"qwen2\""},
+                     {"/model_type", "\"phi3\""},
+                     {"/model_type", "\"other\""},
+                     {"/hidden_size", "\"16\""},
+                     {"/hidden_size", "-1"},
+                     {"/hidden_size", nullptr},
+                     {"/num_attention_heads", "0"},
+                     {"/head_dim", "1000000"},
+                     {"/hidden_act", "\"gelu\""},
+                     {"/hidden_act", "\"gelu_new\""},
+                     {"/hidden_act", "\"other\""},
+                     {"/partial_rotary_factor", "0.5"},
+                     {"/partial_rotary_factor", "2"},
+                     {"/rope_scaling", R"({"type": "linear", "factor": 2})"},
+                     {"/rope_scaling", R"({"type": "other"})"},
+                     {"/rope_parameters", R"({"full_attention": {"rope_theta": 1e6, "rope_type": "default"}})"},
+                     {"/sliding_window", "2"},
+                     {"/max_window_layers", "3"},
+                     {"/quantization_config", R"({"quant_method": "fp8"})"},
+                     {"/quantization_config", R"({"quant_method": "awq"})"},
+                     {"/text_config", R"({"model_type": "gemma3_text", "hidden_size": 16})"}}))
+        seeds.push_back({"config", name, text});
+    seeds.push_back(
+        {"config", "pretty", "{\n  \"d_in\": 16,\n  \"x\": {\"y\": [1, {\"z\": \"}\"}], \"d_model\": 16}\n}\n"});
+    seeds.push_back({"config", "empty", "{ }"});
+}
+
+inline void addTokenSeeds(std::vector<Seed>& seeds) {
+    for (const Dtype dtype : {Dtype::U8, Dtype::I16, Dtype::I32, Dtype::U64, Dtype::F16})
+        seeds.push_back({"tokens", "of-" + std::string(name(dtype)), tensorFile({{"input_ids", dtype, {2, 3}}})});
+    seeds.push_back({"tokens", "big-endian", npyOf(">i4", 4, {2, 3}, false)});
+    seeds.push_back({"tokens", "fortran", npyOf("<i4", 4, {2, 3}, true)});
+    seeds.push_back({"tokens", "none", tensorFile({{"token_ids", Dtype::I64, {2, 0}}})});
+    seeds.push_back({"tokens", "several", tensorFile({{"a", Dtype::I64, {2}}, {"b", Dtype::I64, {2}}})});
+    for (const char* text : {"[]", "[[]]", "[1, 0.5]", "[18446744073709551615]", "[\"x\"]"})
+        seeds.push_back({"tokens", "json-" + std::to_string(seeds.size()), text});
 }
 
 inline void addJsonSeeds(std::vector<Seed>& seeds) {
@@ -71,7 +202,6 @@ inline void addJsonSeeds(std::vector<Seed>& seeds) {
             test::alignmentOf(test::randomGauge(16, 3)),
             HiddenGauge::identity({.layers = 1, .neurons = 8, .heads = 2, .kvHeads = 1, .headDim = 8, .pairs = 4})}));
     add("gauge", "hidden-full", toJson(GaugeFile{test::alignmentOf(test::randomGauge(16, 3)), fullHiddenGauge()}));
-    add("map", "oracle", test::fixture("maps/oracle.safetensors"));
     add("config", "llama",
         R"({"model_type":"llama","hidden_size":16,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":8,)"
         R"("num_hidden_layers":1,"intermediate_size":8,"vocab_size":5,"rms_norm_eps":1e-5,"hidden_act":"silu",)"
@@ -141,6 +271,10 @@ inline std::vector<Seed> fuzzSeeds() {
     std::vector<Seed> seeds;
     addTensorSeeds(seeds);
     addJsonSeeds(seeds);
+    addGaugeSeeds(seeds);
+    addMapSeeds(seeds);
+    addConfigSeeds(seeds);
+    addTokenSeeds(seeds);
     addCommandLineSeeds(seeds);
     return seeds;
 }

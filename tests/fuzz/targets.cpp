@@ -9,6 +9,7 @@
 #include "memory_files.hpp"
 #include "regauge/command.hpp"
 #include "regauge/evidence.hpp"
+#include "regauge/first_row.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/map_transport.hpp"
@@ -16,6 +17,7 @@
 #include "regauge/statistics.hpp"
 #include "regauge/steer.hpp"
 #include "regauge/transport.hpp"
+#include "some_map.hpp"
 #include "transport_objects.hpp"
 
 namespace regauge::fuzz {
@@ -63,10 +65,37 @@ const Alignment& someGauge() {
     return gauge;
 }
 
+const Alignment& backGauge() {
+    static const Alignment gauge = test::alignmentOf(someGauge().gauge.inverse());
+    return gauge;
+}
+
 void readEnds(const ByteSource& bytes) {
     std::vector<std::byte> part(static_cast<std::size_t>(std::min(bytes.size(), mostRead)));
     bytes.read(0, part);
     bytes.read(bytes.size() - part.size(), part);
+}
+
+// Opens evidence, and reads the first and last row of each site.
+void readEvidence(const Files& files, const std::string& path) {
+    refusable([&] {
+        for (const Site& site : openEvidence(files, path).sites) {
+            const std::size_t bytes = site.rows->d() * byteSize(site.rows->dtype());
+            if (bytes > mostRead) continue;
+            std::vector<std::byte> row(bytes);
+            site.rows->read(0, 1, row);
+            site.rows->read(site.rows->rows() - 1, 1, row);
+        }
+    });
+}
+
+// The same of a folder of rows whose ids, or rows, are the input.
+void readFolderOfRows(std::string_view input, const std::string& ending) {
+    for (const char* stem : {"rows", "token_ids"}) {
+        MemoryFiles files = filesWith("r/" + (stem + ending), input);
+        files.put("r/other.safetensors", test::safetensors({test::randomArray("other", {6, 4}, 1)}));
+        readEvidence(files, "r");
+    }
 }
 
 // Moves object `name`, and says how it would move; a refused move leaves nothing.
@@ -100,15 +129,8 @@ void tensors(std::string_view input) {
         const TensorFile file = dequantized(openTensorFile(files.open("f")), Dtype::F32);
         for (std::size_t i = 0; i < file.tensors.size(); ++i) refusable([&] { readEnds(*tensorBytes(file, i)); });
     });
-    refusable([&] {
-        for (const Site& site : openEvidence(files, "f").sites) {
-            const std::size_t bytes = site.rows->d() * byteSize(site.rows->dtype());
-            if (bytes > mostRead) continue;
-            std::vector<std::byte> row(bytes);
-            site.rows->read(0, 1, row);
-            site.rows->read(site.rows->rows() - 1, 1, row);
-        }
-    });
+    readEvidence(files, "f");
+    refusable([&] { firstRow(files, "f", "rows"); });
     refusable([&] { readSteeringVector(files, "f", width); });
     moves(files, "f");
 }
@@ -136,6 +158,14 @@ const std::string& weights() {
         return test::safetensors(arrays);
     }();
     return file;
+}
+
+// To a stream that is wider by one.
+void movesByMap(const MemoryFiles& before, const std::string& name) {
+    static const MapSet maps{{someMap(width, width + 1, "resid.1", "resid.2")}, {}, {}, {}};
+    MemoryFiles files = before;
+    const bool moved = refusable([&] { transport(files, name, maps, "wider"); });
+    if (moved != files.exists("wider")) throw std::logic_error("an output that a refusal left, or none that was made");
 }
 
 std::string gaugeText() { return toJson(someGauge()); }
@@ -178,12 +208,15 @@ bool safetensors(std::string_view input) {
 bool npy(std::string_view input) {
     if (!begins(input, "\x93NUMPY")) return false;
     tensors(input);
+    readFolderOfRows(input, ".npy");
     return true;
 }
 
 bool npz(std::string_view input) {
     if (!begins(input, "PK")) return false;
     tensors(input);
+    readFolderOfRows(input, ".npz");
+    movesByMap(filesWith("f", input), "f");
     return true;
 }
 
@@ -206,6 +239,9 @@ bool gguf(std::string_view input) {
         const std::vector<std::int64_t> token{0};
         model.logits(token);
     });
+    files.put("parts/m-00001-of-00002.gguf", std::string(input));  // twice the same is refused, after both are read
+    files.put("parts/m-00002-of-00002.gguf", std::string(input));
+    readEvidence(files, "parts");
     return true;
 }
 
@@ -270,6 +306,7 @@ bool config(std::string_view input) {
     MemoryFiles files = filesWith("m/config.json", input);
     files.put("m/model.safetensors", weights());
     moves(files, "m");
+    readEvidence(files, "m");
     refusable([&] {
         const Model model = Model::load(files, "m");
         const std::vector<std::int64_t> tokens{0, 1};
@@ -280,7 +317,9 @@ bool config(std::string_view input) {
         const std::string folder(1, beside[0]);
         others.put(folder + "/weights.safetensors", test::safetensors({test::randomArray("W_dec", {3, width}, 1),
                                                                        test::randomArray("b_dec", {width}, 2)}));
+        movesByMap(others, folder);
         moves(others, folder);
+        if (others.exists("out")) refusable([&] { transport(others, "out", backGauge(), "back"); });
     }
     return true;
 }
@@ -303,6 +342,14 @@ bool index(std::string_view input) {
             throw std::logic_error("a shard that is no name beside the index");
     });
     moves(files, "m");
+    readEvidence(files, "m");
+    files.contents.erase("m/model.safetensors.index.json");  // and as the hub's cache has it, of PyTorch's files
+    files.put("hub/refs/main", "0123\n");
+    files.put("hub/snapshots/0123/pytorch_model.bin.index.json", std::string(input));
+    for (const auto& [name, bytes] : std::map(files.contents))
+        if (name.starts_with("m/")) files.contents["hub/snapshots/0123" + name.substr(1)] = bytes;
+    readEvidence(files, "hub");
+    readEvidence(files, "m");
     return true;
 }
 

@@ -188,13 +188,16 @@ Json gaugeObject(const Alignment& alignment) {
     if (!alignment.confidence.empty()) file["confidence"] = rounded(alignment.confidence);
     const bool stated = !std::isnan(alignment.estimate) || alignment.verdict != Verdict::aligned;
     if (stated) file["verdict"] = name(alignment.verdict);
-    Json& summary = file["summary"];
+    // Made before it gets its place: where a null within an object is to become one and there is no memory for that,
+    // nlohmann-json 3.11 leaves an object that points to nothing, and destroying what it is in reads that.
+    Json summary = Json::object();
     if (!std::isnan(alignment.estimate))
         summary["estimate"] = rounded(alignment.estimate), summary["agreement"] = rounded(alignment.agreement);
     summary["mean_score"] = rounded(meanScore);
     summary["sign_flips"] = alignment.gauge.signFlips();
     summary["undetermined"] = alignment.gauge.undetermined();
     summary["identity"] = alignment.gauge.isIdentity();
+    file["summary"] = std::move(summary);
     file["source"] = sideToJson(alignment.source);
     file["target"] = sideToJson(alignment.target);
     file["method"] = {{"statistic", alignment.statistic},

@@ -22,6 +22,19 @@ constexpr std::uint64_t mostVerified = std::uint64_t{64} << 20;
 
 const NpzDetail& detailOf(const TensorFile& file) { return *static_cast<const NpzDetail*>(file.detail.get()); }
 
+// A whole member, whose checksum is true.
+std::unique_ptr<ByteSource> verifiedMember(const TensorFile& file, const ZipEntry& entry, const std::string& where) {
+    std::unique_ptr<ByteSource> member = openMember(file.source, entry, entry.size, where);
+    if (entry.stored() && entry.size <= mostVerified) {
+        CrcSink sum(nullptr);
+        copyBytes(*member, 0, entry.size, sum);
+        if (sum.crc() != entry.crc)
+            throw Error(ErrorCode::malformed, where,
+                        "its checksum does not match: the file is damaged, copy or download it again");
+    }
+    return member;
+}
+
 }  // namespace
 
 TensorFile openNpz(std::shared_ptr<const ByteSource> source, ZipDirectory zip) {
@@ -65,15 +78,8 @@ std::unique_ptr<ByteSource> npzTensorBytes(const TensorFile& file, std::size_t i
     const ZipEntry& entry = detail.zip.entries[detail.entryOf[index]];
     const TensorInfo& info = file.tensors[index].info;
     const std::string where = placeOf(file.source->name(), info.name);
-    std::shared_ptr<const ByteSource> member = openMember(file.source, entry, entry.size, where);
-    if (entry.stored() && entry.size <= mostVerified) {
-        CrcSink sum(nullptr);
-        copyBytes(*member, 0, entry.size, sum);
-        if (sum.crc() != entry.crc)
-            throw Error(ErrorCode::malformed, where,
-                        "its checksum does not match: the file is damaged, copy or download it again");
-    }
-    return std::make_unique<SliceSource>(std::move(member), detail.headerSize[index], info.bytes, where);
+    return std::make_unique<SliceSource>(verifiedMember(file, entry, where), detail.headerSize[index], info.bytes,
+                                         where);
 }
 
 void rewriteNpz(const TensorFile& file, const MoveTensor& move, ByteSink& out) {
@@ -91,6 +97,20 @@ void rewriteNpz(const TensorFile& file, const MoveTensor& move, ByteSink& out) {
         patches.push_back({detail.entryOf[i], write});
     }
     rewriteZip(*file.source, detail.zip, patches, true, out);
+}
+
+std::vector<NewMember> otherNpzMembers(const TensorFile& file) {
+    const NpzDetail& detail = detailOf(file);
+    std::vector<NewMember> members;
+    for (std::size_t i = 0; i < detail.zip.entries.size(); ++i) {
+        if (std::find(detail.entryOf.begin(), detail.entryOf.end(), i) != detail.entryOf.end()) continue;
+        const ZipEntry& entry = detail.zip.entries[i];
+        members.push_back({entry.name, entry.size, [&file, &entry](ByteSink& out) {
+                               const std::string where = placeOf(file.source->name(), entry.name);
+                               copyBytes(*verifiedMember(file, entry, where), 0, entry.size, out);
+                           }});
+    }
+    return members;
 }
 
 }  // namespace regauge

@@ -1,11 +1,14 @@
 #include "transport/written_tensors.hpp"
 
 #include <algorithm>
+#include <set>
 #include <span>
+#include <string_view>
 
 #include "base/float_blocks.hpp"
 #include "io/bytes.hpp"
 #include "io/npy.hpp"
+#include "io/npz.hpp"
 #include "io/number_text.hpp"
 #include "io/zip.hpp"
 #include "regauge/error.hpp"
@@ -22,6 +25,16 @@ std::vector<std::byte> npyFile(const Written& tensor, const std::string& where) 
     std::vector<std::byte> file(asBytes(header).begin(), asBytes(header).end());
     file.insert(file.end(), tensor.bytes.begin(), tensor.bytes.end());
     return file;
+}
+
+// A tensor that a map names after its target may have the name of what lies beside it, which readZip would refuse.
+void requireNamesOnce(const std::vector<NewMember>& members, const std::string& where) {
+    std::set<std::string_view> names;
+    for (const NewMember& member : members)
+        if (!names.insert(member.name).second)
+            throw Error(ErrorCode::unsupported, placeOf(where, member.name),
+                        "there would be two members of this name: one is moved and gets it, another has it already; "
+                        "save the file without the other");
 }
 
 // Nested arrays of a shape.
@@ -56,6 +69,8 @@ void writeAnew(const TensorFile& file, const std::vector<Written>& tensors,
             for (std::size_t k = 0; k < tensors.size(); ++k)
                 members.push_back(
                     {tensors[k].name + ".npy", arrays[k].size(), [&arrays, k](ByteSink& to) { to.write(arrays[k]); }});
+            for (NewMember& other : otherNpzMembers(file)) members.push_back(std::move(other));
+            requireNamesOnce(members, where);
             return writeZip(members, where, out);
         }
         case FileFormat::jsonVector:

@@ -19,8 +19,9 @@ struct Written {
     bool fortranOrder = false, bigEndian = false;  // as of a StoredTensor; of arrays of NumPy that are copied
 };
 
-// The file with these tensors and an entry in its metadata, where its format has some. Throws Error(unsupported) for
-// formats that are only ever written as they were.
+// The file with these tensors and an entry in its metadata, where its format has some; what else is in an .npz comes
+// along behind them as it is. Throws Error(unsupported) for formats that are only ever written as they were, and for an
+// .npz of two members of one name.
 void writeAnew(const TensorFile& file, const std::vector<Written>& tensors,
                const std::pair<std::string, std::string>& record, const std::string& where, ByteSink& out);
 
