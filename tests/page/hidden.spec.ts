@@ -221,11 +221,17 @@ test("rows that a second round paired are no sites of the files: reloaded and sw
   await plots();
   await page.getByRole("button", { name: "Match them this way round" }).click();
   await expect(panel(page).getByRole("img")).toBeVisible();
+  await expect(panel(page)).toBeFocused();
 });
 
 test("without its config.json a checkpoint's heads and neurons are not offered", async ({ page }) => {
   await aligned(page, { files: ["model.safetensors"] });
-  await expect(page.getByTestId("behind")).toHaveCount(0);
+  await expect(panel(page)).toHaveCount(0);
+});
+
+test("heads and neurons of LayerNorm models, which would be refused, are not offered", async ({ page }) => {
+  await page.goto("./#show=layernorm");
+  await expect(page.getByText(/^Moved into the target’s coordinates/)).toBeVisible();
   await expect(panel(page)).toHaveCount(0);
 });
 
