@@ -161,7 +161,7 @@ export function createApi(platform: Platform): Api {
             const words = JSON.stringify({ kind, copyUnknown, dequantize, force, site, keepStrength });
             if (dryRun) {
                 const plan: Call = moving
-                    ? { name: "plan", object: path, gauge: JSON.stringify(moving), options: words }
+                    ? { name: "plan", object: path, gauge: moving.toString(), options: words }
                     : { name: "planMap", object: path, maps, options: words };
                 const answer = await run(plan, inputs, options);
                 return { plan: JSON.parse(answer.value) as Plan, files: [], dispose: async () => undefined };
@@ -172,7 +172,7 @@ export function createApi(platform: Platform): Api {
                 options: words,
             };
             const call: Call = moving
-                ? { name: "transport", ...goes, gauge: JSON.stringify(moving) }
+                ? { name: "transport", ...goes, gauge: moving.toString() }
                 : { name: "transportMap", ...goes, maps };
             const spill = out === undefined && inputs.bytes > memoryForOutputs ? await platform.spillPath() : undefined;
             const answer = await run(call, inputs, options, out === undefined, spill);
@@ -250,12 +250,12 @@ export function createApi(platform: Platform): Api {
                 form,
                 force,
                 ...(base === undefined ? {} : { base: await inputs.add(base, "base") }),
-                ...(baseGauge === undefined ? {} : { baseGauge: JSON.stringify(gaugeFrom(baseGauge)) }),
+                ...(baseGauge === undefined ? {} : { baseGauge: gaugeFrom(baseGauge).toString() }),
             };
             const call: Call = {
                 name: "merge",
                 ...paths,
-                gauge: JSON.stringify(gaugeFrom(gauge)),
+                gauge: gaugeFrom(gauge).toString(),
                 out: out === undefined ? besideNothing(paths.a) : platform.path(out),
                 options: JSON.stringify(words),
             };
@@ -270,7 +270,7 @@ export function createApi(platform: Platform): Api {
             const call: Call = {
                 name: "audit",
                 object: await inputs.addObject(object, "object"),
-                gauge: gauge === undefined ? "" : JSON.stringify(gaugeFrom(gauge)),
+                gauge: gauge === undefined ? "" : gaugeFrom(gauge).toString(),
                 options: JSON.stringify({ kind, k, gauges, seed, d }),
             };
             const answer = await run(call, inputs, options);
@@ -344,7 +344,7 @@ export function createApi(platform: Platform): Api {
                 name: "steer",
                 source: await inputs.add(source, "source"),
                 target: await inputs.add(target, "target"),
-                gauge: JSON.stringify(gaugeFrom(options.gauge)),
+                gauge: gaugeFrom(options.gauge).toString(),
                 prompt: await inputs.addTokens(options.prompt, "prompt"),
                 options: JSON.stringify({ ...(await steeringWords(inputs, options)), promoted: options.promoted }),
             };

@@ -94,6 +94,7 @@ export class Gauge {
     /** Where heads and MLP neurons went (`align(a, b, { hidden: true })`); undefined of a gauge of the residual stream alone. */
     readonly hidden: Hidden | undefined;
     #fingerprint: string | undefined;
+    #text: string | undefined;
 
     /** Throws RegaugeError(invalidGauge), naming the first entry that is wrong. `where`: the file, for the message. */
     constructor(perm: ArrayLike<number>, sign: ArrayLike<number>, details: GaugeDetails = {}, where = "gauge") {
@@ -371,6 +372,11 @@ export class Gauge {
             fingerprint: this.fingerprint,
             ...(this.hidden ? { hidden: this.hidden.toJSON() } : {}),
         };
+    }
+
+    /** The gauge file's text. Written once: with the heads and neurons of a large model it is megabytes of numbers. */
+    toString(): string {
+        return (this.#text ??= JSON.stringify(this));
     }
 
     #details(): GaugeDetails {

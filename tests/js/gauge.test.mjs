@@ -96,6 +96,7 @@ test("a gauge survives its file, and its file's numbers are checked", () => {
         verdict: "partial",
         source: { name: "a" },
     });
+    assert.equal(String(gauge), JSON.stringify(gauge));
     const again = Gauge.from(JSON.stringify(gauge));
     assert.deepEqual(again.toJSON(), gauge.toJSON());
     assert.deepEqual(Object.keys(gauge.toJSON()).slice(0, 6), ["format", "version", "d", "group", "perm", "sign"]);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { Gauge, transport } from "regauge";
 import { npy, runCommand } from "../js/helpers.mjs";
-import { card, cancelUnderWay, chooser, expect, randomGauge, sampleFile, test } from "./bench";
+import { card, cancelUnderWay, chooser, expect, noise, randomGauge, sampleFile, test } from "./bench";
 
 // The sample's model: llama, two layers, four heads that each have a key of their own.
 const [d, neurons, heads, width] = [64, 160, 4, 16];
@@ -55,14 +55,14 @@ test.afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const panel = (page: Page) => page.getByTestId("hidden");
 const ask = (page: Page) => page.getByRole("button", { name: "Match heads and neurons too" });
 
-/** Both checkpoints on the bench and aligned: the residual stream alone. */
-async function aligned(page: Page): Promise<void> {
-  await page.goto("./");
+/** Both checkpoints on the bench and aligned: the residual stream alone. link: settings. files: those of each folder. */
+async function aligned(page: Page, { link = "", files = names, to = target } = {}): Promise<void> {
+  await page.goto(`./${link}`);
   for (const [role, side] of [
     ["source", source],
-    ["target", target],
+    ["target", to],
   ] as const)
-    await chooser(page, role).setInputFiles(names.map((name) => join(side, name)));
+    await chooser(page, role).setInputFiles(files.map((name) => join(side, name)));
   await page.getByRole("button", { name: "Align", exact: true }).click();
   await expect(page.getByTestId("verdict")).toContainText("Aligned");
 }
@@ -145,7 +145,9 @@ test("what lives on neurons and whole checkpoints move with the whole gauge, whi
   await vector.getByLabel("of layer").fill("1");
   await vector.getByLabel("of layer").press("Tab");
   await page.getByRole("button", { name: "Move it" }).click();
-  await expect(vector).toContainText("lives at 'blocks.1.mlp.hook_post': moves with the neurons of layer 1.");
+  await expect(vector).toContainText(
+    "lives at 'blocks.1.mlp.hook_post': moves with the neurons of layer 1, whose channels stand for residual ones below.",
+  );
   const [download] = await Promise.all([
     page.waitForEvent("download"),
     page.getByRole("button", { name: "Download x.moved.npy" }).click(),
@@ -178,6 +180,88 @@ test("matching heads and neurons can be cancelled, and the gauge that was there 
   await expect(panel(page).getByRole("table")).toHaveCount(0);
   await ask(page).click();
   await expect(panel(page).getByRole("table")).toBeVisible();
+});
+
+/** The scrambled checkpoint with half as much noise as there is embedding: matched by that alone, channels are in doubt for a round. */
+function doubtful(): string {
+  const folder = `${target}-doubtful`;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "config.json"), readFileSync(join(target, "config.json")));
+  const bytes = readFileSync(join(target, "model.safetensors"));
+  const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.toString("utf8", 8, start)) as Record<string, { data_offsets: [number, number] }>;
+  const [from, to] = header["model.embed_tokens.weight"]!.data_offsets.map((at) => start + at) as [number, number];
+  const values = new Float32Array(Uint8Array.from(bytes.subarray(from, to)).buffer);
+  const size = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+  noise(values.length, 1, 6).forEach((each, k) => bytes.writeFloatLE(values[k]! + size * each, from + 4 * k));
+  writeFileSync(join(folder, "model.safetensors"), bytes);
+  return folder;
+}
+
+test("rows that a second round paired are no sites of the files: reloaded and swapped, every plot comes", async ({
+  page,
+}) => {
+  await aligned(page, { link: "#site=embedding", to: doubtful() });
+  await ask(page).click();
+  await expect(page.getByText("Heads and neurons are matched; verdict: aligned")).toBeAttached();
+  await expect(page.getByText(/^hidden\.0\.gate$/)).toBeVisible(); // a second round
+  const maps = page.getByRole("region", { name: /^Correlation of every source channel/ });
+  const plots = async () => {
+    await expect(page.getByTestId("behind")).toHaveCount(0);
+    await expect(maps.getByRole("option")).toHaveText(["embedding"]);
+    await expect(page.getByText("Matching that ignores signs")).toBeVisible();
+    await expect(page.getByRole("alert")).toHaveCount(0);
+  };
+  await plots();
+  await page.reload();
+  await expect(panel(page).getByRole("img")).toBeVisible();
+  await plots();
+  await page.getByLabel(`Role of ${await sideName(page, "source")}`, { exact: true }).selectOption("target");
+  await expect(panel(page)).toContainText("These are the other direction’s, turned round");
+  await plots();
+  await page.getByRole("button", { name: "Match them this way round" }).click();
+  await expect(panel(page).getByRole("img")).toBeVisible();
+  await expect(panel(page)).toBeFocused();
+});
+
+test("without its config.json a checkpoint's heads and neurons are not offered", async ({ page }) => {
+  await aligned(page, { files: ["model.safetensors"] });
+  await expect(panel(page)).toHaveCount(0);
+});
+
+test("heads and neurons of LayerNorm models, which would be refused, are not offered", async ({ page }) => {
+  await page.goto("./#show=layernorm");
+  await expect(page.getByText(/^Moved into the target’s coordinates/)).toBeVisible();
+  await expect(panel(page)).toHaveCount(0);
+});
+
+test("a gauge that moves only heads and neurons is no identity, and an object still lives where it was said", async ({
+  page,
+}) => {
+  await page.goto("./");
+  const drop = async (gauge: object) => {
+    const buffer = Buffer.from(JSON.stringify(gauge));
+    await chooser(page, "object").setInputFiles({ name: "gauge.json", mimeType: "", buffer });
+  };
+  const stream = Gauge.identity(d).toJSON();
+  const whole = { ...stream, hidden: planted.hidden };
+  await drop(whole);
+  await expect(page.getByTestId("verdict")).toContainText("A gauge at hand");
+  expect(await saved(page, "Save a report")).not.toContain("the gauge is the identity");
+
+  const x = Buffer.from(npy(new Float32Array(neurons), [neurons]));
+  await chooser(page, "object").setInputFiles({ name: "x.npy", mimeType: "", buffer: x });
+  const lives = page.getByRole("group", { name: "x.npy" });
+  await lives.getByLabel("Lives").selectOption("on queries");
+  await lives.getByLabel("of layer").fill("9");
+  await lives.getByLabel("of layer").press("Tab");
+  await expect(lives.getByLabel("of layer")).toHaveValue("1");
+  await drop(stream);
+  await expect(page.getByTestId("verdict")).toContainText("Already aligned");
+  await expect(lives).toHaveCount(0);
+  await drop(whole);
+  await expect(lives.getByRole("combobox")).toHaveValue("blocks.{l}.attn.hook_q");
+  await expect(lives.getByLabel("of layer")).toHaveValue("1");
 });
 
 /** What the page calls a side. */

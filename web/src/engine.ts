@@ -144,13 +144,15 @@ export async function transport(
   return { plan, files: files.map(({ name, blob }) => ({ path: name, blob })), dispose };
 }
 
-const texts = new WeakMap<regauge.Gauge, string>();
-
-/** The gauge file. Written once: with the heads and neurons of a large model it is megabytes of numbers. */
-export function gaugeText(gauge: regauge.Gauge): string {
-  const text = texts.get(gauge) ?? JSON.stringify(gauge);
-  texts.set(gauge, text);
-  return text;
+/** The residual part of a gauge, alone. */
+export function streamOf(gauge: regauge.Gauge): regauge.Gauge {
+  const { perm, sign, judged, summary, statistic, lambda, rows, sites } = gauge;
+  const { group, score, margin, confidence, verdict, source, target } = gauge;
+  return new regauge.Gauge(perm, sign, {
+    ...{ group, score, margin, confidence, verdict, source, target },
+    ...(judged ? { summary } : {}), // of one made by hand it says nothing
+    method: { statistic, lambda, rows, sites },
+  });
 }
 
 /** A gauge that was kept, with what its alignment said of heads and neurons: the file does not hold that. */

@@ -4,11 +4,12 @@ import type { Gauge, Maps, ProgressReport, TracedGauge } from "./engine";
 import { destination } from "./lib/download";
 import { newId, size } from "./lib/files";
 import { plural } from "./lib/format";
-import { announcement, areCheckpoints, fewestSites, offered } from "./lib/addresses";
+import { announcement, fewestSites, offered } from "./lib/addresses";
 import type { Figure } from "./lib/figure";
 import { forget, keep, kept } from "./lib/keep";
 import { fromLink, mostChannels, pack, toLink, unpack, type Settings } from "./lib/link";
-import { positiveFraction, samePermutation } from "./lib/select";
+import { positiveFraction, readSites, samePermutation } from "./lib/select";
+import { isModel } from "./lib/tokens";
 import type { Inspection, Item, Moved, MovedFile, Role } from "./lib/types";
 import { zip } from "./lib/zip";
 
@@ -48,6 +49,8 @@ export interface Question {
 export interface Result {
   gauge: Gauge;
   evidence: { source: Item; target: Item } | null;
+  /** What the gauge was matched with: whatever else is matched for it, is matched with the same. */
+  settings: Settings;
   /** Matching that ignores signs; for large evidence only where it was asked for. */
   baseline: Gauge | null;
   correlation: { site: string; r: Float32Array } | null;
@@ -58,6 +61,7 @@ export interface Result {
 export interface Traced {
   gauge: TracedGauge;
   items: Item[];
+  settings: Settings;
 }
 
 interface JobOptions {
@@ -117,13 +121,13 @@ class Bench {
         ? this.maps
         : null,
   );
-  /** The result's two sides where they are checkpoints: heads and neurons can be matched as well. */
+  /** The result's two sides where they are checkpoints whose heads and neurons can be matched as well, in most families. */
   checkpoints = $derived.by(() => {
     const { source, target } = this;
     const { evidence } = this.result ?? {};
     if (!source || !target || evidence?.source.id !== source.item.id || evidence.target.id !== target.item.id)
       return null;
-    return areCheckpoints([source, target]) ? [source, target] : null;
+    return hasUnits(source) && hasUnits(target) ? [source, target] : null;
   });
   /** Heads and neurons of what moves objects. */
   hidden = $derived(this.mover !== null && this.mover === this.result?.gauge ? this.mover.hidden : undefined);
@@ -303,7 +307,10 @@ class Bench {
     entry.moved = undefined;
     this.outdate(before);
     this.outdate(role);
-    if (turned) this.show(turned.gauge.inverse(), { source: turned.evidence!.target, target: turned.evidence!.source });
+    if (turned) {
+      const { gauge, evidence, settings } = turned;
+      this.show(gauge.inverse(), { source: evidence!.target, target: evidence!.source }, settings);
+    }
     this.announcement = `${entry.item.name} is now the ${role}`;
     void this.remember();
   }
@@ -326,8 +333,9 @@ class Bench {
     await this.run("Aligning", async (options) => {
       const [from, to] = [$state.snapshot(source.item) as Item, $state.snapshot(target.item) as Item];
       history.replaceState(null, "", toLink(this.settings));
-      const gauge = await engine.align(from, to, { ...this.chosen(), group: "signed", ...options });
-      this.show(gauge, { source: from, target: to });
+      const settings = this.chosen();
+      const gauge = await engine.align(from, to, { ...settings, group: "signed", ...options });
+      this.show(gauge, { source: from, target: to }, settings);
     });
   }
 
@@ -335,18 +343,19 @@ class Bench {
   async alignHidden(): Promise<void> {
     const shown = this.result;
     if (!shown?.evidence || this.job) return;
+    const { settings } = shown;
     const { source, target } = shown.evidence;
     await this.run("Matching heads and neurons", async (options) => {
-      const gauge = await engine.align(source, target, { ...this.chosen(), group: "signed", hidden: true, ...options });
+      const gauge = await engine.align(source, target, { ...settings, group: "signed", hidden: true, ...options });
       if (this.result?.gauge !== shown.gauge) return;
       this.forgetMoved(); // by a gauge without heads and neurons
       this.patch({ gauge });
       await this.remember();
-      this.announcement = "Heads and neurons are matched";
+      this.announcement = `Heads and neurons are matched; verdict: ${gauge.verdict}`;
     });
   }
 
-  private chosen() {
+  private chosen(): Settings {
     return { ...$state.snapshot(this.settings), sites: $state.snapshot(this.sites) };
   }
 
@@ -371,8 +380,9 @@ class Bench {
     this.traced = null;
     await this.run("Tracing", async (options) => {
       const items = this.series.map(({ item }) => $state.snapshot(item) as Item);
-      const gauge = await engine.trace(items, { statistic: this.settings.statistic, ...options });
-      this.traced = { gauge, items };
+      const settings = { statistic: this.settings.statistic, sites: [] };
+      const gauge = await engine.trace(items, { statistic: settings.statistic, ...options });
+      this.traced = { gauge, items, settings };
       this.announcement = `Traced: ${gauge.verdict}`;
     });
   }
@@ -382,21 +392,21 @@ class Bench {
     const traced = this.traced;
     if (!traced || this.job) return;
     this.clearResult();
-    this.show(traced.gauge, { source: traced.items[0]!, target: traced.items.at(-1)! });
+    this.show(traced.gauge, { source: traced.items[0]!, target: traced.items.at(-1)! }, traced.settings);
   }
 
   /** Makes a gauge that came as a file the result. */
   adopt(gauge: Gauge): void {
     this.clearResult();
-    this.result = { gauge, evidence: null, baseline: null, correlation: null, gains: null };
+    this.result = { gauge, evidence: null, settings: this.chosen(), baseline: null, correlation: null, gains: null };
     this.announcement = `A gauge file, d = ${gauge.d}, verdict ${gauge.verdict}: objects can be moved with it`;
     void this.remember();
   }
 
   /** Shows a gauge: objects can be moved with it at once, and what the plots need beside it comes behind. */
-  private show(gauge: Gauge, evidence: { source: Item; target: Item }): void {
+  private show(gauge: Gauge, evidence: { source: Item; target: Item }, settings: Settings): void {
     this.clearResult();
-    this.result = { gauge, evidence, baseline: null, correlation: null, gains: null };
+    this.result = { gauge, evidence, settings, baseline: null, correlation: null, gains: null };
     this.announcement = `Verdict: ${gauge.verdict}`;
     void this.remember();
     void this.runBehind("The plots", async (signal) => {
@@ -408,7 +418,7 @@ class Bench {
       this.patch({ correlation: { site: correlation.site, r: correlation.values } });
       await this.showGains(evidence, signal);
       if (signal.aborted) return;
-      if (size(source) + size(target) <= lightEvidence) await this.matchWithoutSigns(evidence, signal);
+      if (size(source) + size(target) <= lightEvidence) await this.matchWithoutSigns(evidence, settings, signal);
     });
   }
 
@@ -419,12 +429,14 @@ class Bench {
 
   /** The baseline for evidence that is too large to have it unasked. */
   async compare(): Promise<void> {
-    const evidence = this.result?.evidence;
-    if (evidence) await this.runBehind("Matching without signs", (signal) => this.matchWithoutSigns(evidence, signal));
+    const { evidence, settings } = this.result ?? {};
+    if (!evidence || !settings) return;
+    await this.runBehind("Matching without signs", (signal) => this.matchWithoutSigns(evidence, settings, signal));
   }
 
-  private async matchWithoutSigns({ source, target }: { source: Item; target: Item }, signal: AbortSignal) {
-    const baseline = await engine.align(source, target, { ...this.chosen(), group: "permutation", signal });
+  private async matchWithoutSigns(evidence: { source: Item; target: Item }, settings: Settings, signal: AbortSignal) {
+    const { source, target } = evidence;
+    const baseline = await engine.align(source, target, { ...settings, group: "permutation", signal });
     if (!signal.aborted) this.patch({ baseline });
   }
 
@@ -529,8 +541,8 @@ class Bench {
   async share(): Promise<string | null> {
     const gauge = this.result?.gauge;
     if (!gauge || gauge.d > mostChannels) return null;
-    const stream = { ...gauge.toJSON(), hidden: undefined };
-    return new URL(toLink(this.settings, await pack(JSON.stringify(stream))), location.href).href;
+    const stream = engine.streamOf(gauge).toString();
+    return new URL(toLink(this.settings, await pack(stream)), location.href).href;
   }
 
   /** Takes over what the address says: settings, and a gauge where one is in it. True where there was one. */
@@ -554,7 +566,7 @@ class Bench {
     if (gauge) {
       const found = engine.keptGauge(gauge.json, gauge.hidden);
       const [source, target] = [gauge.source, gauge.target].map((id) => items.find(({ item }) => item.id === id)?.item);
-      if (source && target) this.show(found, { source, target });
+      if (source && target) this.show(found, { source, target }, gauge.settings ?? this.chosen());
       else this.adopt(found);
     }
     this.remembered = items.length > 0 || gauge !== undefined;
@@ -580,15 +592,16 @@ class Bench {
     const items = this.entries
       .filter(({ error, item }) => !error && !item.address)
       .map(({ item, role }) => ({ item: $state.snapshot(item) as Item, role }));
-    const { gauge, evidence } = this.result ?? {};
+    const { gauge, evidence, settings } = this.result ?? {};
     const kept = {
       items,
       ...(gauge
         ? {
             gauge: {
-              json: engine.gaugeText(gauge),
+              json: gauge.toString(),
               source: evidence?.source.id,
               target: evidence?.target.id,
+              settings,
               hidden: gauge.hidden?.report,
             },
           }
@@ -641,6 +654,11 @@ function canBeEvidence({ evidence, tensors }: Inspection): boolean {
   return evidence || (tensors.length === 1 && only!.shape.length > 1 && only!.shape[0]! > 1);
 }
 
+/** Whether heads and neurons can be looked for in it: a folder of safetensors with its config.json, and no LayerNorm model. */
+function hasUnits({ item, inspection }: Entry): boolean {
+  return isModel(item) && Boolean(inspection?.kind) && !inspection!.permutation_only; // no kind: packed weights
+}
+
 export const bench = new Bench();
 
 /** What the sign flips cost the permutation-only baseline. */
@@ -656,9 +674,7 @@ export function sides({ gauge, evidence }: Result): { source: string; target: st
 }
 
 function bestSite(gauge: Gauge): string | undefined {
-  return gauge.sites
-    .filter(({ name }) => name !== "gains")
-    .sort((a, b) => b.weight - a.weight || b.estimate - a.estimate)[0]?.name;
+  return readSites(gauge).sort((a, b) => b.weight - a.weight || b.estimate - a.estimate)[0]?.name;
 }
 
 function sentence(error: unknown): string {

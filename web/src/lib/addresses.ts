@@ -35,14 +35,11 @@ export function announcement(url: URL): string {
 
 const widths: Record<string, number> = { F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1, I8: 1 };
 
-/** Told by their embeddings. */
-export const areCheckpoints = (items: { inspection?: Inspection }[]) =>
-  items.every(({ inspection }) => inspection?.tensors.some(({ name }) => embedding.test(name)));
-
 /** The sites to match where the visitor chose none: of a checkpoint on a server its embedding, whose rows are the fewest that suffice. */
 export function fewestSites(items: { item: Item; inspection?: Inspection }[]): string[] {
   const far = items.some(({ item }) => item.address);
-  return far && areCheckpoints(items) ? ["embedding"] : [];
+  const areCheckpoints = items.every(({ inspection }) => inspection?.tensors.some(({ name }) => embedding.test(name)));
+  return far && areCheckpoints ? ["embedding"] : [];
 }
 
 /** Bytes that aligning fetches of an item. */

@@ -8,8 +8,11 @@ type Scores = HiddenLayer["neuronScores"];
 const even = 0.5;
 
 /** How many are sure; null where nobody judged. */
-export const sure = ({ confidence }: Scores): number | null =>
+const sure = ({ confidence }: Scores): number | null =>
   confidence.length === 0 ? null : confidence.reduce((sum, each) => sum + (each >= even ? 1 : 0), 0);
+
+/** The picture's title, on the page and in a report. */
+export const explainedTitle = "How much of each layer is explained";
 
 /** A layer, or all of them, as a row of the table. */
 export interface Row {
@@ -59,18 +62,27 @@ export function rows({ layers, shape, report }: Hidden): Row[] {
 const sum = (values: (number | null)[]) =>
   values.reduce((all, value) => (all === null || value === null ? null : all + value), 0);
 
-/** "98.4 % of the neurons and 100 % of the heads are sure; the rest are undetermined" */
-export function shares({ layers, shape }: Hidden): string {
+/** "98.4 % of the neurons and 100 % of the heads are sure; the rest are undetermined"; null where nobody judged. */
+export function sureShares({ layers, shape }: Hidden): string | null {
   const neurons = sum(layers.map(({ neuronScores }) => sure(neuronScores)));
   const heads = sum(layers.map(({ headScores }) => sure(headScores)));
-  const size = `${plural(shape.layers, "layer")} of ${plural(shape.neurons, "neuron")} and ${plural(shape.heads, "head")}`;
-  if (neurons === null || heads === null) return `${size}; how sure they are, the file does not say`;
+  if (neurons === null || heads === null) return null;
   const share = (known: number, each: number) => percent(known / (shape.layers * each));
   return `${share(neurons, shape.neurons)} of the neurons and ${share(heads, shape.heads)} of the heads are sure; the rest are undetermined`;
 }
 
+/** The shares that are sure, or how many there are. */
+export function shares(hidden: Hidden): string {
+  const { layers, neurons, heads } = hidden.shape;
+  const size = `${plural(layers, "layer")} of ${plural(neurons, "neuron")} and ${plural(heads, "head")}`;
+  return sureShares(hidden) ?? `${size}; how sure they are, the file does not say`;
+}
+
 /** log10 of one in a thousand million: beyond it, agreement is no chance. */
 const beyondChance = -9;
+
+/** Share of sure neurons above which models share a history in other places, as the command has it: independent ones have none. */
+const mostNeurons = 0.5;
 
 /** "10^-143.2"; "0.41" where it is not small. */
 const chance = (log10: number) =>
@@ -88,7 +100,7 @@ export function kinship(
   if (!report) return { headline: null, sentences: [] };
   const { identity_channels: channels, identity_neurons: neurons } = report;
   const places = channels.log10_chance < beyondChance || neurons.log10_chance < beyondChance;
-  const elsewhere = !places && (report.neurons_sure ?? 0) > even;
+  const elsewhere = !places && (report.neurons_sure ?? 0) > mostNeurons;
   const shared = `${target} shares a training history with ${source}`;
   return {
     headline: places
@@ -116,6 +128,12 @@ export const places = [
 ];
 
 export const hookAt = (hook: string, layer: number) => hook.replace("{l}", String(layer));
+
+/** The other way: of a hook its name without the layer, and the layer; of none the residual stream. */
+export function placeOf(site: string | undefined): { hook: string; layer: number } {
+  const [, layer, rest] = /^blocks\.(\d+)(\..*)$/.exec(site ?? "") ?? [];
+  return rest ? { hook: `blocks.{l}${rest}`, layer: Number(layer) } : { hook: "", layer: 0 };
+}
 
 /** Kinds of objects whose files need not say where they live. */
 export const placeless = ["vector", "probe", "neurons"];

@@ -1,6 +1,7 @@
 // What survives a reload: the dropped files while they are small and the gauge, in this browser's own storage (IndexedDB) and nowhere else.
 import type { HiddenReport } from "../engine";
 import { newId, size } from "./files";
+import type { Settings } from "./link";
 import type { Item, Role } from "./types";
 
 export interface Kept {
@@ -10,6 +11,8 @@ export interface Kept {
     json: string;
     source: string | undefined;
     target: string | undefined;
+    /** What it was matched with; sessions of earlier pages do not have it. */
+    settings?: Settings | undefined;
     /** What was found out about heads and neurons beside the gauge. */
     hidden?: HiddenReport | undefined;
   };

@@ -22,6 +22,13 @@ export function samePermutation(a: Gauge, b: Gauge): number {
   return same / a.d;
 }
 
+/** The sites whose rows the two files hold: gains are no rows, and "hidden." ones are rows that matched heads and neurons paired. */
+export const readSites = ({ sites }: Pick<Gauge, "sites">) =>
+  sites.filter(({ name }) => name !== "gains" && !name.startsWith("hidden."));
+
+/** Whether the gauge moves nothing, heads and neurons among it. */
+export const isIdentity = ({ summary, hidden }: Gauge) => summary.identity && (hidden?.isIdentity ?? true);
+
 /** Probability below which the page calls a channel doubtful. */
 export const enough = 0.95;
 
