@@ -36,6 +36,7 @@ if(EMSCRIPTEN)
   regauge_wasm_link_options(regauge_tests)
   set_target_properties(regauge_tests PROPERTIES SUFFIX ".js")
   target_link_options(regauge_tests PRIVATE
+    -O1                          # linked in seconds: nobody downloads it, and its objects were optimised when they were compiled
     -lnodefs.js -lnoderawfs.js
     -sNODERAWFS                  # the tests read tests/fixtures
     -sENVIRONMENT=node
