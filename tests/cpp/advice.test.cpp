@@ -74,6 +74,19 @@ void putRows(MemoryFiles& files, const std::string& name, std::size_t rows, cons
     files.put(name, safetensors({movedAxis(array, gauge, 1)}));
 }
 
+// Activations of three sites that say the same, in the coordinates of a gauge.
+void putSites(MemoryFiles& files, const std::string& name, const Gauge& gauge) {
+    constexpr std::size_t rows = 600;
+    std::vector<Array> arrays;
+    for (const char* site : {"resid.1", "resid.2", "resid.3"}) {
+        testing::Numbers numbers(6);
+        Array array{std::string("activations/") + site, {rows, d}, std::vector<float>(rows * d)};
+        for (float& value : array.values) value = numbers.normal();
+        arrays.push_back(movedAxis(array, gauge, 1));
+    }
+    files.put(name, safetensors(arrays));
+}
+
 void putSae(MemoryFiles& files, const std::string& folder, const std::string& cfg) {
     if (!cfg.empty()) files.put(folder + "/cfg.json", cfg);
     files.put(folder + "/sae_weights.safetensors",
@@ -203,4 +216,65 @@ TEST_CASE("advice: statistics of both sides are given alone", "[advice]") {
     follow(files, "align half -o h", {"merge the other parts too ('regauge merge-stats')", "with --partial"},
            {"align half -o h --partial", "stats a b --shard 2/2 -o other", "merge-stats half other -o all",
             "align all -o h2"});
+}
+
+TEST_CASE("advice: --keep-strength asks for a map that knows the spreads, and map writes one", "[advice]") {
+    MemoryFiles files;
+    putRows(files, "a", 600, Gauge::identity(d)), putRows(files, "b", 600, randomGauge(d, 4));
+    files.put("v", safetensors({randomArray("v", {d}, 1)}));
+    CHECK(say(files, "map a b -o m").status == 0);
+    std::string without = files.text("m");  // as other tools write maps: the matrices alone
+    for (const std::string name : {"source_deviation", "target_deviation"})
+        without.replace(without.find(name), name.size(), "x" + name.substr(1));
+    files.put("old", without);
+    follow(files, "transport v --map old -o w --keep-strength", {"fit it again with 'regauge map'"},
+           {"map a b -o again", "transport v --map again -o w --keep-strength"});
+}
+
+TEST_CASE("advice: a map of several sites is asked for by a site, and fitted for each layer", "[advice]") {
+    MemoryFiles files;
+    putSites(files, "a", Gauge::identity(d)), putSites(files, "b", randomGauge(d, 4));
+    CHECK(say(files, "map a b -o m --site resid.1=resid.1 --site resid.2=resid.2").status == 0);
+    files.put("v", safetensors({randomArray("v", {d}, 1)}));
+    follow(files, "transport v --map m -o w", {"say which with --site S=T"},
+           {"transport v --map m -o w --site resid.1=resid.1", "transport v --map m -o x --site resid.2"});
+    files.put("by_layer", safetensors({randomArray("layer.2", {d}, 1), randomArray("layer.3", {d}, 2)}));
+    follow(files, "transport by_layer --map m -o l",
+           {"layer 3", "fit one for each layer: regauge map SOURCE TARGET --site S=T --site ..."},
+           {"map a b -o all --site resid.2=resid.2 --site resid.3=resid.3", "transport by_layer --map all -o l"});
+    CHECK(say(files, "map a b -o joined --site resid.2=resid.3 --site resid.3=resid.3").status == 0);
+    follow(files, "transport by_layer --map joined -o j",
+           {"would both become layer.3", "choose a target layer for each with --site S=T when fitting the map"},
+           {"map a b -o apart --site resid.2=resid.3 --site resid.3=resid.2", "transport by_layer --map apart -o j"});
+    CHECK(arrayIn(files, "j", "layer.3").values != arrayIn(files, "l", "layer.3").values);
+    putSae(files, "sae", saeOf("llama", "blocks.3.hook_resid_pre"));
+    follow(files, "transport sae --map m -o s",
+           {"fit one for it (regauge map SOURCE TARGET --site resid.3=T)", "or say with --site which of these"},
+           {"map a b -o third --site resid.3=resid.1", "transport sae --map third -o s",
+            "transport sae --map m -o t --site resid.2"});
+}
+
+TEST_CASE("advice: what is said to need less memory needs no more than there is", "[advice]") {
+    MemoryFiles files;
+    putSites(files, "a", Gauge::identity(d)), putSites(files, "b", randomGauge(d, 4));
+    std::uint64_t memory = 0;
+    std::string said;
+    Host host{.files = files,
+              .out = [](std::string_view) {},
+              .err = [&](std::string_view text) { said += text; },
+              .memory = [&] { return memory; }};
+    const auto status = [&](std::vector<std::string> args) {
+        said.clear();
+        args.insert(args.end(), {"--quiet", "--force", "-o", "out"});
+        return runCommand(args, host);
+    };
+    constexpr std::uint64_t step = 256;
+    memory = (std::uint64_t{48} << 20) + step;
+    while (status({"align", "a", "b"}) == 2 && memory < (std::uint64_t{49} << 20)) memory += step;
+    memory -= step;  // the most with which it is refused
+    CHECK(status({"align", "a", "b"}) == 2);
+    for (const char* advice : {"--statistic correlation needs", "one --site needs"})
+        CHECK_THAT(said, ContainsSubstring(advice));
+    CHECK(status({"align", "a", "b", "--statistic", "correlation"}) == 0);
+    CHECK(status({"align", "a", "b", "--site", "resid.1"}) == 0);
 }

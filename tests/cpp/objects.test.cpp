@@ -307,6 +307,13 @@ const std::vector<Object>& objects() {
          "momentum.pt",
          {{"state.model.layers.0.self_attn.q_proj.weight.momentum_buffer", {d, d}, ".o"},
           {"state.model.layers.0.mlp.down_proj.weight.momentum_buffer", {d, F}, "o."}}},
+        {"bitsandbytes, 32 bit, as 0.50 wraps its state",
+         "optimizer",
+         Container::torch,
+         "bitsandbytes.pt",
+         {{"state.model.layers.0.mlp.down_proj.weight.__bnb_optimizer_quant_state__.state1", {d, F}, "o."},
+          {"state.model.layers.0.mlp.down_proj.weight.__bnb_optimizer_quant_state__.state2", {d, F}, "e."},
+          {"state.model.layers.0.mlp.down_proj.weight.__bnb_optimizer_quant_state__.unorm_vec", {1}, "."}}},
         {"DeepSpeed universal",
          "deepspeed-universal",
          Container::torch,
@@ -537,6 +544,13 @@ TEST_CASE("what cannot be read or moved says what to do instead") {
         files.put("a/adapter_config.json", std::string(R"({"peft_type": ")") + type + "\"}");
         CHECK(refused(files, "a", gauge, "Merge it into its model") == ErrorCode::unsupported);
     }
+    for (const char* type : {"ADAPTION_PROMPT", "LILY", "POLY", "SHADOW"}) {  // PEFT has no merge for these
+        files.put("a/adapter_config.json", std::string(R"({"peft_type": ")") + type + "\"}");
+        CHECK(refused(files, "a", gauge, "train it again on the moved one") == ErrorCode::unsupported);
+    }
+    files.put("x/adapter_model.safetensors", safetensors({}));  // as PEFT saves a classifier of one layer
+    files.put("x/adapter_config.json", R"({"peft_type": "XLORA", "adapters": {"0": "a"}})");
+    CHECK(refused(files, "x", gauge, "Move the LoRA adapters that it mixes") == ErrorCode::unsupported);
     files.put("m/model.safetensors", safetensors({randomArray("model.embed_tokens.weight", {11, d}, 1),
                                                   randomArray("model.layers.0.mixer.strange.weight", {d, d}, 2)}));
     files.put("m/config.json", R"({"model_type": "tomorrow", "hidden_size": 8})");

@@ -480,3 +480,21 @@ TEST_CASE("evidence: sites are chosen before their widths and rows are compared"
     CHECK(evidence.gains.empty());
     CHECK_THROWS_AS(openEvidence(files, "e.safetensors", {"other"}), Error);
 }
+
+TEST_CASE("quantised: packed integers are refused by how they are packed, in blocks or with scales of rows") {
+    constexpr std::size_t d = 4;
+    const auto said = [&](const std::string& how) {
+        MemoryFiles files;
+        files.put("m/config.json",
+                  R"({"model_type":"llama","hidden_size":4,"num_hidden_layers":1,"quantization_config":)" + how + "}");
+        files.put("m/model.safetensors", safetensors({randomArray("model.embed_tokens.weight", {6, d}, 1)}));
+        return refusalOf(files, "m", randomGauge(d, 5), {});
+    };
+    for (const char* blocks : {R"({"quant_method":"gptq","bits":4})",
+                               R"({"quant_method":"bitsandbytes","load_in_4bit":true,"load_in_8bit":false})",
+                               R"({"config_groups":{"group_0":{"weights":{"strategy":"group","type":"int"}}}})"})
+        CHECK_THAT(said(blocks), ContainsSubstring("in blocks along the residual axis"));
+    for (const char* rows : {R"({"quant_method":"bitsandbytes","load_in_4bit":false,"load_in_8bit":true})",
+                             R"({"config_groups":{"group_0":{"weights":{"strategy":"channel","type":"int"}}}})"})
+        CHECK_THAT(said(rows), ContainsSubstring("as integers with scales of rows or tensors"));
+}

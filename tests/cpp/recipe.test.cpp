@@ -185,7 +185,7 @@ TEST_CASE("what no table covers is refused by name") {
         return ErrorCode::internal;
     };
     CHECK(refusal("stablelm", "", arrays) == ErrorCode::unsupported);
-    CHECK(refusal("zamba", "", arrays) == ErrorCode::unsupported);
+    CHECK(refusal("whisper", "", arrays) == ErrorCode::unsupported);
     CHECK(refusal("never-heard-of", "", arrays) == ErrorCode::unsupported);
     CHECK(refusal("llama", R"(, "quantization_config": {"bits": 4})", arrays) == ErrorCode::unsupported);
     std::vector<Array> more = arrays;

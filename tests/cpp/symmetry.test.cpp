@@ -70,6 +70,8 @@ TEST_CASE("a model's name says whether single signs are its symmetry, exceptions
                              "bigcode/starcoder2-3b",
                              "nvidia/Nemotron-4-340B-Base",
                              "microsoft/Phi-3.5-MoE-instruct",
+                             "mistralai/Mistral-Large-4-Instruct",
+                             "transformers.models.deberta_v2.modeling_deberta_v2",
                              "transformers.models.phi.modeling_phi",
                              "transformers.models.cohere2.modeling_cohere2",
                              "gptneox",

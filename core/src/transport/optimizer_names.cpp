@@ -168,8 +168,8 @@ std::vector<Parameter> parametersBeside(const Member& member, const ObjectPath& 
     const Recipe* family = familyOf(parameters, config);
     if (!family) refuse(member, "numbers its parameters, and the model beside it is of no family that regauge knows");
     if (!family->ordered)
-        refuse(member, "numbers its parameters, and regauge does not know in which order a " + family->title +
-                           " registers them");
+        refuse(member, "numbers its parameters, and regauge does not know the order in which they are registered in " +
+                           family->title);
     std::vector<std::pair<std::tuple<int, unsigned long, std::size_t>, Parameter>> placed;
     for (Parameter& parameter : parameters) {
         const auto place = placeOfName(*family, parameter.name);

@@ -122,8 +122,9 @@ void checkHook(const std::string& hook, const std::string& space, const std::str
                         "as if it were");
 }
 
-// What quantization_config says, where the weights are packed in a way that regauge does not read: "gptq". Nothing
-// where there is no such configuration, or FP8: that is moved, or dequantised where its scales are of blocks.
+// What quantization_config says, where the weights are packed in a way that regauge does not read: "gptq), in blocks
+// ...". Nothing where there is no such configuration, or FP8: that is moved, or dequantised where its scales are of
+// blocks.
 std::optional<std::string> packed(const Config& config) {
     constexpr std::string_view key = "quantization_config";
     if (!config.text(key)) return std::nullopt;
@@ -132,23 +133,26 @@ std::optional<std::string> packed(const Config& config) {
     // FP8 in blocks is told by its scales.
     if (method == "fbgemm_fp8" || method == "fp8" || config.text("quantization_config.quant_algo") == "FP8")
         return std::nullopt;
-    bool whole = false, blocks = false;
+    bool whole = false, blocks = false, integers = false;
     for (const auto& [name, value] : config.below("quantization_config.config_groups.")) {
         if (name.ends_with(".weights.strategy"))
             (value == "channel" || value == "tensor" || value == "block" ? whole : blocks) = true;
-        if (name.ends_with(".weights.type") && value != "float") blocks = true;
+        integers |= name.ends_with(".weights.type") && value != "float";
     }
-    return whole && !blocks ? std::nullopt : std::optional(method);
+    if (whole && !blocks && !integers) return std::nullopt;
+    const bool rows = (whole && !blocks) ||  // LLM.int8() has a scale for each row, too
+                      (method == "bitsandbytes" && config.text("quantization_config.load_in_8bit") == "true");
+    return method + (rows ? "), as integers with scales of rows or tensors, which regauge does not read"
+                          : "), in blocks along the residual axis, which a permutation of the channels does not keep "
+                            "together");
 }
 
 void refuseQuantised(const Config& config, const std::string& where) {
-    if (const auto method = packed(config))
+    if (const auto how = packed(config))
         throw Error(ErrorCode::unsupported, where,
-                    "config.json has quantization_config: the weights are quantised (" + *method +
-                        "), in blocks along the residual axis, which a permutation "
-                        "of the channels does not keep together; dequantise the model first (in transformers, "
-                        "model.dequantize() where the method has it, then save_pretrained), or move the "
-                        "model that it was made from");
+                    "config.json has quantization_config: the weights are quantised (" + *how +
+                        "; dequantise the model first (in transformers, model.dequantize() where the method has it, "
+                        "then save_pretrained), or move the model that it was made from");
 }
 
 // What the recipe's configuration forbids. Throws Error(unsupported).
@@ -239,11 +243,12 @@ void requireTwoStates(const Member& member) {
                            [&](const std::string& name) { return matchName(pattern, name).has_value(); });
     };
     if (has("state.{any}.state1") && !has("state.{any}.state2"))
-        throw Error(ErrorCode::unsupported, member.file.source->name(),
-                    "is the state of a bitsandbytes optimizer with one state a parameter: Lion's momentum changes sign "
-                    "with its channel and "
-                    "RMSprop's or Adagrad's squares do not, and the file does not say which it is; rename 'state1' to "
-                    "exp_avg (Lion) or square_avg (RMSprop, Adagrad), and move that");
+        throw Error(
+            ErrorCode::unsupported, member.file.source->name(),
+            "is the state of a bitsandbytes optimizer with one state a parameter: the momentum of Lion, SGD and "
+            "LARS changes sign with its channel, the squares of RMSprop and Adagrad do not, and the file does "
+            "not say which it is; rename 'state1' to exp_avg (Lion, SGD, LARS) or square_avg (RMSprop, "
+            "Adagrad), and move that");
 }
 
 // The model that an object without a table of its own belongs to, where its configuration, its file's metadata or what
@@ -333,9 +338,9 @@ void addOptimizer(PlannedObject& model, const ObjectPath& object, const Transpor
     }
     for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 3); ++i) found += (i ? ", " : "") + names[i];
     throw Error(ErrorCode::unsupported, object.path(),
-                "is a " + recipe.title +
-                    " by its config.json, but its tensors are not named as that family's are: it has no " + missing +
-                    "; it has " + found + (names.size() > 3 ? ", ..." : "") +
+                "goes by its config.json as " + recipe.title +
+                    ", but its tensors are not named as that family's are: it has no " + missing + "; it has " + found +
+                    (names.size() > 3 ? ", ..." : "") +
                     ". Save the model with transformers (save_pretrained), and move that; or move this file with "
                     "--kind of the family whose names it has");
 }
