@@ -481,7 +481,7 @@ TEST_CASE("evidence: sites are chosen before their widths and rows are compared"
     CHECK_THROWS_AS(openEvidence(files, "e.safetensors", {"other"}), Error);
 }
 
-TEST_CASE("quantised: packed integers are refused by how they are packed, in blocks or with scales of rows") {
+TEST_CASE("quantised: packed weights are refused by their method, and floats with scales of rows are not") {
     constexpr std::size_t d = 4;
     const auto said = [&](const std::string& how) {
         MemoryFiles files;
@@ -490,11 +490,17 @@ TEST_CASE("quantised: packed integers are refused by how they are packed, in blo
         files.put("m/model.safetensors", safetensors({randomArray("model.embed_tokens.weight", {6, d}, 1)}));
         return refusalOf(files, "m", randomGauge(d, 5), {});
     };
-    for (const char* blocks : {R"({"quant_method":"gptq","bits":4})",
-                               R"({"quant_method":"bitsandbytes","load_in_4bit":true,"load_in_8bit":false})",
-                               R"({"config_groups":{"group_0":{"weights":{"strategy":"group","type":"int"}}}})"})
-        CHECK_THAT(said(blocks), ContainsSubstring("in blocks along the residual axis"));
-    for (const char* rows : {R"({"quant_method":"bitsandbytes","load_in_4bit":false,"load_in_8bit":true})",
-                             R"({"config_groups":{"group_0":{"weights":{"strategy":"channel","type":"int"}}}})"})
-        CHECK_THAT(said(rows), ContainsSubstring("as integers with scales of rows or tensors"));
+    for (
+        const auto& [method, config] : std::vector<std::pair<std::string, std::string>>{
+            {"gptq", R"({"quant_method":"gptq","bits":4,"group_size":-1})"},
+            {"bitsandbytes", R"({"quant_method":"bitsandbytes","load_in_4bit":true,"load_in_8bit":false})"},
+            {"bitsandbytes", R"({"quant_method":"bitsandbytes","load_in_4bit":false,"load_in_8bit":true})"},
+            {"compressed-tensors",
+             R"({"quant_method":"compressed-tensors","config_groups":{"g":{"weights":{"strategy":"block","type":"int"}}}})"},
+            {"a method that it does not name",
+             R"({"config_groups":{"g":{"weights":{"strategy":"group","type":"float"}}}})"}})
+        CHECK_THAT(said(config),
+                   ContainsSubstring("(" + method + "), packed in a way that regauge does not read; dequantise"));
+    CHECK_THAT(said(R"({"config_groups":{"g":{"weights":{"strategy":"channel","type":"float"}}}})"),
+               !ContainsSubstring("packed in a way"));
 }

@@ -101,9 +101,11 @@ void rewriteNpz(const TensorFile& file, const MoveTensor& move, ByteSink& out) {
 
 std::vector<NewMember> otherNpzMembers(const TensorFile& file) {
     const NpzDetail& detail = detailOf(file);
+    std::vector<bool> isTensor(detail.zip.entries.size());
+    for (const std::size_t entry : detail.entryOf) isTensor[entry] = true;
     std::vector<NewMember> members;
     for (std::size_t i = 0; i < detail.zip.entries.size(); ++i) {
-        if (std::find(detail.entryOf.begin(), detail.entryOf.end(), i) != detail.entryOf.end()) continue;
+        if (isTensor[i]) continue;
         const ZipEntry& entry = detail.zip.entries[i];
         members.push_back({entry.name, entry.size, [&file, &entry](ByteSink& out) {
                                const std::string where = placeOf(file.source->name(), entry.name);

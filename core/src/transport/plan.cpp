@@ -122,12 +122,10 @@ void checkHook(const std::string& hook, const std::string& space, const std::str
                         "as if it were");
 }
 
-// What quantization_config says, where the weights are packed in a way that regauge does not read: "gptq), in blocks
-// ...". Nothing where there is no such configuration, or FP8: that is moved, or dequantised where its scales are of
-// blocks.
+// The method that quantization_config names, where the weights are packed in a way that regauge does not read. Nothing
+// where there is no such configuration, or FP8: that is moved, or dequantised where its scales are of blocks.
 std::optional<std::string> packed(const Config& config) {
-    constexpr std::string_view key = "quantization_config";
-    if (!config.text(key)) return std::nullopt;
+    if (!config.text("quantization_config")) return std::nullopt;
     const std::string method =
         config.text("quantization_config.quant_method").value_or("a method that it does not name");
     // FP8 in blocks is told by its scales.
@@ -140,19 +138,16 @@ std::optional<std::string> packed(const Config& config) {
         integers |= name.ends_with(".weights.type") && value != "float";
     }
     if (whole && !blocks && !integers) return std::nullopt;
-    const bool rows = (whole && !blocks) ||  // LLM.int8() has a scale for each row, too
-                      (method == "bitsandbytes" && config.text("quantization_config.load_in_8bit") == "true");
-    return method + (rows ? "), as integers with scales of rows or tensors, which regauge does not read"
-                          : "), in blocks along the residual axis, which a permutation of the channels does not keep "
-                            "together");
+    return method;
 }
 
 void refuseQuantised(const Config& config, const std::string& where) {
-    if (const auto how = packed(config))
+    if (const auto method = packed(config))
         throw Error(ErrorCode::unsupported, where,
-                    "config.json has quantization_config: the weights are quantised (" + *how +
-                        "; dequantise the model first (in transformers, model.dequantize() where the method has it, "
-                        "then save_pretrained), or move the model that it was made from");
+                    "config.json has quantization_config: the weights are quantised (" + *method +
+                        "), packed in a way that regauge does not read; dequantise the model first (in transformers, "
+                        "model.dequantize() where the method has it, then save_pretrained), or move the model that it "
+                        "was made from");
 }
 
 // What the recipe's configuration forbids. Throws Error(unsupported).
