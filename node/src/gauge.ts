@@ -116,8 +116,8 @@ export class Gauge {
         ] as const)
             if (list.length !== 0 && list.length !== d)
                 throw refusal("malformed", where, `"${key}" must be a list of d numbers`);
-        this.source = details.source ?? { name: "" };
-        this.target = details.target ?? { name: "" };
+        this.source = Object.freeze({ ...(details.source ?? { name: "" }) });
+        this.target = Object.freeze({ ...(details.target ?? { name: "" }) });
         this.statistic = details.method?.statistic ?? "none";
         this.lambda = details.method?.lambda ?? 0;
         this.rows = details.method?.rows ?? 0;

@@ -70,7 +70,7 @@ function write(folder: string, { perm, sign }: { perm: readonly number[]; sign: 
   closeSync(file);
 }
 
-test("two checkpoints of 540 MB: a verdict, moving at once, matching without signs when asked, in less than 700 MB", async ({
+test("two checkpoints of 540 MB: a verdict, moving, matching without signs when asked, in less than 700 MB", async ({
   launchOptions,
   baseURL,
 }) => {

@@ -37,11 +37,12 @@ const planted = Gauge.from({
   },
 });
 
-const folder = mkdtempSync(join(tmpdir(), "regauge-hidden-"));
-const [source, target] = ["source", "scrambled"].map((name) => join(folder, name)) as [string, string];
+let folder: string, source: string, target: string;
 const names = ["config.json", "model.safetensors"];
 
 test.beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "regauge-hidden-"));
+  [source, target] = [join(folder, "source"), join(folder, "scrambled")];
   for (const side of [source, target]) mkdirSync(side, { recursive: true });
   const content = Object.fromEntries(
     names.map((name) => [name, new Blob([readFileSync(sampleFile(`source/${name}`))])]),

@@ -144,17 +144,6 @@ export async function transport(
   return { plan, files: files.map(({ name, blob }) => ({ path: name, blob })), dispose };
 }
 
-/** The residual part of a gauge, alone. */
-export function streamOf(gauge: regauge.Gauge): regauge.Gauge {
-  const { perm, sign, judged, summary, statistic, lambda, rows, sites } = gauge;
-  const { group, score, margin, confidence, verdict, source, target } = gauge;
-  return new regauge.Gauge(perm, sign, {
-    ...{ group, score, margin, confidence, verdict, source, target },
-    ...(judged ? { summary } : {}), // of one made by hand it says nothing
-    method: { statistic, lambda, rows, sites },
-  });
-}
-
 /** A gauge that was kept, with what its alignment said of heads and neurons: the file does not hold that. */
 export function keptGauge(json: string, report?: regauge.HiddenReport): regauge.Gauge {
   const file = JSON.parse(json) as regauge.GaugeJson;
