@@ -192,4 +192,5 @@ def main():
     (HERE / "RESULTS.md").write_text(PREFACE.format(seeds=options.seeds, found=found, merged=merged) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
