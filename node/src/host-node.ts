@@ -148,13 +148,14 @@ export class DiskFiles implements HostFiles {
             return failure("writeFailed", "its folder does not exist; make it first");
         const temporary = temporaryFor(file);
         const members = new Set<string>();
+        this.#onTemporary(temporary, false); // before it is there: the worker may be ended at any moment
         try {
             if (folder) fs.mkdirSync(temporary, { mode: this.#inputs.folderMode() });
             else fs.closeSync(fs.openSync(temporary, "wx", this.#inputs.fileMode("")));
         } catch (error) {
+            this.#onTemporary(temporary, true);
             return writeFailure(error);
         }
-        this.#onTemporary(temporary, false);
         ++this.handles;
         let descriptor: number | undefined;
         const close = (): void => {
