@@ -36,7 +36,6 @@ double distance(const Llama& back, const Llama& expected, const Llama& start) {
 // [{fork, "a", "b": losses of the two runs, right, verdict, "merged": {gauge: loss}}]
 Json mergeStudy(const Settings& settings, std::int64_t seed) {
     const fs::path work = scratch(settings, "merge", seed);
-    NativeFiles files;
     Json result = Json::array();
     for (const std::int64_t fork : settings.forks) {
         const Point a{{seed, fork, 'a'}, settings.schedule.steps}, b{{seed, fork, 'b'}, settings.schedule.steps};
@@ -61,6 +60,7 @@ Json mergeStudy(const Settings& settings, std::int64_t seed) {
                 }
             MergeOptions options;
             options.force = true;
+            NativeFiles files;  // one for each job: the next one's inputs are other files of the same names
             merge(files, (work / "a").string(), (work / "b").string(), mover.gauge, (work / "merged").string(),
                   options);
             row["merged"][mover.name] = heldOutLoss(Llama(settings.shape, work / "merged"));
