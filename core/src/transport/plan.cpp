@@ -131,14 +131,13 @@ std::optional<std::string> packed(const Config& config) {
     // FP8 in blocks is told by its scales.
     if (method == "fbgemm_fp8" || method == "fp8" || config.text("quantization_config.quant_algo") == "FP8")
         return std::nullopt;
-    bool whole = false, blocks = false, integers = false;
+    bool whole = false, blocks = false;
     for (const auto& [name, value] : config.below("quantization_config.config_groups.")) {
         if (name.ends_with(".weights.strategy"))
             (value == "channel" || value == "tensor" || value == "block" ? whole : blocks) = true;
-        integers |= name.ends_with(".weights.type") && value != "float";
+        if (name.ends_with(".weights.type") && value != "float") blocks = true;
     }
-    if (whole && !blocks && !integers) return std::nullopt;
-    return method;
+    return whole && !blocks ? std::nullopt : std::optional(method);
 }
 
 void refuseQuantised(const Config& config, const std::string& where) {
