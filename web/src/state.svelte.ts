@@ -541,7 +541,7 @@ class Bench {
   async share(): Promise<string | null> {
     const gauge = this.result?.gauge;
     if (!gauge || gauge.d > mostChannels) return null;
-    const stream = JSON.stringify({ ...gauge.toJSON(), hidden: undefined });
+    const stream = JSON.stringify({ ...(JSON.parse(gauge.toString()) as object), hidden: undefined });
     return new URL(toLink(this.settings, await pack(stream)), location.href).href;
   }
 
