@@ -20,8 +20,10 @@ Json survivalJson(const Survival<Number>& survival) {
             {"sign_agreement", numberJson(survival.sign)}};
 }
 
-Json continuation(const Continuation& continuation) {
-    return {{"tokens", continuation.tokens}, {"log_probabilities", continuation.logProbabilities}};
+Json continuationObject(const Continuation& continuation, const std::optional<Vocabulary>& vocabulary) {
+    Json json{{"tokens", continuation.tokens}, {"log_probabilities", continuation.logProbabilities}};
+    if (vocabulary) json["text"] = vocabulary->text(continuation.tokens);
+    return json;
 }
 
 }  // namespace
@@ -80,21 +82,25 @@ std::string ceilingJson(const std::vector<CeilingPoint>& points, const CeilingOp
     return jsonText(json);
 }
 
-std::string continuationJson(const Continuation& found) { return jsonText(continuation(found)); }
+std::string continuationJson(const Continuation& found, const std::optional<Vocabulary>& vocabulary) {
+    return jsonText(continuationObject(found, vocabulary));
+}
 
-std::string steerJson(const SteerReport& report) {
+std::string steerJson(const SteerReport& report, const std::optional<Vocabulary>& vocabulary) {
     Json json{{"site", "resid." + std::to_string(report.place)},
               {"strength", report.strength},
               {"positions", report.positions}};
     Json& promoted = json["promoted"] = Json::array();
-    for (const SteerReport::Promoted& one : report.promoted)
+    for (const SteerReport::Promoted& one : report.promoted) {
         promoted.push_back({{"token", one.token}, {"rise", one.rise}});
+        if (vocabulary) promoted.back()["text"] = vocabulary->text(std::span(&one.token, 1));
+    }
     Json& arms = json["arms"] = Json::array();
     for (const SteerReport::Arm& arm : report.arms)
         arms.push_back({{"name", arm.name},
                         {"effect", arm.effect},
                         {"agreement", arm.agreement},
-                        {"continuation", continuation(arm.continuation)}});
+                        {"continuation", continuationObject(arm.continuation, vocabulary)}});
     return jsonText(json);
 }
 

@@ -2,10 +2,13 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "jobs.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "regauge/reports.hpp"
+#include "regauge/vocabulary.hpp"
+#include "shown.hpp"
 
 namespace regauge {
 namespace {
@@ -16,39 +19,44 @@ std::string line(const char* format, auto... values) {
     return text;
 }
 
-// Of a model whose tokens are bytes: as text, in quotes, what is no text as \x and two digits.
-std::string quoted(const std::vector<std::int64_t>& bytes) {
-    std::string text = "\"";
-    for (const std::int64_t byte : bytes) {
-        if (byte == '"' || byte == '\\') text += '\\';
-        if (byte == '\n')
-            text += "\\n";
-        else if (byte >= 32 && byte < 127)
-            text += static_cast<char>(byte);
-        else
-            text += line("\\x%02llx", static_cast<unsigned long long>(byte));
+// The tokens' text in quotes, or their ids where nothing says what they stand for.
+std::string tokensText(const std::optional<Vocabulary>& vocabulary, const std::vector<std::int64_t>& tokens) {
+    std::string text;
+    if (!vocabulary) {
+        for (const std::int64_t token : tokens) text += (text.empty() ? "" : " ") + std::to_string(token);
+        return text;
     }
-    return text + "\"";
+    for (const char letter : vocabulary->text(tokens)) {
+        if (letter == '"' || letter == '\\') text += '\\';
+        text += letter == '\n' ? "\\n" : std::string{letter};
+    }
+    return "\"" + shown(text) + "\"";
 }
 
-std::string reportText(const SteerReport& report, bool bytes) {
+std::string reportText(const SteerReport& report, const std::optional<Vocabulary>& vocabulary) {
     std::string text = line("%g x the vector at resid.%zu, over %llu positions\n", report.strength, report.place,
                             static_cast<unsigned long long>(report.positions));
     text += "it promotes tokens";
     for (const SteerReport::Promoted& one : report.promoted)
-        text += " " + (bytes ? quoted({one.token}) : std::to_string(one.token)) + line(" (%+.2f)", one.rise);
+        text += " " + tokensText(vocabulary, {one.token}) + line(" (%+.2f)", one.rise);
     text += "  [nats]\n                      effect  agreement  continuation\n";
     for (const SteerReport::Arm& arm : report.arms) {
         const bool steered = arm.name != "source" && arm.name != "target";
-        text += steered ? line("%-18s  %+8.3f  %+9.3f ", arm.name.c_str(), arm.effect, arm.agreement)
-                        : line("%-18s         -          - ", arm.name.c_str());
-        if (bytes)
-            text += " " + quoted(arm.continuation.tokens);
-        else
-            for (const std::int64_t token : arm.continuation.tokens) text += " " + std::to_string(token);
-        text += "\n";
+        text += steered ? line("%-18s  %+8.3f  %+9.3f  ", arm.name.c_str(), arm.effect, arm.agreement)
+                        : line("%-18s         -          -  ", arm.name.c_str());
+        text += tokensText(vocabulary, arm.continuation.tokens) + "\n";
     }
     return text;
+}
+
+// Words are a courtesy: a tokenizer that cannot be read is no reason to refuse the rest.
+std::optional<Vocabulary> vocabularyOf(const Job& job, const std::string& model) {
+    try {
+        return Vocabulary::beside(job.host.files, model);
+    } catch (const Error& error) {
+        job.say(std::string("tokens are shown as ids: ") + error.what());
+        return std::nullopt;
+    }
 }
 
 }  // namespace
@@ -94,7 +102,8 @@ RunJob addSteer(CLI::App& command) {
         "\n\nThe vector is added to the target moved by the gauge, moved by its permutation alone, and not moved.\n"
         "effect: mean rise of the promoted tokens' log-probability, in nats; agreement: correlation of all tokens' "
         "rises with those in SOURCE.");
-    command.add_flag("--bytes", options->bytes, "the models' tokens are bytes: show them as text");
+    command.add_flag("--bytes", options->bytes,
+                     "the models' tokens are bytes (default: what the tokenizer.json or GGUF file beside SOURCE says)");
     return [options](const Job& job) {
         const Files& files = job.host.files;
         const Alignment gauge = readGauge(files, options->gauge);
@@ -105,7 +114,9 @@ RunJob addSteer(CLI::App& command) {
                     target = Model::load(files, options->target, progress);
         const std::vector<float> vector = readSteeringVector(files, options->vector, source.config().d, options->row);
         const SteerReport report = steer(source, target, vector, gauge.gauge, prompt, options->steer, progress);
-        job.print(job.json ? steerJson(report) + "\n" : reportText(report, options->bytes));
+        const std::optional<Vocabulary> vocabulary =
+            options->bytes ? Vocabulary::ofBytes() : vocabularyOf(job, options->source);
+        job.print(job.json ? steerJson(report, vocabulary) + "\n" : reportText(report, vocabulary));
         return 0;
     };
 }

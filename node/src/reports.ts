@@ -192,6 +192,8 @@ export interface Continuation {
     readonly tokens: readonly number[];
     /** Of each token, in nats, at temperature 1. */
     readonly log_probabilities: readonly number[];
+    /** Where a tokenizer.json or a GGUF vocabulary lies beside the model; `steer` takes the source's. */
+    readonly text?: string;
 }
 
 export interface SteerOptions extends GenerateOptions {
@@ -221,8 +223,11 @@ export interface SteerReport {
     readonly strength: number;
     /** Over which effects are means. */
     readonly positions: number;
-    /** The tokens whose log-probability the vector raises most in the source, in nats, the largest rise first. */
-    readonly promoted: readonly { readonly token: number; readonly rise: number }[];
+    /**
+     * The tokens whose log-probability the vector raises most in the source, in nats, the largest rise first; with
+     * their text where a vocabulary lies beside the source model.
+     */
+    readonly promoted: readonly { readonly token: number; readonly rise: number; readonly text?: string }[];
     /** In the order of SteerArm's names. */
     readonly arms: readonly SteerArm[];
 }

@@ -1,6 +1,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <numeric>
 
+#include "regauge/vocabulary.hpp"
 #include "tensor_files.hpp"
 
 using namespace regauge;
@@ -63,6 +65,36 @@ TEST_CASE("gguf: the first axis of ggml is the last of regauge's, and value type
         CHECK(file.metadata[3].second == "0.5");
         CHECK(file.metadata[4].second == "true");
     }
+}
+
+TEST_CASE("gguf: tokens become text by the vocabulary in the file, as its kind writes bytes and spaces") {
+    const auto file = [](const std::string& kind, const std::vector<std::string>& tokens) {
+        std::string list = text("tokenizer.ggml.tokens") + number(9, 4) + number(8, 4) + number(tokens.size(), 8);
+        for (const std::string& token : tokens) list += text(token);
+        return gguf({architecture, text("tokenizer.ggml.model") + number(8, 4) + text(kind), list},
+                    {info("t", {4}, 0, 0)}, 16);
+    };
+    struct Kind {
+        const char* name;
+        std::vector<std::string> tokens;
+        const char* text;
+    };
+    for (const Kind& kind :
+         {Kind{"gpt2", {"caf", "\u00C3\u00A9", "\u0120on", "\u010A", "<|end|>"}, "caf\u00E9 on\n<|end|>"},
+          Kind{"llama", {"\u2581caf", "\u00E9", "<0xF0>", "<0x9F>", "<0x99>", "<0x82>"}, " caf\u00E9\U0001F642"},
+          Kind{"bert", {"\u2581walk", "ing", "\u2581on", "[SEP]"}, " walking on[SEP]"}}) {
+        INFO(kind.name);
+        MemoryFiles files;
+        files.put("m.gguf", file(kind.name, kind.tokens));
+        const auto vocabulary = Vocabulary::beside(files, "m.gguf");
+        REQUIRE(vocabulary);
+        std::vector<std::int64_t> ids(kind.tokens.size());
+        std::iota(ids.begin(), ids.end(), 0);
+        CHECK(vocabulary->text(ids) == kind.text);
+    }
+    MemoryFiles files;
+    files.put("m.gguf", file("rwkv", {"a"}));
+    CHECK(!Vocabulary::beside(files, "m.gguf"));
 }
 
 TEST_CASE("gguf: rewriting keeps key-values, names and padding as they are") {

@@ -222,6 +222,8 @@ inline void addJsonSeeds(std::vector<Seed>& seeds) {
     add("tokens", "list", "[1, 2, 3]");
     add("tokens", "lists", "[[1, 2], [3, 4, 5]]");
     add("tokens", "npy", test::fixture("i8.npy"));
+    for (const char* kind : {"byte_level", "sentence_piece", "unigram", "word_piece"})
+        add("tokens", kind, test::fixture("tokenizers/" + std::string(kind) + ".json"));
     add("tokens", "gguf", test::fixture("hostile/tokens-oob.gguf"));
     add("lists", "sets", R"({"top_positive":[1,2],"top_negative":[3],"d_model":16,"layer":2})");
     add("lists", "rows", R"([{"channel":3,"value":-0.5,"rank":1},{"channel":5,"value":2e-3,"rank":2}])");

@@ -17,6 +17,7 @@
 #include "regauge/statistics.hpp"
 #include "regauge/steer.hpp"
 #include "regauge/transport.hpp"
+#include "regauge/vocabulary.hpp"
 #include "some_map.hpp"
 #include "transport_objects.hpp"
 
@@ -230,6 +231,14 @@ bool torch(std::string_view input) {
     return true;
 }
 
+// The first tokens of the vocabulary beside a model.
+void asWords(const Files& files, const std::string& model) {
+    refusable([&] {
+        const std::vector<std::int64_t> first{0, 1, 2, 3, 255, 256, -1};
+        if (const auto vocabulary = Vocabulary::beside(files, model)) vocabulary->text(first);
+    });
+}
+
 bool gguf(std::string_view input) {
     if (!begins(input, "GGUF")) return false;
     tensors(input);
@@ -239,6 +248,7 @@ bool gguf(std::string_view input) {
         const std::vector<std::int64_t> token{0};
         model.logits(token);
     });
+    asWords(files, "m.gguf");
     files.put("parts/m-00001-of-00002.gguf", std::string(input));  // twice the same is refused, after both are read
     files.put("parts/m-00002-of-00002.gguf", std::string(input));
     readEvidence(files, "parts");
@@ -356,6 +366,9 @@ bool index(std::string_view input) {
 bool tokens(std::string_view input) {
     MemoryFiles files = filesWith("tokens", input);
     refusable([&] { readTokens(files, "tokens"); });
+    files.put("m/config.json", folderConfig());
+    files.put("m/tokenizer.json", std::string(input));
+    asWords(files, "m");
     return true;
 }
 

@@ -1,6 +1,7 @@
 // The reports of jobs as one JSON object each: what --json prints and the package answers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "regauge/recipe.hpp"
 #include "regauge/steer.hpp"
 #include "regauge/trace.hpp"
+#include "regauge/vocabulary.hpp"
 
 namespace regauge {
 
@@ -29,7 +31,8 @@ std::string verifyJson(const FunctionDifference& difference, double tolerance);
 std::string auditJson(const AuditReport& report);
 std::string mergeJson(const MergeReport& report);
 std::string ceilingJson(const std::vector<CeilingPoint>& points, const CeilingOptions& options);
-std::string continuationJson(const Continuation& continuation);
-std::string steerJson(const SteerReport& report);
+// With the tokens' text, where the vocabulary is known.
+std::string continuationJson(const Continuation& continuation, const std::optional<Vocabulary>& vocabulary = {});
+std::string steerJson(const SteerReport& report, const std::optional<Vocabulary>& vocabulary = {});
 
 }  // namespace regauge

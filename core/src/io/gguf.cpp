@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint64_t mostHeaderBytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t mostTensors = std::uint64_t{1} << 20;
 constexpr std::uint64_t mostKeyValues = std::uint64_t{1} << 20;
-constexpr std::uint64_t mostNameBytes = 65535;
+constexpr std::uint64_t mostNameBytes = 65535;  // of a name, and of a text in a list
 constexpr std::uint64_t mostShownBytes = 4096;
 constexpr std::uint64_t mostShownItems = 16;
 constexpr std::uint64_t defaultAlignment = 32;
@@ -283,6 +283,19 @@ TensorFile openGguf(std::shared_ptr<const ByteSource> source) {
     placeTensors(file, *detail);
     file.detail = std::move(detail);
     return file;
+}
+
+std::vector<std::string> ggufStrings(const TensorFile& file, std::string_view key) {
+    const auto& entries = detailOf(file).keyValues;
+    const auto entry = std::ranges::find(entries, key, &KeyValue::key);
+    if (entry == entries.end()) return {};
+    HeaderReader reader(*file.source);
+    reader.skip(entry->begin + 8 + key.size());  // behind the key and its length
+    if (reader.number<std::uint32_t>() != arrayType || reader.number<std::uint32_t>() != stringType) return {};
+    std::vector<std::string> texts;
+    for (std::uint64_t left = reader.number<std::uint64_t>(); left > 0; --left)
+        texts.push_back(reader.text(mostNameBytes));
+    return texts;
 }
 
 GgufHeader ggufHeader(const TensorFile& file, const std::vector<TensorInfo>& infos) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,5 +23,9 @@ struct GgufHeader {
     std::vector<std::uint64_t> offsets;
 };
 GgufHeader ggufHeader(const TensorFile& file, const std::vector<TensorInfo>& infos);
+
+// A key-value that is a list of texts, whole; empty where there is none of that name. (file.metadata has long lists
+// only in part.)
+std::vector<std::string> ggufStrings(const TensorFile& file, std::string_view key);
 
 }  // namespace regauge
