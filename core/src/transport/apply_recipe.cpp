@@ -106,6 +106,7 @@ class Application {
 public:
     Application(const Recipe& recipe, const Config& config, std::size_t d, const Recipe* family, const Config& adapter)
         : recipe_(recipe),
+          config_(config),
           family_(recipe.model ? &recipe : family),
           targets_(adapter, family_),
           used_(recipe.tensors.size()) {
@@ -161,6 +162,8 @@ public:
             }
             if (i < used_.size()) used_[i] = true;
             if (!about.permutationOnly.empty()) applied_.permutationOnly = about.permutationOnly;
+            if (const auto& when = (about.rule ? *about.rule : rule).unsignedWhen)
+                if (when->key.empty() || when->holds(config_)) applied_.unsignedWhy = when->why;
             applied_.moves.push_back({info, movesOf(*words, info, where),
                                       rule.why + (member.parameters.empty() ? "" : ": " + member.parameters[index])});
             if (!stored.quantized.empty()) {
@@ -321,6 +324,7 @@ private:
     }
 
     const Recipe& recipe_;
+    const Config& config_;
     const Recipe* family_;
     TargetParameters targets_;
     std::vector<bool> used_;
