@@ -17,9 +17,9 @@ struct Seed {
 inline std::vector<Seed> mutationSeeds() {
     std::vector<Seed> seeds;
     for (const char* name :
-         {"c_order.npy", "fortran_order.npy", "compressed.npz", "gemma_scope/params.npz", "control_vector.gguf",
-          "ae.pt", "nested_checkpoint.pt", "views_share_storage.pt", "mean_diffs_bf16.pt", "optimizer.pt",
-          "beside_numpy.pt", "arrow/kinds.arrow", "arrow/file.arrow"})
+         {"c_order.npy", "fortran_order.npy", "compressed.npz", "zip64.npz", "gemma_scope/params.npz",
+          "control_vector.gguf", "ae.pt", "nested_checkpoint.pt", "views_share_storage.pt", "mean_diffs_bf16.pt",
+          "optimizer.pt", "beside_numpy.pt", "arrow/kinds.arrow", "arrow/file.arrow"})
         seeds.push_back({name, fixture(name)});
     seeds.push_back({"quantised.gguf", fixture("quantised/blocks.gguf")});
     // FP8 with a scale a row, and one a block.

@@ -43,6 +43,7 @@ def names_of(architecture, layers):
     def named(name):
         for own in (name, name.replace("model.language_model.", "model."), name.replace("model.language_model.", ""), name.removeprefix("model."), re.sub(r"^(roberta|distilbert|bert)\.", "", name)):
             own = own.replace(".dt_bias", ".dt_proj.bias").replace("e_score_correction_bias", "e_score_correction.bias").replace("_proj_bias", "_proj.bias")
+            own += ".bias" if own.endswith(".expert_bias") else ""
             for ending in (".weight", ".bias", ""):
                 found = table.get_name(own.removesuffix(ending)) if own.endswith(ending) else None
                 if found:  # parameters of their own get an ending, but for those of state spaces
