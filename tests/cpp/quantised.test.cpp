@@ -513,4 +513,12 @@ TEST_CASE(
                                                                : "move the model that it was made from, in float")));
     CHECK_THAT(said(R"({"config_groups":{"g":{"weights":{"strategy":"channel","type":"float"}}}})"),
                !ContainsSubstring("packed in a way"));
+    // Where the configuration does not, the tensors' names tell.
+    MemoryFiles files;
+    files.put("m/config.json", R"({"model_type":"llama","hidden_size":4,"num_hidden_layers":1})");
+    files.put("m/model.safetensors", safetensors({randomArray("model.embed_tokens.weight", {6, d}, 1),
+                                                  randomArray("model.layers.0.self_attn.q_proj.qweight", {d, d}, 2)}));
+    CHECK_THAT(refusalOf(files, "m", randomGauge(d, 5), {}),
+               ContainsSubstring("q_proj.qweight: is a GPTQ or AWQ weight, packed in a way that regauge does not read; "
+                                 "move the model that it was made from, in float"));
 }

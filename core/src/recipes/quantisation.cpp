@@ -12,4 +12,11 @@ std::string wayOutOfPacked(std::string_view method) {
            "dequantize() for it";
 }
 
+std::string packedWeight(const std::string& what) {
+    return "is " + what + ", packed in a way that regauge does not read; " +
+           wayOutOfPacked(what.ends_with("bitsandbytes weight") ? "bitsandbytes"
+                          : what.ends_with("MXFP4 weight")      ? "mxfp4"
+                                                                : "");
+}
+
 }  // namespace regauge

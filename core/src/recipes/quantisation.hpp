@@ -11,4 +11,8 @@ namespace regauge {
 // quant_method of config.json.
 std::string wayOutOfPacked(std::string_view method);
 
+// The same of one tensor that is packed, by what shared.json calls it: "is a GPTQ or AWQ weight, packed in ..; move
+// ..".
+std::string packedWeight(const std::string& what);
+
 }  // namespace regauge

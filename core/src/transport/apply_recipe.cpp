@@ -6,6 +6,7 @@
 
 #include "codec/ggml_blocks.hpp"
 #include "recipes/name_pattern.hpp"
+#include "recipes/quantisation.hpp"
 #include "regauge/error.hpp"
 #include "transport/target_parameters.hpp"
 
@@ -126,10 +127,7 @@ public:
         }
         for (const auto& [pattern, what] : sharedRules().quantised)
             if (matchName(pattern, info.name) && !info.name.ends_with("_scale_inv"))
-                throw Error(ErrorCode::unsupported, where,
-                            "is " + what +
-                                ", whose blocks run along the residual axis; dequantize the model first (save it in "
-                                "float) and move that");
+                throw Error(ErrorCode::unsupported, where, packedWeight(what));
         for (const auto& [pattern, what] : recipe_.refuseTensors)
             if (matchName(pattern, member.names[index])) throw Error(ErrorCode::unsupported, where, "is " + what);
         Parameter about;
