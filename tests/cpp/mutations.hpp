@@ -2,6 +2,7 @@
 #pragma once
 
 #include "io/dequantized.hpp"
+#include "regauge/evidence.hpp"
 #include "regauge/transport.hpp"
 #include "tensor_files.hpp"
 #include "written_files.hpp"
@@ -15,9 +16,10 @@ struct Seed {
 
 inline std::vector<Seed> mutationSeeds() {
     std::vector<Seed> seeds;
-    for (const char* name : {"c_order.npy", "fortran_order.npy", "compressed.npz", "gemma_scope/params.npz",
-                             "control_vector.gguf", "ae.pt", "nested_checkpoint.pt", "views_share_storage.pt",
-                             "mean_diffs_bf16.pt", "optimizer.pt", "arrow/kinds.arrow", "arrow/file.arrow"})
+    for (const char* name :
+         {"c_order.npy", "fortran_order.npy", "compressed.npz", "zip64.npz", "gemma_scope/params.npz",
+          "control_vector.gguf", "ae.pt", "nested_checkpoint.pt", "views_share_storage.pt", "mean_diffs_bf16.pt",
+          "optimizer.pt", "beside_numpy.pt", "arrow/kinds.arrow", "arrow/file.arrow"})
         seeds.push_back({name, fixture(name)});
     seeds.push_back({"quantised.gguf", fixture("quantised/blocks.gguf")});
     // FP8 with a scale a row, and one a block.
@@ -43,7 +45,33 @@ inline std::vector<Seed> mutationSeeds() {
     // Views that share a storage: all rows, one row of them, and all rows transposed.
     seeds.push_back({"views.pt", torchFile({randomArray("", {3, 16}, 1).values},
                                            {{"layer_0", 0, 0, {3, 16}, {16, 1}}, {"layer_1", 0, 16, {16}, {1}}})});
+    // Text beside an array of numbers, as NumPy stores it (UTF-32).
+    std::string labels = "\x93NUMPY" + std::string("\1\0", 2) + littleEndian(70, 2) +
+                         "{'descr': '<U2', 'fortran_order': False, 'shape': (3,), }";
+    labels.append(79 - labels.size(), ' ');
+    labels += "\n" + std::string("a\0\0\0b\0\0\0c\0\0\0d\0\0\0e\0\0\0\0\0\0\0", 24);
+    seeds.push_back(
+        {"labels.npz", storedZip({{"rows.npy", npy(randomArray("rows", {3, 16}, 1))}, {"labels.npy", labels}})});
     return seeds;
+}
+
+// Reads a file as evidence. Either it is, or an Error says why not.
+inline bool readsAsEvidence(const std::string& text) {
+    MemoryFiles files;
+    files.put("f", text);
+    try {
+        const Evidence evidence = openEvidence(files, "f");
+        for (const Site& site : evidence.sites) {
+            std::vector<std::byte> row(site.rows->d() * byteSize(site.rows->dtype()));
+            if (site.rows->rows() == 0) continue;
+            site.rows->read(0, 1, row);
+            site.rows->read(site.rows->rows() - 1, 1, row);
+        }
+        return true;
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::internal) throw;
+        return false;
+    }
 }
 
 // Reads a file's quantised tensors as floats. Either all are read, or an Error says why not.

@@ -481,7 +481,9 @@ TEST_CASE("evidence: sites are chosen before their widths and rows are compared"
     CHECK_THROWS_AS(openEvidence(files, "e.safetensors", {"other"}), Error);
 }
 
-TEST_CASE("quantised: packed weights are refused by their method, and floats with scales of rows are not") {
+TEST_CASE(
+    "quantised: packed weights are refused by their method with a way out of it, and floats with scales of rows "
+    "are not") {
     constexpr std::size_t d = 4;
     const auto said = [&](const std::string& how) {
         MemoryFiles files;
@@ -492,7 +494,9 @@ TEST_CASE("quantised: packed weights are refused by their method, and floats wit
     };
     for (
         const auto& [method, config] : std::vector<std::pair<std::string, std::string>>{
+            {"awq", R"({"quant_method":"awq","bits":4,"group_size":128,"version":"gemm","zero_point":true})"},
             {"gptq", R"({"quant_method":"gptq","bits":4,"group_size":-1})"},
+            {"mxfp4", R"({"quant_method":"mxfp4","modules_to_not_convert":["lm_head"]})"},
             {"bitsandbytes", R"({"quant_method":"bitsandbytes","load_in_4bit":true,"load_in_8bit":false})"},
             {"bitsandbytes", R"({"quant_method":"bitsandbytes","load_in_4bit":false,"load_in_8bit":true})"},
             {"compressed-tensors",
@@ -500,7 +504,21 @@ TEST_CASE("quantised: packed weights are refused by their method, and floats wit
             {"a method that it does not name",
              R"({"config_groups":{"g":{"weights":{"strategy":"group","type":"float"}}}})"}})
         CHECK_THAT(said(config),
-                   ContainsSubstring("(" + method + "), packed in a way that regauge does not read; dequantise"));
+                   ContainsSubstring("(" + method + "), packed in a way that regauge does not read; " +
+                                     (method == "bitsandbytes" ? "dequantise the model first (in transformers, "
+                                                                 "model.dequantize(), then save_pretrained)"
+                                      : method == "mxfp4"      ? "dequantise the model first (in transformers, "
+                                                                 "from_pretrained(path, quantization_config="
+                                                                 "Mxfp4Config(dequantize=True)), then save_pretrained)"
+                                                               : "move the model that it was made from, in float")));
     CHECK_THAT(said(R"({"config_groups":{"g":{"weights":{"strategy":"channel","type":"float"}}}})"),
                !ContainsSubstring("packed in a way"));
+    // Where the configuration does not, the tensors' names tell.
+    MemoryFiles files;
+    files.put("m/config.json", R"({"model_type":"llama","hidden_size":4,"num_hidden_layers":1})");
+    files.put("m/model.safetensors", safetensors({randomArray("model.embed_tokens.weight", {6, d}, 1),
+                                                  randomArray("model.layers.0.self_attn.q_proj.qweight", {d, d}, 2)}));
+    CHECK_THAT(refusalOf(files, "m", randomGauge(d, 5), {}),
+               ContainsSubstring("q_proj.qweight: is a GPTQ or AWQ weight, packed in a way that regauge does not read; "
+                                 "move the model that it was made from, in float"));
 }

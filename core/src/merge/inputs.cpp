@@ -60,7 +60,7 @@ MergeInput openMergeInput(const Files& files, const std::string& path, const std
     if (gauge) {
         TransportOptions options;
         options.force = force;
-        checkGauge(input.planned.plan, *gauge, path, options);
+        checkGauge(input.planned, *gauge, path, options);
         checkTensors(input.planned.plan, gauge->gauge, path);
         input.gauge = gauge->gauge;
     }

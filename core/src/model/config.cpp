@@ -5,6 +5,7 @@
 
 #include "io/json_text.hpp"
 #include "model/head_dim.hpp"
+#include "recipes/quantisation.hpp"
 #include "regauge/error.hpp"
 #include "regauge/model.hpp"
 
@@ -145,8 +146,7 @@ void checkQuantisation(const Json& file, const std::string& where) {
     const std::string method = Reader(file["quantization_config"], where).get<std::string>("quant_method", "");
     if (!computed.contains(method))
         unsupported(where, "the weights are quantised" + (method.empty() ? "" : " (" + method + ")") +
-                               ", and the reference pass computes FP8 and GGUF; dequantise the model first (in "
-                               "transformers, model.dequantize() where the method has it, then save_pretrained)");
+                               ", and the reference pass computes FP8 and GGUF; " + wayOutOfPacked(method));
 }
 
 }  // namespace

@@ -46,12 +46,16 @@ std::vector<ConfigRule> configRules(const Json& json, const char* key) {
 }
 
 TensorRule tensorRule(const Json& json) {
-    onlyKeys(json, {"name", "shape", "like", "required", "why", "in_first"});
+    onlyKeys(json, {"name", "shape", "like", "required", "why", "in_first", "unsigned"});
     TensorRule rule{json.at("name"),        strings(json, "shape"),
                     json.value("like", ""), json.value("required", false),
                     json.at("why"),         json.value("in_first", false)};
     if (rule.like.empty() == !json.contains("shape"))
         throw std::runtime_error(rule.name + " needs either a shape or a like");
+    if (const Json reason = json.value("unsigned", Json()); reason.is_string())
+        rule.unsignedWhen = ConfigRule{"", {}, {}, false, reason};
+    else if (!reason.is_null())
+        rule.unsignedWhen = configRule(reason);
     return rule;
 }
 

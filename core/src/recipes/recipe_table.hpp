@@ -14,6 +14,16 @@
 
 namespace regauge {
 
+// A condition on the companion configuration.
+struct ConfigRule {
+    std::string key;              // alternatives with '|'
+    std::vector<std::string> is;  // holds where the value is one of these; "{any}" and the other placeholders allowed
+    std::vector<std::string> isNot;  // or where it is there and none of these
+    bool present = false;            // or where the key is there
+    std::string why;
+    bool holds(const Config& config) const;
+};
+
 // One rule says of the tensors whose names fit how each axis moves. A shape is a list of words, one for each axis:
 //     "odd"  "even"     the residual axis: length d, moved with or without signs
 //     "odd:blocks"  "even:blocks"   the same for an axis of c x d: c streams, one after the other
@@ -35,16 +45,8 @@ struct TensorRule {
     bool required = false;  // an object without it is not of this kind
     std::string why;
     bool inFirst = false;  // of experts in one tensor: transformers marks them is_transposed, [E, in, out]
-};
-
-// A condition on the companion configuration.
-struct ConfigRule {
-    std::string key;              // alternatives with '|'
-    std::vector<std::string> is;  // holds where the value is one of these; "{any}" and the other placeholders allowed
-    std::vector<std::string> isNot;  // or where it is there and none of these
-    bool present = false;            // or where the key is there
-    std::string why;
-    bool holds(const Config& config) const;
+    // Where an object with it has no sign as a symmetry, not even that of all channels together; without a key always.
+    std::optional<ConfigRule> unsignedWhen{};
 };
 
 struct Recipe {

@@ -6,6 +6,7 @@
 
 #include "codec/ggml_blocks.hpp"
 #include "recipes/name_pattern.hpp"
+#include "recipes/quantisation.hpp"
 #include "regauge/error.hpp"
 #include "transport/target_parameters.hpp"
 
@@ -106,6 +107,7 @@ class Application {
 public:
     Application(const Recipe& recipe, const Config& config, std::size_t d, const Recipe* family, const Config& adapter)
         : recipe_(recipe),
+          config_(config),
           family_(recipe.model ? &recipe : family),
           targets_(adapter, family_),
           used_(recipe.tensors.size()) {
@@ -125,10 +127,7 @@ public:
         }
         for (const auto& [pattern, what] : sharedRules().quantised)
             if (matchName(pattern, info.name) && !info.name.ends_with("_scale_inv"))
-                throw Error(ErrorCode::unsupported, where,
-                            "is " + what +
-                                ", whose blocks run along the residual axis; dequantize the model first (save it in "
-                                "float) and move that");
+                throw Error(ErrorCode::unsupported, where, packedWeight(what));
         for (const auto& [pattern, what] : recipe_.refuseTensors)
             if (matchName(pattern, member.names[index])) throw Error(ErrorCode::unsupported, where, "is " + what);
         Parameter about;
@@ -161,6 +160,8 @@ public:
             }
             if (i < used_.size()) used_[i] = true;
             if (!about.permutationOnly.empty()) applied_.permutationOnly = about.permutationOnly;
+            if (const auto& when = (about.rule ? *about.rule : rule).unsignedWhen)
+                if (when->key.empty() || when->holds(config_)) applied_.unsignedWhy = when->why;
             applied_.moves.push_back({info, movesOf(*words, info, where),
                                       rule.why + (member.parameters.empty() ? "" : ": " + member.parameters[index])});
             if (!stored.quantized.empty()) {
@@ -321,6 +322,7 @@ private:
     }
 
     const Recipe& recipe_;
+    const Config& config_;
     const Recipe* family_;
     TargetParameters targets_;
     std::vector<bool> used_;

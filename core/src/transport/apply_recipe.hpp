@@ -25,6 +25,7 @@ struct Applied {
     std::vector<std::string> unknown;
     Sizes sizes;
     std::string permutationOnly;  // why, where the parameters that the object is about are of LayerNorm models only
+    std::string unsignedWhy;      // why not even one sign for all channels is a symmetry; empty where it may be
     std::optional<Error> blocks;  // the first tensor in quantised blocks along an axis that would move
 };
 

@@ -28,6 +28,17 @@ void checkGauge(const Plan& plan, const Alignment& alignment, const std::string&
     }
 }
 
+void checkGauge(const PlannedObject& planned, const Alignment& alignment, const std::string& object,
+                const TransportOptions& options) {
+    const std::vector<std::int8_t>& signs = alignment.gauge.sign();
+    if (!planned.unsignedWhy.empty() && std::any_of(signs.begin(), signs.end(), [](std::int8_t s) { return s < 0; }))
+        throw Error(ErrorCode::unsupported, object,
+                    planned.plan.permutationOnlyReason +
+                        ", so no sign is a symmetry, not even one for all channels; align with --group permutation and "
+                        "move by that gauge");
+    checkGauge(planned.plan, alignment, object, options);
+}
+
 void checkTensors(const Plan& plan, const Gauge& gauge, const std::string& object) {
     for (const TensorMove& move : plan.moves)
         for (const AxisMove& axis : move.moves) {

@@ -4,6 +4,7 @@
 
 #include "io/foreign.hpp"
 #include "recipes/name_pattern.hpp"
+#include "recipes/quantisation.hpp"
 #include "recipes/stream_roles.hpp"
 #include "recipes/symmetry.hpp"
 #include "regauge/error.hpp"
@@ -144,9 +145,7 @@ void refuseQuantised(const Config& config, const std::string& where) {
     if (const auto method = packed(config))
         throw Error(ErrorCode::unsupported, where,
                     "config.json has quantization_config: the weights are quantised (" + *method +
-                        "), packed in a way that regauge does not read; dequantise the model first (in transformers, "
-                        "model.dequantize() where the method has it, then save_pretrained), or move the model that it "
-                        "was made from");
+                        "), packed in a way that regauge does not read; " + wayOutOfPacked(*method));
 }
 
 // What the recipe's configuration forbids. Throws Error(unsupported).
@@ -285,6 +284,10 @@ PlannedObject planned(Candidate candidate, const ObjectPath& object, std::size_t
     for (const ConfigRule& rule : recipe.permutationOnly)
         if (rule.holds(config)) result.plan.permutationOnlyReason = rule.why;
     if (!namesItself) addSymmetry(result.plan, model, object.path());
+    result.unsignedWhy = applied.unsignedWhy;
+    if (!applied.unsignedWhy.empty())
+        result.plan.permutationOnlyReason +=
+            (result.plan.permutationOnlyReason.empty() ? "" : ", and ") + applied.unsignedWhy;
     result.plan.permutationOnly = !result.plan.permutationOnlyReason.empty();
     result.recipe = &recipe;
     result.files = std::move(candidate.files);
@@ -324,6 +327,10 @@ void addOptimizer(PlannedObject& model, const ObjectPath& object, const Transpor
     std::vector<std::string> names;
     for (const Member& member : files.members)
         for (const std::string& name : member.names) names.push_back(ownName(name));
+    for (const auto& [pattern, what] : sharedRules().quantised)
+        for (const std::string& name : names)
+            if (matchName(pattern, name) && !name.ends_with("_scale_inv"))
+                throw Error(ErrorCode::unsupported, object.path() + ": " + name, packedWeight(what));
     std::string missing, found;
     for (const TensorRule& rule : recipe.tensors) {
         const auto fits = [&](const std::string& name) { return matchName(rule.name, name).has_value(); };

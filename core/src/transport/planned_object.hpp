@@ -18,6 +18,7 @@ struct PlannedObject {
     Members files;
     // Set where tensors lie in quantised blocks along the residual axis, which cannot move: what, and the way out.
     std::optional<Error> blocks;
+    std::string unsignedWhy;         // why not even one sign for all channels is a symmetry; empty where it may be
     std::optional<Error> forbidden;  // what its configuration forbids, until it is known that this reading is the one
 };
 

@@ -150,7 +150,7 @@ Plan transportAlong(Files& files, const std::string& object, const Alignment& al
         return std::move(list->plan);
     }
     PlannedObject planned = planObject(path, options, gauge.d(), along.space);
-    checkGauge(planned.plan, alignment, object, options);
+    checkGauge(planned, alignment, object, options);
     checkUnknown(planned.plan, object, options);
     if (planned.blocks) throw *planned.blocks;
     checkTensors(planned.plan, gauge, object);
