@@ -3,14 +3,14 @@ export PATH := $(CURDIR)/.toolchain/bin:$(PATH)
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 export REGAUGE_JOBS := $(JOBS)
 
-.PHONY: demo test web native wasm test-native test-wasm test-js test-page test-mpi test-python test-environments test-aarch64 bench experiments experiments-quick experiments-real experiments-real-quick format clean
+.PHONY: demo test web native wasm test-native test-wasm test-js test-page test-mpi test-python test-environments test-aarch64 test-windows bench experiments experiments-quick experiments-real experiments-real-quick format clean
 
 demo: native          ## align the shipped sample, move a steering vector and an SAE, compare with the baseline
 	@tools/demo
 
 test:                 ## everything: C++ natively and as wasm, the JS API, the packed package, the page, the Python package
 	@tools/test native wasm js page python
-test-native test-wasm test-js test-page test-python test-mpi test-environments test-aarch64:  ## the last three are asked for by name only: Open MPI; bundlers and runtimes from npm; QEMU
+test-native test-wasm test-js test-page test-python test-mpi test-environments test-aarch64 test-windows:  ## the last four are asked for by name only: Open MPI; bundlers and runtimes from npm; QEMU; mingw-w64 and Wine
 	@tools/test $(@:test-%=%)
 
 native:               ## the command: build/native/regauge

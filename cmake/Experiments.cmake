@@ -5,6 +5,7 @@ add_executable(regauge_experiments ${REGAUGE_EXPERIMENTS_SOURCES}
   "${PROJECT_SOURCE_DIR}/native/inputs_read.cpp"
   "${PROJECT_SOURCE_DIR}/native/hub_cache.cpp"
   "${PROJECT_SOURCE_DIR}/native/native_files.cpp"
+  "${PROJECT_SOURCE_DIR}/native/os_${REGAUGE_OS}.cpp"
   "${PROJECT_SOURCE_DIR}/native/write_behind.cpp")
 target_precompile_headers(regauge_experiments PRIVATE <torch/torch.h>)  # 20 seconds once instead of in every file
 target_include_directories(regauge_experiments PRIVATE "${PROJECT_SOURCE_DIR}/native")

@@ -1,3 +1,12 @@
+# Of native/*_posix.cpp and *_windows.cpp one kind is compiled: native/os.hpp says what they do.
+if(WIN32)
+  set(REGAUGE_OS windows)
+  set(REGAUGE_OTHER_OS posix)
+else()
+  set(REGAUGE_OS posix)
+  set(REGAUGE_OTHER_OS windows)
+endif()
+
 # What every target of ours is compiled with, each flag with its reason.
 
 function(regauge_compile_options target)

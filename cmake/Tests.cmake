@@ -8,6 +8,7 @@ add_executable(regauge_tests ${REGAUGE_TEST_SOURCES}
   "${PROJECT_SOURCE_DIR}/native/inputs_read.cpp"
   "${PROJECT_SOURCE_DIR}/native/hub_cache.cpp"
   "${PROJECT_SOURCE_DIR}/native/native_files.cpp"
+  "${PROJECT_SOURCE_DIR}/native/os_${REGAUGE_OS}.cpp"
   "${PROJECT_SOURCE_DIR}/native/out_of_memory.cpp"
   "${PROJECT_SOURCE_DIR}/native/write_behind.cpp")  # the tests work on real files; Node lends them to the wasm build
 target_link_libraries(regauge_tests PRIVATE regauge_core

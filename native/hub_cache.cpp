@@ -1,9 +1,10 @@
 #include "hub_cache.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
+
+#include "os.hpp"
 
 namespace fs = std::filesystem;
 
@@ -11,8 +12,8 @@ namespace regauge {
 namespace {
 
 std::optional<fs::path> variable(const char* name) {
-    const char* value = std::getenv(name);
-    return value && *value ? std::optional<fs::path>(value) : std::nullopt;
+    const std::optional<std::string> value = os::environment(name);
+    return value && !value->empty() ? std::optional(os::pathOf(*value)) : std::nullopt;
 }
 
 // Nothing where the environment says nothing of it, nor of a home.
@@ -21,7 +22,8 @@ std::optional<fs::path> hubCache() {
         if (const auto folder = variable(name)) return *folder;
     if (const auto home = variable("HF_HOME")) return *home / "hub";
     if (const auto cache = variable("XDG_CACHE_HOME")) return *cache / "huggingface" / "hub";
-    if (const auto home = variable("HOME")) return *home / ".cache" / "huggingface" / "hub";
+    if (const auto home = os::homeFolder(); home && !home->empty())
+        return os::pathOf(*home) / ".cache" / "huggingface" / "hub";
     return std::nullopt;
 }
 
@@ -40,12 +42,11 @@ std::string inHubCache(const std::string& path) {
     const std::size_t second = std::min(path.find('/', first + 1), path.size());
     const std::string owner = path.substr(0, first), model = path.substr(first + 1, second - first - 1);
     std::error_code ignored;
-    if (!isHubName(owner) || !isHubName(model) || fs::exists(fs::symlink_status(path.substr(0, second), ignored)))
-        return path;
+    if (!isHubName(owner) || !isHubName(model) || os::isThere(os::pathOf(path.substr(0, second)))) return path;
     const std::optional<fs::path> cache = hubCache();
     if (!cache) return path;
     const fs::path folder = *cache / ("models--" + owner + "--" + model);
-    return fs::is_directory(folder, ignored) ? folder.string() + path.substr(second) : path;
+    return fs::is_directory(folder, ignored) ? os::textOf(folder) + path.substr(second) : path;
 }
 
 }  // namespace regauge

@@ -1,35 +1,26 @@
 // What a job has read so far, by device and inode: what its outputs must leave alone.
 #pragma once
 
-#include <sys/stat.h>
-
-#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
+
+#include "os.hpp"
 
 namespace regauge {
 
-struct FileIdentity {
-    std::uint64_t device = 0, inode = 0;
-    auto operator<=>(const FileIdentity&) const = default;
-};
-inline FileIdentity identityOf(const struct stat& status) {
-    return {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
-}
 // Of what the path leads to, through links; nothing where that is not there.
-std::optional<FileIdentity> identityAt(const std::string& path);
+std::optional<os::FileIdentity> identityAt(const std::filesystem::path& path);
 
 // Its calls may come from several threads.
 class InputsRead {
 public:
-    void addFile(const std::string& path, const struct stat& status);
-    void addFolder(const std::string& path, const struct stat& status);
+    void addFile(const std::string& path, const os::Status& status);
+    void addFolder(const std::string& path, const os::Status& status);
 
     // The path by which that file was read; nothing where it was not.
-    std::optional<std::string> pathOf(FileIdentity file) const;
+    std::optional<std::string> pathOf(os::FileIdentity file) const;
     // Throws Error(usage) where `path` leads to a file that was read.
     void refuseInput(const std::string& path) const;
     // Throws Error(usage) where the folder holds something that was read, or lies inside a folder that was.
@@ -47,10 +38,10 @@ private:
     struct Input {
         std::string path;
         bool folder = false;
-        struct stat status {};
+        os::Status status{};
     };
     mutable std::mutex mutex_;
-    std::map<FileIdentity, Input> inputs_;
+    std::map<os::FileIdentity, Input> inputs_;
 };
 
 }  // namespace regauge

@@ -1,15 +1,7 @@
 #include "native_files.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <new>
@@ -19,6 +11,7 @@
 
 #include "hub_cache.hpp"
 #include "inputs_read.hpp"
+#include "os.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/within.hpp"
 #include "write_behind.hpp"
@@ -28,44 +21,37 @@ namespace fs = std::filesystem;
 namespace regauge {
 namespace {
 
-// An open file descriptor.
-class Descriptor {
-public:
-    explicit Descriptor(int fd) : fd_(fd) {}
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    int get() const { return fd_; }
-    int release() { return std::exchange(fd_, -1); }
-
-private:
-    int fd_;
-};
+bool isFolderAt(const fs::path& path) {
+    os::Status status;
+    return os::statusOf(path, status) == 0 && status.kind == os::Kind::folder;
+}
+bool isLink(const fs::path& path) {
+    os::Status status;
+    return os::linkStatusOf(path, status) == 0 && status.kind == os::Kind::link;
+}
 
 class FileSource final : public ByteSource {
 public:
-    FileSource(std::string name, int fd, std::uint64_t size) : name_(std::move(name)), file_(fd), size_(size) {}
+    FileSource(std::string name, os::File file, std::uint64_t size)
+        : name_(std::move(name)), file_(std::move(file)), size_(size) {}
 
     std::uint64_t size() const override { return size_; }
     const std::string& name() const override { return name_; }
     void read(std::uint64_t offset, std::span<std::byte> into) const override {
         requireWithin(*this, offset, into.size());
         while (!into.empty()) {
-            const ssize_t got = ::pread(file_.get(), into.data(), into.size(), static_cast<off_t>(offset));
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0)
-                throw Error(ErrorCode::missingFile, name_, std::string("cannot be read: ") + std::strerror(errno));
+            std::size_t got = 0;
+            if (const int error = file_.read(offset, into, got))
+                throw Error(ErrorCode::missingFile, name_, std::string("cannot be read: ") + std::strerror(error));
             if (got == 0) throw Error(ErrorCode::truncated, name_, "became shorter while it was being read");
-            into = into.subspan(static_cast<std::size_t>(got));
-            offset += static_cast<std::uint64_t>(got);
+            into = into.subspan(got);
+            offset += got;
         }
     }
 
 private:
     std::string name_;
-    Descriptor file_;
+    os::File file_;
     std::uint64_t size_;
 };
 
@@ -75,58 +61,32 @@ private:
                                 : std::string("cannot be written: ") + std::strerror(error) + "; nothing was written");
 }
 
-// Waits until the disk has the file's bytes, or a folder's entries.
-void syncToDisk(int fd, const std::string& shownPath) {
-    // Some file systems cannot sync a folder, and say EINVAL.
-    if (::fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) writeFailed(shownPath, errno);
-}
-
-void syncFolder(const fs::path& folder, const std::string& shownPath) {
-    const Descriptor opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (opened.get() >= 0)
-        syncToDisk(opened.get(), shownPath);  // one that may be written in and not read is left to the system
-}
-
 class FileSink final : public ByteSink {
 public:
     // path: the temporary file; shownPath: what messages call it.
-    FileSink(const std::string& path, std::string shownPath, unsigned mode)
-        : shownPath_(std::move(shownPath)), file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)) {
-        if (file_.get() < 0) writeFailed(shownPath_, errno);
+    FileSink(const fs::path& path, std::string shownPath, unsigned mode) : shownPath_(std::move(shownPath)) {
+        require(os::File::create(path, mode, file_));
     }
     void write(std::span<const std::byte> bytes) override {
         while (!bytes.empty()) {
-            const ssize_t put = ::write(file_.get(), bytes.data(), bytes.size());
-            if (put < 0 && errno == EINTR) continue;
-            if (put < 0) writeFailed(shownPath_, errno);
-            bytes = bytes.subspan(static_cast<std::size_t>(put));
+            std::size_t put = 0;
+            require(file_.write(bytes, put));
+            bytes = bytes.subspan(put);
         }
     }
     void finish(bool sync) {
-        if (sync) syncToDisk(file_.get(), shownPath_);
-        if (::close(file_.release()) != 0)
-            writeFailed(shownPath_, errno);  // some file systems tell of a full disk only now
+        if (sync) require(file_.flush());
+        require(file_.close());  // some file systems tell of a full disk only now
     }
 
 private:
-    std::string shownPath_;
-    Descriptor file_;
-};
+    void require(int error) const {
+        if (error != 0) writeFailed(shownPath_, error);
+    }
 
-#if defined(__linux__) && !defined(__EMSCRIPTEN__)
-constexpr unsigned replaceNothing = RENAME_NOREPLACE, exchangeBoth = RENAME_EXCHANGE;
-int renameWith(const fs::path& from, const fs::path& to, unsigned flags) {
-    return ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags);
-}
-#else
-constexpr unsigned replaceNothing = 0, exchangeBoth = 0;
-int renameWith(const fs::path&, const fs::path&, unsigned) {
-    errno = ENOSYS;
-    return -1;
-}
-#endif
-// The system or its file system does not know the flags of renameat2.
-bool unknownRename(int error) { return error == ENOSYS || error == EINVAL || error == ENOTSUP; }
+    std::string shownPath_;
+    os::File file_;
+};
 
 [[noreturn]] void refuseTaken(const std::string& path) {
     throw Error(ErrorCode::outputExists, path, "exists already; --force overwrites it, or choose another name with -o");
@@ -137,70 +97,42 @@ bool unknownRename(int error) { return error == ENOSYS || error == EINVAL || err
     writeFailed(path, error);
 }
 
-// Gives a file a second name, which must be free; 0, or -1 with errno.
-int linkAs(const fs::path& file, const fs::path& name) {
-#ifdef __EMSCRIPTEN__  // the tests run there, in Node: no system call for it
-    (void)file, (void)name;
-    errno = ENOSYS;
-    return -1;
-#else
-    return ::link(file.c_str(), name.c_str());
-#endif
-}
-
 // Puts `staged` at `path` where nothing is. Throws Error(outputExists) where something is by now.
 void placeNew(const fs::path& staged, const fs::path& path, bool folder) {
-    if (renameWith(staged, path, replaceNothing) == 0) return;
-    if (!unknownRename(errno)) placeFailed(path.string(), errno);
-    if (folder) {  // rename(2) replaces an empty folder only, and with it nothing is lost
-        if (::rename(staged.c_str(), path.c_str()) != 0) placeFailed(path.string(), errno);
+    const auto require = [&](int error) {
+        if (error != 0) placeFailed(os::textOf(path), error);
+    };
+    const int error = os::renameToFree(staged, path);
+    if (!os::isUnknown(error)) return require(error);
+    if (folder) return require(os::rename(staged, path));  // replaces an empty folder only: nothing is lost
+    const int unlinked = os::link(staged, path);
+    if (unlinked == 0) {
+        os::removeFile(staged);
         return;
     }
-    if (linkAs(staged, path) == 0) {
-        ::unlink(staged.c_str());
-        return;
-    }
-    if (errno != EPERM && errno != ENOTSUP && errno != ENOSYS && errno != EMLINK) placeFailed(path.string(), errno);
-    struct stat there {};  // a file system without links: what is left is to look first
-    if (::lstat(path.c_str(), &there) == 0) refuseTaken(path.string());
-    if (::rename(staged.c_str(), path.c_str()) != 0) placeFailed(path.string(), errno);
-}
-
-// The names in a folder; 0, or what errno says. Not std::filesystem's: without memory its iterators end the process
-// (libstdc++ 12).
-int namesIn(const fs::path& folder, std::vector<std::string>& names) {
-    const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(folder.c_str()), ::closedir);
-    if (!opened) return errno;
-    for (errno = 0; const dirent* entry = ::readdir(opened.get()); errno = 0)
-        if (const std::string_view name = entry->d_name; name != "." && name != "..") names.emplace_back(name);
-    return errno;
-}
-
-bool isAlive(const std::string& process) {
-    const long number = std::strtol(process.c_str(), nullptr, 10);
-    return number <= 0 || ::kill(static_cast<pid_t>(number), 0) == 0 || errno != ESRCH;
+    if (unlinked != EPERM && unlinked != ENOTSUP && unlinked != ENOSYS && unlinked != EMLINK) require(unlinked);
+    if (os::isThere(path)) refuseTaken(os::textOf(path));  // a file system without links: what is left is to look first
+    require(os::rename(staged, path));
 }
 
 // Removes what killed processes left beside an output: ".NAME.regauge-PID", as NativeOutput and Node's host name it.
 // What one of them had moved aside (".NAME.regauge-PID-old") when it was killed goes back where nothing is.
 void collectStale(const fs::path& path) {
-    const std::string stem = "." + path.filename().string() + ".regauge-";
+    const std::string stem = "." + os::textOf(path.filename()) + ".regauge-";
     const fs::path folder = path.parent_path().empty() ? fs::path(".") : path.parent_path();
     std::vector<std::string> names;
     std::vector<fs::path> stale;
     std::error_code ignored;
-    namesIn(folder, names);
+    os::namesIn(folder, names);
     for (const std::string& name : names) {
         if (!name.starts_with(stem)) continue;
         const std::string rest = name.substr(stem.size()), process = rest.substr(0, rest.find('-'));
-        if (process.empty() || process.find_first_not_of("0123456789") != std::string::npos || isAlive(process))
+        if (process.empty() || process.find_first_not_of("0123456789") != std::string::npos || os::isAlive(process))
             continue;
-        stale.push_back(folder / name);
+        stale.push_back(folder / os::pathOf(name));
     }
     for (const fs::path& left : stale) {
-        if (left.string().ends_with("-old") && !fs::exists(fs::symlink_status(path, ignored)) &&
-            ::rename(left.c_str(), path.c_str()) == 0)
-            continue;
+        if (os::textOf(left).ends_with("-old") && !os::isThere(path) && os::rename(left, path) == 0) continue;
         fs::remove_all(left, ignored);
     }
 }
@@ -210,12 +142,13 @@ public:
     NativeOutput(fs::path path, bool folder, bool overwrite, bool sync, std::shared_ptr<const InputsRead> inputs)
         : path_(std::move(path)), inputs_(std::move(inputs)), folder_(folder), overwrite_(overwrite), sync_(sync) {
         // A name that nothing has, so that what a killed process of the same number left is never touched.
-        const std::string stem = "." + path_.filename().string() + ".regauge-" + std::to_string(::getpid());
-        std::error_code ignored;
-        staged_ = path_.parent_path() / stem;  // replace_filename() frees what it should not where memory ends
-        for (int k = 1; fs::exists(fs::symlink_status(staged_, ignored)); ++k)
-            staged_ = path_.parent_path() / (stem + "-" + std::to_string(k));
-        if (folder_ && ::mkdir(staged_.c_str(), inputs_->folderMode()) != 0) writeFailed(path_.string(), errno);
+        const std::string stem = "." + os::textOf(path_.filename()) + ".regauge-" + std::to_string(os::processNumber());
+        staged_ =
+            path_.parent_path() / os::pathOf(stem);  // replace_filename() frees what it should not where memory ends
+        for (int k = 1; os::isThere(staged_); ++k)
+            staged_ = path_.parent_path() / os::pathOf(stem + "-" + std::to_string(k));
+        if (!folder_) return;
+        if (const int error = os::makeFolder(staged_, inputs_->folderMode())) writeFailed(shown(), error);
     }
     ~NativeOutput() override {
         if (committed_) return;
@@ -231,28 +164,28 @@ public:
         finishSink();
         fs::path member = staged_;
         if (!name.empty()) {
-            member /= name;
+            member /= os::pathOf(name);
             std::error_code error;
             fs::create_directories(member.parent_path(), error);
-            if (error) writeFailed((path_ / name).string(), error.value());
-            members_.insert(fs::path(name).lexically_normal());
+            if (error) writeFailed(os::textOf(path_ / os::pathOf(name)), error.default_error_condition().value());
+            members_.insert(os::pathOf(name).lexically_normal());
         }
-        const std::string shown = (name.empty() ? path_ : path_ / name).string();
-        sink_ = std::make_unique<FileSink>(member.string(), shown, inputs_->fileMode(name));
+        sink_ = std::make_unique<FileSink>(member, name.empty() ? shown() : os::textOf(path_ / os::pathOf(name)),
+                                           inputs_->fileMode(name));
         behind_ = std::make_unique<WriteBehind>(*sink_);
         return *behind_;
     }
 
     void commit() override {
         finishSink();
-        inputs_->requireUnchanged(path_.string());
+        inputs_->requireUnchanged(shown());
         if (folder_)
-            inputs_->refuseAround(path_.string());
+            inputs_->refuseAround(shown());
         else
-            inputs_->refuseInput(path_.string());
+            inputs_->refuseInput(shown());
         if (folder_ && sync_) syncStagedFolders();
-        struct stat there {};
-        if (!overwrite_ || ::lstat(path_.c_str(), &there) != 0)
+        os::Status there;
+        if (!overwrite_ || os::linkStatusOf(path_, there) != 0)
             placeNew(staged_, path_, folder_);
         else if (folder_)
             replaceFolder();
@@ -274,21 +207,19 @@ private:
     // Waits until the disk has the new name. Where it does not say so, the former comes back, and it throws.
     void syncPlace() {
         try {
-            syncFolder(path_.parent_path(), path_.string());
+            flushFolder(path_.parent_path());
         } catch (...) {
             if (takeBack()) throw;
             committed_ = true;  // nothing is removed any more
-            throw Error(ErrorCode::writeFailed, path_.string(),
+            throw Error(ErrorCode::writeFailed, shown(),
                         "is in its place, but the disk does not confirm it; check it, and write it again if need be");
         }
     }
     bool takeBack() const {
         switch (former_) {
-            case Former::nothing: return ::rename(path_.c_str(), staged_.c_str()) == 0;
-            case Former::staged: return renameWith(staged_, path_, exchangeBoth) == 0;
-            case Former::aside:
-                return (!folder_ || ::rename(path_.c_str(), staged_.c_str()) == 0) &&
-                       ::rename(aside().c_str(), path_.c_str()) == 0;
+            case Former::nothing: return os::rename(path_, staged_) == 0;
+            case Former::staged: return os::exchange(staged_, path_) == 0;
+            case Former::aside: return (!folder_ || os::rename(path_, staged_) == 0) && os::rename(aside(), path_) == 0;
             case Former::lost: break;
         }
         return false;
@@ -299,53 +230,57 @@ private:
         if (folder_)
             removeMembers(former);
         else
-            ::unlink(former.c_str());
+            os::removeFile(former);
     }
-    fs::path aside() const { return staged_.string() + "-old"; }
+    fs::path aside() const { return os::pathOf(os::textOf(staged_) + "-old"); }
+    std::string shown() const { return os::textOf(path_); }
+    void flushFolder(const fs::path& folder) const {
+        if (const int error = os::flushFolder(folder)) writeFailed(shown(), error);
+    }
 
-    void replaceFile(const struct stat& there) {
-        if (S_ISDIR(there.st_mode)) placeFailed(path_.string(), EISDIR);
-        if (sync_ && renameWith(staged_, path_, exchangeBoth) == 0) {
+    void replaceFile(const os::Status& there) {
+        if (there.kind == os::Kind::folder) placeFailed(shown(), EISDIR);
+        if (sync_ && os::exchange(staged_, path_) == 0) {
             former_ = Former::staged;
             return;
         }
         // Without an exchange, a second name keeps the old until the disk has the new.
-        former_ = sync_ && linkAs(path_, aside()) == 0 ? Former::aside : Former::lost;
-        if (::rename(staged_.c_str(), path_.c_str()) == 0) return;
-        const int error = errno;
-        if (former_ == Former::aside) ::unlink(aside().c_str());
-        placeFailed(path_.string(), error);
+        former_ = sync_ && os::link(path_, aside()) == 0 ? Former::aside : Former::lost;
+        const int error = os::rename(staged_, path_);
+        if (error == 0) return;
+        if (former_ == Former::aside) os::removeFile(aside());
+        placeFailed(shown(), error);
     }
 
     // Throws Error(outputExists) where the folder at the path holds anything but files of the names that are written
     // now.
     void requireOnlyMembers() const {
         std::error_code error;
-        if (fs::is_symlink(path_, error))
+        if (isLink(path_))
             throw Error(
-                ErrorCode::outputExists, path_.string(),
+                ErrorCode::outputExists, shown(),
                 "is a link, and only a folder itself is replaced; remove the link, or choose another name with -o");
         const auto refuse = [&](const fs::path& entry) {
-            throw Error(ErrorCode::outputExists, path_.string(),
-                        "holds " + entry.string() +
+            throw Error(ErrorCode::outputExists, shown(),
+                        "holds " + os::textOf(entry) +
                             ", which is nothing that would be written there again; move it away, or choose another "
                             "name with -o");
         };
         fs::recursive_directory_iterator entry(path_, error);
         for (const fs::recursive_directory_iterator end; !error && entry != end; entry.increment(error)) {
             const fs::path name = entry->path().lexically_relative(path_);
-            std::error_code unknown;
-            const fs::file_status status = fs::symlink_status(entry->path(), unknown);
+            os::Status status;
+            os::linkStatusOf(entry->path(), status);
             const bool holdsMember = std::ranges::any_of(members_, [&](const fs::path& member) {
                 return std::ranges::mismatch(name, member).in1 == name.end();
             });
-            if (fs::is_directory(status) ? !holdsMember : !fs::is_regular_file(status) || !members_.contains(name))
+            if (status.kind == os::Kind::folder ? !holdsMember
+                                                : status.kind != os::Kind::file || !members_.contains(name))
                 refuse(name);
-            if (const auto identity = identityAt(entry->path().string()); identity && inputs_->pathOf(*identity))
-                refuse(name);
+            if (const auto identity = identityAt(entry->path()); identity && inputs_->pathOf(*identity)) refuse(name);
         }
         if (error)
-            throw Error(ErrorCode::outputExists, path_.string(),
+            throw Error(ErrorCode::outputExists, shown(),
                         "cannot be looked through before it is replaced: " + error.message());
     }
 
@@ -362,26 +297,25 @@ private:
     void replaceFolder() {
         requireOnlyMembers();
         former_ = Former::staged;
-        if (renameWith(staged_, path_, exchangeBoth) == 0) return;
-        if (!unknownRename(errno)) placeFailed(path_.string(), errno);
+        int error = os::exchange(staged_, path_);
+        if (error == 0) return;
+        if (!os::isUnknown(error)) placeFailed(shown(), error);
         // Two steps, where there is no exchange: a folder cannot be renamed over one that is not empty.
         former_ = Former::aside;
-        if (::rename(path_.c_str(), aside().c_str()) != 0) placeFailed(path_.string(), errno);
-        if (::rename(staged_.c_str(), path_.c_str()) != 0) {
-            const int error = errno;
-            if (::rename(aside().c_str(), path_.c_str()) != 0)
-                throw Error(ErrorCode::writeFailed, path_.string(),
-                            std::string("cannot be written: ") + std::strerror(error) + "; what was there is now at " +
-                                aside().string());
-            placeFailed(path_.string(), error);
-        }
+        if ((error = os::rename(path_, aside())) != 0) placeFailed(shown(), error);
+        if ((error = os::rename(staged_, path_)) == 0) return;
+        if (os::rename(aside(), path_) != 0)
+            throw Error(ErrorCode::writeFailed, shown(),
+                        std::string("cannot be written: ") + std::strerror(error) + "; what was there is now at " +
+                            os::textOf(aside()));
+        placeFailed(shown(), error);
     }
 
     void syncStagedFolders() const {
         std::set<fs::path> folders{fs::path()};
         for (const fs::path& member : members_)
             for (fs::path at = member.parent_path(); !at.empty(); at = at.parent_path()) folders.insert(at);
-        for (const fs::path& folder : folders) syncFolder(folder.empty() ? staged_ : staged_ / folder, path_.string());
+        for (const fs::path& folder : folders) flushFolder(folder.empty() ? staged_ : staged_ / folder);
     }
 
     void finishSink() {
@@ -413,100 +347,97 @@ bool isBelow(const fs::path& path, const fs::path& folder) {
 // The hub's cache keeps its files as links from models--x/snapshots/<commit> to models--x/blobs: these are the folder's
 // own.
 void refuseLinkOut(const std::string& path, const InputsRead& inputs) {
-    std::error_code error;
-    if (!fs::is_symlink(path, error)) return;
-    const fs::path parent = fs::path(path).parent_path();
-    const auto identity = identityAt(parent.empty() ? "." : parent.string());
+    const fs::path link = os::pathOf(path);
+    if (!isLink(link)) return;
+    const fs::path parent = link.parent_path().empty() ? fs::path(".") : link.parent_path();
+    const auto identity = identityAt(parent);
     if (!identity || !inputs.pathOf(*identity)) return;  // named by the user, and not found in a folder
-    const fs::path folder = fs::canonical(parent.empty() ? "." : parent, error),
-                   to = error ? fs::path() : fs::canonical(path, error);
+    std::error_code error;
+    const fs::path folder = os::canonical(parent, error), to = error ? fs::path() : os::canonical(link, error);
     if (error || isBelow(to, folder)) return;  // what leads nowhere is told when it is opened
     for (fs::path at = folder; at.has_relative_path(); at = at.parent_path())
         if (at.filename() == "snapshots") {
-            const fs::path blobs = fs::canonical(at.parent_path() / "blobs", error);
+            const fs::path blobs = os::canonical(at.parent_path() / "blobs", error);
             if (!error && isBelow(to, blobs)) return;
         }
     throw Error(ErrorCode::unsupported, path,
-                "is a link that leaves its folder, to " + to.string() +
+                "is a link that leaves its folder, to " + os::textOf(to) +
                     "; put a copy of the file in its place if it belongs here");
 }
 
-std::string_view kindOf(mode_t mode) {
-    return S_ISDIR(mode)                    ? "a folder"
-           : S_ISFIFO(mode)                 ? "a pipe"
-           : S_ISSOCK(mode)                 ? "a socket"
-           : S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
-                                            : "something else";
+std::string_view wordsFor(os::Kind kind) {
+    switch (kind) {
+        case os::Kind::pipe: return "a pipe";
+        case os::Kind::socket: return "a socket";
+        case os::Kind::device: return "a device";
+        default: return "something else";
+    }
 }
 
-[[noreturn]] void refuseKind(const std::string& path, mode_t mode) {
+[[noreturn]] void refuseKind(const std::string& path, os::Kind kind) {
     throw Error(ErrorCode::missingFile, path,
-                S_ISDIR(mode) ? "is a folder, and a file is needed"
-                              : "is " + std::string(kindOf(mode)) + ", and a regular file is needed");
+                kind == os::Kind::folder ? "is a folder, and a file is needed"
+                                         : "is " + std::string(wordsFor(kind)) + ", and a regular file is needed");
 }
 
 }  // namespace
 
 NativeFiles::NativeFiles() : inputs_(std::make_shared<InputsRead>()) {}
 
-bool NativeFiles::exists(const std::string& path) const {
-    std::error_code ignored;
-    return fs::exists(fs::symlink_status(inHubCache(path), ignored));
-}
+bool NativeFiles::exists(const std::string& path) const { return os::isThere(os::pathOf(inHubCache(path))); }
 
-bool NativeFiles::isFolder(const std::string& path) const {
-    std::error_code ignored;
-    return fs::is_directory(inHubCache(path), ignored);
-}
+bool NativeFiles::isFolder(const std::string& path) const { return isFolderAt(os::pathOf(inHubCache(path))); }
 
 std::vector<std::string> NativeFiles::list(const std::string& given) const {
     const std::string folder = inHubCache(given);
+    const fs::path path = os::pathOf(folder);
     std::vector<std::string> names;
-    if (const int error = namesIn(folder, names))
+    if (const int error = os::namesIn(path, names))
         throw Error(ErrorCode::missingFile, folder, std::string("cannot be listed: ") + std::strerror(error));
-    std::error_code unknown;
-    std::erase_if(names, [&](const std::string& name) { return fs::is_directory(fs::path(folder) / name, unknown); });
-    struct stat status {};
-    if (::stat(folder.c_str(), &status) == 0) inputs_->addFolder(folder, status);
+    std::erase_if(names, [&](const std::string& name) { return isFolderAt(path / os::pathOf(name)); });
+    os::Status status;
+    if (os::statusOf(path, status) == 0) inputs_->addFolder(folder, status);
     std::ranges::sort(names);
     return names;
 }
 
 std::unique_ptr<ByteSource> NativeFiles::open(const std::string& given) const {
     const std::string path = inHubCache(given);
-    struct stat status {};
+    const fs::path file = os::pathOf(path);
     refuseLinkOut(path, *inputs_);
-    const bool there = ::stat(path.c_str(), &status) == 0;
-    if (there && !S_ISREG(status.st_mode)) refuseKind(path, status.st_mode);
-    // Without waiting, for what may have become a pipe since.
-    Descriptor file(there ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1);
-    if (file.get() < 0 || ::fstat(file.get(), &status) != 0)
+    os::Status status;
+    os::File opened;
+    int error = os::statusOf(file, status);
+    if (error == 0 && status.kind != os::Kind::file) refuseKind(path, status.kind);
+    if (error == 0) error = os::File::openToRead(file, opened, status);
+    if (error != 0)
         throw Error(
             ErrorCode::missingFile, path,
-            errno == ENOENT ? "there is no such file" : std::string("cannot be opened: ") + std::strerror(errno));
-    if (!S_ISREG(status.st_mode)) refuseKind(path, status.st_mode);
+            error == ENOENT ? "there is no such file" : std::string("cannot be opened: ") + std::strerror(error));
+    if (status.kind != os::Kind::file) refuseKind(path, status.kind);
     inputs_->addFile(path, status);
-    return std::make_unique<FileSource>(given, file.release(), static_cast<std::uint64_t>(status.st_size));
+    return std::make_unique<FileSource>(given, std::move(opened), status.size);
 }
 
 std::unique_ptr<Output> NativeFiles::create(const std::string& path, bool folder, bool overwrite) {
-    std::error_code ignored;
     if (path.empty()) throw Error(ErrorCode::usage, "", "the output has no name");
-    const fs::path named = fs::path(path).filename().empty() ? fs::path(path).parent_path() : fs::path(path);
+    const fs::path given = os::pathOf(path), named = given.filename().empty() ? given.parent_path() : given;
     collectStale(named);
     if (folder)
         inputs_->refuseAround(path);
     else
         inputs_->refuseInput(path);
-    if (fs::exists(fs::symlink_status(path, ignored))) {
+    if (os::isThere(given)) {
         if (!overwrite) refuseTaken(path);
-        if (fs::is_directory(path, ignored) != folder || (!folder && !fs::is_regular_file(path, ignored)))
+        os::Status status;
+        const bool known = os::statusOf(given, status) == 0;
+        if ((known && status.kind == os::Kind::folder) != folder || (!folder && status.kind != os::Kind::file))
             throw Error(
                 ErrorCode::outputExists, path,
                 folder ? "is a file, and the output is a folder" : "is not a regular file, and the output is one");
     }
-    const fs::path parent = fs::path(path).parent_path();
-    if (!parent.empty() && !fs::is_directory(parent, ignored))
+    const fs::path parent = given.parent_path();
+    if (!parent.empty() && !isFolderAt(parent))
         throw Error(ErrorCode::writeFailed, path, "its folder does not exist; make it first");
     return std::make_unique<NativeOutput>(named, folder, overwrite, sync, inputs_);
 }

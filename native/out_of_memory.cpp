@@ -1,11 +1,11 @@
 #include "out_of_memory.hpp"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <exception>
 #include <new>
 #include <string_view>
+
+#include "os.hpp"
 
 namespace regauge {
 namespace {
@@ -19,7 +19,7 @@ std::terminate_handler usual = nullptr;
     } catch (const std::bad_alloc&) {
         constexpr std::string_view words = "regauge: not enough memory\n";
         constexpr int refused = 2;
-        [[maybe_unused]] const auto put = ::write(STDERR_FILENO, words.data(), words.size());
+        os::sayWithoutMemory(words);
         std::_Exit(refused);
     } catch (...) {
     }

@@ -1,12 +1,11 @@
 // "org/name" is what a download left in the hub's cache, where nothing is at that path.
-#include <stdlib.h>
-
 #include <catch2/catch_test_macros.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "command_run.hpp"
+#include "machine.hpp"
 #include "native_files.hpp"
 #include "regauge/transport.hpp"
 #include "scratch.hpp"
@@ -24,7 +23,8 @@ void download(const fs::path& cache) {
     for (const char* folder : {"refs", "blobs", "snapshots/abc"}) fs::create_directories(model / folder);
     std::ofstream(model / "refs/main") << "abc";
     std::ofstream(model / "blobs/1") << R"({"model_type": "llama", "hidden_size": 8})";
-    fs::create_symlink("../../blobs/1", model / "snapshots/abc/config.json");
+    if (!makeLink("../../blobs/1", model / "snapshots/abc/config.json"))  // then huggingface_hub copies
+        fs::copy_file(model / "blobs/1", model / "snapshots/abc/config.json");
 }
 
 }  // namespace
@@ -35,14 +35,14 @@ TEST_CASE("hub cache: org/name is found where huggingface_hub keeps it, and only
     download(root / "first");
     download(root / "home/hub");
     NativeFiles files;
-    ::unsetenv("HF_HUB_CACHE");
-    ::unsetenv("HUGGINGFACE_HUB_CACHE");
-    ::setenv("HF_HOME", (root / "nowhere").c_str(), 1);
+    setVariable("HF_HUB_CACHE", {});
+    setVariable("HUGGINGFACE_HUB_CACHE", {});
+    setVariable("HF_HOME", (root / "nowhere").string());
     CHECK_FALSE(files.exists("someone/tiny"));
-    ::setenv("HF_HOME", (root / "home").c_str(), 1);
+    setVariable("HF_HOME", (root / "home").string());
     CHECK(files.isFolder("someone/tiny"));
-    ::setenv("HF_HOME", (root / "nowhere").c_str(), 1);
-    ::setenv("HF_HUB_CACHE", (root / "first").c_str(), 1);
+    setVariable("HF_HOME", (root / "nowhere").string());
+    setVariable("HF_HUB_CACHE", (root / "first").string());
     CHECK(files.isFolder("someone/tiny"));
     CHECK(files.list("someone/tiny/snapshots/abc") == std::vector<std::string>{"config.json"});
     CHECK(files.open("someone/tiny/snapshots/abc/config.json")->size() == 41);
@@ -57,16 +57,16 @@ TEST_CASE("hub cache: org/name is found where huggingface_hub keeps it, and only
     // Nobody's cache is looked for where the environment names no home.
     fs::create_directories(root / "homeless");
     download(root / "homeless/.cache/huggingface/hub");
-    const std::string home = std::getenv("HOME") == nullptr ? "" : std::getenv("HOME");
-    for (const char* name : {"HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HOME"}) ::unsetenv(name);
+    const std::string home = std::getenv(homeVariable) == nullptr ? "" : std::getenv(homeVariable);
+    for (const char* name : {"HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", homeVariable}) setVariable(name, {});
     fs::current_path(root / "homeless");
     CHECK_FALSE(files.exists("someone/tiny"));
-    ::setenv("HOME", (root / "homeless").c_str(), 1);
+    setVariable(homeVariable, (root / "homeless").string());
     CHECK(files.isFolder("someone/tiny"));
     fs::current_path(before);
-    if (!home.empty()) ::setenv("HOME", home.c_str(), 1);
-    ::unsetenv("HF_HUB_CACHE");
-    ::unsetenv("HF_HOME");
+    if (!home.empty()) setVariable(homeVariable, home);
+    setVariable("HF_HUB_CACHE", {});
+    setVariable("HF_HOME", {});
 }
 
 TEST_CASE("hub cache: an output may have the name of a model in the cache, where nothing has that path") {
@@ -76,7 +76,7 @@ TEST_CASE("hub cache: an output may have the name of a model in the cache, where
     fs::create_directories(root / "someone");
     std::ofstream(root / "g") << R"({"format":"regauge-gauge","version":1,"d":2,"group":"signed","perm":[1,0],)"
                               << R"("sign":[1,-1]})";
-    ::setenv("HF_HUB_CACHE", (root / "hub").c_str(), 1);
+    setVariable("HF_HUB_CACHE", (root / "hub").string());
     fs::current_path(root);
     const auto invert = [] {
         NativeFiles files;
@@ -88,5 +88,5 @@ TEST_CASE("hub cache: an output may have the name of a model in the cache, where
     CHECK(again.status == 2);
     CHECK(again.err.find("exists already") != std::string::npos);
     fs::current_path(before);
-    ::unsetenv("HF_HUB_CACHE");
+    setVariable("HF_HUB_CACHE", {});
 }

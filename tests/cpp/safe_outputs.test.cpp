@@ -1,8 +1,6 @@
 // What the command may do to files that are there already.
 #ifndef __EMSCRIPTEN__  // the machine's own inodes, pipes and permissions
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
@@ -10,7 +8,9 @@
 #include <fstream>
 
 #include "command_run.hpp"
+#include "machine.hpp"
 #include "native_files.hpp"
+#include "os.hpp"
 #include "regauge/error.hpp"
 #include "regauge/gauge.hpp"
 #include "scratch.hpp"
@@ -75,19 +75,19 @@ public:
 
 TEST_CASE("no command writes to its input, by whatever name the output is called", "[outputs]") {
     const Scratch scratch;
-    fs::create_symlink("v.npy", scratch / "link.npy");
+    if (!test::makeLink("v.npy", scratch / "link.npy")) fs::create_hard_link(scratch / "v.npy", scratch / "link.npy");
     fs::create_hard_link(scratch / "v.npy", scratch / "hard.npy");
-    fs::create_symlink("g", scratch / "g2");
+    if (!test::makeLink("g", scratch / "g2")) fs::create_hard_link(scratch / "g", scratch / "g2");
     fs::copy_file(sample + "evidence.safetensors", scratch / "e1");
     fs::copy_file(target + "evidence.safetensors", scratch / "e2");
-    fs::create_symlink(".", scratch / "here");
+    const std::string here = test::makeLink(".", scratch / "here") ? "here/" : "sae/../";
     const std::size_t before = scratch.entries();
     const std::string vector = bytesOf(scratch / "v.npy"), gauge = bytesOf(scratch / "g"),
                       evidence = bytesOf(scratch / "e1");
     const std::vector<std::vector<std::string>> commands{
         {"transport", scratch / "v.npy", "--gauge", scratch / "g", "-o", scratch / "v.npy"},
         {"transport", scratch / "v.npy", "--gauge", scratch / "g", "-o", scratch / "./v.npy"},
-        {"transport", scratch / "v.npy", "--gauge", scratch / "g", "-o", scratch / "here/v.npy"},
+        {"transport", scratch / "v.npy", "--gauge", scratch / "g", "-o", scratch / (here + "v.npy")},
         {"transport", scratch / "v.npy", "--gauge", scratch / "g", "-o", scratch / "link.npy"},
         {"transport", scratch / "v.npy", "--gauge", scratch / "g", "-o", scratch / "hard.npy"},
         {"transport", scratch / "link.npy", "--gauge", scratch / "g", "-o", scratch / "v.npy"},
@@ -96,7 +96,7 @@ TEST_CASE("no command writes to its input, by whatever name the output is called
         {"invert", scratch / "g", "-o", scratch / "g2"},
         {"compose", scratch / "g", scratch / "g2", "-o", scratch / "g"},
         {"align", scratch / "e1", scratch / "e2", "-o", scratch / "e1"},
-        {"align", scratch / "e1", scratch / "e2", "-o", scratch / "here/e2"},
+        {"align", scratch / "e1", scratch / "e2", "-o", scratch / (here + "e2")},
         {"trace", scratch / "e1", scratch / "e2", "-o", scratch / "e2"},
         {"stats", scratch / "e1", scratch / "e2", "-o", scratch / "e1"},
     };
@@ -126,8 +126,8 @@ TEST_CASE("--force replaces a folder of regauge's own, and no folder that holds 
     write(scratch / "home/photos/one.jpg", "mine");
     fs::create_directories(scratch / "note/.empty");
     fs::create_directories(scratch / "linked");
-    fs::create_symlink("../v.npy", scratch / "linked/cfg.json");
-    fs::create_symlink("out", scratch / "alias");
+    if (!test::makeLink("../v.npy", scratch / "linked/cfg.json")) write(scratch / "linked/other.json", "{}");
+    if (!test::makeLink("out", scratch / "alias")) write(scratch / "alias", "a file");
     fs::create_directories(scratch / "big");
     fs::rename(scratch / "sae", scratch / "big/sae");
     const std::size_t before = scratch.entries();
@@ -204,6 +204,13 @@ TEST_CASE("an input that is written to while it is read, its size kept, is notic
     CHECK_FALSE(fs::exists(scratch / "out"));
 }
 
+#ifdef _WIN32
+TEST_CASE("only regular files are opened: no console, no device", "[outputs]") {
+    NativeFiles files;
+    CHECK_THROWS_AS(files.open("NUL"), Error);
+    CHECK_THROWS_AS(files.open("CON"), Error);
+}
+#else  // what Windows has none of: pipes among files, permissions for owner, group and others, links for everyone
 TEST_CASE("only regular files are opened, and nothing is waited for", "[outputs]") {
     const Scratch scratch;
     REQUIRE(::mkfifo((scratch / "pipe").c_str(), 0600) == 0);
@@ -248,11 +255,34 @@ TEST_CASE(
     CHECK(scratch.move("models--x/snapshots/abc", "hub").status == 0);
 }
 
+#endif
+
+TEST_CASE("names are UTF-8: files and folders in any script are written, replaced, listed and read", "[outputs]") {
+    const Scratch scratch;
+    const std::string word = "\u00e9\u20ac\U0001d54a";  // two, three and four bytes
+    NativeFiles files;
+    for (const std::string older : {"older", "new"}) {
+        const std::unique_ptr<Output> output = files.create(scratch / word, true, older == "new");
+        output->file(word + "/" + word).write(std::as_bytes(std::span(older)));
+        output->commit();
+    }
+    CHECK(files.isFolder(scratch / (word + "/" + word)));
+    CHECK(files.list(scratch / (word + "/" + word)) == std::vector<std::string>{word});
+    CHECK(fs::exists(scratch.path() / fs::path(u8"\u00e9\u20ac\U0001d54a")));
+    CHECK(files.open(scratch / (word + "/" + word + "/" + word))->size() == 3);
+    CHECK_FALSE(files.exists(scratch / (word + "x")));
+    for (const bool again : {false, true}) CHECK(scratch.move("v.npy", word + ".npy", again).status == 0);
+    CHECK(files.open(scratch / (word + ".npy"))->size() == files.open(scratch / "v.npy")->size());
+    const Ran refused = scratch.move(word + ".npy", word + ".npy");
+    CHECK(refused.status == 2);
+    CHECK_THAT(refused.err, ContainsSubstring(word));
+}
+
 TEST_CASE("an output that is an input, or in no folder, is refused before the work begins", "[outputs]") {
     const Scratch scratch;
     fs::copy_file(sample + "evidence.safetensors", scratch / "e1");
     fs::copy_file(target + "evidence.safetensors", scratch / "e2");
-    fs::create_symlink("e1", scratch / "link");
+    if (!test::makeLink("e1", scratch / "link")) fs::create_hard_link(scratch / "e1", scratch / "link");
     for (const std::string command : {"align", "trace"})
         for (const std::string out : {"e1", "link", "no/such/folder"}) {
             INFO(command << " -o " << out);
@@ -270,7 +300,7 @@ TEST_CASE("an output that is an input, or in no folder, is refused before the wo
 TEST_CASE("what killed runs left is collected, and a folder that one had moved aside comes back", "[outputs]") {
     const Scratch scratch;
     const std::string nobody = std::to_string((1 << 22) + 1);  // beyond the largest process number
-    const std::string alive = ".out.npy.regauge-" + std::to_string(::getpid()) + "-9";
+    const std::string alive = ".out.npy.regauge-" + std::to_string(os::processNumber()) + "-9";
     write(scratch / (".out.npy.regauge-" + nobody), "half");
     write(scratch / (".out.npy.regauge-" + nobody + "-3"), "half");
     write(scratch / alive, "at work");

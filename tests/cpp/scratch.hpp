@@ -21,7 +21,7 @@ public:
     ~Scratch() { std::filesystem::remove_all(path_); }
 
     const std::filesystem::path& path() const { return path_; }
-    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+    std::string operator/(const std::string& name) const { return (path_ / name).generic_string(); }
     // Files and folders directly within it.
     std::size_t entries() const {
         using Iterator = std::filesystem::directory_iterator;
