@@ -188,6 +188,7 @@ int runWords(const std::vector<std::string>& args, Host& lent) {
         "residual-stream coordinates differ by a signed permutation.",
         "regauge");
     app.set_version_flag("--version", "regauge " + std::string(version));
+    app.allow_windows_style_options(false);  // "/models/base" is a path there, too
     app.require_subcommand(1);
     app.footer(
         "`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one "

@@ -49,6 +49,12 @@ std::string plantedTruth(const Scratch& scratch, const std::string& model, const
 
 }  // namespace
 
+TEST_CASE("a word that begins with a slash is a path, on Windows too") {
+    const Ran ran = run({"show", "/nowhere/gauge.json"});
+    CHECK(ran.status == 2);
+    CHECK_THAT(ran.err, ContainsSubstring("/nowhere/gauge.json"));
+}
+
 TEST_CASE("aligning the sample recovers every planted channel and sign, for both targets") {
     const Scratch scratch;
     for (const std::string target : {"target", "other_run"}) {
