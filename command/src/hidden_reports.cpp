@@ -1,4 +1,5 @@
 // The hidden part of a gauge in JSON: of any gauge's summary, and of what `align --hidden` found.
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -29,7 +30,9 @@ Json partJson(const HiddenGauge& hidden) {
 }
 
 Json identityJson(const HiddenReport::Identity& identity) {
-    return {{"agreeing", identity.agreeing}, {"of", identity.of}, {"log10_chance", identity.log10Chance}};
+    // To a millionth: the logarithms of two systems differ in their last bits.
+    const double chance = std::round(identity.log10Chance * 1e6) / 1e6;
+    return {{"agreeing", identity.agreeing}, {"of", identity.of}, {"log10_chance", chance == 0 ? 0 : chance}};
 }
 
 // A parser of the one kind of text that there is: each kind is 10 KB of wasm.
