@@ -45,7 +45,11 @@ install(FILES "${CMAKE_CURRENT_BINARY_DIR}/regauge.pc" DESTINATION "${CMAKE_INST
 
 # Ours, and those of what is compiled in.
 file(GLOB _licences "${PROJECT_SOURCE_DIR}/licenses/*.txt")
-list(FILTER _licences INCLUDE REGEX "/(Eigen|xsimd|nlohmann-json|CLI11|zlib)\\.txt$")  # the others are in the wheel or in npm's package
+set(_compiled_in "Eigen|xsimd|nlohmann-json|CLI11|zlib")  # the others are in the wheel or in npm's package
+if(MINGW)
+  string(APPEND _compiled_in "|mingw-w64")
+endif()
+list(FILTER _licences INCLUDE REGEX "/(${_compiled_in})\\.txt$")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(FILES ${_licences} DESTINATION "${CMAKE_INSTALL_DOCDIR}/licenses")
 

@@ -41,12 +41,11 @@ std::string inHubCache(const std::string& path) {
     if (first == std::string::npos) return path;
     const std::size_t second = std::min(path.find('/', first + 1), path.size());
     const std::string owner = path.substr(0, first), model = path.substr(first + 1, second - first - 1);
-    std::error_code ignored;
     if (!isHubName(owner) || !isHubName(model) || os::isThere(os::pathOf(path.substr(0, second)))) return path;
     const std::optional<fs::path> cache = hubCache();
     if (!cache) return path;
     const fs::path folder = *cache / ("models--" + owner + "--" + model);
-    return fs::is_directory(folder, ignored) ? os::textOf(folder) + path.substr(second) : path;
+    return os::isFolder(folder) ? os::textOf(folder) + path.substr(second) : path;
 }
 
 }  // namespace regauge

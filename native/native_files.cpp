@@ -21,15 +21,6 @@ namespace fs = std::filesystem;
 namespace regauge {
 namespace {
 
-bool isFolderAt(const fs::path& path) {
-    os::Status status;
-    return os::statusOf(path, status) == 0 && status.kind == os::Kind::folder;
-}
-bool isLink(const fs::path& path) {
-    os::Status status;
-    return os::linkStatusOf(path, status) == 0 && status.kind == os::Kind::link;
-}
-
 class FileSource final : public ByteSource {
 public:
     FileSource(std::string name, os::File file, std::uint64_t size)
@@ -103,7 +94,7 @@ void placeNew(const fs::path& staged, const fs::path& path, bool folder) {
         if (error != 0) placeFailed(os::textOf(path), error);
     };
     const int error = os::renameToFree(staged, path);
-    if (!os::isUnknown(error)) return require(error);
+    if (error != ENOSYS) return require(error);
     if (folder) return require(os::rename(staged, path));  // replaces an empty folder only: nothing is lost
     const int unlinked = os::link(staged, path);
     if (unlinked == 0) {
@@ -256,7 +247,7 @@ private:
     // now.
     void requireOnlyMembers() const {
         std::error_code error;
-        if (isLink(path_))
+        if (os::isLink(path_))
             throw Error(
                 ErrorCode::outputExists, shown(),
                 "is a link, and only a folder itself is replaced; remove the link, or choose another name with -o");
@@ -299,7 +290,7 @@ private:
         former_ = Former::staged;
         int error = os::exchange(staged_, path_);
         if (error == 0) return;
-        if (!os::isUnknown(error)) placeFailed(shown(), error);
+        if (error != ENOSYS) placeFailed(shown(), error);
         // Two steps, where there is no exchange: a folder cannot be renamed over one that is not empty.
         former_ = Former::aside;
         if ((error = os::rename(path_, aside())) != 0) placeFailed(shown(), error);
@@ -348,7 +339,7 @@ bool isBelow(const fs::path& path, const fs::path& folder) {
 // own.
 void refuseLinkOut(const std::string& path, const InputsRead& inputs) {
     const fs::path link = os::pathOf(path);
-    if (!isLink(link)) return;
+    if (!os::isLink(link)) return;
     const fs::path parent = link.parent_path().empty() ? fs::path(".") : link.parent_path();
     const auto identity = identityAt(parent);
     if (!identity || !inputs.pathOf(*identity)) return;  // named by the user, and not found in a folder
@@ -386,7 +377,7 @@ NativeFiles::NativeFiles() : inputs_(std::make_shared<InputsRead>()) {}
 
 bool NativeFiles::exists(const std::string& path) const { return os::isThere(os::pathOf(inHubCache(path))); }
 
-bool NativeFiles::isFolder(const std::string& path) const { return isFolderAt(os::pathOf(inHubCache(path))); }
+bool NativeFiles::isFolder(const std::string& path) const { return os::isFolder(os::pathOf(inHubCache(path))); }
 
 std::vector<std::string> NativeFiles::list(const std::string& given) const {
     const std::string folder = inHubCache(given);
@@ -394,7 +385,7 @@ std::vector<std::string> NativeFiles::list(const std::string& given) const {
     std::vector<std::string> names;
     if (const int error = os::namesIn(path, names))
         throw Error(ErrorCode::missingFile, folder, std::string("cannot be listed: ") + std::strerror(error));
-    std::erase_if(names, [&](const std::string& name) { return isFolderAt(path / os::pathOf(name)); });
+    std::erase_if(names, [&](const std::string& name) { return os::isFolder(path / os::pathOf(name)); });
     os::Status status;
     if (os::statusOf(path, status) == 0) inputs_->addFolder(folder, status);
     std::ranges::sort(names);
@@ -437,7 +428,7 @@ std::unique_ptr<Output> NativeFiles::create(const std::string& path, bool folder
                 folder ? "is a file, and the output is a folder" : "is not a regular file, and the output is one");
     }
     const fs::path parent = given.parent_path();
-    if (!parent.empty() && !isFolderAt(parent))
+    if (!parent.empty() && !os::isFolder(parent))
         throw Error(ErrorCode::writeFailed, path, "its folder does not exist; make it first");
     return std::make_unique<NativeOutput>(named, folder, overwrite, sync, inputs_);
 }

@@ -47,7 +47,18 @@ struct Status {
 
 int statusOf(const std::filesystem::path& path, Status& status);      // of what links lead to
 int linkStatusOf(const std::filesystem::path& path, Status& status);  // of a link itself
-bool isThere(const std::filesystem::path& path);                      // a link is, wherever it leads
+inline bool isThere(const std::filesystem::path& path) {              // a link is, wherever it leads
+    Status ignored;
+    return linkStatusOf(path, ignored) == 0;
+}
+inline bool isFolder(const std::filesystem::path& path) {
+    Status status;
+    return statusOf(path, status) == 0 && status.kind == Kind::folder;
+}
+inline bool isLink(const std::filesystem::path& path) {
+    Status status;
+    return linkStatusOf(path, status) == 0 && status.kind == Kind::link;
+}
 // Absolute and without links; std::filesystem of GCC 12 sees none on Windows.
 std::filesystem::path canonical(const std::filesystem::path& path, std::error_code& error);
 std::filesystem::path weaklyCanonical(const std::filesystem::path& path, std::error_code& error);
@@ -88,11 +99,10 @@ int makeFolder(const std::filesystem::path& path, unsigned mode);
 int removeFile(const std::filesystem::path& path);
 // Replaces a file that is there.
 int rename(const std::filesystem::path& from, const std::filesystem::path& to);
-// EEXIST where anything is at `to`. Where the system cannot, isUnknown() of its error.
+// EEXIST where anything is at `to`. ENOSYS where the system or its file system cannot.
 int renameToFree(const std::filesystem::path& from, const std::filesystem::path& to);
-// Two names change their places, at once. Windows cannot.
+// Two names change their places, at once. ENOSYS likewise; Windows cannot.
 int exchange(const std::filesystem::path& one, const std::filesystem::path& other);
-bool isUnknown(int error);
 // A second name of a file, which must be free.
 int link(const std::filesystem::path& file, const std::filesystem::path& name);
 // Waits until the disk has a folder's entries; a folder that cannot be read is left to the system. Windows: the renames

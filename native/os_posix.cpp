@@ -47,7 +47,8 @@ Status statusFrom(const struct stat& from) {
 #if defined(__linux__) && !defined(__EMSCRIPTEN__)
 constexpr unsigned replaceNothing = RENAME_NOREPLACE, exchangeBoth = RENAME_EXCHANGE;
 int renameWith(const fs::path& from, const fs::path& to, unsigned flags) {
-    return errorOf(::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags));
+    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) == 0) return 0;
+    return errno == EINVAL || errno == ENOTSUP ? ENOSYS : errno;  // so say file systems that do not know the flags
 }
 #else
 constexpr unsigned replaceNothing = 0, exchangeBoth = 0;
@@ -84,10 +85,6 @@ int linkStatusOf(const fs::path& path, Status& status) {
     if (::lstat(path.c_str(), &found) != 0) return errno;
     status = statusFrom(found);
     return 0;
-}
-bool isThere(const fs::path& path) {
-    Status ignored;
-    return linkStatusOf(path, ignored) == 0;
 }
 fs::path canonical(const fs::path& path, std::error_code& error) { return fs::canonical(path, error); }
 fs::path weaklyCanonical(const fs::path& path, std::error_code& error) {
@@ -138,7 +135,6 @@ int removeFile(const fs::path& path) { return errorOf(::unlink(path.c_str())); }
 int rename(const fs::path& from, const fs::path& to) { return errorOf(::rename(from.c_str(), to.c_str())); }
 int renameToFree(const fs::path& from, const fs::path& to) { return renameWith(from, to, replaceNothing); }
 int exchange(const fs::path& one, const fs::path& other) { return renameWith(one, other, exchangeBoth); }
-bool isUnknown(int error) { return error == ENOSYS || error == EINVAL || error == ENOTSUP; }
 int link(const fs::path& file, const fs::path& name) {
 #ifdef __EMSCRIPTEN__  // the tests run there, in Node: no system call for it
     (void)file, (void)name;

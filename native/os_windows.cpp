@@ -124,7 +124,8 @@ int statusBy(const fs::path& path, DWORD flags, Status& status) {
     return found ? statusFrom(found.get(), status) : lastError();
 }
 
-// A scanner or an indexer may have what was just written open for a moment, and then it cannot be moved.
+// A scanner or an indexer may have what was just written open for a moment, and then it cannot be moved; a folder with
+// such a file in it, or a target that is open, says ERROR_ACCESS_DENIED.
 template <class Call>
 int insist(Call call) {
     constexpr int tries = 20;
@@ -132,7 +133,9 @@ int insist(Call call) {
     for (int left = tries;; --left) {
         if (call()) return 0;
         const DWORD error = GetLastError();
-        if (left == 0 || (error != ERROR_SHARING_VIOLATION && error != ERROR_LOCK_VIOLATION)) return errnoOf(error);
+        const bool passes =
+            error == ERROR_SHARING_VIOLATION || error == ERROR_LOCK_VIOLATION || error == ERROR_ACCESS_DENIED;
+        if (left == 0 || !passes) return errnoOf(error);
         Sleep(pause);
     }
 }
@@ -184,10 +187,6 @@ int statusOf(const fs::path& path, Status& status) {
     return error;
 }
 int linkStatusOf(const fs::path& path, Status& status) { return statusBy(path, FILE_FLAG_OPEN_REPARSE_POINT, status); }
-bool isThere(const fs::path& path) {
-    Status ignored;
-    return linkStatusOf(path, ignored) == 0;
-}
 fs::path canonical(const fs::path& path, std::error_code& error) {
     error.clear();
     const Opened found = look(path, 0);
@@ -268,7 +267,6 @@ int renameToFree(const fs::path& from, const fs::path& to) {
     return insist([&] { return MoveFileExW(from.c_str(), to.c_str(), MOVEFILE_WRITE_THROUGH); });
 }
 int exchange(const fs::path&, const fs::path&) { return ENOSYS; }
-bool isUnknown(int error) { return error == ENOSYS; }
 int link(const fs::path& file, const fs::path& name) {
     return errorOf(CreateHardLinkW(name.c_str(), file.c_str(), nullptr));
 }
@@ -294,7 +292,10 @@ void onInterrupt(std::atomic<bool>& interrupted) {
     SetConsoleCtrlHandler(setInterrupted, TRUE);
 }
 bool errIsTerminal() { return isConsole(STD_ERROR_HANDLE); }
-bool readerWentAway(int error) { return error == EPIPE || error == EINVAL; }  // the C library's word for ERROR_NO_DATA
+bool readerWentAway(int error) {
+    // EINVAL is the C library's word for ERROR_NO_DATA, and for much else.
+    return error == EPIPE || (error == EINVAL && GetFileType(GetStdHandle(STD_OUTPUT_HANDLE)) == FILE_TYPE_PIPE);
+}
 void sayWithoutMemory(std::string_view words) {
     DWORD count = 0;
     WriteFile(GetStdHandle(STD_ERROR_HANDLE), words.data(), static_cast<DWORD>(words.size()), &count, nullptr);

@@ -246,15 +246,6 @@ std::vector<std::int64_t> readPrompt(const Files& files, const std::string& path
     return std::move(sequences[0]);
 }
 
-// Words are a courtesy: a tokenizer that cannot be read is no reason to refuse the rest.
-std::optional<Vocabulary> vocabularyOf(const Files& files, const std::string& model) {
-    try {
-        return Vocabulary::beside(files, model);
-    } catch (const Error&) {
-        return std::nullopt;
-    }
-}
-
 Model::ResidualHook steeringHook(const Files& files, const Model& model, const SteeringOptions& given) {
     if (given.vector.empty()) return {};
     const ModelConfig& config = model.config();
@@ -283,9 +274,10 @@ Outcome continuePrompt(JsHost host, std::string model, std::string prompt, std::
         const std::vector<std::int64_t> tokens = readPrompt(files, prompt);
         const Progress progress = hostProgress(host);
         const Model loaded = Model::load(files, model, progress);
+        std::string unread;
         return continuationJson(
             generate(loaded, tokens, steeringHook(files, loaded, given), given.steer.generate, progress),
-            vocabularyOf(files, model));
+            Vocabulary::beside(files, model, unread));
     });
 }
 
@@ -299,8 +291,9 @@ Outcome steerModels(JsHost host, std::string source, std::string target, std::st
         const Progress progress = hostProgress(host);
         const Model from = Model::load(files, source, progress), to = Model::load(files, target, progress);
         const std::vector<float> vector = readSteeringVector(files, given.vector, from.config().d, given.row);
+        std::string unread;
         return steerJson(steer(from, to, vector, alignment.gauge, tokens, given.steer, progress),
-                         vocabularyOf(files, source));
+                         Vocabulary::beside(files, source, unread));
     });
 }
 

@@ -49,16 +49,6 @@ std::string reportText(const SteerReport& report, const std::optional<Vocabulary
     return text;
 }
 
-// Words are a courtesy: a tokenizer that cannot be read is no reason to refuse the rest.
-std::optional<Vocabulary> vocabularyOf(const Job& job, const std::string& model) {
-    try {
-        return Vocabulary::beside(job.host.files, model);
-    } catch (const Error& error) {
-        job.say(std::string("tokens are shown as ids: ") + error.what());
-        return std::nullopt;
-    }
-}
-
 }  // namespace
 
 RunJob addSteer(CLI::App& command) {
@@ -114,8 +104,10 @@ RunJob addSteer(CLI::App& command) {
                     target = Model::load(files, options->target, progress);
         const std::vector<float> vector = readSteeringVector(files, options->vector, source.config().d, options->row);
         const SteerReport report = steer(source, target, vector, gauge.gauge, prompt, options->steer, progress);
+        std::string unread;
         const std::optional<Vocabulary> vocabulary =
-            options->bytes ? Vocabulary::ofBytes() : vocabularyOf(job, options->source);
+            options->bytes ? Vocabulary::ofBytes() : Vocabulary::beside(job.host.files, options->source, unread);
+        if (!unread.empty()) job.say("tokens are shown as ids: " + unread);
         job.print(job.json ? steerJson(report, vocabulary) + "\n" : reportText(report, vocabulary));
         return 0;
     };

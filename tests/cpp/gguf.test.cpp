@@ -85,16 +85,23 @@ TEST_CASE("gguf: tokens become text by the vocabulary in the file, as its kind w
           Kind{"bert", {"\u2581walk", "ing", "\u2581on", "[SEP]"}, " walking on[SEP]"}}) {
         INFO(kind.name);
         MemoryFiles files;
-        files.put("m.gguf", file(kind.name, kind.tokens));
-        const auto vocabulary = Vocabulary::beside(files, "m.gguf");
+        files.put("m/m.gguf", file(kind.name, kind.tokens));
+        std::string unread;
+        const auto vocabulary = Vocabulary::beside(files, "m/m.gguf", unread);
         REQUIRE(vocabulary);
+        CHECK(Vocabulary::beside(files, "m", unread));
         std::vector<std::int64_t> ids(kind.tokens.size());
         std::iota(ids.begin(), ids.end(), 0);
         CHECK(vocabulary->text(ids) == kind.text);
     }
     MemoryFiles files;
     files.put("m.gguf", file("rwkv", {"a"}));
-    CHECK(!Vocabulary::beside(files, "m.gguf"));
+    std::string unread;
+    CHECK(!Vocabulary::beside(files, "m.gguf", unread));
+    CHECK(unread.empty());
+    files.put("m.gguf", file("llama", std::vector<std::string>((1 << 21) + 1)));
+    CHECK(!Vocabulary::beside(files, "m.gguf", unread));
+    CHECK_THAT(unread, ContainsSubstring("larger than any known"));
 }
 
 TEST_CASE("gguf: rewriting keeps key-values, names and padding as they are") {

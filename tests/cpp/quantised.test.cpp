@@ -510,7 +510,7 @@ TEST_CASE(
                                       : method == "mxfp4"      ? "dequantise the model first (in transformers, "
                                                                  "from_pretrained(path, quantization_config="
                                                                  "Mxfp4Config(dequantize=True)), then save_pretrained)"
-                                                               : "move the model that it was made from, in float")));
+                                                               : "take the model that it was made from, in float")));
     CHECK_THAT(said(R"({"config_groups":{"g":{"weights":{"strategy":"channel","type":"float"}}}})"),
                !ContainsSubstring("packed in a way"));
     // Where the configuration does not, the tensors' names tell.
@@ -520,5 +520,5 @@ TEST_CASE(
                                                   randomArray("model.layers.0.self_attn.q_proj.qweight", {d, d}, 2)}));
     CHECK_THAT(refusalOf(files, "m", randomGauge(d, 5), {}),
                ContainsSubstring("q_proj.qweight: is a GPTQ or AWQ weight, packed in a way that regauge does not read; "
-                                 "move the model that it was made from, in float"));
+                                 "take the model that it was made from, in float"));
 }

@@ -235,7 +235,8 @@ bool torch(std::string_view input) {
 void asWords(const Files& files, const std::string& model) {
     refusable([&] {
         const std::vector<std::int64_t> first{0, 1, 2, 3, 255, 256, -1};
-        if (const auto vocabulary = Vocabulary::beside(files, model)) vocabulary->text(first);
+        std::string unread;
+        if (const auto vocabulary = Vocabulary::beside(files, model, unread)) vocabulary->text(first);
     });
 }
 

@@ -15,11 +15,10 @@ class Vocabulary {
 public:
     // Ids are bytes: a model whose vocabulary is 256.
     static Vocabulary ofBytes();
-    // What lies beside a model: the tokenizer.ggml.* key-values of a GGUF file; of a checkpoint folder its
-    // tokenizer.json (Hugging Face: BPE, Unigram, WordPiece), or the one of the folder above, where a
-    // training run keeps it for all its checkpoints. Nothing where there is none, or one of another kind.
-    // Throws Error: malformed, tooLarge, and those of a file that cannot be read.
-    static std::optional<Vocabulary> beside(const Files& files, const std::string& model);
+    // What lies beside a model: the tokenizer.ggml.* key-values of GGUF files, or tokenizer.json in a checkpoint folder
+    // (Hugging Face: BPE, Unigram, WordPiece). Nothing where there is none, or one of another kind, or one that cannot
+    // be read, as words are a courtesy: `unread` says why then.
+    static std::optional<Vocabulary> beside(const Files& files, const std::string& model, std::string& unread);
 
     // The text of the tokens in a row. No space is taken off at its beginning, since tokens seldom begin a text. Bytes
     // as the tokens have them, so a text that begins or ends within a letter is no UTF-8 there. U+FFFD for an id that

@@ -65,8 +65,9 @@ public:
     std::string text(std::uint64_t most) {
         const std::uint64_t length = number<std::uint64_t>();
         if (length > most)
-            throw Error(ErrorCode::malformed, source_.name(),
-                        "a name of " + std::to_string(length) + " bytes in the GGUF header; the file is damaged");
+            throw Error(
+                ErrorCode::malformed, source_.name(),
+                "a name or text of " + std::to_string(length) + " bytes in the GGUF header; the file is damaged");
         return std::string(asText(bytes(length)));
     }
     void skip(std::uint64_t count) {
@@ -285,17 +286,19 @@ TensorFile openGguf(std::shared_ptr<const ByteSource> source) {
     return file;
 }
 
-std::vector<std::string> ggufStrings(const TensorFile& file, std::string_view key) {
+void eachGgufText(const TensorFile& file, std::string_view key, std::uint64_t most,
+                  const std::function<void(std::string)>& take) {
     const auto& entries = detailOf(file).keyValues;
     const auto entry = std::ranges::find(entries, key, &KeyValue::key);
-    if (entry == entries.end()) return {};
+    if (entry == entries.end()) return;
     HeaderReader reader(*file.source);
     reader.skip(entry->begin + 8 + key.size());  // behind the key and its length
-    if (reader.number<std::uint32_t>() != arrayType || reader.number<std::uint32_t>() != stringType) return {};
-    std::vector<std::string> texts;
-    for (std::uint64_t left = reader.number<std::uint64_t>(); left > 0; --left)
-        texts.push_back(reader.text(mostNameBytes));
-    return texts;
+    if (reader.number<std::uint32_t>() != arrayType || reader.number<std::uint32_t>() != stringType) return;
+    const auto count = reader.number<std::uint64_t>();
+    if (count > most)
+        throw Error(ErrorCode::tooLarge, placeOf(file.source->name(), std::string(key)),
+                    std::to_string(count) + " texts; at most " + std::to_string(most) + " are read");
+    for (std::uint64_t k = 0; k < count; ++k) take(reader.text(mostNameBytes));
 }
 
 GgufHeader ggufHeader(const TensorFile& file, const std::vector<TensorInfo>& infos) {

@@ -1,6 +1,8 @@
 // GGUF v2 and v3, little-endian: key-values kept as they are, tensors that are plain floats or integers moved.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,8 +26,9 @@ struct GgufHeader {
 };
 GgufHeader ggufHeader(const TensorFile& file, const std::vector<TensorInfo>& infos);
 
-// A key-value that is a list of texts, whole; empty where there is none of that name. (file.metadata has long lists
-// only in part.)
-std::vector<std::string> ggufStrings(const TensorFile& file, std::string_view key);
+// Each text of a key-value that is a list of texts, in order; none where there is no such list. (file.metadata has long
+// lists only in part.) Throws Error(tooLarge) where there are more than `most`.
+void eachGgufText(const TensorFile& file, std::string_view key, std::uint64_t most,
+                  const std::function<void(std::string)>& take);
 
 }  // namespace regauge

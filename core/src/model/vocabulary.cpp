@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <unordered_map>
@@ -22,8 +23,9 @@ using Pieces = std::vector<std::optional<std::string>>;
 
 constexpr std::string_view noPiece = "\xEF\xBF\xBD";  // U+FFFD
 constexpr std::string_view blank = "\xE2\x96\x81";    // U+2581, SentencePiece's space
-constexpr std::uint64_t mostPieces = std::uint64_t{1} << 22;
-constexpr std::uint64_t largestTokenizer = std::uint64_t{256} << 20;  // bytes; Gemma's, the largest known, has 33 MB
+// Gemma's, the largest known, has 262,144 tokens in 33 MB.
+constexpr std::uint64_t mostPieces = std::uint64_t{1} << 21;
+constexpr std::uint64_t largestTokenizer = std::uint64_t{64} << 20;  // bytes
 
 // How a vocabulary writes bytes and spaces.
 enum class Writing {
@@ -52,17 +54,17 @@ const std::array<std::string, 256>& byteLetters() {
     return letters;
 }
 
-std::string ofByteLetters(std::string_view piece) {
+std::string ofByteLetters(std::string_view whole) {
     static const std::unordered_map<std::string_view, char> bytes = [] {
         std::unordered_map<std::string_view, char> made;
         for (std::size_t byte = 0; byte < 256; ++byte) made[byteLetters()[byte]] = static_cast<char>(byte);
         return made;
     }();
     std::string text;
-    while (!piece.empty()) {
+    for (std::string_view piece = whole; !piece.empty();) {
         const std::size_t length = std::min<std::size_t>(piece.size(), (piece.front() & 0x80) != 0 ? 2 : 1);
         const auto found = bytes.find(piece.substr(0, length));
-        if (found == bytes.end()) return text + std::string(piece);  // a piece of another writing: as it stands
+        if (found == bytes.end()) return std::string(whole);  // of another writing: as it stands
         text += found->second;
         piece.remove_prefix(length);
     }
@@ -93,8 +95,9 @@ std::string written(std::string_view piece, Writing writing) {
     }
 }
 
-void put(Pieces& pieces, std::uint64_t id, std::string text, const std::string& where) {
-    if (id >= mostPieces)
+// limit: more tokens than what was read can hold.
+void put(Pieces& pieces, std::uint64_t id, std::string text, std::uint64_t limit, const std::string& where) {
+    if (id >= std::min(limit, mostPieces))
         throw Error(ErrorCode::malformed, where, "a token has the id " + std::to_string(id) + "; the file is damaged");
     if (id >= pieces.size()) pieces.resize(static_cast<std::size_t>(id) + 1);
     pieces[static_cast<std::size_t>(id)] = std::move(text);
@@ -128,14 +131,17 @@ std::optional<Pieces> ofTokenizerJson(const std::string& text, const std::string
                             : says(json, "decoder", "WordPiece") ? Writing::wordPiece
                                                                  : Writing::sentencePiece;
     Pieces pieces;
+    const auto take = [&](std::uint64_t id, std::string piece) {
+        put(pieces, id, std::move(piece), text.size(), where);  // each takes several bytes of the file
+    };
     if (vocab.is_object()) {
         for (const auto& [piece, id] : vocab.items())
-            if (id.is_number_unsigned()) put(pieces, id.get<std::uint64_t>(), written(piece, writing), where);
+            if (id.is_number_unsigned()) take(id.get<std::uint64_t>(), written(piece, writing));
     } else if (vocab.is_array()) {  // Unigram: [piece, log probability]
         std::uint64_t id = 0;
         for (const Json& entry : vocab) {
             if (entry.is_array() && !entry.empty() && entry.front().is_string())
-                put(pieces, id, written(entry.front().get_ref<const std::string&>(), writing), where);
+                take(id, written(entry.front().get_ref<const std::string&>(), writing));
             ++id;
         }
     }
@@ -143,7 +149,7 @@ std::optional<Pieces> ofTokenizerJson(const std::string& text, const std::string
         for (const Json& one : *added)
             if (one.is_object() && one.contains("id") && one["id"].is_number_unsigned() && one.contains("content") &&
                 one["content"].is_string())
-                put(pieces, one["id"].get<std::uint64_t>(), one["content"].get<std::string>(), where);
+                take(one["id"].get<std::uint64_t>(), one["content"].get<std::string>());
     return pieces;
 }
 
@@ -159,8 +165,8 @@ std::optional<Pieces> ofGguf(const TensorFile& file) {
                                                                              : std::nullopt;
     if (!writing) return std::nullopt;
     Pieces pieces;
-    for (const std::string& piece : ggufStrings(file, "tokenizer.ggml.tokens"))
-        put(pieces, pieces.size(), written(piece, *writing), file.source->name());
+    eachGgufText(file, "tokenizer.ggml.tokens", mostPieces,
+                 [&](const std::string& piece) { pieces.emplace_back(written(piece, *writing)); });
     return pieces;
 }
 
@@ -173,6 +179,14 @@ std::string readWhole(const ByteSource& source) {
     return text;
 }
 
+std::optional<Pieces> piecesBeside(const Files& files, const std::string& model) {
+    const std::string folder = snapshotOf(files, model);
+    const std::string file = files.isFolder(folder) ? checkpointFileIn(files, folder) : folder;
+    if (file.ends_with(".gguf")) return ofGguf(openCheckpointFiles(files, folder).shards.front());
+    const std::string path = joinPath(folder, "tokenizer.json");
+    return files.exists(path) ? ofTokenizerJson(readWhole(*files.open(path)), path) : std::nullopt;
+}
+
 }  // namespace
 
 Vocabulary Vocabulary::ofBytes() {
@@ -181,22 +195,16 @@ Vocabulary Vocabulary::ofBytes() {
     return Vocabulary(std::move(pieces));
 }
 
-std::optional<Vocabulary> Vocabulary::beside(const Files& files, const std::string& model) {
-    const std::string folder = snapshotOf(files, model);
-    const std::string file = files.isFolder(folder) ? checkpointFileIn(files, folder) : folder;
-    std::optional<Pieces> pieces;
-    if (file.ends_with(".gguf")) {
-        pieces = ofGguf(openTensorFile(files.open(file)));
-    } else {
-        for (const std::string& place : {folder, folderOf(folder)}) {
-            const std::string path = joinPath(place, "tokenizer.json");
-            if (!files.exists(path)) continue;
-            pieces = ofTokenizerJson(readWhole(*files.open(path)), path);
-            break;
-        }
-    }
+std::optional<Vocabulary> Vocabulary::beside(const Files& files, const std::string& model, std::string& unread) try {
+    std::optional<Pieces> pieces = piecesBeside(files, model);
     if (!pieces || pieces->empty()) return std::nullopt;
     return Vocabulary(std::move(*pieces));
+} catch (const Error& error) {
+    unread = error.code() == ErrorCode::tooLarge ? model + ": its tokenizer is larger than any known" : error.what();
+    return std::nullopt;
+} catch (const std::bad_alloc&) {
+    unread = model + ": its tokenizer does not fit into memory";
+    return std::nullopt;
 }
 
 std::string Vocabulary::text(std::span<const std::int64_t> tokens) const {

@@ -1,5 +1,8 @@
 #include "recipes/quantisation.hpp"
 
+#include "recipes/name_pattern.hpp"
+#include "recipes/recipe_table.hpp"
+
 namespace regauge {
 
 std::string wayOutOfPacked(std::string_view method) {
@@ -8,15 +11,17 @@ std::string wayOutOfPacked(std::string_view method) {
     };
     if (method == "bitsandbytes" || method == "higgs") return dequantise("model.dequantize()");
     if (method == "mxfp4") return dequantise("from_pretrained(path, quantization_config=Mxfp4Config(dequantize=True))");
-    return "move the model that it was made from, in float, and quantise what was moved again: transformers has no "
-           "dequantize() for it";
+    return "take the model that it was made from, in float, and quantise what was moved again";
 }
 
-std::string packedWeight(const std::string& what) {
-    return "is " + what + ", packed in a way that regauge does not read; " +
-           wayOutOfPacked(what.ends_with("bitsandbytes weight") ? "bitsandbytes"
-                          : what.ends_with("MXFP4 weight")      ? "mxfp4"
-                                                                : "");
+std::optional<std::string> packedWeight(std::string_view tensor) {
+    for (const auto& [pattern, what] : sharedRules().quantised)
+        if (matchName(pattern, tensor))
+            return "is " + what + ", packed in a way that regauge does not read; " +
+                   wayOutOfPacked(what.ends_with("bitsandbytes weight") ? "bitsandbytes"
+                                  : what.ends_with("MXFP4 weight")      ? "mxfp4"
+                                                                        : "");
+    return std::nullopt;
 }
 
 }  // namespace regauge

@@ -125,9 +125,7 @@ public:
             applied_.moves.push_back({info, {}, "the scales of a block-quantised FP8 weight"});
             return;
         }
-        for (const auto& [pattern, what] : sharedRules().quantised)
-            if (matchName(pattern, info.name) && !info.name.ends_with("_scale_inv"))
-                throw Error(ErrorCode::unsupported, where, packedWeight(what));
+        if (const auto packed = packedWeight(info.name)) throw Error(ErrorCode::unsupported, where, *packed);
         for (const auto& [pattern, what] : recipe_.refuseTensors)
             if (matchName(pattern, member.names[index])) throw Error(ErrorCode::unsupported, where, "is " + what);
         Parameter about;

@@ -327,10 +327,9 @@ void addOptimizer(PlannedObject& model, const ObjectPath& object, const Transpor
     std::vector<std::string> names;
     for (const Member& member : files.members)
         for (const std::string& name : member.names) names.push_back(ownName(name));
-    for (const auto& [pattern, what] : sharedRules().quantised)
-        for (const std::string& name : names)
-            if (matchName(pattern, name) && !name.ends_with("_scale_inv"))
-                throw Error(ErrorCode::unsupported, object.path() + ": " + name, packedWeight(what));
+    for (const std::string& name : names)
+        if (const auto packed = packedWeight(name))
+            throw Error(ErrorCode::unsupported, object.path() + ": " + name, *packed);
     std::string missing, found;
     for (const TensorRule& rule : recipe.tensors) {
         const auto fits = [&](const std::string& name) { return matchName(rule.name, name).has_value(); };
