@@ -217,6 +217,11 @@ TEST_CASE("field: a trace in the order of a shell's glob is refused with the ord
     } catch (const Error& error) {
         CHECK_THAT(std::string(error.what()), ContainsSubstring("c/checkpoint-100 c/checkpoint-500 c/checkpoint-1000"));
     }
+    for (const char* step : {"500", "1000"})  // back along one run and forth along another
+        for (const char* name : {"/model.safetensors", "/config.json"})
+            files.put(std::string("b/checkpoint-") + step + name,
+                      files.text(std::string("c/checkpoint-") + step + name));
+    CHECK_NOTHROW(trace(files, {"c/checkpoint-1000", "c/checkpoint-500", "b/checkpoint-500", "b/checkpoint-1000"}, {}));
     files.put("c/checkpoint-1000/trainer_state.json", R"({"global_step": 200})");  // what it says, not its name
     CHECK_NOTHROW(trace(files, {"c/checkpoint-100", "c/checkpoint-1000", "c/checkpoint-500"}, {}));
 }

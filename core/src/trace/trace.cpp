@@ -262,38 +262,55 @@ std::vector<double> confidenceOf(const Gauge& answer, const std::vector<Route>& 
     return confidence;
 }
 
-// The step that a checkpoint was saved at: global_step in the trainer_state.json of its folder, else the last number in
-// its name. Nothing where neither tells.
-std::optional<std::uint64_t> stepOf(const Files& files, std::string path) {
+// Where in a run a checkpoint was saved. run: its path without the last number of its name, which tells the checkpoints
+// of two runs apart; "" where there is no number.
+struct Saved {
+    std::string path, run;
+    std::optional<std::uint64_t> step;  // global_step in the trainer_state.json of its folder, else that number
+};
+
+Saved savedAt(const Files& files, const std::string& checkpoint) {
+    Saved saved{checkpoint, "", std::nullopt};
+    std::string path = checkpoint;
     while (path.size() > 1 && path.back() == '/') path.pop_back();
-    const std::string state = joinPath(files.isFolder(path) ? path : folderOf(path), "trainer_state.json");
-    if (files.exists(state))
-        if (const auto step = Config::read(*files.open(state)).number("global_step")) return step;
     std::string name = fileNameOf(path);
     if (const std::size_t dot = name.find_last_of('.'); dot != std::string::npos && dot > 0 && !files.isFolder(path))
         name.resize(dot);
-    const std::size_t end = name.find_last_of("0123456789");
-    if (end == std::string::npos) return std::nullopt;
-    const std::size_t begin = name.find_last_not_of("0123456789", end) + 1;  // npos + 1 is 0
-    std::uint64_t step = 0;
-    const auto [at, error] = std::from_chars(name.data() + begin, name.data() + end + 1, step);
-    return error == std::errc() ? std::optional(step) : std::nullopt;
+    if (const std::size_t end = name.find_last_of("0123456789"); end != std::string::npos) {
+        const std::size_t begin = name.find_last_not_of("0123456789", end) + 1;  // npos + 1 is 0
+        std::uint64_t step = 0;
+        const auto [at, error] = std::from_chars(name.data() + begin, name.data() + end + 1, step);
+        if (error == std::errc()) saved.step = step;
+        saved.run = joinPath(folderOf(path), name.erase(begin, end + 1 - begin));
+    }
+    const std::string state = joinPath(files.isFolder(path) ? path : folderOf(path), "trainer_state.json");
+    if (files.exists(state))
+        if (const auto step = Config::read(*files.open(state)).number("global_step")) saved.step = step;
+    return saved;
 }
 
-// Steps go up, or down, from each checkpoint to the next: a shell's checkpoint-* puts 1000 before 500.
+// Along each run steps go up, or down, from one checkpoint to the next: a shell's checkpoint-* puts 1000 before 500. A
+// trace may go back along one run and forth along another.
 void requireOrder(const Files& files, const std::vector<std::string>& checkpoints) {
-    std::vector<std::pair<std::uint64_t, std::string>> steps;
+    std::vector<Saved> all;
     for (const std::string& checkpoint : checkpoints) {
-        const auto step = stepOf(files, checkpoint);
-        if (!step) return;
-        steps.emplace_back(*step, checkpoint);
+        all.push_back(savedAt(files, checkpoint));
+        if (!all.back().step) return;
     }
-    const auto earlier = [](const auto& a, const auto& b) { return a.first < b.first; };
-    if (std::is_sorted(steps.begin(), steps.end(), earlier) || std::is_sorted(steps.rbegin(), steps.rend(), earlier))
-        return;
-    std::stable_sort(steps.begin(), steps.end(), earlier);
+    const auto earlier = [](const Saved& a, const Saved& b) { return a.step < b.step; };
+    const auto later = [&](const Saved& a, const Saved& b) { return earlier(b, a); };
+    bool ordered = true;
+    for (auto begin = all.begin(); begin != all.end();) {
+        const auto end = std::find_if(begin, all.end(), [&](const Saved& one) { return one.run != begin->run; });
+        if (!std::is_sorted(begin, end, earlier) && !std::is_sorted(begin, end, later)) {
+            std::stable_sort(begin, end, earlier);
+            ordered = false;
+        }
+        begin = end;
+    }
+    if (ordered) return;
     std::string order;
-    for (const auto& [step, checkpoint] : steps) order += " " + checkpoint;
+    for (const Saved& one : all) order += " " + one.path;
     throw Error(ErrorCode::usage, "",
                 "the checkpoints are not in the order of their steps, and a trace goes through them as they are given; "
                 "give them as:" +
