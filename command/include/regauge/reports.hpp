@@ -32,7 +32,7 @@ std::string auditJson(const AuditReport& report);
 std::string mergeJson(const MergeReport& report);
 std::string ceilingJson(const std::vector<CeilingPoint>& points, const CeilingOptions& options);
 // With the tokens' text, where the vocabulary is known.
-std::string continuationJson(const Continuation& continuation, const std::optional<Vocabulary>& vocabulary = {});
-std::string steerJson(const SteerReport& report, const std::optional<Vocabulary>& vocabulary = {});
+std::string continuationJson(const Continuation& continuation, const std::optional<Vocabulary>& vocabulary);
+std::string steerJson(const SteerReport& report, const std::optional<Vocabulary>& vocabulary);
 
 }  // namespace regauge

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "io/bytes.hpp"
 #include "io/gguf.hpp"
 #include "io/json_text.hpp"
 #include "regauge/error.hpp"
@@ -119,7 +120,7 @@ bool says(const Json& tokenizer, const char* part, std::string_view type) {
     return false;
 }
 
-std::optional<Pieces> ofTokenizerJson(const std::string& text, const std::string& where) {
+std::optional<Pieces> ofTokenizerJson(std::string_view text, const std::string& where) {
     const Json json = parseJson(text, where);
     if (!json.is_object()) throw Error(ErrorCode::malformed, where, "is no tokenizer.json: not a JSON object");
     const auto model = json.find("model");
@@ -170,21 +171,17 @@ std::optional<Pieces> ofGguf(const TensorFile& file) {
     return pieces;
 }
 
-std::string readWhole(const ByteSource& source) {
-    if (source.size() > largestTokenizer)
-        throw Error(ErrorCode::tooLarge, source.name(),
-                    "has " + std::to_string(source.size()) + " bytes; no tokenizer is that large");
-    std::string text(static_cast<std::size_t>(source.size()), '\0');
-    source.read(0, std::as_writable_bytes(std::span(text)));
-    return text;
-}
-
 std::optional<Pieces> piecesBeside(const Files& files, const std::string& model) {
     const std::string folder = snapshotOf(files, model);
     const std::string file = files.isFolder(folder) ? checkpointFileIn(files, folder) : folder;
     if (file.ends_with(".gguf")) return ofGguf(openCheckpointFiles(files, folder).shards.front());
     const std::string path = joinPath(folder, "tokenizer.json");
-    return files.exists(path) ? ofTokenizerJson(readWhole(*files.open(path)), path) : std::nullopt;
+    if (!files.exists(path)) return std::nullopt;
+    const std::unique_ptr<ByteSource> source = files.open(path);
+    if (source->size() > largestTokenizer)
+        throw Error(ErrorCode::tooLarge, path,
+                    "has " + std::to_string(source->size()) + " bytes; no tokenizer is that large");
+    return ofTokenizerJson(asText(readBytes(*source, 0, source->size())), path);
 }
 
 }  // namespace
