@@ -305,35 +305,21 @@ def match_gains(gx, gy):
         return None
     scores = halves[0] + halves[1]
     perm, _ = solve(scores, signed=False)
-    of_match = scores[np.arange(len(perm)), perm]
-    variance = max(-of_match.sum() / (len(perm) * vectors), P.leastGainVariance)
-    likely = np.exp((scores - of_match[:, None]) / (2 * variance))
-    likely[np.arange(len(perm)), perm] = 0
+    i = np.arange(len(perm))
+    variance = max(-scores[i, perm].sum() / (len(perm) * vectors), P.leastGainVariance)
+    likely = np.exp((scores - scores.max(1, keepdims=True)) / (2 * variance))
+    likely = likely / likely.sum(1, keepdims=True)
     agreed = (solve(halves[0], False)[0] == solve(halves[1], False)[0]).mean() if vectors > 1 else 0.0
-    confidence = 1 / (1 + likely.sum(1))
     most = 1 - (1 - np.sqrt(agreed)) ** 2    # what the halves bear out
-    return SimpleNamespace(scores=scores, perm=perm, agreement=agreed,
-                           confidence=confidence * min(1.0, most / confidence.mean()))
+    borne_out = min(1.0, most / likely[i, perm].mean())
+    return SimpleNamespace(scores=scores, perm=perm, agreement=agreed, confidence=borne_out * likely[i, perm],
+                           places=borne_out * likely + (1 - borne_out) / len(perm))
 
 
 def add_gains(z, gains):
     of_match = gains.scores[np.arange(len(z)), gains.perm]
     bonus = np.clip(1 + (gains.scores - of_match[:, None]) / spread(gains.scores, (gains.perm, None)), 0, 1)
     return np.copysign(np.abs(z) + bonus, z)
-
-
-def signs_in(w, perm):
-    """Signs of matched pairs in the scores w, and how likely each is right: a score is the strength of the match with
-    its sign, and a normal number beside it; how strengths are distributed their sizes tell (EM)."""
-    m = matched(w, (perm,)) / spread(w, (perm,))
-    size = np.minimum(np.abs(m), BIN * BINS / 2)
-    with_sign = np.exp(np.minimum(size[:, None] * STRENGTHS - STRENGTHS ** 2 / 2, MOST_EXPONENT))
-    against = np.exp(-size[:, None] * STRENGTHS - STRENGTHS ** 2 / 2)
-    share = np.full(len(STRENGTHS), 1 / len(STRENGTHS))
-    for _ in range(int(P.signRounds)):
-        share = share * ((1 / ((with_sign + against) @ share)) @ (with_sign + against)) / len(m)
-    likely = with_sign @ share
-    return np.sign(m).astype(int), np.where(m == 0, 0, likely / (likely + against @ share))
 
 
 # ------------------------------------------------------------------------------------------------ confidence
@@ -430,13 +416,13 @@ def is_credible(explained, halves, others, estimate, d, rows):
             and halves >= between(P.smallHalves, P.largeHalves) and others >= between(P.smallOthers, P.largeOthers))
 
 
-def better_plain(plain, gains, at_hand):
+def better_plain(plain, at_hand):
     """Plain correlation's estimate where it leaves clearly less unexplained, or None.
 
     Noise that is alike in all channels (few rows, a light drift) is what whitening makes louder.
     """
     block, d = plain.block, len(plain.block.whole)
-    answer = solve(add_gains(block.whole / block.unit, gains)) if gains else block.answer
+    answer = block.answer
     rest = lambda a: unexplained(block.whole, plain.gx, plain.gy, a)
     estimate, here = at_hand.prob.mean(), rest(answer)
     explained, difference = rest(None) - here, rest(at_hand.answer) - here
@@ -559,9 +545,10 @@ SCORES = BIN * (np.arange(BINS) + 0.5) - BIN * BINS / 2
 LIKELIER = np.exp(np.minimum(SCORES[:, None] * STRENGTHS - STRENGTHS ** 2 / 2, MOST_EXPONENT))
 
 
-def posterior(w, answer):
-    """Probability that each target channel's partner and sign are right, if scores are the strength of the match with
-    its sign, and a normal number beside it; how strengths are distributed the scores themselves tell (EM)."""
+def pair_posterior(w, answer, places=1.0):
+    """Probability that target channel i's partner is source channel j with sign + and with sign -, if scores are the
+    strength of the match with its sign, and a normal number beside it; how strengths are distributed the scores
+    themselves tell (EM).  `places`: how likely pairs are beforehand."""
     (perm, sign), i = answer, np.arange(len(w))
     rest = np.delete(w.astype(np.float64).ravel() ** 2, i * len(w) + perm)
     unit = max(np.sqrt(min(rest.mean(), upper_median(rest) / MEDIAN_OF_SQUARE)), SMALLEST_SPREAD)
@@ -575,38 +562,81 @@ def posterior(w, answer):
             share = share * ((seen / np.maximum(LIKELIER @ share, 1e-300)) @ LIKELIER)
             share = share / share.sum()
         likelier = np.clip(LIKELIER @ share, 1 / P.mostLikely, P.mostLikely)
-        with_sign, against = likelier[at], likelier[back]
+        with_sign, against = likelier[at] * places, likelier[back] * places
         both = with_sign + against
         for _ in range(int(P.balanceRounds)):
             rows = 1 / (both @ columns)
             columns = 1 / (rows @ both)
-        of_pair = np.outer(rows, columns)
-        seen, before = (np.bincount(at.ravel(), (of_pair * with_sign).ravel(), BINS)
-                        + np.bincount(back.ravel(), (of_pair * against).ravel(), BINS)), seen
+        plus, minus = (np.outer(rows, columns) * one for one in (with_sign, against))
+        seen, before = (np.bincount(at.ravel(), plus.ravel(), BINS) + np.bincount(back.ravel(), minus.ravel(), BINS)), seen
         if np.abs((seen - before).cumsum()).max() < P.settledStrengths * len(w):
             break
-    return of_pair[i, perm] * np.where(sign > 0, with_sign[i, perm], np.where(sign < 0, against[i, perm], 0))
+    return plus, minus
+
+
+def at_answer(pairs, answer):
+    (plus, minus), (perm, sign), i = pairs, answer, np.arange(len(pairs[0]))
+    return np.where(sign > 0, plus[i, perm], np.where(sign < 0, minus[i, perm], 0))
+
+
+def posterior(w, answer):
+    """Probability that each target channel's partner and sign are right."""
+    return at_answer(pair_posterior(w, answer), answer)
+
+
+def votes(structures, answer, believed):
+    """The fit of each pair to the others, which count as much as they are believed; None where there is none."""
+    perm, sign = answer
+    t = 0.0
+    for mx, my in structures:
+        one = my @ ((sign * believed)[:, None] * mx[perm])
+        one = one / spread(one, answer)
+        t = t + max(0.0, (believed * sign * matched(one, answer)).sum() / believed.sum()) * one
+    return t / spread(t, answer) if np.any(t) else None
 
 
 def voted_posterior(z, answer, structures):
-    """The posterior of the scores z, and of z with the fit of each pair to the others, which count as much as they are
-    believed; again while that tells more."""
+    """The posterior of the scores z, and of z with the votes of the others; again while that tells more."""
     best = believed = posterior(z, answer)
-    perm, sign = answer
     for _ in range(int(P.voteRounds)):
-        t = np.zeros_like(z)
-        for mx, my in structures:
-            one = my @ ((sign * believed)[:, None] * mx[perm])
-            one = one / spread(one, answer)
-            t = t + max(0.0, (believed * sign * matched(one, answer)).sum() / believed.sum()) * one
-        if not t.any():
+        t = votes(structures, answer, believed)
+        if t is None:
             break
-        believed = posterior(z + t / spread(t, answer), answer)
+        believed = posterior(z + t, answer)
         gain = believed.mean() - best.mean()
         best = believed if gain > 0 else best
         if gain < P.voteGain:
             break
     return best
+
+
+def placed_posterior(z, gains, structures):
+    """The answer that rows and gains give together, and its probabilities: gains say beforehand how likely pairs are;
+    channels vote for others as above, and may move by it."""
+    def ask(scores, answer):
+        pairs = pair_posterior(scores, answer, gains.places)
+        new = solve(np.where(pairs[0] >= pairs[1], pairs[0], -pairs[1]))
+        return new, at_answer(pairs, new)
+
+    answer, believed = ask(z, (gains.perm, np.sign(matched(z, (gains.perm,))).astype(int)))
+    for _ in range(int(P.voteRounds)):
+        t = votes(structures, answer, believed)
+        if t is None:
+            break
+        new, likelier = ask(z + t, answer)
+        gain = likelier.mean() - believed.mean()
+        if gain > 0:
+            answer, believed = new, likelier
+        if gain < P.voteGain:
+            break
+    return answer, believed
+
+
+def signs_of_halves(block, gains):
+    """How far the signs of the gains' pairs in one half of the rows are those in the other half, in standard deviations
+    of what chance does."""
+    product = matched(block.halves[0], (gains.perm,)) * matched(block.halves[1], (gains.perm,))
+    return product.sum() / max(np.sqrt((product ** 2).sum()), 1e-300)
 
 
 # ------------------------------------------------------------------------------------------------ massive rows
@@ -724,7 +754,7 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
     block = fuse(found.blocks)
     largest = max(block.advantage, *(b.advantage for b in found.blocks))
     gains = match_gains(x_gains or {}, y_gains or {})
-    added = gains if gains and gains.agreement >= P.usefulGains else None
+    known = gains if gains and gains.agreement * len(gains.perm) >= P.confirmedGains else None
     state = SimpleNamespace(answer=block.answer, block=block, scores=None, placed=False)
     stages = {"beyond doubt"} if block.sure else set()
 
@@ -736,12 +766,11 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
     def scores_of(estimate):
         if estimate.scores is not None:
             return estimate.scores
-        z = estimate.block.whole / estimate.block.unit
-        return add_gains(z, added) if added else z
+        return estimate.block.whole / estimate.block.unit
 
-    if added:
+    if block.sure and known and known.agreement >= P.decisiveGains:
         stages.add("gains")
-        state.answer = solve(scores_of(state))
+        state.answer = solve(add_gains(scores_of(state), known))
     rows = features(block, state.answer, largest)
     state.prob = confidence(rows, block.sure)
     heaviest = max((w for w, _ in found.structures), default=0)
@@ -757,7 +786,7 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
         else:
             state.prob = np.where(same(state.answer, refined[0]), prob, prob / 2)
     if found.plain:
-        state = better("plain", better_plain(found.plain, added, state) or state)
+        state = better("plain", better_plain(found.plain, state) or state)
     if not block.sure:
         whitened = state.block is block
         narrow = below_twice(P.fittedWidth, len(state.prob))
@@ -776,8 +805,11 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
                 null = soft if soft.mean() > null.mean() else null
             fitted = fitted + of_null * (null - fitted)
         state.prob = own + few * (fitted - own)
-        if added:
-            state = better("placed by gains", by_gains(added, found, block, state))
+        if known and signs_of_halves(block, known) >= P.pairedRows:
+            answer, prob = placed_posterior(block.whole / block.unit, known, structures)
+            if prob.mean() > state.prob.mean():
+                state = better("placed by gains", SimpleNamespace(answer=answer, prob=prob, block=state.block, scores=None,
+                                                                  placed=True))
         if found.levels and not state.placed:
             state = better("massive rows", with_massive(found.levels, state, scores_of(state)))
     perm, sign = state.answer
@@ -790,22 +822,6 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
     return dict(perm=perm, sign=sign, prob=prob, margin=margin, share=share,
                 verdict=verdict_of(share, len(perm), found.rows),
                 rows=found.rows, features=rows, sure=block.sure, stages=stages)
-
-
-def by_gains(gains, found, block, estimate):
-    """Gains say which channel is which and rows its sign, where that makes more channels right."""
-    candidates = [signs_in(block.whole, gains.perm)]
-    if found.soft:
-        candidates.append(signs_in(found.soft[1], gains.perm))
-    if found.plain:
-        candidates.append(signs_in(found.plain.block.whole, gains.perm))
-    sign, likely = max(candidates, key=lambda s: s[1].mean())
-    own = (estimate.answer[0] == gains.perm) & (estimate.answer[1] != 0) & (estimate.prob >= likely)
-    sign = np.where(own, estimate.answer[1], sign)
-    prob = gains.confidence * np.where(own, estimate.prob, likely)
-    if not prob.mean() > estimate.prob.mean():
-        return estimate
-    return SimpleNamespace(answer=(gains.perm, sign), prob=prob, block=estimate.block, scores=None, placed=True)
 
 
 # ------------------------------------------------------------------------------------------------ trace

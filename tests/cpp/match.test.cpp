@@ -493,6 +493,53 @@ TEST_CASE("sure gains place the channels, and few rows tell their signs") {
     CHECK(std::fabs(alignment.estimate - rightOf(alignment, truth)) < 0.05);
 }
 
+TEST_CASE("gains and rows of which neither knows the channels place them together") {
+    const Group group = GENERATE(Group::signedPermutation, Group::layernorm);
+    auto random = seeded(23);
+    const std::size_t d = 96;
+    const Gauge truth = planted(d, group == Group::layernorm ? 0 : 0.5, random);
+    const Rows x = gaussianRows(48, d, random), y = seenFrom(x, truth, 2.0, random);
+    Evidence source = evidence(x, d), target = evidence(y, d), gainsOfSource = source, gainsOfTarget = target;
+    for (int vector = 0; vector < 16; ++vector) {
+        Gains of{"norm." + std::to_string(vector), std::vector<double>(d)}, to = of;
+        for (double& value : of.values) value = 1 + 0.2 * gaussian(random);
+        for (std::size_t i = 0; i < d; ++i) to.values[i] = of.values[truth.perm()[i]] + 0.22 * gaussian(random);
+        source.gains.push_back(of), target.gains.push_back(to);
+    }
+    gainsOfSource.sites.clear(), gainsOfTarget.sites.clear();
+    gainsOfSource.gains = source.gains, gainsOfTarget.gains = target.gains;
+    const auto placed = [&](const Alignment& alignment) { return compare(alignment.gauge, truth).permutation; };
+    const double byGains = placed(match(gainsOfSource, gainsOfTarget, withGroup(group)));
+    const double byRows = rightOf(match(evidence(x, d), evidence(y, d), withGroup(group)), truth);
+    const Alignment together = match(source, target, withGroup(group));
+    CAPTURE(byGains, byRows, rightOf(together, truth), together.estimate);
+    CHECK(byGains < 0.9);
+    CHECK(byRows < 0.9);
+    CHECK(rightOf(together, truth) >= std::max(byGains, byRows) + 0.08);
+    CHECK(std::fabs(together.estimate - rightOf(together, truth)) < 0.05);
+}
+
+TEST_CASE("sure gains do not make rows of other tokens a match") {
+    auto random = seeded(29);
+    const std::size_t d = 96, rows = 192;
+    for (int trial = 0; trial < 8; ++trial) {
+        const Gauge truth = planted(d, 0.5, random);
+        const Rows x = gaussianRows(rows, d, random), paired = seenFrom(x, truth, 0.3, random);
+        Rows y = paired;  // 37 rows on: relations between channels stay, signs are open
+        std::ranges::rotate(y, y.begin() + 37 * static_cast<std::ptrdiff_t>(d));
+        Evidence source = evidence(x, d), target = evidence(y, d);
+        for (int vector = 0; vector < 16; ++vector) {
+            Gains of{"norm." + std::to_string(vector), std::vector<double>(d)}, to = of;
+            for (double& value : of.values) value = 1 + 0.2 * gaussian(random);
+            for (std::size_t i = 0; i < d; ++i) to.values[i] = of.values[truth.perm()[i]];
+            source.gains.push_back(of), target.gains.push_back(to);
+        }
+        const Alignment alignment = match(source, target);
+        CAPTURE(trial, alignment.estimate, rightOf(alignment, truth));
+        CHECK(alignment.verdict == Verdict::unrelated);
+    }
+}
+
 TEST_CASE("the layernorm group finds a permutation and one sign for all") {
     auto random = seeded(10);
     const std::size_t d = 32;

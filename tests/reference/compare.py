@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments/refere
 import reference
 from common import Command
 
-KINDS = ("drifted", "many channels", "strong noise", "massive rows", "gains", "gains and few rows", "two sites",
+KINDS = ("drifted", "many channels", "strong noise", "massive rows", "gains", "gains and few rows", "weak gains", "two sites",
          "heavy tails", "constant channels", "copies", "shuffled", "independent")
 TIED = ("copies", "shuffled", "independent")    # ties and near-ties fall either way
 COPIES = 4    # pairs of channels of "copies" that are alike: k and k + COPIES
@@ -36,9 +36,11 @@ def pair(kind, rng):
     d, n = int(rng.choice([16, 24, 32, 48, 64])), int(rng.choice([64, 128, 256, 512, 1024]))
     if kind == "many channels":    # where the posterior is asked
         d, n = int(rng.choice([192, 288])), int(rng.choice([64, 128]))
-    if kind in ("gains and few rows", "massive rows"):    # where rows leave a doubt
+    if kind == "weak gains":    # which place channels together with the rows
+        d = int(rng.choice([64, 96, 192]))
+    if kind in ("gains and few rows", "weak gains", "massive rows"):    # where rows leave a doubt
         n = int(rng.choice([64, 128]))
-    strong = kind in ("strong noise", "massive rows", "many channels")
+    strong = kind in ("strong noise", "massive rows", "many channels", "weak gains")
     noise = rng.choice([0.7, 1.0, 1.4] if strong else [0.05, 0.2, 0.5])
     perm, sign = rng.permutation(d), rng.choice([-1, 1], d)
     xs, ys = [], []
@@ -65,8 +67,10 @@ def pair(kind, rng):
         ys.append((y[:, perm] * sign).astype(np.float32))
     if "gains" not in kind:
         return xs, ys, {}, {}
-    gx = {f"norm{k:02d}": (1 + 0.2 * rng.randn(d)).astype(np.float32) for k in range(int(rng.choice([2, 6, 12])))}
-    gy = {name: ((g + rng.choice([0.005, 0.03, 0.1]) * rng.randn(d))[perm]).astype(np.float32) for name, g in gx.items()}
+    weak = kind == "weak gains"
+    vectors, drift = int(rng.choice([9, 16] if weak else [2, 6, 12])), [0.1, 0.2] if weak else [0.005, 0.03, 0.1]
+    gx = {f"norm{k:02d}": (1 + 0.2 * rng.randn(d)).astype(np.float32) for k in range(vectors)}
+    gy = {name: ((g + rng.choice(drift) * rng.randn(d))[perm]).astype(np.float32) for name, g in gx.items()}
     return xs, ys, gx, gy
 
 
@@ -101,8 +105,10 @@ class Tally:
         by_rule = "rows" in wanted and reference.verdict_of(summary["estimate"], len(perm), wanted["rows"])
         self.verdicts.append(summary["verdict"] in (wanted["verdict"], by_rule))
 
-    def add_margins(self, margins, wanted):
-        self.margins.append(np.abs(np.array(margins) - wanted).max())
+    def add_margins(self, gauge, wanted):
+        """Of channels in the same place with the same sign."""
+        placed = (np.array(gauge["perm"]) == wanted["perm"]) & (np.array(gauge["sign"]) == wanted["sign"])
+        self.margins.append(np.abs(np.array(gauge["margin"]) - wanted["margin"])[placed].max(initial=0))
 
     def __str__(self):
         return (f"{self.kind}: {sum(a == 1 for a in self.agreed)} of {len(self.agreed)} the same in every channel, "
@@ -132,7 +138,7 @@ if __name__ == "__main__":
                 wanted = reference.align(*evidence)
                 stages.update(wanted["stages"])
                 tally.add(command.align_bundles(*evidence), wanted)
-                tally.add_margins(command.gauge["margin"], wanted["margin"])
+                tally.add_margins(command.gauge, wanted)
             print(tally, flush=True)
             tallies.append(tally)
     print("stages that had a say:", ", ".join(f"{stage} {n}" for stage, n in sorted(stages.items())))

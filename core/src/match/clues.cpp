@@ -320,7 +320,8 @@ Clues gatherClues(const Evidence& source, const Evidence& target, const std::vec
     scaleWeights(reports);
     Clues clues = cluesOf(std::move(fusion), options, progress);
     GainMatch gains = matchGainVectors(source, target, options.threads, progress);
-    const bool useful = gains.vectors > 0 && gains.agreement >= policy::usefulGains &&
+    const bool useful = gains.vectors > 0 &&
+                        gains.agreement * static_cast<double>(source.d) >= policy::confirmedGains &&
                         options.group != Group::permutation;  // the baseline is correlation alone
     if (gains.vectors > 0) reports.push_back(gainsReport(gains, useful ? 1 : 0));
     if (useful) clues.gains = std::move(gains);

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "match/confidence.hpp"
 #include "match/policy.hpp"
+#include "numeric/portable_exp.hpp"
 #include "regauge/error.hpp"
+#include "scores/row_tasks.hpp"
 
 namespace regauge {
 namespace {
@@ -35,32 +38,30 @@ void subtractDistances(ScoreMatrix& scores, const std::vector<double>& x, const 
                 static_cast<float>(std::min((y[i] - x[j]) * (y[i] - x[j]), policy::farthestGains));
 }
 
-// exp(-distance / 2 sigma^2) of the match against the sum over all source channels; sigma^2 is what the matched pairs
-// themselves show.
-std::vector<double> posteriors(const ScoreMatrix& scores, const std::vector<std::uint32_t>& perm, std::size_t vectors) {
-    const std::size_t d = scores.d;
+// sigma^2: what the matched pairs themselves show, a vector.
+double varianceOf(const GainMatch& gains) {
+    const std::size_t d = gains.scores.d;
     double residual = 0;
-    for (std::size_t i = 0; i < d; ++i) residual -= static_cast<double>(scores.value[i * d + perm[i]]);
-    const double variance = std::max(residual / static_cast<double>(d * vectors), policy::leastGainVariance);
-    std::vector<double> posterior(d);
-    for (std::size_t i = 0; i < d; ++i) {
-        double others = 0;
-        for (std::size_t j = 0; j < d; ++j)
-            if (j != perm[i])
-                others += std::exp(static_cast<double>(scores.value[i * d + j] - scores.value[i * d + perm[i]]) /
-                                   (2 * variance));
-        posterior[i] = 1 / (1 + others);
-    }
-    return posterior;
+    for (std::size_t i = 0; i < d; ++i) residual -= static_cast<double>(gains.scores.value[i * d + gains.perm[i]]);
+    return std::max(residual / static_cast<double>(d * gains.vectors), policy::leastGainVariance);
+}
+
+// Posteriors of all source channels for target channel i: exp(-distance / 2 sigma^2), scaled to add up to one.
+void posteriors(const GainMatch& gains, std::size_t i, std::vector<double>& partner) {
+    const std::span<const float> score = std::span(gains.scores.value).subspan(i * gains.scores.d, gains.scores.d);
+    const double nearest = static_cast<double>(std::ranges::max(score));
+    double sum = 0;
+    for (std::size_t j = 0; j < score.size(); ++j)
+        sum += partner[j] = portableExp((static_cast<double>(score[j]) - nearest) / (2 * gains.variance));
+    for (double& p : partner) p /= sum;
 }
 
 // Halves that err apart from each other are both right where they agree, each on the root of that share; and errors
 // fall exponentially with the number of vectors, so all of them err on the square of what a half errs on. Posteriors
 // that promise more (of few vectors) are scaled down.
-void boundByHalves(GainMatch& match) {
-    const double ofHalf = 1 - std::sqrt(match.agreement), most = 1 - ofHalf * ofHalf, said = mean(match.confidence);
-    if (said <= most) return;
-    for (double& confidence : match.confidence) confidence *= most / said;
+double borneOutByHalves(double said, double agreement) {
+    const double ofHalf = 1 - std::sqrt(agreement), most = 1 - ofHalf * ofHalf;
+    return said > most ? most / said : 1;
 }
 
 }  // namespace
@@ -87,18 +88,41 @@ GainMatch matchGainVectors(const Evidence& source, const Evidence& target, unsig
     add(match.scores, 1, half[1]);
     const Answer answer = solve(match.scores, Group::permutation, threads, progress);
     match.perm = answer.gauge.perm();
-    match.confidence = posteriors(match.scores, match.perm, match.vectors);
+    match.variance = varianceOf(match);
+    match.confidence.resize(d);
+    std::vector<double> partner(d);
+    for (std::size_t i = 0; i < d; ++i) {
+        posteriors(match, i, partner);
+        match.confidence[i] = partner[match.perm[i]];
+    }
     if (match.vectors > 1) {
         const auto gaugeOf = [&](const ScoreMatrix& scores) {
             return solve(scores, Group::permutation, threads, progress).gauge;
         };
         match.agreement = compare(gaugeOf(half[0]), gaugeOf(half[1])).permutation;
     }
-    boundByHalves(match);
+    match.borneOut = borneOutByHalves(mean(match.confidence), match.agreement);
+    for (double& confidence : match.confidence) confidence *= match.borneOut;
     return match;
 }
 
+ScoreMatrix likelyPlaces(const GainMatch& gains, unsigned threads) {
+    const std::size_t d = gains.perm.size();
+    ScoreMatrix places{d, kernels::UnclearedVector<float>(d * d)};
+    const double anywhere = (1 - gains.borneOut) / static_cast<double>(d);
+    forRowTasks(d, threads, [&](std::size_t, std::size_t first, std::size_t last) {
+        std::vector<double> partner(d);
+        for (std::size_t i = first; i < last; ++i) {
+            posteriors(gains, i, partner);
+            for (std::size_t j = 0; j < d; ++j)
+                places.value[i * d + j] = static_cast<float>(gains.borneOut * partner[j] + anywhere);
+        }
+    });
+    return places;
+}
+
 void addGains(ScoreMatrix& z, const GainMatch& gains) {
+    if (gains.agreement < policy::decisiveGains) return;
     const double unit = spread(gains.scores, Gauge(gains.perm, std::vector<std::int8_t>(z.d, 1)), 1);
     for (std::size_t i = 0; i < z.d; ++i) {
         const double matched = gains.scores.value[i * z.d + gains.perm[i]];

@@ -16,15 +16,20 @@ struct GainMatch {
     std::vector<std::uint32_t> perm;  // the nearest assignment
     std::vector<double> confidence;   // per target channel: its posterior against every other source channel, all of
     // them scaled down to what their halves bear out
+    double variance = 1;   // of the difference of matched channels' gains, in squared spreads
+    double borneOut = 0;   // what the posteriors were scaled by
     double agreement = 0;  // of the answers of every other vector with those of the rest; 0 where there is one vector
 };
 
 // Throws Error(dimensionMismatch) where lengths differ. vectors = 0 where the sides share none.
 GainMatch matchGainVectors(const Evidence& source, const Evidence& target, unsigned threads, const Progress& progress);
 
-// Gains beside rows: they decide what the rows leave open (constant and duplicated channels) and little more, so they
-// count at most one spread.
-// Adds to the size of z, never to its sign.
+// How likely every source channel is the partner of target channel i, by gains alone: rows add up to one. Where halves
+// do not bear the posteriors out, every channel is as likely.
+ScoreMatrix likelyPlaces(const GainMatch& gains, unsigned threads);
+
+// Gains beside rows that are beyond doubt: they decide what the rows leave open (constant and duplicated channels) and
+// little more, so they count at most one spread. Adds to the size of z, never to its sign.
 void addGains(ScoreMatrix& z, const GainMatch& gains);
 
 }  // namespace regauge

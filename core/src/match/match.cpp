@@ -82,7 +82,7 @@ double ridgeOf(const Estimate& estimate, const std::vector<SiteReport>& sites) {
 Estimate bestEstimate(const Clues& clues, const Progress& progress) {
     Estimate estimate = refined(clues, withGains(clues, ofRows(clues), progress), progress);
     estimate = judged(clues, orPlain(clues, std::move(estimate), progress), progress);
-    return settled(clues, withMassive(clues, orPlacedByGains(clues, std::move(estimate)), progress));
+    return settled(clues, withMassive(clues, orPlacedByGains(clues, std::move(estimate), progress), progress));
 }
 
 Alignment alignmentOf(Estimate estimate, std::vector<SiteReport> sites, Group group) {

@@ -62,25 +62,18 @@ bool isCredible(double explained, double halves, double others, double estimate,
            others >= between(policy::smallOthers, policy::largeOthers);
 }
 
-// Plain correlation's answer, its gains added; probabilities are not known yet.
-Estimate answerOf(const Clues& clues, const Progress& progress) {
+// Plain correlation's answer; probabilities are not known yet.
+Estimate answerOf(const Clues& clues) {
     const Block& block = *clues.plain->block;
-    Estimate plain{.gauge = block.answer.gauge,
-                   .probability = {},
-                   .rows = clues.plain->block,
-                   .margins = block.margins,
-                   .similarity = block.unit,
-                   .agreement = agreement(block.ofHalf[0], block.ofHalf[1]),
-                   .statistic = "correlation",
-                   .scores = nullptr,
-                   .placedByGains = false};
-    if (!clues.gains) return plain;
-    const ScoreMatrix ofRows = inSpreads(block);
-    ScoreMatrix z = ofRows;
-    addGains(z, *clues.gains);
-    plain.gauge = solve(z, clues.group, clues.threads, progress).gauge;
-    plain.margins = margins(ofRows, plain.gauge, clues.group, clues.threads);
-    return plain;
+    return {.gauge = block.answer.gauge,
+            .probability = {},
+            .rows = clues.plain->block,
+            .margins = block.margins,
+            .similarity = block.unit,
+            .agreement = agreement(block.ofHalf[0], block.ofHalf[1]),
+            .statistic = "correlation",
+            .scores = nullptr,
+            .placedByGains = false};
 }
 
 }  // namespace
@@ -88,7 +81,7 @@ Estimate answerOf(const Clues& clues, const Progress& progress) {
 std::optional<Estimate> betterPlain(const Clues& clues, const Estimate& atHand, const Progress& progress) {
     if (!clues.plain) return std::nullopt;
     progress.report("comparing with plain correlation", 0, 1);
-    Estimate plain = answerOf(clues, progress);
+    Estimate plain = answerOf(clues);
     const PlainRows& site = *clues.plain;
     const std::size_t d = plain.gauge.d();
     const ScoreMatrix whole = sum(site.block->halves);

@@ -70,7 +70,6 @@ inline constexpr int strengthRounds = 3;           // of strengths for each of p
 inline constexpr int balanceRounds = 8;            // of rows and columns, which go on from where they were
 inline constexpr double settledStrengths = 0.003;  // of the channels, that pass any score
 inline constexpr double mostLikely = 1e25;         // times likelier: products stay finite
-inline constexpr int signRounds = 100;             // of strengths, where only signs are asked
 inline constexpr double fittedWidth = 128;  // d up to which the fitted confidence, of d = 64 and 128, is heard instead;
                                             // less and less up to twice as many. Strengths of few channels are known
                                             // poorly (unrelated pairs at d = 8 to 16 come to 0.4 and more without it),
@@ -80,8 +79,14 @@ inline constexpr double voteGain = 0.002;   // of the channels; less is not aske
 
 // ---- Gains (gain_scores.hpp). They place the channels where that makes more of them right than rows do: at
 // d = 576, with 61 vectors and 64 rows, 99 to 100 % right where both fused were 62 to 75 %.
-inline constexpr double usefulGains = 0.30;        // agreement of their halves below which they would mislead the rows
-inline constexpr double unconfirmedGains = 0.1;    // and below which gains alone say nothing
+inline constexpr double decisiveGains = 0.30;  // agreement of their halves below which they do not decide what rows
+                                               // leave open
+inline constexpr double confirmedGains = 5;  // channels; of unrelated gains halves agree on one on average, whatever d
+                                             // (as a random permutation has fixed points), on five once in 270
+inline constexpr double pairedRows = 3.1;    // standard deviations; chance passes them once in 1000. Below, rows of
+                                             // both sides need not be the same tokens: votes then give all signs
+                                             // or all of them the other way, and are sure of either
+inline constexpr double unconfirmedGains = 0.1;    // agreement below which gains alone say nothing
 inline constexpr double farthestGains = 9;         // squared spreads beyond which two gains are simply different
 inline constexpr double constantGains = 1e-6;      // spread of a vector that was never trained
 inline constexpr double leastGainVariance = 1e-9;  // squared spreads of the matched pairs: equal gains are not infinite

@@ -7,6 +7,7 @@
 
 #include "match/confidence.hpp"
 #include "match/policy.hpp"
+#include "numeric/portable_exp.hpp"
 #include "scores/row_tasks.hpp"
 
 namespace regauge {
@@ -24,18 +25,9 @@ constexpr double binsASpread = 20;
 constexpr double mostExponent = 300;  // exponentials and their products stay finite
 constexpr double leastLikelihood = 1e-300;
 
-// A number without its last 21 bits, so that it does not matter whose exp() has computed it: the libraries of two
-// targets differ in the last one now and then.
-double withoutLastBits(double value) {
-    constexpr int kept = 32;  // bits
-    int exponent = 0;
-    const double mantissa = std::frexp(value, &exponent);
-    return std::ldexp(std::round(std::ldexp(mantissa, kept)), exponent - kept);
-}
-
 // How much likelier a score is with a match of that strength than without one: exp(strength score - strength^2 / 2).
 double likelier(double score, double strength) {
-    return withoutLastBits(std::exp(std::min(score * strength - strength * strength / 2, mostExponent)));
+    return portableExp(std::min(score * strength - strength * strength / 2, mostExponent));
 }
 
 // The share of every strength among matched pairs.
@@ -108,29 +100,63 @@ double noiseOf(const ScoreRows& scores, const Gauge& gauge) {
     return std::max(std::sqrt(std::min(mean, static_cast<double>(*middle) / medianOfSquare)), smallest);
 }
 
-// All pairs of channels under the model of posterior.hpp.
+// All pairs of channels under the model of posterior.hpp, as likely beforehand as `places` says.
 class Pairs {
 public:
-    Pairs(const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads)
-        : gauge_(gauge), d_(scores.d()), anySign_(group == Group::signedPermutation), threads_(threads), bin_(d_ * d_) {
+    Pairs(const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads,
+          const ScoreMatrix* places = nullptr)
+        : d_(scores.d()),
+          anySign_(group == Group::signedPermutation),
+          // One sign for all channels (LayerNorm): it is turned to plus in all pairs, matched or not.
+          way_(!anySign_ && gauge.sign()[0] < 0 ? -1 : 1),
+          threads_(threads),
+          places_(places),
+          bin_(d_ * d_) {
         const double unit = noiseOf(scores, gauge);
-        // One sign for all channels (LayerNorm): it is turned to plus in all pairs, matched or not.
-        const double way = !anySign_ && gauge.sign()[0] < 0 ? -1 : 1;
         std::vector<float> room;
         for (std::size_t i = 0; i < d_; ++i) {
             const float* row = scores.row(i, room);
             for (std::size_t j = 0; j < d_; ++j) {
                 const double place =
-                    way * static_cast<double>(row[j]) / unit * binsASpread + static_cast<double>(bins) / 2;
+                    way_ * static_cast<double>(row[j]) / unit * binsASpread + static_cast<double>(bins) / 2;
                 bin_[i * d_ + j] = static_cast<std::uint16_t>(std::clamp(place, 0.0, static_cast<double>(bins - 1)));
             }
         }
+        settle(gauge);
     }
 
-    std::vector<double> ofGauge() {
+    // Probability that the gauge is right in each channel; 0 where it leaves the sign open.
+    std::vector<double> of(const Gauge& gauge) const {
+        std::vector<double> probability(d_, 0.0);
+        for (std::size_t i = 0; i < d_; ++i) {
+            const std::uint32_t j = gauge.perm()[i];
+            if (gauge.sign()[i] != 0)
+                probability[i] = std::min(scaled(i, j) * columns_[j] * withSign_[matchedBin(gauge, i)], 1.0);
+        }
+        return probability;
+    }
+
+    // Of every pair with the likelier of its signs, and that sign.
+    ScoreMatrix all() const {
+        ScoreMatrix result{d_, kernels::UnclearedVector<float>(d_ * d_)};
+        forRowTasks(d_, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+            for (std::size_t i = first; i < last; ++i)
+                for (std::size_t j = 0; j < d_; ++j) {
+                    const std::size_t b = bin_[i * d_ + j];
+                    const double plus = withSign_[b], minus = anySign_ ? withSign_[bins - 1 - b] : 0;
+                    const double likelier = plus >= minus ? plus : -minus;
+                    result.value[i * d_ + j] = static_cast<float>(way_ * scaled(i, j) * columns_[j] * likelier);
+                }
+        });
+        return result;
+    }
+
+private:
+    // Strengths, and rows and columns that add up to one, from those that the gauge's own pairs show.
+    void settle(const Gauge& gauge) {
         Strengths share = anyStrength();
         Table seen(bins, 0.0);
-        for (std::size_t i = 0; i < d_; ++i) seen[matchedBin(i)] += 1;
+        for (std::size_t i = 0; i < d_; ++i) seen[matchedBin(gauge, i)] += 1;
         columns_.assign(d_, 1.0), rows_.assign(d_, 0.0);
         for (int round = 0; round < policy::posteriorRounds; ++round) {
             for (int k = 0; k < policy::strengthRounds; ++k) share = betterStrengths(share, seen);
@@ -144,17 +170,16 @@ public:
             }
             if (most < policy::settledStrengths * static_cast<double>(d_)) break;
         }
-        std::vector<double> probability(d_, 0.0);
-        for (std::size_t i = 0; i < d_; ++i)
-            if (gauge_.sign()[i] != 0)
-                probability[i] = std::min(rows_[i] * columns_[gauge_.perm()[i]] * withSign_[matchedBin(i)], 1.0);
-        return probability;
     }
 
-private:
-    std::size_t matchedBin(std::size_t i) const {
-        const std::size_t b = bin_[i * d_ + gauge_.perm()[i]];
-        return anySign_ && gauge_.sign()[i] < 0 ? bins - 1 - b : b;
+    double beforehand(std::size_t i, std::size_t j) const {
+        return places_ == nullptr ? 1.0 : static_cast<double>(places_->value[i * d_ + j]);
+    }
+    double scaled(std::size_t i, std::size_t j) const { return rows_[i] * beforehand(i, j); }
+
+    std::size_t matchedBin(const Gauge& gauge, std::size_t i) const {
+        const std::size_t b = bin_[i * d_ + gauge.perm()[i]];
+        return anySign_ && gauge.sign()[i] < 0 ? bins - 1 - b : b;
     }
 
     // Likelihood ratios of a pair by its bin: with the sign of its score turned to plus, and with either sign.
@@ -174,9 +199,9 @@ private:
             for (std::size_t i = first; i < last; ++i) {
                 const std::uint16_t* bin = &bin_[i * d_];
                 double sum = 0;
-                for (std::size_t j = 0; j < d_; ++j) sum += either_[bin[j]] * columns_[j];
+                for (std::size_t j = 0; j < d_; ++j) sum += either_[bin[j]] * beforehand(i, j) * columns_[j];
                 rows_[i] = 1 / sum;
-                for (std::size_t j = 0; j < d_; ++j) part[j] += rows_[i] * either_[bin[j]];
+                for (std::size_t j = 0; j < d_; ++j) part[j] += scaled(i, j) * either_[bin[j]];
             }
         });
         for (std::size_t j = 0; j < d_; ++j) {
@@ -193,7 +218,7 @@ private:
             Table& part = parts[task];
             part.assign(bins, 0.0);
             for (std::size_t i = first; i < last; ++i)
-                for (std::size_t j = 0; j < d_; ++j) part[bin_[i * d_ + j]] += rows_[i] * columns_[j];
+                for (std::size_t j = 0; j < d_; ++j) part[bin_[i * d_ + j]] += scaled(i, j) * columns_[j];
         });
         Table pairs(bins, 0.0), result(bins, 0.0);
         for (const Table& part : parts)
@@ -203,10 +228,11 @@ private:
         return result;
     }
 
-    const Gauge& gauge_;
     std::size_t d_;
     bool anySign_;
+    double way_;
     unsigned threads_;
+    const ScoreMatrix* places_;
     std::vector<std::uint16_t> bin_;  // of each score
     std::vector<double> rows_, columns_;
     Table withSign_, either_;
@@ -216,7 +242,7 @@ private:
 
 std::vector<double> posterior(const ScoreRows& scores, const Gauge& gauge, Group group, unsigned threads) {
     if (scores.d() < 2) return std::vector<double>(scores.d(), 0.0);  // nothing else to compare with
-    return Pairs(scores, gauge, group, threads).ofGauge();
+    return Pairs(scores, gauge, group, threads).of(gauge);
 }
 
 std::vector<double> votedPosterior(const ScoreMatrix& z, const Gauge& gauge, const std::vector<Structure>& structures,
@@ -236,36 +262,28 @@ std::vector<double> votedPosterior(const ScoreMatrix& z, const Gauge& gauge, con
     return best;
 }
 
-Signs signsIn(const ScoreRows& scores, const std::vector<std::uint32_t>& perm, unsigned threads) {
-    const std::size_t d = perm.size();
-    const double unit = spread(scores, Gauge(perm, std::vector<std::int8_t>(d, 1)), threads);
-    Signs signs;
-    std::vector<Strengths> right(d), wrong(d);
-    for (std::size_t i = 0; i < d; ++i) {
-        const double score = scores.at(i, perm[i]) / unit, size = std::min(std::fabs(score), bins / binsASpread / 2);
-        signs.sign.push_back(static_cast<std::int8_t>((score > 0) - (score < 0)));
-        for (std::size_t k = 0; k < strengthCount; ++k)
-            right[i][k] = likelier(size, strengthAt(k)), wrong[i][k] = likelier(-size, strengthAt(k));
-    }
-    const auto sumOf = [](const Strengths& of, const Strengths& share) {
-        double sum = 0;
-        for (std::size_t k = 0; k < strengthCount; ++k) sum += of[k] * share[k];
-        return sum;
+Placed placedPosterior(const ScoreMatrix& z, const ScoreMatrix& places, const Gauge& first,
+                       const std::vector<Structure>& structures, Group group, unsigned threads,
+                       const Progress& progress) {
+    if (z.d < 2) return {first, std::vector<double>(z.d, 0.0)};
+    const auto answerOf = [&](const Pairs& pairs) {
+        Gauge best = solve(pairs.all(), group, threads, progress).gauge;
+        std::vector<double> probability = pairs.of(best);
+        return Placed{std::move(best), std::move(probability)};
     };
-    Strengths share = anyStrength();
-    for (int round = 0; round < policy::signRounds; ++round) {
-        Strengths found{};
-        for (std::size_t i = 0; i < d; ++i) {
-            const double ratio = 1 / (sumOf(right[i], share) + sumOf(wrong[i], share)) / static_cast<double>(d);
-            for (std::size_t k = 0; k < strengthCount; ++k) found[k] += ratio * (right[i][k] + wrong[i][k]);
-        }
-        for (std::size_t k = 0; k < strengthCount; ++k) share[k] *= found[k];
+    Placed best = answerOf(Pairs(z, first, group, threads, &places));
+    for (int round = 0; round < policy::voteRounds; ++round) {
+        progress.report("placing by gains", static_cast<std::uint64_t>(round), policy::voteRounds);
+        const ScoreMatrix fit = fitOf(structures, best.gauge, best.probability, threads);
+        if (fit.value.empty()) break;
+        ScoreMatrix both = z;
+        add(both, 1, fit);
+        Placed next = answerOf(Pairs(both, best.gauge, group, threads, &places));
+        const double gain = mean(next.probability) - mean(best.probability);
+        if (gain > 0) best = std::move(next);
+        if (gain < policy::voteGain) break;
     }
-    for (std::size_t i = 0; i < d; ++i) {
-        const double ofRight = sumOf(right[i], share), ofWrong = sumOf(wrong[i], share);
-        signs.probability.push_back(signs.sign[i] == 0 ? 0 : ofRight / (ofRight + ofWrong));
-    }
-    return signs;
+    return best;
 }
 
 }  // namespace regauge

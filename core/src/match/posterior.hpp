@@ -23,11 +23,17 @@ std::vector<double> posterior(const ScoreRows& scores, const Gauge& gauge, Group
 std::vector<double> votedPosterior(const ScoreMatrix& z, const Gauge& gauge, const std::vector<Structure>& structures,
                                    Group group, unsigned threads, const Progress& progress);
 
-// Signs of matched pairs, by their scores, and how likely each is right.
-struct Signs {
-    std::vector<std::int8_t> sign;
+// The gauge that expects most right channels, and per target channel the probability that it is.
+struct Placed {
+    Gauge gauge;
     std::vector<double> probability;
 };
-Signs signsIn(const ScoreRows& scores, const std::vector<std::uint32_t>& perm, unsigned threads);
+
+// Scores and gains together: `places` (likelyPlaces) says how likely pairs are before their scores are seen; then
+// channels vote as above, and the gauge moves with them, while that tells more. `first` is where strengths are looked
+// for at first.
+Placed placedPosterior(const ScoreMatrix& z, const ScoreMatrix& places, const Gauge& first,
+                       const std::vector<Structure>& structures, Group group, unsigned threads,
+                       const Progress& progress);
 
 }  // namespace regauge

@@ -25,11 +25,8 @@ Margins marginsIn(const Clues& clues, const Block& rows, const Gauge& gauge) {
 }
 
 // What the gauge is best in, in spreads.
-ScoreMatrix scoresOf(const Clues& clues, const Estimate& estimate) {
-    if (estimate.scores) return *estimate.scores;
-    ScoreMatrix scores = inSpreads(*estimate.rows);
-    if (clues.gains) addGains(scores, *clues.gains);
-    return scores;
+ScoreMatrix scoresOf(const Estimate& estimate) {
+    return estimate.scores ? *estimate.scores : inSpreads(*estimate.rows);
 }
 
 // What the rotation null says of a gauge: in the fused scores or in the weakest whitening, whichever tells more. The
@@ -71,30 +68,29 @@ std::vector<double> besideNull(const Clues& clues, const Estimate& estimate, con
     return both;
 }
 
-// From the scores that tell most: all statistics fused, the weakest whitening, or plain correlation.
-Signs surestSigns(const Clues& clues, const std::vector<std::uint32_t>& perm) {
-    const auto ofBlock = [&](const Block& block) {
-        return signsIn({block.halves[0], block.halves[1]}, perm, clues.threads);
-    };
-    std::vector<Signs> all{ofBlock(*clues.rows)};
-    if (clues.soft) all.push_back(signsIn(*clues.soft, perm, clues.threads));
-    if (clues.plain) all.push_back(ofBlock(*clues.plain->block));
-    return *std::ranges::max_element(all, {}, [](const Signs& signs) { return mean(signs.probability); });
+// How far the signs of the gains' pairs in one half of the rows are those in the other half, in standard deviations of
+// what chance does.
+double signsOfHalves(const Clues& clues) {
+    const Halves& halves = clues.rows->halves;
+    double sum = 0, squares = 0;
+    for (std::size_t i = 0; i < clues.gains->perm.size(); ++i) {
+        const std::size_t at = i * halves[0].d + clues.gains->perm[i];
+        const double product = static_cast<double>(halves[0].value[at]) * static_cast<double>(halves[1].value[at]);
+        sum += product, squares += product * product;
+    }
+    return squares > 0 ? sum / std::sqrt(squares) : 0;
 }
 
-// Gains say which channel is which, and rows its sign; or the answer's own sign, where that has the channel in the same
-// place and is surer.
-Estimate placedByGains(const Clues& clues, Estimate estimate) {
-    const GainMatch& gains = *clues.gains;
-    Signs signs = surestSigns(clues, gains.perm);
-    for (std::size_t i = 0; i < gains.perm.size(); ++i) {
-        double& p = estimate.probability[i];
-        const double ofSign = signs.probability[i];
-        const bool own = estimate.gauge.perm()[i] == gains.perm[i] && estimate.gauge.sign()[i] != 0 && p >= ofSign;
-        if (own) signs.sign[i] = estimate.gauge.sign()[i];
-        p = gains.confidence[i] * (own ? p : ofSign);
-    }
-    estimate.gauge = Gauge(gains.perm, std::move(signs.sign));
+// What rows and gains say together; with a sign for every channel at first, as its score in the gains' place has it.
+Estimate placedByGains(const Clues& clues, Estimate estimate, const Progress& progress) {
+    const ScoreMatrix rows = inSpreads(*clues.rows);
+    const std::vector<std::uint32_t>& perm = clues.gains->perm;
+    std::vector<std::int8_t> sign = estimate.gauge.sign();
+    if (clues.group == Group::signedPermutation)
+        for (std::size_t i = 0; i < sign.size(); ++i) sign[i] = rows.value[i * rows.d + perm[i]] < 0 ? -1 : 1;
+    Placed placed = placedPosterior(rows, likelyPlaces(*clues.gains, clues.threads), Gauge(perm, std::move(sign)),
+                                    clues.structures, clues.group, clues.threads, progress);
+    estimate.gauge = std::move(placed.gauge), estimate.probability = std::move(placed.probability);
     estimate.margins = marginsIn(clues, *estimate.rows, estimate.gauge);
     estimate.placedByGains = true;
     return estimate;
@@ -116,8 +112,10 @@ Estimate ofRows(const Clues& clues) {
 }
 
 Estimate withGains(const Clues& clues, Estimate estimate, const Progress& progress) {
-    if (!clues.gains) return estimate;
-    estimate.gauge = solve(scoresOf(clues, estimate), clues.group, clues.threads, progress).gauge;
+    if (!clues.gains || !clues.rows->sure()) return estimate;
+    ScoreMatrix scores = scoresOf(estimate);
+    addGains(scores, *clues.gains);
+    estimate.gauge = solve(scores, clues.group, clues.threads, progress).gauge;
     estimate.margins = marginsIn(clues, *estimate.rows, estimate.gauge);
     estimate.probability = probabilities(clues, estimate.gauge, estimate.margins, nullptr);
     return estimate;
@@ -126,7 +124,7 @@ Estimate withGains(const Clues& clues, Estimate estimate, const Progress& progre
 Estimate refined(const Clues& clues, Estimate estimate, const Progress& progress) {
     if (clues.structures.empty()) return estimate;
     Refined refined =
-        refine(scoresOf(clues, estimate), {estimate.gauge, {}}, clues.structures, clues.group, clues.threads, progress);
+        refine(scoresOf(estimate), {estimate.gauge, {}}, clues.structures, clues.group, clues.threads, progress);
     const Gauge& gauge = refined.answer.gauge;
     Margins ofRows = marginsIn(clues, *estimate.rows, gauge);
     std::vector<double> probability = probabilities(clues, gauge, ofRows, &refined);
@@ -159,15 +157,15 @@ Estimate judged(const Clues& clues, Estimate estimate, const Progress& progress)
 
 Estimate choose(Estimate one, Estimate other) { return other.expected() > one.expected() ? other : one; }
 
-Estimate orPlacedByGains(const Clues& clues, Estimate estimate) {
-    if (!clues.gains || clues.rows->sure() || clues.group != Group::signedPermutation) return estimate;
-    return choose(estimate, placedByGains(clues, estimate));
+Estimate orPlacedByGains(const Clues& clues, Estimate estimate, const Progress& progress) {
+    if (!clues.gains || clues.rows->sure() || signsOfHalves(clues) < policy::pairedRows) return estimate;
+    return choose(estimate, placedByGains(clues, estimate, progress));
 }
 
 Estimate withMassive(const Clues& clues, Estimate estimate, const Progress& progress) {
     if (clues.levels.empty() || estimate.placedByGains) return estimate;
     std::optional<MassiveAnswer> found =
-        askMassiveRows(clues.levels, *estimate.rows, estimate.margins, scoresOf(clues, estimate), estimate.gauge,
+        askMassiveRows(clues.levels, *estimate.rows, estimate.margins, scoresOf(estimate), estimate.gauge,
                        estimate.probability, clues.threads, progress);
     if (!found) return estimate;
     estimate.gauge = std::move(found->gauge), estimate.probability = std::move(found->probability);

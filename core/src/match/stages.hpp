@@ -9,7 +9,7 @@
 namespace regauge {
 
 Estimate ofRows(const Clues& clues);
-// Gains decide what the rows leave open.
+// Gains decide what rows leave open that are beyond doubt.
 Estimate withGains(const Clues& clues, Estimate estimate, const Progress& progress);
 // Relations between channels confirm or move it (refine.hpp).
 Estimate refined(const Clues& clues, Estimate estimate, const Progress& progress);
@@ -20,8 +20,8 @@ Estimate orPlain(const Clues& clues, Estimate estimate, const Progress& progress
 Estimate judged(const Clues& clues, Estimate estimate, const Progress& progress);
 // The one that expects more right channels; `one` where they expect as many.
 Estimate choose(Estimate one, Estimate other);
-// Gains may say which channel is which on their own; rows then only choose signs.
-Estimate orPlacedByGains(const Clues& clues, Estimate estimate);
+// Or where gains and rows place the channels together.
+Estimate orPlacedByGains(const Clues& clues, Estimate estimate, const Progress& progress);
 // Massive rows say what they know (massive_rows.hpp) of an answer that rows gave.
 Estimate withMassive(const Clues& clues, Estimate estimate, const Progress& progress);
 // A channel that the rows say nothing of (constant) has a place, perhaps by its gains, and no sign; channels that look
