@@ -19,7 +19,7 @@ struct Estimate {
     double agreement = 0;               // of the answers of their halves
     std::string_view statistic;         // that they are: "whitened" or "correlation"
     std::shared_ptr<const ScoreMatrix>
-        scores;  // that the gauge is best in, in spreads, where they are more than those of rows
+        scores;                  // that the gauge is best in, in spreads, where they are more than those of rows
     bool placedByGains = false;  // together with rows
 
     double expected() const { return mean(probability); }  // share of right channels

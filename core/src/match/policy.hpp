@@ -77,8 +77,7 @@ inline constexpr double fittedWidth = 128;  // d up to which the fitted confiden
 inline constexpr int voteRounds = 8;        // in which channels vote for others as much as they are believed
 inline constexpr double voteGain = 0.002;   // of the channels; less is not asked again
 
-// ---- Gains (gain_scores.hpp). They place the channels where that makes more of them right than rows do: at
-// d = 576, with 61 vectors and 64 rows, 99 to 100 % right where both fused were 62 to 75 %.
+// ---- Gains (gain_scores.hpp), alone or together with rows (docs/confidence.md, "Gains and rows together").
 inline constexpr double decisiveGains = 0.30;  // agreement of their halves below which they do not decide what rows
                                                // leave open
 inline constexpr double confirmedGains = 5;  // channels; of unrelated gains halves agree on one on average, whatever d
