@@ -105,10 +105,8 @@ class Tally:
         by_rule = "rows" in wanted and reference.verdict_of(summary["estimate"], len(perm), wanted["rows"])
         self.verdicts.append(summary["verdict"] in (wanted["verdict"], by_rule))
 
-    def add_margins(self, gauge, wanted):
-        """Of channels in the same place with the same sign."""
-        placed = (np.array(gauge["perm"]) == wanted["perm"]) & (np.array(gauge["sign"]) == wanted["sign"])
-        self.margins.append(np.abs(np.array(gauge["margin"]) - wanted["margin"])[placed].max(initial=0))
+    def add_margins(self, margins, wanted):
+        self.margins.append(np.abs(np.array(margins) - wanted).max())
 
     def __str__(self):
         return (f"{self.kind}: {sum(a == 1 for a in self.agreed)} of {len(self.agreed)} the same in every channel, "
@@ -138,7 +136,7 @@ if __name__ == "__main__":
                 wanted = reference.align(*evidence)
                 stages.update(wanted["stages"])
                 tally.add(command.align_bundles(*evidence), wanted)
-                tally.add_margins(command.gauge, wanted)
+                tally.add_margins(command.gauge["margin"], wanted["margin"])
             print(tally, flush=True)
             tallies.append(tally)
     print("stages that had a say:", ", ".join(f"{stage} {n}" for stage, n in sorted(stages.items())))

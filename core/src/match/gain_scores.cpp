@@ -122,7 +122,6 @@ ScoreMatrix likelyPlaces(const GainMatch& gains, unsigned threads) {
 }
 
 void addGains(ScoreMatrix& z, const GainMatch& gains) {
-    if (gains.agreement < policy::decisiveGains) return;
     const double unit = spread(gains.scores, Gauge(gains.perm, std::vector<std::int8_t>(z.d, 1)), 1);
     for (std::size_t i = 0; i < z.d; ++i) {
         const double matched = gains.scores.value[i * z.d + gains.perm[i]];

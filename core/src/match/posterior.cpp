@@ -245,45 +245,49 @@ std::vector<double> posterior(const ScoreRows& scores, const Gauge& gauge, Group
     return Pairs(scores, gauge, group, threads).of(gauge);
 }
 
-std::vector<double> votedPosterior(const ScoreMatrix& z, const Gauge& gauge, const std::vector<Structure>& structures,
-                                   Group group, unsigned threads, const Progress& progress) {
-    std::vector<double> best = posterior(z, gauge, group, threads), believed = best;
+namespace {
+
+// What `ask` says of the scores z, and of z with the fit of each pair to the others, which count as much as they are
+// believed; again while that tells more. ask(scores, gauge) -> Placed.
+template <class Ask>
+Placed voted(const ScoreMatrix& z, const Gauge& gauge, const std::vector<Structure>& structures, unsigned threads,
+             const Progress& progress, const Ask& ask) {
+    Placed best = ask(z, gauge);
     for (int round = 0; round < policy::voteRounds; ++round) {
         progress.report("asking each other", static_cast<std::uint64_t>(round), policy::voteRounds);
-        const ScoreMatrix fit = fitOf(structures, gauge, believed, threads);
+        const ScoreMatrix fit = fitOf(structures, best.gauge, best.probability, threads);
         if (fit.value.empty()) break;
         ScoreMatrix both = z;
         add(both, 1, fit);
-        believed = posterior(both, gauge, group, threads);
-        const double gain = mean(believed) - mean(best);
-        if (gain > 0) best = believed;
+        Placed next = ask(both, best.gauge);
+        const double gain = mean(next.probability) - mean(best.probability);
+        if (gain > 0) best = std::move(next);
         if (gain < policy::voteGain) break;
     }
     return best;
+}
+
+}  // namespace
+
+std::vector<double> votedPosterior(const ScoreMatrix& z, const Gauge& gauge, const std::vector<Structure>& structures,
+                                   Group group, unsigned threads, const Progress& progress) {
+    const auto ask = [&](const ScoreMatrix& scores, const Gauge& same) {
+        return Placed{same, posterior(scores, same, group, threads)};
+    };
+    return voted(z, gauge, structures, threads, progress, ask).probability;
 }
 
 Placed placedPosterior(const ScoreMatrix& z, const ScoreMatrix& places, const Gauge& first,
                        const std::vector<Structure>& structures, Group group, unsigned threads,
                        const Progress& progress) {
     if (z.d < 2) return {first, std::vector<double>(z.d, 0.0)};
-    const auto answerOf = [&](const Pairs& pairs) {
+    const auto ask = [&](const ScoreMatrix& scores, const Gauge& before) {
+        const Pairs pairs(scores, before, group, threads, &places);
         Gauge best = solve(pairs.all(), group, threads, progress).gauge;
         std::vector<double> probability = pairs.of(best);
         return Placed{std::move(best), std::move(probability)};
     };
-    Placed best = answerOf(Pairs(z, first, group, threads, &places));
-    for (int round = 0; round < policy::voteRounds; ++round) {
-        progress.report("placing by gains", static_cast<std::uint64_t>(round), policy::voteRounds);
-        const ScoreMatrix fit = fitOf(structures, best.gauge, best.probability, threads);
-        if (fit.value.empty()) break;
-        ScoreMatrix both = z;
-        add(both, 1, fit);
-        Placed next = answerOf(Pairs(both, best.gauge, group, threads, &places));
-        const double gain = mean(next.probability) - mean(best.probability);
-        if (gain > 0) best = std::move(next);
-        if (gain < policy::voteGain) break;
-    }
-    return best;
+    return voted(z, first, structures, threads, progress, ask);
 }
 
 }  // namespace regauge

@@ -112,7 +112,7 @@ Estimate ofRows(const Clues& clues) {
 }
 
 Estimate withGains(const Clues& clues, Estimate estimate, const Progress& progress) {
-    if (!clues.gains || !clues.rows->sure()) return estimate;
+    if (!clues.gains || !clues.rows->sure() || clues.gains->agreement < policy::decisiveGains) return estimate;
     ScoreMatrix scores = scoresOf(estimate);
     addGains(scores, *clues.gains);
     estimate.gauge = solve(scores, clues.group, clues.threads, progress).gauge;
