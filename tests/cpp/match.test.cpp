@@ -57,6 +57,18 @@ float gaussian(std::mt19937_64& random) {
     return static_cast<float>(sum);
 }
 
+// Gain vectors of the source, of deviation 0.2, and those of the target: moved by the truth, with so much noise.
+void addGains(Evidence& source, Evidence& target, int vectors, const Gauge& truth, double noise,
+              std::mt19937_64& random) {
+    for (int vector = 0; vector < vectors; ++vector) {
+        Gains x{"norm." + std::to_string(vector), std::vector<double>(truth.d())}, y = x;
+        for (double& value : x.values) value = 1 + 0.2 * gaussian(random);
+        for (std::size_t i = 0; i < truth.d(); ++i)
+            y.values[i] = x.values[truth.perm()[i]] + (noise > 0 ? noise * gaussian(random) : 0);
+        source.gains.push_back(x), target.gains.push_back(y);
+    }
+}
+
 Rows gaussianRows(std::size_t rows, std::size_t d, std::mt19937_64& random) {
     Rows values(rows * d);
     for (float& value : values) value = gaussian(random);
@@ -458,12 +470,7 @@ TEST_CASE("gains alone give the permutation and leave every sign undetermined") 
     Evidence source, target;
     source.d = target.d = d;
     source.name = target.name = "gains";
-    for (int vector = 0; vector < 8; ++vector) {
-        Gains x{"norm." + std::to_string(vector), std::vector<double>(d)}, y = x;
-        for (double& value : x.values) value = 1 + 0.2 * gaussian(random);
-        for (std::size_t i = 0; i < d; ++i) y.values[i] = x.values[truth.perm()[i]] + 0.02 * gaussian(random);
-        source.gains.push_back(x), target.gains.push_back(y);
-    }
+    addGains(source, target, 8, truth, 0.02, random);
     const Alignment alignment = match(source, target);
     CHECK(alignment.gauge.perm() == truth.perm());
     CHECK(alignment.gauge.undetermined() == d);
@@ -481,12 +488,7 @@ TEST_CASE("sure gains place the channels, and few rows tell their signs") {
     const Gauge truth = planted(d, 0.5, random);
     const Rows x = gaussianRows(40, d, random);
     Evidence source = evidence(x, d), target = evidence(seenFrom(x, truth, 1.2, random), d);
-    for (int vector = 0; vector < 24; ++vector) {
-        Gains of{"norm." + std::to_string(vector), std::vector<double>(d)}, y = of;
-        for (double& value : of.values) value = 1 + 0.2 * gaussian(random);
-        for (std::size_t i = 0; i < d; ++i) y.values[i] = of.values[truth.perm()[i]] + 0.02 * gaussian(random);
-        source.gains.push_back(of), target.gains.push_back(y);
-    }
+    addGains(source, target, 24, truth, 0.02, random);
     const Alignment alignment = match(source, target);
     CHECK(alignment.gauge.perm() == truth.perm());
     CHECK(rightOf(alignment, truth) >= 0.95);
@@ -500,12 +502,7 @@ TEST_CASE("gains and rows of which neither knows the channels place them togethe
     const Gauge truth = planted(d, group == Group::layernorm ? 0 : 0.5, random);
     const Rows x = gaussianRows(48, d, random), y = seenFrom(x, truth, 2.0, random);
     Evidence source = evidence(x, d), target = evidence(y, d), gainsOfSource = source, gainsOfTarget = target;
-    for (int vector = 0; vector < 16; ++vector) {
-        Gains of{"norm." + std::to_string(vector), std::vector<double>(d)}, to = of;
-        for (double& value : of.values) value = 1 + 0.2 * gaussian(random);
-        for (std::size_t i = 0; i < d; ++i) to.values[i] = of.values[truth.perm()[i]] + 0.22 * gaussian(random);
-        source.gains.push_back(of), target.gains.push_back(to);
-    }
+    addGains(source, target, 16, truth, 0.22, random);
     gainsOfSource.sites.clear(), gainsOfTarget.sites.clear();
     gainsOfSource.gains = source.gains, gainsOfTarget.gains = target.gains;
     const auto placed = [&](const Alignment& alignment) { return compare(alignment.gauge, truth).permutation; };
@@ -528,12 +525,7 @@ TEST_CASE("sure gains do not make rows of other tokens a match") {
         Rows y = paired;  // 37 rows on: relations between channels stay, signs are open
         std::ranges::rotate(y, y.begin() + 37 * static_cast<std::ptrdiff_t>(d));
         Evidence source = evidence(x, d), target = evidence(y, d);
-        for (int vector = 0; vector < 16; ++vector) {
-            Gains of{"norm." + std::to_string(vector), std::vector<double>(d)}, to = of;
-            for (double& value : of.values) value = 1 + 0.2 * gaussian(random);
-            for (std::size_t i = 0; i < d; ++i) to.values[i] = of.values[truth.perm()[i]];
-            source.gains.push_back(of), target.gains.push_back(to);
-        }
+        addGains(source, target, 16, truth, 0, random);
         const Alignment alignment = match(source, target);
         CAPTURE(trial, alignment.estimate, rightOf(alignment, truth));
         CHECK(alignment.verdict == Verdict::unrelated);

@@ -174,7 +174,10 @@ inline void addConfigSeeds(std::vector<Seed>& seeds) {
         seeds.push_back({"config", name, text});
     seeds.push_back(
         {"config", "pretty", "{\n  \"d_in\": 16,\n  \"x\": {\"y\": [1, {\"z\": \"}\"}], \"d_model\": 16}\n}\n"});
-    seeds.push_back({"config", "empty", "{ }"});
+    for (const char* text :
+         {"{ }", "{}", "{\"made\": {}}", "{\"made\":{ },\"a\":1}", "{\"a\":[{}], \"text_config\" : {\"b\":2 }}",
+          "\xEF\xBB\xBF{\n\t\"text_config\": {\n\t\t\"b\": \"}\\\"\"\n\t}\n}"})
+        seeds.push_back({"config", "edited-" + std::to_string(seeds.size()), text});
 }
 
 inline void addTokenSeeds(std::vector<Seed>& seeds) {
@@ -218,6 +221,12 @@ inline void addJsonSeeds(std::vector<Seed>& seeds) {
     add("index", "two",
         R"({"metadata":{"total_size":1000},"weight_map":{"model.embed_tokens.weight":"model-00001-of-00002.safetensors",)"
         R"("lm_head.weight":"model-00002-of-00002.safetensors"}})");
+    for (const char* text :
+         {R"({"_data_files": [{"filename": "data-00000-of-00002.arrow"}, {"filename": "data-00001-of-00002.arrow"}]})",
+          R"({"_data_files": [{"filename": "data-9.arrow"}]})", R"({"_data_files": [{"filename": "../x.arrow"}]})",
+          R"({"_data_files": ["x.arrow", "x.arrow"]})", R"({"_data_files": [3]})", R"({"splits": ["train"]})",
+          R"({"splits": ["train", "test"]})", R"([{"name": "train"}])"})
+        seeds.push_back({"index", "table-" + std::to_string(seeds.size()), text});
     add("tokens", "list", "[1, 2, 3]");
     add("tokens", "lists", "[[1, 2], [3, 4, 5]]");
     add("tokens", "npy", test::fixture("i8.npy"));

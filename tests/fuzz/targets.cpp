@@ -1,11 +1,14 @@
 #include "targets.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <stdexcept>
 #include <vector>
 
 #include "io/dequantized.hpp"
+#include "io/json_edit.hpp"
+#include "io/json_text.hpp"
 #include "memory_files.hpp"
 #include "regauge/command.hpp"
 #include "regauge/evidence.hpp"
@@ -136,6 +139,42 @@ void tensors(std::string_view input) {
     moves(files, "f");
 }
 
+// Written again with other bytes for each tensor and place, so that tensors of one storage part.
+void rewritesApart(std::string_view input) {
+    MemoryFiles files = filesWith("f", input);
+    refusable([&] {
+        const MoveTensor own = [](std::size_t index, const ByteSource& in, ByteSink& out) {
+            if (in.size() > mostWritten) throw Error(ErrorCode::writeFailed, "", "enough");
+            std::vector<std::byte> bytes(static_cast<std::size_t>(in.size()));
+            in.read(0, bytes);
+            for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] ^= static_cast<std::byte>(17 * index + i);
+            out.write(bytes);
+        };
+        MemorySink apart;
+        rewriteTensorFile(openTensorFile(files.open("f")), {}, own, apart);
+        files.contents["apart"] = apart.bytes();
+        openTensorFile(files.open("apart"));
+    });
+}
+
+// An entry that is put into a configuration and taken out again leaves every byte as it was.
+void editsBack(std::string_view input) {
+    refusable([&] {
+        const nlohmann::json json = parseJson(input, "edited");
+        constexpr std::string_view key = "regauge";
+        for (const std::string object : {"", "text_config", "made"}) {
+            const auto inner = json.find(object);
+            if (object.empty() ? json.contains(key)
+                               : inner != json.end() && (!inner->is_object() || inner->contains(key)))
+                continue;
+            const std::string with = withJsonEntry(input, object, key, "0123", 8);
+            if (jsonEntry(with, object, key) != "0123") throw std::logic_error("an entry that is not there: " + with);
+            if (withJsonEntry(with, object, key, "", 8) != input)
+                throw std::logic_error("an entry that leaves a trace: " + with);
+        }
+    });
+}
+
 std::string folderConfig() {
     return R"({"model_type":"llama","hidden_size":16,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":8,)"
            R"("num_hidden_layers":1,"intermediate_size":8,"vocab_size":5,"rms_norm_eps":1e-5,)"
@@ -224,6 +263,7 @@ bool npz(std::string_view input) {
 bool torch(std::string_view input) {
     if (!begins(input, "PK") && !begins(input, "\x80")) return false;
     tensors(input);
+    rewritesApart(input);
     MemoryFiles files = filesWith("o/optimizer.pt", input);  // beside the model that it is of
     files.put("o/model.safetensors", weights());
     files.put("o/config.json", folderConfig());
@@ -265,9 +305,11 @@ bool json(std::string_view input) {
 bool arrow(std::string_view input) {
     if (!begins(input, "ARROW1") && !begins(input, "\xff\xff\xff\xff")) return false;
     tensors(input);
-    MemoryFiles files = filesWith("t/data-0.arrow", input);
-    files.put("t/data-1.arrow", std::string(input));
-    refusable([&] { openEvidence(files, "t"); });
+    MemoryFiles files = filesWith("t/data-2.arrow", input);
+    for (const char* other : {"t/data-10.arrow", "t/cache-1.arrow", "part/data-00000-of-00003.arrow",
+                              "splits/x-train.arrow", "splits/x-test.arrow"})
+        files.put(other, std::string(input));
+    for (const char* folder : {"t", "part", "splits"}) refusable([&] { openEvidence(files, folder); });
     return true;
 }
 
@@ -314,6 +356,7 @@ bool map(std::string_view input) {
 bool config(std::string_view input) {
     if (firstOf(input) != '{') return false;
     refusable([&] { parseModelConfig(input, "config.json"); });
+    editsBack(input);
     MemoryFiles files = filesWith("m/config.json", input);
     files.put("m/model.safetensors", weights());
     moves(files, "m");
@@ -343,9 +386,12 @@ bool index(std::string_view input) {
               test::safetensors({test::randomArray("lm_head.weight", {5, 16}, 2)}));
     files.put("m/config.json", folderConfig());
     files.put("secret", weights());
-    MemoryFiles table = filesWith("t/state.json", input);
-    table.put("t/dataset_dict.json", std::string(input));
-    refusable([&] { openEvidence(table, "t"); });
+    for (const char* beside : {"t/state.json", "t/dataset_dict.json"}) {
+        MemoryFiles table = filesWith(beside, input);
+        for (const char* name : {"t/data-00000-of-00002.arrow", "t/data-00001-of-00002.arrow", "t/train/data.arrow"})
+            table.put(name, weights());  // which is none
+        readEvidence(table, "t");
+    }
     refusable([&] {
         const CheckpointFiles found = openCheckpointFiles(files, "m");
         if (std::ranges::any_of(found.names,

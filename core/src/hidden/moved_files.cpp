@@ -25,8 +25,7 @@ using Concerned = std::function<bool(const std::string& path)>;
 // The files of an object: those that lie in its folder, the shards that its index lists, or itself.
 Concerned filesOf(const Files& files, const std::string& object) {
     if (files.isFolder(object)) {
-        std::string folder = snapshotOf(files, object);
-        while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+        const std::string folder = withoutSlashes(snapshotOf(files, object));
         return [folder](const std::string& path) { return folderOf(path) == folder; };
     }
     if (!object.ends_with(".index.json")) return [object](const std::string& path) { return path == object; };

@@ -105,6 +105,11 @@ std::string fileNameOf(const std::string& path) {
     return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
+std::string withoutSlashes(std::string_view path) {
+    while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+    return std::string(path);
+}
+
 std::string joinPath(const std::string& folder, const std::string& name) {
     return folder.empty() ? name : folder.back() == '/' ? folder + name : folder + '/' + name;
 }

@@ -10,15 +10,14 @@ namespace regauge {
 namespace {
 
 // "./models/a/" -> "models/a".
-std::string_view bare(std::string_view path) {
+std::string bare(std::string_view path) {
     while (path.starts_with("./")) path.remove_prefix(2);
-    while (path.ends_with('/')) path.remove_suffix(1);
-    return path;
+    return withoutSlashes(path);
 }
 
 // Whether two paths can be the same place: one is the other, or its end, folder by folder.
-bool samePlace(std::string_view a, std::string_view b) {
-    a = bare(a), b = bare(b);
+bool samePlace(const std::string& one, const std::string& other) {
+    std::string a = bare(one), b = bare(other);
     if (a.size() < b.size()) std::swap(a, b);
     return !b.empty() && a.ends_with(b) && (a.size() == b.size() || a[a.size() - b.size() - 1] == '/');
 }

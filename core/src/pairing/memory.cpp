@@ -33,8 +33,8 @@ std::uint64_t memoryNeeded(const MemoryPlan& plan) {
     const std::uint64_t correlating = sums + 2 * matrix + (plan.withGram ? 2 * triangle : 0);
     const std::uint64_t solving = plan.withGram ? 2 * matrix + 4 * triangle + 3 * matrix : 3 * matrix;
     const std::uint64_t earlier = plan.sites > 1 ? 2 * matrix : 0;  // the halves of other sites
-    // An answer in doubt: fused, plain and soft scores, both Gram matrices, structures of one site, and what a rotation
-    // of the scores takes.
+    // An answer in doubt: fused, plain and soft scores, both Gram matrices, structures of one site, and what the
+    // posterior of the scores takes.
     const std::uint64_t doubts = plan.inDoubt && plan.withGram ? 5 * matrix + 6 * triangle + 6 * matrix : 0;
     const std::uint64_t quarters =
         plan.sumsOnly ? sums * plan.sites : std::max({correlating, solving, doubts}) + earlier;

@@ -50,8 +50,9 @@ void addInputs(std::vector<Statistics::Input>& inputs, const std::vector<Statist
     inputs.insert(inputs.end(), more.begin(), more.end());
     const auto key = [](const Statistics::Input& input) { return std::tie(input.name, input.sha256); };
     std::ranges::sort(inputs, {}, key);
-    const auto repeated = std::ranges::unique(inputs, {}, key);
-    inputs.erase(repeated.begin(), repeated.end());
+    // Not std::ranges::unique: Clang 14 cannot compile GCC 12's subrange.
+    const auto same = [&](const Statistics::Input& a, const Statistics::Input& b) { return key(a) == key(b); };
+    inputs.erase(std::unique(inputs.begin(), inputs.end(), same), inputs.end());
 }
 
 bool sameGains(const std::vector<Gains>& a, const std::vector<Gains>& b) {

@@ -271,8 +271,7 @@ struct Saved {
 
 Saved savedAt(const Files& files, const std::string& checkpoint) {
     Saved saved{checkpoint, "", std::nullopt};
-    std::string path = checkpoint;
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    const std::string path = withoutSlashes(checkpoint);
     std::string name = fileNameOf(path);
     if (const std::size_t dot = name.find_last_of('.'); dot != std::string::npos && dot > 0 && !files.isFolder(path))
         name.resize(dot);

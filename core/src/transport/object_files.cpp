@@ -68,8 +68,7 @@ ObjectPath::ObjectPath(const Files& files, std::string path) : files_(&files), p
     if (!files.exists(path_)) throw Error(ErrorCode::missingFile, path_, "is not there");
     isFolder_ = files.isFolder(path_);
     if (isFolder_) {
-        path_ = snapshotOf(files, path_);
-        while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+        path_ = withoutSlashes(snapshotOf(files, path_));
         folder_ = path_;
         names_ = files.list(path_);
     } else {
@@ -78,10 +77,7 @@ ObjectPath::ObjectPath(const Files& files, std::string path) : files_(&files), p
     }
 }
 
-bool ObjectPath::sameName(std::string_view a, std::string_view b) {
-    const auto bare = [](std::string_view path) { return path.substr(0, path.find_last_not_of('/') + 1); };
-    return bare(a) == bare(b);
-}
+bool ObjectPath::sameName(std::string_view a, std::string_view b) { return withoutSlashes(a) == withoutSlashes(b); }
 
 std::string ObjectPath::pathOf(const std::string& name) const { return joinPath(folder_, name); }
 bool ObjectPath::has(const std::string& name) const {

@@ -22,6 +22,8 @@ struct CheckpointFiles {
 std::string folderOf(const std::string& path);
 std::string fileNameOf(const std::string& path);
 std::string joinPath(const std::string& folder, const std::string& name);
+// "a/b//" -> "a/b"; "/" stays.
+std::string withoutSlashes(std::string_view path);
 
 // Whether a name that a file gives is that of a file beside it: anything else could name one that the user never meant.
 bool isPlainName(std::string_view name);
