@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "io/bytes.hpp"
 #include "io/dequantized.hpp"
 #include "io/json_edit.hpp"
 #include "io/json_text.hpp"
@@ -161,6 +162,7 @@ void rewritesApart(std::string_view input) {
 void editsBack(std::string_view input) {
     refusable([&] {
         const nlohmann::json json = parseJson(input, "edited");
+        if (!json.is_object()) return;
         constexpr std::string_view key = "regauge";
         for (const std::string object : {"", "text_config", "made"}) {
             const auto inner = json.find(object);
