@@ -356,7 +356,7 @@ bool map(std::string_view input) {
 }
 
 bool config(std::string_view input) {
-    if (firstOf(input) != '{') return false;
+    if (firstOf(input.substr(byteOrderMark(input))) != '{') return false;
     refusable([&] { parseModelConfig(input, "config.json"); });
     editsBack(input);
     MemoryFiles files = filesWith("m/config.json", input);
