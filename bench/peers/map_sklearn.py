@@ -3,8 +3,8 @@
     python bench/peers/map_sklearn.py build/bench/regauge [--d 4096] [--rows 16384] [--threads 2] [--dtype float64]
 
 Both read the same .npy files and do the same: look for the penalty in the same steps (core/src/maps/ladder.cpp), each tried on one half of the rows and judged on the
-other, both ways round, then fit all rows with the best. regauge sums exactly and solves in float64; `--dtype float32` lets scikit-learn do so in half the time and
-with what error, which is printed, too. Seconds are of the wall and of the processor; the latter is what to look at on a machine that is shared.
+other, both ways round, then fit all rows with the best. regauge sums exactly and solves in float64; `--dtype float32` lets scikit-learn calculate in half
+the precision and time. The largest errors of both maps are printed, too. Seconds are of the wall and of the processor; the latter is what to look at on a machine that is shared.
 """
 import argparse
 import json

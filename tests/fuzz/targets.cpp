@@ -143,7 +143,7 @@ void tensors(std::string_view input) {
 // Written again with other bytes for each tensor and place, so that tensors of one storage part.
 void rewritesApart(std::string_view input) {
     MemoryFiles files = filesWith("f", input);
-    refusable([&] {
+    const bool written = refusable([&] {
         const MoveTensor own = [](std::size_t index, const ByteSource& in, ByteSink& out) {
             if (in.size() > mostWritten) throw Error(ErrorCode::writeFailed, "", "enough");
             std::vector<std::byte> bytes(static_cast<std::size_t>(in.size()));
@@ -154,8 +154,8 @@ void rewritesApart(std::string_view input) {
         MemorySink apart;
         rewriteTensorFile(openTensorFile(files.open("f")), {}, own, apart);
         files.contents["apart"] = apart.bytes();
-        openTensorFile(files.open("apart"));
     });
+    if (written) openTensorFile(files.open("apart"));
 }
 
 // An entry that is put into a configuration and taken out again leaves every byte as it was.
