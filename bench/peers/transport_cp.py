@@ -3,7 +3,7 @@
 
     python3 bench/peers/transport_cp.py build/bench/regauge [--layers 4] [--rounds 6] [--folder /tmp]
 
-The checkpoint is a Llama of d = 2048 in bfloat16, its numbers random; 18 layers are 2 GB. All run in turn, `rounds` times, each first as often as last: into the page cache
+The checkpoint is a Llama of d = 2048 in bfloat16, its numbers random; 18 layers are 2 GB. All run in turn, `rounds` times, first by turns: into the page cache
 (regauge with --no-sync), and until the disk has it (cp, then sync of its files; regauge as it is). Medians of the clock and of CPU time.
 """
 import argparse

@@ -115,20 +115,27 @@ void moves(MemoryFiles& files, const std::string& name) {
     refusable([&] { transport(files, name, someGauge(), "floats", options); });
 }
 
+// Each byte of a tensor, turned by turn(tensor, place).
+template <class Turn>
+MoveTensor eachByte(Turn turn) {
+    return [turn](std::size_t tensor, const ByteSource& in, ByteSink& out) {
+        if (in.size() > mostWritten) throw Error(ErrorCode::writeFailed, "", "enough");
+        std::vector<std::byte> bytes(static_cast<std::size_t>(in.size()));
+        in.read(0, bytes);
+        for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] ^= static_cast<std::byte>(turn(tensor, i));
+        out.write(bytes);
+    };
+}
+
 // Everything that happens to a file of tensors, whatever its format.
 void tensors(std::string_view input) {
     MemoryFiles files = filesWith("f", input);
     refusable([&] {
         const TensorFile file = openTensorFile(files.open("f"));
         for (std::size_t i = 0; i < file.tensors.size(); ++i) refusable([&] { readEnds(*tensorBytes(file, i)); });
-        const MoveTensor copy = [](std::size_t, const ByteSource& in, ByteSink& out) {
-            if (in.size() > mostWritten) throw Error(ErrorCode::writeFailed, "", "enough");
-            std::vector<std::byte> bytes(static_cast<std::size_t>(in.size()));
-            in.read(0, bytes);
-            out.write(bytes);
-        };
         NoSink sink;
-        rewriteTensorFile(file, {{"regauge.fingerprint", "0123"}}, copy, sink);
+        rewriteTensorFile(file, {{"regauge.fingerprint", "0123"}}, eachByte([](std::size_t, std::size_t) { return 0; }),
+                          sink);
     });
     refusable([&] {
         const TensorFile file = dequantized(openTensorFile(files.open("f")), Dtype::F32);
@@ -144,15 +151,9 @@ void tensors(std::string_view input) {
 void rewritesApart(std::string_view input) {
     MemoryFiles files = filesWith("f", input);
     const bool written = refusable([&] {
-        const MoveTensor own = [](std::size_t index, const ByteSource& in, ByteSink& out) {
-            if (in.size() > mostWritten) throw Error(ErrorCode::writeFailed, "", "enough");
-            std::vector<std::byte> bytes(static_cast<std::size_t>(in.size()));
-            in.read(0, bytes);
-            for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] ^= static_cast<std::byte>(17 * index + i);
-            out.write(bytes);
-        };
         MemorySink apart;
-        rewriteTensorFile(openTensorFile(files.open("f")), {}, own, apart);
+        rewriteTensorFile(openTensorFile(files.open("f")), {},
+                          eachByte([](std::size_t tensor, std::size_t place) { return 17 * tensor + place; }), apart);
         files.contents["apart"] = apart.bytes();
     });
     if (written) openTensorFile(files.open("apart"));
