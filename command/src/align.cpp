@@ -47,27 +47,16 @@ bool mayMap(const Evidence& source, const Evidence& target) {
     return false;
 }
 
-bool leads(const Job& job) { return job.host.team == nullptr || job.host.team->rank() == 0; }
-
 // Without TARGET, SOURCE holds statistics of both sides.
 Alignment matchStatistics(const AlignOptions& options, const Job& job, std::unique_ptr<Output>& output) {
     requireFree(job.host.files, options.output);
-    const std::shared_ptr<const Statistics> statistics = openStatistics(job.host.files, options.source);
-    if (!statistics)
-        throw Error(ErrorCode::usage, options.source,
-                    "TARGET is missing; only statistics ('regauge stats') hold both sides in one file; see 'regauge "
-                    "align --help'");
+    const std::shared_ptr<const Statistics> statistics =
+        statisticsOfBoth(job.host.files, options.source, "align", options.partial);
     const MatchFlags& flags = options.match;
     if (flags.rows > 0 || flags.skipFirst > 0 || !options.gains.empty())
         throw Error(ErrorCode::usage, options.source,
                     "--rows, --skip-first and --gains were settled when these statistics were summed; give them to "
                     "'regauge stats'");
-    const std::string missing = statistics->missing();
-    if (!missing.empty() && !options.partial)
-        throw Error(ErrorCode::usage, options.source,
-                    missing +
-                        " are not in it; merge the other parts too ('regauge merge-stats'), or align what is there "
-                        "with --partial");
     output = claim(job.host.files, options.output);
     return match(*statistics, flags.options(job.host), job.progress());
 }
@@ -90,10 +79,7 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
     const auto open = [&] {
         Files& files = job.host.files;
         if (leads(job)) requireFree(files, options.output);
-        for (const std::string& path : {options.source, options.target})
-            if (openStatistics(files, path))
-                throw Error(ErrorCode::usage, path,
-                            "holds the sums of both sides; give it alone: regauge align " + path);
+        requireRows(files, "align", options.source, options.target);
         source = openEvidence(files, options.source, options.match.sites);
         target = openEvidence(files, options.target, options.match.sites);
         if (!options.gains.empty()) {

@@ -16,11 +16,15 @@ namespace regauge {
 
 RunJob addShow(CLI::App& command) {
     auto path = std::make_shared<std::string>();
-    command.add_option("GAUGE", *path, "a gauge file, or a map file")->required();
+    command.add_option("GAUGE", *path, "a gauge file, a map file, or statistics")->required();
     return [path](const Job& job) {
         if (isMapFile(*job.host.files.open(*path))) {
             const MapSet maps = readMaps(job.host.files, *path);
             job.print(job.json ? mapsJson(maps) : mapsText(maps));
+            return 0;
+        }
+        if (const auto statistics = openStatistics(job.host.files, *path)) {
+            job.print(job.json ? statisticsJson(statistics->heading()) : statisticsText(statistics->heading()));
             return 0;
         }
         const GaugeFile gauge = readGaugeFile(job.host.files, *path);

@@ -46,6 +46,9 @@ struct Job {
     }
 };
 
+// Whether this process decides, writes and speaks.
+inline bool leads(const Job& job) { return job.host.team == nullptr || job.host.team->rank() == 0; }
+
 // Runs a subcommand; the exit status.
 using RunJob = std::function<int(const Job&)>;
 
@@ -87,6 +90,12 @@ void addMatchFlags(CLI::App& command, MatchFlags& flags);
 
 // The file as statistics; nothing where it is something else, a folder or not there. Throws Error where it is damaged.
 std::shared_ptr<const Statistics> openStatistics(const Files& files, const std::string& path);
+// The sums of both sides, of which `command` ("align", "map") takes no TARGET beside. Throws Error(usage) where the
+// file holds none, or not all rows and that was not asked for.
+std::shared_ptr<const Statistics> statisticsOfBoth(const Files& files, const std::string& path,
+                                                   const std::string& command, bool partial);
+// Throws Error(usage) where SOURCE or TARGET is such a file.
+void requireRows(const Files& files, const std::string& command, const std::string& source, const std::string& target);
 // What it holds: in words, and as one JSON object.
 std::string statisticsText(const Statistics::Heading& heading);
 std::string statisticsJson(const Statistics::Heading& heading);

@@ -41,7 +41,7 @@ constexpr Subcommand subcommands[] = {
     {"transport", "Move an object into the target's coordinates.",
      "regauge transport steering.npy --gauge gauge.json -o moved.npy", addTransport},
     {"map", "Fit maps between sites of two models that no gauge relates, also of other widths.",
-     "regauge map source/evidence.safetensors target/evidence.safetensors -o map.safetensors", addMap},
+     "regauge map source/evidence.safetensors target/evidence.safetensors -o map.safetensors", addMap, true},
     {"verify", "Do two checkpoints compute the same function? (small models)",
      "regauge verify source moved --tokens tokens.npy", addVerify},
     {"activations", "Sample activation evidence from a small checkpoint.",

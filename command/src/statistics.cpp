@@ -1,6 +1,7 @@
 // The subcommands that sum rows in parts: stats, merge-stats.
 #include "regauge/statistics.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -53,6 +54,23 @@ int writeAndTell(const Job& job, const OutputOptions& output,
     return 0;
 }
 
+// What `stats` was asked.
+struct StatsOptions {
+    std::string source, target, shard, like;
+    std::uint64_t firstRow = 0;
+    bool fit = false, map = false;
+    MatchFlags match;
+    std::vector<std::string> gains;
+    OutputOptions output;
+};
+
+// Sums for maps have no choices but the rows.
+void requireForMaps(const StatsOptions& options) {
+    const MatchFlags usual;
+    if (options.match.group != usual.group || options.match.statistic != usual.statistic || !options.gains.empty())
+        throw Error(ErrorCode::usage, "--map", "takes no --group, --statistic or --gains, which are for gauges");
+}
+
 }  // namespace
 
 std::shared_ptr<const Statistics> openStatistics(const Files& files, const std::string& path) {
@@ -61,8 +79,32 @@ std::shared_ptr<const Statistics> openStatistics(const Files& files, const std::
     return Statistics::recognises(*file) ? std::make_shared<const Statistics>(std::move(file)) : nullptr;
 }
 
+std::shared_ptr<const Statistics> statisticsOfBoth(const Files& files, const std::string& path,
+                                                   const std::string& command, bool partial) {
+    std::shared_ptr<const Statistics> statistics = openStatistics(files, path);
+    if (!statistics)
+        throw Error(ErrorCode::usage, path,
+                    "TARGET is missing; only statistics ('regauge stats" +
+                        std::string(command == "map" ? " --map" : "") +
+                        "') hold both sides in one file; see 'regauge " + command + " --help'");
+    const std::string missing = statistics->missing();
+    if (!missing.empty() && !partial)
+        throw Error(ErrorCode::usage, path,
+                    missing + " are not in it; merge the other parts too ('regauge merge-stats'), or " + command +
+                        " what is there with --partial");
+    return statistics;
+}
+
+void requireRows(const Files& files, const std::string& command, const std::string& source, const std::string& target) {
+    for (const std::string& path : {source, target})
+        if (openStatistics(files, path))
+            throw Error(ErrorCode::usage, path,
+                        "holds the sums of both sides; give it alone: regauge " + command + " " + path);
+}
+
 std::string statisticsText(const Statistics::Heading& heading) {
     std::string text = "sums over paired rows, d = " + std::to_string(heading.d) +
+                       (heading.forMaps() ? " to d = " + std::to_string(heading.mapWidth) + ", for maps" : "") +
                        (heading.withGram ? "" : ", without Gram matrices") + ", from " + inputsText(heading.source) +
                        " to " + inputsText(heading.target) + "\n";
     for (const Statistics::SiteHeading& site : heading.sites)
@@ -90,28 +132,21 @@ std::string statisticsJson(const Statistics::Heading& heading) {
                          {"known", site.known},
                          {"rows", site.rows},
                          {"set_aside", site.setAside}});
-    const Json json{{"kind", "statistics"},
-                    {"d", heading.d},
-                    {"gram", heading.withGram},
-                    {"skip_first", heading.skipFirst},
-                    {"sites", std::move(sites)},
-                    {"gains", {heading.sourceGains.size(), heading.targetGains.size()}},
-                    {"missing", Statistics::missingRows(heading)},
-                    {"source", names(heading.source)},
-                    {"target", names(heading.target)}};
+    Json json{{"kind", "statistics"},
+              {"d", heading.d},
+              {"gram", heading.withGram},
+              {"skip_first", heading.skipFirst},
+              {"sites", std::move(sites)},
+              {"gains", {heading.sourceGains.size(), heading.targetGains.size()}},
+              {"missing", Statistics::missingRows(heading)},
+              {"source", names(heading.source)},
+              {"target", names(heading.target)}};
+    if (heading.forMaps()) json["map_width"] = heading.mapWidth;
     return jsonText(json) + "\n";
 }
 
 RunJob addStats(CLI::App& command) {
-    struct Options {
-        std::string source, target, shard, like;
-        std::uint64_t firstRow = 0;
-        bool fit = false;
-        MatchFlags match;
-        std::vector<std::string> gains;
-        OutputOptions output;
-    };
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<StatsOptions>();
     command.add_option("SOURCE", options->source, "evidence of the source model: a file or folder")->required();
     command.add_option("TARGET", options->target, "evidence of the target model on the same tokens")->required();
     addOutput(command, options->output, true, "the statistics file to write");
@@ -121,6 +156,9 @@ RunJob addStats(CLI::App& command) {
     command.add_flag("--fit", options->fit,
                      "sum nothing: only the scale of the rows, for --like where rows lie in several files");
     command.add_option("--like", options->like, "take the scale of the rows from this statistics file");
+    command.add_flag("--map", options->map,
+                     "sum for 'regauge map' instead of 'regauge align': the widths may differ, and --site is "
+                     "SOURCE_SITE=TARGET_SITE");
     addMatchFlags(command, options->match);
     command.add_option("--gains", options->gains, "two more files with gains, of the source and of the target")
         ->expected(2);
@@ -133,6 +171,7 @@ RunJob addStats(CLI::App& command) {
         wanted.match = options->match.options(job.host);
         wanted.firstRow = options->firstRow;
         wanted.fitOnly = options->fit;
+        wanted.forMaps = options->map;
         std::shared_ptr<const Statistics> like;
         if (!options->like.empty()) {
             like = openStatistics(files, options->like);
@@ -141,8 +180,15 @@ RunJob addStats(CLI::App& command) {
                             "expected a statistics file, as 'regauge stats --fit' writes it");
             wanted.like = like.get();
         }
-        Evidence source = openEvidence(files, options->source, wanted.match.sites),
-                 target = openEvidence(files, options->target, wanted.match.sites);
+        std::vector<std::string> sourceSites = wanted.match.sites, targetSites = sourceSites;
+        if (options->map) {
+            requireForMaps(*options);
+            std::ranges::transform(sourceSites, sourceSites.begin(), [](auto& text) { return sitesOfMap(text).first; });
+            std::ranges::transform(targetSites, targetSites.begin(),
+                                   [](auto& text) { return sitesOfMap(text).second; });
+        }
+        Evidence source = openEvidence(files, options->source, sourceSites),
+                 target = openEvidence(files, options->target, targetSites);
         if (!options->gains.empty()) {
             source.gains = openEvidence(files, options->gains[0]).gains;
             target.gains = openEvidence(files, options->gains[1]).gains;

@@ -207,7 +207,8 @@ TEST_CASE("the sums' moments are those of the rows", "[map]") {
     const Values x = random(rows * dx, 1), y = random(rows * dy, 2);
     const Pair pair(x, dx, y, dy);
     const Evidence source = openEvidence(pair.files, "x"), target = openEvidence(pair.files, "y");
-    const JointSums sums = JointSums::of(SitePair(source, target, "resid.1", "resid.1", MatchOptions()), 1, Progress());
+    const SitePair sites(source, target, "resid.1", "resid.1", MatchOptions());
+    const JointSums sums = JointSums::of(sites, FineStepsPair::of(sites), 1, Progress());
     const Moments moments = sums.moments(1);
     CHECK(moments.rows == rows);
     CHECK(sums.moments(0, 1).rows + sums.moments(1, 1).rows == rows);

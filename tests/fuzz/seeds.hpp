@@ -18,14 +18,16 @@ struct Seed {
     std::string target, name, text;
 };
 
-// The statistics of a few rows, with Gram matrices and without.
-inline std::string statisticsOf(const std::string& group) {
+// The statistics of a few rows: with Gram matrices and without, and for maps of one width and of two.
+inline std::string statisticsOf(const std::vector<std::string>& flags, std::size_t rows = 24, std::size_t wide = 4) {
     test::MemoryFiles files;
     for (unsigned side = 0; side < 2; ++side)
         files.put(std::string(1, static_cast<char>('a' + side)),
-                  test::safetensors(
-                      {test::randomArray("activations/x", {24, 4}, 7), test::randomArray("gains/final", {4}, side)}));
-    test::run(files, {"stats", "a", "b", "--group", group, "-o", "s"});
+                  test::safetensors({test::randomArray("activations/x", {rows, side == 0 ? 4 : wide}, 7),
+                                     test::randomArray("gains/final", {side == 0 ? 4 : wide}, side)}));
+    std::vector<std::string> words{"stats", "a", "b", "-o", "s"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    test::run(files, words);
     return files.text("s");
 }
 
@@ -240,8 +242,11 @@ inline void addJsonSeeds(std::vector<Seed>& seeds) {
         "\xEF\xBB\xBF"
         "channel;value\r\n1;-0.5\r\n\"15\";2\r\n");
     add("csv", "tabs", "idx\tscore\n3\t0.25\n7\t-1\n");
-    add("statistics", "with-gram", statisticsOf("signed"));
-    add("statistics", "without", statisticsOf("permutation"));
+    add("statistics", "with-gram", statisticsOf({}));
+    add("statistics", "without", statisticsOf({"--group", "permutation"}));
+    add("statistics", "maps", statisticsOf({"--map"}, 70));
+    add("statistics", "wider", statisticsOf({"--map"}, 70, 5));
+    add("statistics", "fit", statisticsOf({"--map", "--fit"}));
 }
 
 inline void addCommandLineSeeds(std::vector<Seed>& seeds) {

@@ -443,7 +443,7 @@ bool statistics(std::string_view input) {
     if (!Statistics::recognises(*files.open("part"))) return false;
     refusable([&] {
         const auto read = std::make_shared<const Statistics>(files.open("part"));
-        const std::size_t sites = read->heading().sites.size();
+        const std::size_t sites = read->heading().forMaps() ? 0 : read->heading().sites.size();
         for (std::size_t i = 0; i < sites; ++i)
             for (const Resolution resolution : {Resolution::coarse, Resolution::fine})
                 if (resolution == Resolution::coarse || read->heading().withGram)
@@ -451,7 +451,9 @@ bool statistics(std::string_view input) {
         NoSink sink;
         const std::vector<std::shared_ptr<const Statistics>> parts{read};
         refusable([&] { mergeStatistics(parts, sink); });
-        if (read->heading().d <= width) refusable([&] { match(*read); });
+        if (read->heading().d > width || read->heading().mapWidth > width) return;
+        refusable([&] { match(*read); });
+        refusable([&] { fitMaps(*read); });
     });
     command(files, {"show", "part"});
     return true;

@@ -68,15 +68,21 @@ struct Map {
 // Paired rows without which nothing can be held out: two halves of blocks of 32.
 constexpr std::uint64_t leastMapRows = 64;
 
+// A source site and a target site.
+using SitesOfMap = std::pair<std::string, std::string>;
+// "resid.8=resid.12", or one name for both. No site's name has an equals sign.
+SitesOfMap sitesOfMap(std::string_view text);
+std::string name(const SitesOfMap& sites);
+
 struct MapOptions {
-    std::optional<MapFamily> family;                         // nothing: the lowest rung that is not worse
-    std::vector<std::pair<std::string, std::string>> sites;  // of source and target; empty: for each source site the
-                                                             // target site that knows most of it (MapDepth)
-    std::optional<double> ridge;                             // nothing: from the data
-    std::optional<std::uint64_t> rows;                       // use only the first N rows of each site
-    std::uint64_t skipFirst = 0;                             // leave out the first N rows of each sequence (BOS)
-    unsigned threads = 1;                                    // the answer does not depend on it
-    std::uint64_t memory = 0;  // bytes that may be taken; 0: nobody knows. What cannot fit is refused
+    std::optional<MapFamily> family;    // nothing: the lowest rung that is not worse
+    std::vector<SitesOfMap> sites;      // empty: for each source site the target site that knows most of it (MapDepth)
+    std::optional<double> ridge;        // nothing: from the data
+    std::optional<std::uint64_t> rows;  // use only the first N rows of each site
+    std::uint64_t skipFirst = 0;        // leave out the first N rows of each sequence (BOS)
+    unsigned threads = 1;               // the answer does not depend on it
+    std::uint64_t memory = 0;           // bytes that may be taken; 0: nobody knows. What cannot fit is refused
+    Team* team = nullptr;               // processes that sum the rows together, as in MatchOptions
 };
 
 // How well affine maps of one pair of sites do, held out.
@@ -104,6 +110,8 @@ struct MapSet {
 // tokensDiffer, notFinite, tooLarge, cancelled. Time O(rows d^2 + d^3) a pair, memory O(d^2).
 MapSet fitMaps(const Evidence& source, const Evidence& target, const MapOptions& options = {},
                const Progress& progress = {});
+// What the other members of options.team do while the first one calls fitMaps() on the same evidence.
+void helpMaps(const Evidence& source, const Evidence& target, const MapOptions& options);
 
 // A map file: safetensors with `forward`, `forward_bias`, `backward`, `backward_bias` and the channels' deviations, or
 // several pairs under "<source site>=<target site>/", and what is known of them as JSON in its metadata.

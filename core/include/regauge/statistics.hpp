@@ -12,6 +12,7 @@
 
 #include "regauge/correlation.hpp"
 #include "regauge/io/byte_source.hpp"
+#include "regauge/map.hpp"
 #include "regauge/match.hpp"
 
 namespace regauge {
@@ -22,7 +23,7 @@ public:
     // A file that went in: its name and its hash, where it has one.
     using Input = Alignment::Side;
     struct SiteHeading {
-        std::string name;
+        std::string name;  // of sums for maps "SOURCE_SITE=TARGET_SITE"
         bool weights = false;
         std::uint64_t known = 0;  // rows 0 .. known - 1 are known to exist
         std::vector<std::pair<std::uint64_t, std::uint64_t>>
@@ -38,6 +39,8 @@ public:
         std::vector<Input> source, target;  // sorted
         std::vector<Gains> sourceGains, targetGains;
         std::vector<SiteHeading> sites;
+        std::size_t mapWidth = 0;  // the target's, where the sums are for maps from the source's d; 0: for a gauge
+        bool forMaps() const { return mapWidth > 0; }
     };
 
     // The first rows that are known to exist and are not in: "rows 4096 to 8191 of site 'rows'"; empty where all are
@@ -51,24 +54,33 @@ public:
 
     const Heading& heading() const { return heading_; }
     const std::string& name() const { return file_->name(); }
-    // The sums of a site; only its quantizers. Coarse ones are always there, fine ones with Gram matrices. Throws
-    // Error: malformed, truncated, unsupported.
+    // The sums of a site, not for maps; only its quantizers. Coarse ones are always there, fine ones with Gram
+    // matrices. Throws Error: malformed, truncated, unsupported.
     CorrelationSums sums(std::size_t site, Resolution resolution) const;
     QuantizerPair quantizers(std::size_t site, Resolution resolution) const;
     std::string missing() const { return missingRows(heading_); }
 
+    // Where an image lies: of a site the n-th, as docs/scale.md lists them.
+    struct Place {
+        const ByteSource& file;
+        std::uint64_t offset;
+        std::string where;  // for messages
+    };
+    Place place(std::size_t site, std::size_t image) const;
+
 private:
     std::string where(const SiteHeading& site) const;
-    std::uint64_t offset(std::size_t site, Resolution resolution) const;
 
     std::shared_ptr<const ByteSource> file_;
     Heading heading_;
-    std::vector<std::uint64_t> offsets_;  // of the images, site by site
+    std::vector<std::vector<std::uint64_t>> offsets_;  // of the images of each site
 };
 
 // What goes into a statistics file.
 struct StatisticsOptions {
-    MatchOptions match;  // sites, rows, skipFirst, threads; Gram matrices unless group or statistic do without
+    MatchOptions match;    // sites, rows, skipFirst, threads; Gram matrices unless group or statistic do without
+    bool forMaps = false;  // sums for maps between the sites "SOURCE_SITE=TARGET_SITE"; where each side has one site
+                           // only, none need be named
     std::uint64_t part = 0, parts = 1;  // of the rows of these files, this one of so many even parts
     std::uint64_t firstRow = 0;  // the number of the first row of these files, where others hold the rows before it
     bool fitOnly = false;        // quantizers and no rows: for `like` elsewhere
@@ -92,5 +104,9 @@ Statistics::Heading mergeStatistics(std::span<const std::shared_ptr<const Statis
 // rows were summed. Throws Error(usage)
 // where group and statistic need other sums: with Gram matrices the rows are quantized finer than without.
 Alignment match(const Statistics& statistics, const MatchOptions& options = {}, const Progress& progress = {});
+
+// fitMaps() of the rows that went in, where they were summed for maps. options.sites chooses among the pairs of sites;
+// rows and skipFirst were settled. Throws Error: usage, and as fitMaps() does.
+MapSet fitMaps(const Statistics& statistics, const MapOptions& options = {}, const Progress& progress = {});
 
 }  // namespace regauge

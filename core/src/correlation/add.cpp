@@ -9,6 +9,7 @@
 
 #include "base/parallel.hpp"
 #include "correlation/float_rows.hpp"
+#include "correlation/halves.hpp"
 #include "correlation/multiply_rows.hpp"
 #include "correlation/state.hpp"
 #include "kernels/quantize.hpp"
@@ -23,7 +24,6 @@ constexpr std::size_t waitingBytes = std::size_t{8} << 20;
 constexpr std::size_t mostWaitingRows = 8192;
 
 constexpr std::size_t groupsPerTask = 16;
-constexpr std::uint64_t rowsTogether = 32;  // that stay in one half
 
 constexpr int massiveBits = 20;  // massive rows are summed in steps of rowLimit / 2^20
 
@@ -238,7 +238,7 @@ void CorrelationSums::add(const RowsView& rowsX, const RowsView& rowsY, std::uin
 
     std::array<std::vector<std::size_t>, 2> taken;  // the rows that are not skipped, by half
     for (std::size_t row = 0; row < rowsX.rows; ++row) {
-        if (skip.empty() || skip[row] == 0) taken[(firstRow + row) / rowsTogether % 2].push_back(row);
+        if (skip.empty() || skip[row] == 0) taken[halfOf(firstRow + row)].push_back(row);
     }
     state.threads = std::max(threads, 1u);
     if (const kernels::Isa isa = kernels::activeIsa(); state.isa != isa) {

@@ -7,140 +7,30 @@
 //   i64 sums of massive rows [d]
 //   where there are rows: cross [d, d] of half 0, then 1, then (withGram) the Gram matrices of x and y, their lower
 //   triangles: [i, j] row by row, i32 or (wide) i64 the SHA-256 of everything before it, in 64 hexadecimal digits
-//
-// An image is input from outside: every size follows from its first bytes and is checked before memory is taken, and
-// sums that no rows could give are refused. It is written and read in blocks: beside the sums, a second copy of them
-// would be a gigabyte at d = 8192.
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
 #include <string_view>
 
-#include "base/sha256.hpp"
 #include "correlation/state.hpp"
+#include "correlation/sums_image.hpp"
 #include "io/bytes.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
 
+using image::digestBytes;
+using image::largestD;
+using image::requireBound;
+using image::requireDigest;
+using image::Taker;
+using image::Writer;
+
 constexpr std::string_view magic = "regauge sums";
 constexpr std::uint32_t version = 3;
 constexpr std::size_t headerBytes = 12 + 4 + 4 + 4 + 8 + 8 + 8;
-constexpr std::size_t digestBytes = 64;
-constexpr std::size_t blockBytes = std::size_t{1} << 20;
-constexpr std::uint64_t largestD = 1u << 16;  // products of sizes below stay far inside 64 bits
-
-// Calls fn(tile, offset in the tile) for every [i, j] that the image holds, row by row.
-template <class Fn>
-void forEachPair(const TileSums& sums, std::size_t d, Fn&& fn) {
-    for (std::size_t i = 0; i < d; ++i) {
-        const std::size_t end = sums.shape() == TileSums::Shape::lower ? i + 1 : d;
-        for (std::size_t j = 0; j < end; ++j) {
-            fn(sums.tileIndex(i / kernels::panelWidth, j / kernels::panelWidth),
-               i % kernels::panelWidth * kernels::panelWidth + j % kernels::panelWidth);
-        }
-    }
-}
-
-// Values into a sink, a block at a time, hashed on their way.
-class Writer {
-public:
-    explicit Writer(ByteSink& out) : out_(out) { block_.reserve(blockBytes + 8); }
-    template <class T>
-    void put(T value) {
-        list(&value, 1);
-    }
-    void text(std::string_view words) { list(words.data(), words.size()); }
-    template <class T>
-    void list(const T* from, std::size_t count) {  // little-endian hosts only: kernels/element.hpp asserts it
-        const auto* raw = reinterpret_cast<const std::byte*>(from);
-        block_.insert(block_.end(), raw, raw + count * sizeof(T));
-        if (block_.size() >= blockBytes) flush();
-    }
-    void finish() {
-        flush();
-        out_.write(asBytes(hash_.hex()));
-    }
-
-private:
-    void flush() {
-        hash_.update(block_);
-        out_.write(block_);
-        block_.clear();
-    }
-    ByteSink& out_;
-    std::vector<std::byte> block_;
-    Sha256 hash_;
-};
-
-// Takes values from a part of a source whose length has been checked.
-class Taker {
-public:
-    Taker(const ByteSource& source, std::uint64_t offset, std::uint64_t size)
-        : source_(source), next_(offset), left_(size) {}
-    template <class T>
-    T take() {
-        T value;
-        list(&value, 1);
-        return value;
-    }
-    template <class T>
-    void list(T* to, std::size_t count) {
-        std::span<std::byte> into(reinterpret_cast<std::byte*>(to), count * sizeof(T));
-        while (!into.empty()) {
-            if (at_ == block_.size()) refill();
-            const std::size_t here = std::min(into.size(), block_.size() - at_);
-            std::memcpy(into.data(), block_.data() + at_, here);
-            into = into.subspan(here);
-            at_ += here;
-        }
-    }
-
-private:
-    void refill() {
-        block_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(blockBytes, left_)));
-        source_.read(next_, block_);
-        next_ += block_.size(), left_ -= block_.size(), at_ = 0;
-    }
-    const ByteSource& source_;
-    std::uint64_t next_;
-    std::uint64_t left_;
-    std::vector<std::byte> block_;
-    std::size_t at_ = 0;
-};
-
-void writeSums(Writer& out, const TileSums& sums, std::size_t d, bool wide) {
-    forEachPair(sums, d, [&](std::size_t tile, std::size_t at) {
-        const std::int64_t value = sums.at(tile, at);
-        if (wide) {
-            out.put<std::int64_t>(value);
-        } else {
-            out.put<std::int32_t>(static_cast<std::int32_t>(value));
-        }
-    });
-}
-
-void requireBound(std::int64_t value, std::int64_t bound, const std::string& where) {
-    if (value > bound || value < -bound)
-        throw Error(ErrorCode::malformed, where, "these sums are larger than their number of rows allows");
-}
-
-void readSums(Taker& in, TileSums& sums, std::size_t d, std::uint64_t rows, int limit, bool wide,
-              const std::string& where) {
-    const std::int64_t bound = static_cast<std::int64_t>(rows) * limit * limit;
-    sums.makeRoomFor(rows, 1);
-    forEachPair(sums, d, [&](std::size_t tile, std::size_t at) {
-        const std::int64_t value = wide ? in.take<std::int64_t>() : in.take<std::int32_t>();
-        requireBound(value, bound, where);
-        if (sums.wide()) {
-            sums.wideTile(tile)[at] = value;
-        } else {
-            sums.narrowTile(tile)[at] = static_cast<std::int32_t>(value);
-        }
-    });
-}
 
 Quantizer readQuantizer(Taker& in, std::size_t d, int limit, const std::string& where) {
     Quantizer quantizer;
@@ -181,20 +71,6 @@ std::uint64_t imageBytes(const CorrelationSums::Image& image) {
     return headerBytes + 2 * sideBytes(image.d) + pairs * (image.wide ? 8 : 4) + digestBytes;
 }
 
-void requireDigest(const ByteSource& source, std::uint64_t offset, std::uint64_t size, const std::string& where) {
-    class HashSink final : public ByteSink {
-    public:
-        Sha256 hash;
-        void write(std::span<const std::byte> bytes) override { hash.update(bytes); }
-    } sink;
-    copyBytes(source, offset, size - digestBytes, sink);
-    const std::vector<std::byte> found = readBytes(source, offset + size - digestBytes, digestBytes);
-    if (sink.hash.hex() != asText(found)) {
-        throw Error(ErrorCode::malformed, where,
-                    "the checksum does not fit; the bytes were damaged on their way, so copy them again");
-    }
-}
-
 }  // namespace
 
 void CorrelationSums::write(ByteSink& sink) const {
@@ -220,10 +96,10 @@ void CorrelationSums::write(ByteSink& sink) const {
         out.list(side->massive.data(), state.d);
     }
     if (state.rows() > 0) {
-        for (const CorrelationHalf& half : state.half) writeSums(out, half.cross, state.d, wide);
+        for (const CorrelationHalf& half : state.half) out.products(half.cross, state.d, wide);
         if (state.withGram) {
-            writeSums(out, state.x.gram, state.d, wide);
-            writeSums(out, state.y.gram, state.d, wide);
+            out.products(state.x.gram, state.d, wide);
+            out.products(state.y.gram, state.d, wide);
         }
     }
     out.finish();
@@ -264,10 +140,7 @@ CorrelationSums::Image CorrelationSums::image(const ByteSource& source, std::uin
         throw Error(ErrorCode::malformed, where, "the header of these correlation sums contradicts itself");
     }
     image.bytes = imageBytes(image);
-    if (available < image.bytes) {
-        throw Error(ErrorCode::truncated, where,
-                    "expected " + std::to_string(image.bytes) + " bytes, found " + std::to_string(available));
-    }
+    image::requireBytes(source, offset, image.bytes, where);
     return image;
 }
 
@@ -306,13 +179,13 @@ CorrelationSums CorrelationSums::read(const ByteSource& source, std::uint64_t of
         state->half[k].rows = rows;
         readTotals(x, state->x.half[k], channels, rows, header.limit, where);
         readTotals(y, state->y.half[k], channels, rows, header.limit, where);
-        if (header.rows() > 0) readSums(sums, state->half[k].cross, channels, rows, header.limit, header.wide, where);
+        if (header.rows() > 0) sums.products(state->half[k].cross, channels, rows, header.limit, header.wide, where);
     }
     readMassive(x, state->x, header.setAside, where);
     readMassive(y, state->y, header.setAside, where);
     if (header.withGram && header.rows() > 0) {
-        readSums(sums, state->x.gram, channels, header.rows(), header.limit, header.wide, where);
-        readSums(sums, state->y.gram, channels, header.rows(), header.limit, header.wide, where);
+        sums.products(state->x.gram, channels, header.rows(), header.limit, header.wide, where);
+        sums.products(state->y.gram, channels, header.rows(), header.limit, header.wide, where);
     }
     return CorrelationSums(std::move(state));
 }

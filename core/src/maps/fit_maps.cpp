@@ -1,53 +1,17 @@
-// The ladder: every rung fitted on one half of the rows and judged on the other, the lowest that is not worse chosen,
-// and fitted again on all rows.
+// Maps from rows: read here or by a team, at the sites that were named or at the best places.
 #include <algorithm>
-#include <array>
-#include <cmath>
+#include <optional>
 
-#include "maps/choose_rung.hpp"
-#include "maps/fitted.hpp"
-#include "maps/joint_sums.hpp"
+#include "base/sha256.hpp"
 #include "maps/ladder.hpp"
 #include "maps/ordinary_rows.hpp"
-#include "maps/polar.hpp"
-#include "pairing/site_sums.hpp"
+#include "maps/pair_sums.hpp"
+#include "pairing/team_sums.hpp"
 #include "regauge/error.hpp"
 #include "regauge/map.hpp"
 
 namespace regauge {
 namespace {
-
-constexpr std::uint64_t rowsTogether = 32;  // that stay in one half (joint_sums.hpp)
-
-double trace(const std::vector<double>& a, std::size_t d) {
-    double sum = 0;
-    for (std::size_t j = 0; j < d; ++j) sum += a[j * d + j];
-    return sum;
-}
-
-// One site of each side, under one name, and without the rows of half 1 - k where `half` is k: what match() takes.
-Evidence onlySite(const Evidence& evidence, const std::string& site, std::uint64_t rows,
-                  std::optional<std::size_t> half) {
-    Evidence result = evidence;
-    std::erase_if(result.sites, [&](const Site& one) { return one.name != site; });
-    result.gains.clear();
-    result.sites.front().name = "rows";
-    result.sites.front().weights = false;
-    if (!half) return result;
-    const bool masked = result.mask && result.mask->size() == rows;
-    std::vector<std::uint8_t> mask =
-        masked ? *result.mask : std::vector<std::uint8_t>(static_cast<std::size_t>(rows), 1);
-    for (std::size_t row = 0; row < mask.size(); ++row)
-        if (row / rowsTogether % 2 != *half) mask[row] = 0;
-    result.mask = std::move(mask);
-    return result;
-}
-
-struct PairOfSites {
-    const Evidence &source, &target;
-    std::string siteX, siteY;
-    std::uint64_t rows = 0;  // that both sides have
-};
 
 const Site& siteOf(const Evidence& evidence, const std::string& name) {
     const auto found = std::ranges::find(evidence.sites, name, &Site::name);
@@ -61,235 +25,158 @@ const Site& siteOf(const Evidence& evidence, const std::string& name) {
     return *found;
 }
 
-PairOfSites pairOf(const Evidence& source, const Evidence& target, const std::string& siteX, const std::string& siteY) {
-    return {source, target, siteX, siteY,
-            std::min(siteOf(source, siteX).rows->rows(), siteOf(target, siteY).rows->rows())};
-}
-
 MatchOptions matchOptions(const MapOptions& options) {
     MatchOptions result;
     result.rows = options.rows;
     result.skipFirst = options.skipFirst;
     result.threads = options.threads;
+    result.team = options.team;
     return result;
 }
 
-// Refuses what cannot fit before anything is allocated.
-void requireMemory(std::uint64_t dx, std::uint64_t dy, const MapOptions& options, const std::string& where) {
-    const std::uint64_t d = dx + dy, entry = sizeof(double);
-    const std::uint64_t sums = 2 * (2 * d) * (2 * d) / 2 * sizeof(std::int64_t);  // both halves, lower tiles
-    const std::uint64_t moments = 3 * (dx * dx + dx * dy + dy * dy) * entry;      // halves and all
-    const std::uint64_t solving =
-        (4 * 4 * dx * dy + 2 * std::max(dx * dx, dy * dy)) * entry;  // four rungs with images, an inverse
-    const std::uint64_t needed = moments + std::max(sums, moments + solving);
-    if (options.memory == 0 || needed <= options.memory) return;
-    const auto gigabytes = [](std::uint64_t bytes) { return std::to_string((bytes >> 30) + 1) + " GiB"; };
-    throw Error(ErrorCode::tooLarge, where,
-                "a map from d = " + std::to_string(dx) + " to d = " + std::to_string(dy) + " needs about " +
-                    gigabytes(needed) + " of memory, and less than " + gigabytes(options.memory) +
-                    " is free here; use a machine with more memory");
-}
-
-Sides sumPair(const PairOfSites& pair, const MapOptions& options, const Progress& progress, std::uint64_t& setAside) {
-    requireMemory(siteOf(pair.source, pair.siteX).rows->d(), siteOf(pair.target, pair.siteY).rows->d(), options,
-                  pair.target.name);
-    const SitePair rows(pair.source, pair.target, pair.siteX, pair.siteY, matchOptions(options));
-    const JointSums sums = JointSums::of(rows, options.threads, progress);
-    if (sums.rows() < leastMapRows)
-        throw Error(ErrorCode::rowsMismatch, pair.target.name,
-                    std::to_string(sums.rows()) + " paired rows are left of " + pair.siteX + " and " + pair.siteY +
-                        ", and a map needs at least " + std::to_string(leastMapRows) +
-                        ", half of them to judge what the other half says; sample more tokens");
-    setAside = sums.setAside();
-    return {{sums.moments(0, options.threads), sums.moments(1, options.threads)}, sums.moments(options.threads)};
-}
-
-// The gauges of each half and of all rows, and whether matching calls the latter aligned.
-struct Gauges {
-    std::array<Gauge, 2> half;
-    Gauge all;
-    bool aligned;
-};
-
-// Nothing where even all rows say that there is none, unless it is wanted all the same.
-std::optional<Gauges> gaugesOf(const PairOfSites& pair, const MapOptions& options, bool even,
-                               const Progress& progress) {
-    const auto gauge = [&](std::optional<std::size_t> half) {
-        return match(onlySite(pair.source, pair.siteX, pair.rows, half),
-                     onlySite(pair.target, pair.siteY, pair.rows, half), matchOptions(options), progress);
-    };
-    const Alignment all = gauge(std::nullopt);
-    if (all.verdict == Verdict::unrelated && !even) return std::nullopt;
-    return Gauges{{gauge(0).gauge, gauge(1).gauge}, all.gauge, all.verdict == Verdict::aligned};
-}
-
-std::vector<float> rounded(const std::vector<double>& values) { return {values.begin(), values.end()}; }
-
-std::vector<float> deviations(const std::vector<double>& squares, std::size_t d, std::uint64_t rows) {
-    std::vector<float> result(d);
-    for (std::size_t j = 0; j < d; ++j)
-        result[j] = static_cast<float>(std::sqrt(squares[j * d + j] / static_cast<double>(rows)));
-    return result;
-}
-
-// tr(N M Sxx) / tr(Sxx) on each half, with what the other half gave.
-double roundTrip(const Rung& there, const Rung& back, const Sides& sides) {
-    double brought = 0, total = 0;
-    for (std::size_t k = 0; k < 2; ++k) {
-        const std::size_t dx = sides.all.dx(), dy = sides.all.dy();
-        for (std::size_t j = 0; j < dx; ++j)
-            for (std::size_t i = 0; i < dy; ++i) brought += back.half[k].m[j * dy + i] * there.image[k][i * dx + j];
-        total += trace(sides.half[1 - k].xx, dx);
+std::string agreedWord(const SitePair& pair, const FineStepsPair& steps) {
+    Sha256 hash;
+    const std::uint64_t rows = pair.known().end;
+    hash.update(std::as_bytes(std::span(&rows, 1)));
+    for (const FineSteps* side : {&steps.x, &steps.y}) {
+        const double limit = side->rowLimit();
+        hash.update(std::as_bytes(std::span(&limit, 1)));
+        hash.update(std::as_bytes(std::span(side->centres())));
+        hash.update(std::as_bytes(std::span(side->steps())));
     }
-    return total > 0 ? brought / total : 0;
+    return hash.hex();
 }
 
-// What the rows explain of the target when given the target itself, by an affine map with the least penalty.
-double ceilingOf(const Sides& sides, unsigned threads, const Progress& progress) {
-    // Twice as many rows as directions leave no direction out.
-    if (std::min(sides.half[0].rows, sides.half[1].rows) >= 2 * sides.all.dy()) return 1;
-    const auto own = [](const Moments& m) { return Moments{m.rows, m.meanY, m.meanY, m.yy, m.yy, m.yy}; };
-    const Sides ofTarget{{own(sides.half[0]), own(sides.half[1])}, own(sides.all)};
-    const auto fit = [&](std::size_t k) {
-        const Moments& half = ofTarget.half[k];
-        return fitAffine(half, penaltyOf(half, std::ldexp(1.0, 2 * smallestPower)), threads, progress);
-    };
-    return Ladder(ofTarget, threads, progress).rung(MapFamily::affine, fit).held.r2();
-}
+enum class RowsOfMap { all, ordinary };
 
-// Before any rows are read.
-void requireFamilyFits(const Evidence& source, const Evidence& target, std::optional<MapFamily> family) {
-    if (!family || source.d == target.d || *family > MapFamily::gauge) return;
-    throw Error(ErrorCode::usage, target.name,
-                "d = " + std::to_string(target.d) + ", and " + source.name + " has d = " + std::to_string(source.d) +
-                    "; " + std::string(name(*family)) +
-                    " maps need one width: take --family orthogonal, affine or auto");
-}
-
-// One pair of sites on its way from sums to a map.
-class PairFit {
+// The rows of two evidences, and their sums: of all rows here, or of this member's part of them, added up at the first
+// member of the team.
+class MapRows {
 public:
-    PairFit(const PairOfSites& pair, const MapOptions& options, const Progress& progress)
-        : pair_(pair),
-          options_(options),
-          progress_(progress),
-          sides_(sumPair(pair, options, progress, map_.setAside)),
-          ladder_(sides_, options.threads, progress) {}
+    MapRows(const Evidence& source, const Evidence& target, const MapOptions& options, const Progress& progress)
+        : source_(source), target_(target), options_(options), match_(matchOptions(options)), progress_(progress) {
+        if (options.team != nullptr && options.team->rank() == 0) lead_.emplace(*options.team);
+    }
 
-    Map run() {
-        fitRungs();
-        const Choice choice = chooseRung(rungs_, ladder_, gauges_ && gauges_->aligned);
-        map_.rungs = choice.reports;
-        map_.helps = choice.helps;
-        describe(rungs_[choice.rung]);
-        fitAll(rungs_[choice.rung]);
-        return std::move(map_);
+    // Before RowsOfMap::ordinary is asked for.
+    void findOrdinary() {
+        call({Work::findOrdinary});
+        ordinary_.emplace(source_, target_, match_, progress_);
+    }
+
+    PairSums pair(const SitesOfMap& sites, RowsOfMap rows) {
+        const Site &x = siteOf(source_, sites.first), &y = siteOf(target_, sites.second);
+        const auto work = [this, sites](Work what) {
+            call({what, placeOf(source_, sites.first), placeOf(target_, sites.second)});
+        };
+        return {sites.first,
+                sites.second,
+                x.rows->d(),
+                y.rows->d(),
+                target_.name,
+                [=, this] {
+                    work(rows == RowsOfMap::ordinary ? Work::ordinaryJoint : Work::joint);
+                    return joint(sites, rows);
+                },
+                [=, this](Resolution resolution) {
+                    work(resolution == Resolution::fine ? Work::fineHalves : Work::coarseHalves);
+                    return halves(sites, resolution);
+                }};
+    }
+
+    // What the other members do meanwhile.
+    void follow() {
+        followTeam(*options_.team, [&](const TeamCall& call) {
+            const auto what = static_cast<Work>(call.kind);
+            if (what == Work::findOrdinary) return findOrdinary();
+            const SitesOfMap sites{nameAt(source_, call.source), nameAt(target_, call.target)};
+            if (what == Work::ordinaryJoint || what == Work::joint)
+                joint(sites, what == Work::joint ? RowsOfMap::all : RowsOfMap::ordinary);
+            else
+                halves(sites, what == Work::fineHalves ? Resolution::fine : Resolution::coarse);
+        });
     }
 
 private:
-    void fitRungs() {
-        const auto wanted = [&](MapFamily family) { return !options_.family || options_.family == family; };
-        const bool oneWidth = sides_.all.dx() == sides_.all.dy();
-        const auto add = [&](MapFamily family, auto&& fit) { rungs_.push_back(ladder_.rung(family, fit)); };
-        if (wanted(MapFamily::identity) && oneWidth)
-            add(MapFamily::identity, [&](std::size_t k) { return fitGauge(identity(), sides_.half[k]); });
-        if (wanted(MapFamily::gauge) && oneWidth)
-            gauges_ = gaugesOf(pair_, options_, options_.family == MapFamily::gauge, progress_);
-        if (gauges_) add(MapFamily::gauge, [&](std::size_t k) { return fitGauge(gauges_->half[k], sides_.half[k]); });
-        if (wanted(MapFamily::orthogonal))
-            add(MapFamily::orthogonal,
-                [&](std::size_t k) { return fitOrthogonal(sides_.half[k], options_.threads, progress_); });
-        if (wanted(MapFamily::affine)) rungs_.push_back(ladder_.affine(options_.ridge));
+    enum class Work : std::uint32_t { findOrdinary, ordinaryJoint, joint, coarseHalves, fineHalves };
+    struct Call {
+        Work what;
+        std::size_t source = 0, target = 0;
+    };
+
+    void call(const Call& call) const {
+        if (lead_)
+            lead_->call({static_cast<std::uint32_t>(call.what), static_cast<std::uint32_t>(call.source),
+                         static_cast<std::uint32_t>(call.target)});
+    }
+    static std::size_t placeOf(const Evidence& evidence, const std::string& site) {
+        return static_cast<std::size_t>(std::ranges::find(evidence.sites, site, &Site::name) - evidence.sites.begin());
+    }
+    // Files that differ may not even have the site: summing says so, and everybody hears of it.
+    static std::string nameAt(const Evidence& evidence, std::uint32_t place) {
+        return place < evidence.sites.size() ? evidence.sites[place].name : "number " + std::to_string(place);
     }
 
-    // What the map says of itself.
-    void describe(const Rung& chosen) {
-        map_.sourceSite = pair_.siteX, map_.targetSite = pair_.siteY;
-        map_.family = chosen.family;
-        map_.sourceWidth = sides_.all.dx(), map_.targetWidth = sides_.all.dy();
-        map_.rows = sides_.all.rows;
-        map_.r2 = chosen.held.r2();
-        map_.channelR2 = chosen.held.channelR2();
-        map_.sourceDeviation = deviations(sides_.all.xx, map_.sourceWidth, map_.rows);
-        map_.targetDeviation = deviations(sides_.all.yy, map_.targetWidth, map_.rows);
-        map_.ceiling = ceilingOf(sides_, options_.threads, progress_);
+    template <class Sums>
+    Sums sum(const SitesOfMap& sites, RowsOfMap rows,
+             const std::function<SumsOfShare<Sums>(const SitePair&)>& sumShare) const {
+        const Evidence &x = rows == RowsOfMap::all ? source_ : ordinary_->source,
+                       &y = rows == RowsOfMap::all ? target_ : ordinary_->target;
+        Team* const team = options_.team;
+        const auto ofShare = [&] {
+            return sumShare(
+                SitePair(x, y, sites.first, sites.second, match_, team != nullptr ? shareOf(*team) : RowShare{}));
+        };
+        if (team == nullptr) return ofShare().sums;
+        return sumTogether<Sums>(*team, target_.name, sites.second, ofShare);
+    }
+    JointSums joint(const SitesOfMap& sites, RowsOfMap rows) const {
+        return sum<JointSums>(sites, rows, [&](const SitePair& pair) {
+            FineStepsPair steps = FineStepsPair::of(pair);
+            std::string agreed = agreedWord(pair, steps);
+            return SumsOfShare<JointSums>{std::move(agreed),
+                                          JointSums::of(pair, std::move(steps), options_.threads, progress_)};
+        });
+    }
+    SumsOfHalves halves(const SitesOfMap& sites, Resolution resolution) const {
+        return sum<SumsOfHalves>(sites, RowsOfMap::all, [&](const SitePair& pair) {
+            const QuantizerPair quantizers = pair.fit(resolution, options_.threads);
+            return SumsOfShare<SumsOfHalves>{regauge::agreedWord(pair, quantizers),
+                                             pair.sumHalves(quantizers, options_.threads, progress_)};
+        });
     }
 
-    // The map of all rows, and the way back.
-    void fitAll(const Rung& chosen) {
-        const Sides back = sides_.exchanged();
-        const Ladder ladderBack(back, options_.threads, progress_);
-        Rung rungBack;
-        Fitted forward, backward;
-        if (map_.family == MapFamily::affine) {
-            map_.ridge = chosen.ridge;
-            forward = fitAffine(sides_.all, map_.ridge, options_.threads, progress_);
-            rungBack = ladderBack.affine(options_.ridge);
-            map_.ridgeBack = rungBack.ridge;
-            backward = fitAffine(back.all, map_.ridgeBack, options_.threads, progress_);
-        } else {
-            forward = map_.family == MapFamily::orthogonal
-                          ? fitOrthogonal(sides_.all, options_.threads, progress_)
-                          : fitGauge(map_.family == MapFamily::gauge ? gauges_->all : identity(), sides_.all);
-            backward = turned(forward, back.all);  // the polar factor of the transpose, too
-            rungBack =
-                ladderBack.rung(map_.family, [&](std::size_t k) { return turned(chosen.half[k], back.half[k]); });
-        }
-        map_.r2Back = rungBack.held.r2();
-        map_.roundTrip = roundTrip(chosen, rungBack, sides_);
-        map_.forward = rounded(forward.m), map_.forwardBias = rounded(forward.b);
-        map_.backward = rounded(backward.m), map_.backwardBias = rounded(backward.b);
-    }
-
-    Gauge identity() const { return Gauge::identity(sides_.all.dx()); }
-    Fitted turned(const Fitted& there, const Moments& back) const {
-        return withMeans(transposed(there.m, sides_.all.dy(), sides_.all.dx()), back);
-    }
-
-    const PairOfSites& pair_;
+    const Evidence &source_, &target_;
     const MapOptions& options_;
+    MatchOptions match_;
     const Progress& progress_;
-    Map map_;
-    Sides sides_;
-    Ladder ladder_;
-    std::vector<Rung> rungs_;
-    std::optional<Gauges> gauges_;
+    std::optional<TeamLead> lead_;
+    std::optional<OrdinaryRows> ordinary_;
 };
 
-// Whether rows of the two sites pair by position.
-bool pairs(const Site& x, const Site& y) {
-    return !x.weights && !y.weights && (x.vocabulary == y.vocabulary) &&
-           (x.rows->rows() == y.rows->rows() || (x.vocabulary && y.vocabulary));
-}
-
-MapDepth depthOf(const PairOfSites& pair, const MapOptions& options) {
+MapDepth depthOf(const PairSums& pair, const MapOptions& options) {
     const Progress silent;
     std::uint64_t setAside = 0;
-    const Sides sides = sumPair(pair, options, silent, setAside), back = sides.exchanged();
+    const Sides sides = sidesOf(pair, options, setAside), back = sides.exchanged();
     const Residuals there = Ladder(sides, options.threads, silent).affine(options.ridge).held,
                     known = Ladder(back, options.threads, silent).affine(options.ridge).held;
-    return {pair.siteX, pair.siteY, there.r2(), known.meanChannelR2()};
+    return {pair.sourceSite, pair.targetSite, there.r2(), known.meanChannelR2()};
 }
 
 // For each source site the target site that knows most of it. Not the one that it explains best: target sites differ in
 // how easily they are explained, a few channels may hold most of their variance, and only shares of one and the same
 // source site can be compared, on the same rows.
-std::vector<std::pair<std::string, std::string>> bestPlaces(const Evidence& source, const Evidence& target,
-                                                            const MapOptions& options, std::vector<MapDepth>& depths,
-                                                            const Progress& progress) {
-    std::vector<std::pair<std::string, std::string>> candidates;
-    for (const Site& x : source.sites)
-        for (const Site& y : target.sites)
-            if (pairs(x, y)) candidates.emplace_back(x.name, y.name);
+std::vector<SitesOfMap> bestPlaces(const Evidence& source, const Evidence& target, const MapOptions& options,
+                                   MapRows& rows, std::vector<MapDepth>& depths, const Progress& progress) {
+    const std::vector<SitesOfMap> candidates = pairsOfSites(source, target);
     if (candidates.empty()) throw Error(ErrorCode::usage, target.name, noCommonEvidence(source, target));
     if (candidates.size() == 1) return candidates;
-    const OrdinaryRows ordinary(source, target, matchOptions(options), progress);
+    rows.findOrdinary();
     for (std::size_t k = 0; k < candidates.size(); ++k) {
         progress.report("all pairs of sites", k, candidates.size());
-        depths.push_back(
-            depthOf(pairOf(ordinary.source, ordinary.target, candidates[k].first, candidates[k].second), options));
+        depths.push_back(depthOf(rows.pair(candidates[k], RowsOfMap::ordinary), options));
     }
-    std::vector<std::pair<std::string, std::string>> result;
+    std::vector<SitesOfMap> result;
     for (const Site& x : source.sites) {
         const MapDepth* best = nullptr;
         for (const MapDepth& depth : depths)
@@ -301,18 +188,43 @@ std::vector<std::pair<std::string, std::string>> bestPlaces(const Evidence& sour
 
 }  // namespace
 
+std::vector<SitesOfMap> pairsOfSites(const Evidence& source, const Evidence& target) {
+    const auto pairByPosition = [](const Site& x, const Site& y) {
+        return !x.weights && !y.weights && x.vocabulary == y.vocabulary &&
+               (x.rows->rows() == y.rows->rows() || (x.vocabulary && y.vocabulary));
+    };
+    std::vector<SitesOfMap> pairs;
+    for (const Site& x : source.sites)
+        for (const Site& y : target.sites)
+            if (pairByPosition(x, y)) pairs.emplace_back(x.name, y.name);
+    return pairs;
+}
+
+void requireFamilyFits(std::optional<MapFamily> family, std::size_t sourceWidth, const std::string& source,
+                       std::size_t targetWidth, const std::string& target) {
+    if (!family || sourceWidth == targetWidth || *family > MapFamily::gauge) return;
+    throw Error(ErrorCode::usage, target,
+                "d = " + std::to_string(targetWidth) + ", and " + source + " has d = " + std::to_string(sourceWidth) +
+                    "; " + std::string(name(*family)) +
+                    " maps need one width: take --family orthogonal, affine or auto");
+}
+
 MapSet fitMaps(const Evidence& source, const Evidence& target, const MapOptions& options, const Progress& progress) {
-    requireFamilyFits(source, target, options.family);
+    requireFamilyFits(options.family, source.d, source.name, target.d, target.name);
+    MapRows rows(source, target, options, progress);
     MapSet result;
-    const auto sites =
-        options.sites.empty() ? bestPlaces(source, target, options, result.depths, progress) : options.sites;
-    for (const auto& [x, y] : sites) {
-        const PairOfSites pair = pairOf(source, target, x, y);
-        result.maps.push_back(PairFit(pair, options, progress).run());
-    }
+    const std::vector<SitesOfMap> sites =
+        options.sites.empty() ? bestPlaces(source, target, options, rows, result.depths, progress) : options.sites;
+    for (const SitesOfMap& pair : sites)
+        result.maps.push_back(fitPair(rows.pair(pair, RowsOfMap::all), options, progress));
     result.source = {source.name, source.sha256.hex()};
     result.target = {target.name, target.sha256.hex()};
     return result;
+}
+
+void helpMaps(const Evidence& source, const Evidence& target, const MapOptions& options) {
+    const Progress silent;
+    MapRows(source, target, options, silent).follow();
 }
 
 }  // namespace regauge

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 #include "correlation/float_rows.hpp"
+#include "correlation/halves.hpp"
 #include "correlation/multiply_rows.hpp"
 #include "kernels/integer_dot.hpp"
 #include "regauge/error.hpp"
@@ -14,10 +16,9 @@ namespace {
 
 __extension__ using Int128 = __int128;
 
-constexpr std::uint64_t rowsTogether = 32;  // that stay in one half, as in CorrelationSums
-constexpr std::size_t waitingRows = 2048;   // of a half: fewer passes over the sums, and a few megabytes
-constexpr std::size_t rowsOfTask = 32;      // quantised by one thread in one go
-constexpr int finerBits = 13;               // 511 fine steps are 4 to 8 standard deviations; so many bits more here
+constexpr std::size_t waitingRows = 2048;  // of a half: fewer passes over the sums, and a few megabytes
+constexpr std::size_t rowsOfTask = 32;     // quantised by one thread in one go
+constexpr int finerBits = 13;              // 511 fine steps are 4 to 8 standard deviations; so many bits more here
 constexpr double elementsPerMicrosecond = 300;
 
 static_assert(std::int64_t{FineSteps::digit} * FineSteps::digit * 2 * PackedRows::groupsPerBlock <= INT32_MAX);
@@ -51,6 +52,11 @@ FineSteps::FineSteps(const RowSample& sample, const std::string& where) {
     }
 }
 
+FineSteps::FineSteps(double rowLimit, std::vector<double> centre, std::vector<double> step)
+    : centre_(std::move(centre)), step_(std::move(step)), inverse_(step_.size()), rowLimit_(rowLimit) {
+    std::ranges::transform(step_, inverse_.begin(), [](double one) { return one > 0 ? 1 / one : 0; });
+}
+
 bool FineSteps::isMassive(std::span<const float> row) const { return rowLimit_ > 0 && rowNorm(row) > rowLimit_; }
 
 void FineSteps::quantize(std::span<const float> row, std::int16_t* hi, std::int16_t* lo) const {
@@ -64,17 +70,20 @@ void FineSteps::quantize(std::span<const float> row, std::int16_t* hi, std::int1
     }
 }
 
-JointSums::JointSums(FineSteps x, FineSteps y)
-    : x_(std::move(x)),
-      y_(std::move(y)),
-      half_{Half(packedChannels(x_.d(), y_.d())), Half(packedChannels(x_.d(), y_.d()))},
+FineStepsPair FineStepsPair::of(const SitePair& pair) {
+    const std::array<RowSample, 2> samples = pair.sample();
+    return {FineSteps(samples[0], pair.whereX()), FineSteps(samples[1], pair.whereY())};
+}
+
+JointSums::JointSums(FineStepsPair steps)
+    : steps_(std::move(steps)),
+      half_{Half(packedChannels(steps_.x.d(), steps_.y.d())), Half(packedChannels(steps_.x.d(), steps_.y.d()))},
       isa_(kernels::activeIsa()) {
     for (Half& half : half_) half.sums.resize(half.products.panels() * kernels::panelWidth);
 }
 
-JointSums JointSums::of(const SitePair& pair, unsigned threads, const Progress& progress) {
-    const std::array<RowSample, 2> samples = pair.sample();
-    JointSums sums(FineSteps(samples[0], pair.whereX()), FineSteps(samples[1], pair.whereY()));
+JointSums JointSums::of(const SitePair& pair, FineStepsPair steps, unsigned threads, const Progress& progress) {
+    JointSums sums(std::move(steps));
     pair.forBlocks(progress, [&](const PairedBlock& block, const Beside& beside) {
         sums.add(block, pair.whereX(), pair.whereY(), threads, beside);
     });
@@ -84,7 +93,8 @@ JointSums JointSums::of(const SitePair& pair, unsigned threads, const Progress& 
 
 void JointSums::add(const PairedBlock& block, const std::string& whereX, const std::string& whereY, unsigned threads,
                     const Beside& beside) {
-    const std::size_t dx = x_.d(), dy = y_.d(), channels = packedChannels(dx, dy);
+    const FineSteps &stepsX = steps_.x, &stepsY = steps_.y;
+    const std::size_t dx = stepsX.d(), dy = stepsY.d(), channels = packedChannels(dx, dy);
     const kernels::IntegerDot kernel = kernels::integerDot(isa_, FineSteps::digit);
     const std::size_t rows = block.side[0].rows;
     // Quantised rows, a stretch at a time so that their memory does not grow with the block.
@@ -108,19 +118,19 @@ void JointSums::add(const PairedBlock& block, const std::string& whereX, const s
                                                  y = rowAsFloats(block.side[1], row, roomY);
                     if (const auto j = firstNotFinite(x)) throwNotFinite(whereX, block.first + row, *j, x[*j]);
                     if (const auto j = firstNotFinite(y)) throwNotFinite(whereY, block.first + row, *j, y[*j]);
-                    fates[k] = x_.isMassive(x) || y_.isMassive(y) ? Fate::massive : Fate::taken;
+                    fates[k] = stepsX.isMassive(x) || stepsY.isMassive(y) ? Fate::massive : Fate::taken;
                     if (fates[k] == Fate::massive) continue;
                     std::int16_t* hi = values.data() + k * channels;
                     std::int16_t* lo = hi + dx + dy;
-                    x_.quantize(x, hi, lo);
-                    y_.quantize(y, hi + dx, lo + dx);
+                    stepsX.quantize(x, hi, lo);
+                    stepsY.quantize(y, hi + dx, lo + dx);
                 }
             },
             beside);
         for (std::size_t k = 0; k < count; ++k) {
             setAside_ += fates[k] == Fate::massive;
             if (fates[k] != Fate::taken) continue;
-            Half& half = half_[static_cast<std::size_t>((block.first + begin + k) / rowsTogether % 2)];
+            Half& half = half_[halfOf(block.first + begin + k)];
             if (!half.waiting) half.waiting.emplace(channels, waitingRows, kernel.rowsPerWord);
             const std::size_t place = half.waitingRows % kernel.rowsPerWord;
             std::uint32_t* group = half.waiting->group(half.waitingRows);
@@ -159,6 +169,33 @@ void JointSums::settle(unsigned threads) {
     }
 }
 
+void JointSums::merge(const JointSums& other) {
+    if (rows() + other.rows() > CorrelationSums::mostRows || setAside_ + other.setAside_ > CorrelationSums::mostRows)
+        throw Error(ErrorCode::tooLarge, "", "these are more than 2^32 rows together; merge fewer of them");
+    for (std::size_t k = 0; k < 2; ++k) {
+        Half& half = half_[k];
+        half.rows += other.half_[k].rows;
+        std::ranges::transform(half.sums, other.half_[k].sums, half.sums.begin(), std::plus{});
+        half.products.makeRoomFor(half.rows, 1);
+        half.products.add(other.half_[k].products);
+    }
+    setAside_ += other.setAside_;
+}
+
+void JointSums::reduce(const std::function<void(std::span<std::int64_t>)>& sumAtFirst) {
+    std::array<std::int64_t, 3> counts{static_cast<std::int64_t>(half_[0].rows),
+                                       static_cast<std::int64_t>(half_[1].rows), static_cast<std::int64_t>(setAside_)};
+    sumAtFirst(counts);
+    setAside_ = static_cast<std::uint64_t>(counts[2]);
+    for (std::size_t k = 0; k < 2; ++k) {
+        Half& half = half_[k];
+        half.rows = static_cast<std::uint64_t>(counts[k]);
+        sumAtFirst(half.sums);
+        half.products.makeRoomFor(half.rows, 1);
+        half.products.replace(sumAtFirst);
+    }
+}
+
 Moments JointSums::moments(std::size_t half, unsigned threads) const {
     const Half* const halves[] = {&half_[half]};
     return momentsOf(halves, threads);
@@ -170,7 +207,8 @@ Moments JointSums::moments(unsigned threads) const {
 }
 
 Moments JointSums::momentsOf(std::span<const Half* const> halves, unsigned threads) const {
-    const std::size_t dx = x_.d(), dy = y_.d(), d = dx + dy;
+    const FineSteps &stepsX = steps_.x, &stepsY = steps_.y;
+    const std::size_t dx = stepsX.d(), dy = stepsY.d(), d = dx + dy;
     std::uint64_t rows = 0;
     for (const Half* half : halves) rows += half->rows;
     const Int128 n = static_cast<Int128>(rows);
@@ -184,13 +222,13 @@ Moments JointSums::momentsOf(std::span<const Half* const> halves, unsigned threa
     result.meanX.resize(dx), result.meanY.resize(dy);
     result.xx.resize(dx * dx), result.yx.resize(dy * dx), result.yy.resize(dy * dy);
     const double count = static_cast<double>(std::max<std::uint64_t>(rows, 1));
-    const auto stepOf = [&](std::size_t j) { return j < dx ? x_.step(j) : y_.step(j - dx); };
+    const auto stepOf = [&](std::size_t j) { return j < dx ? stepsX.step(j) : stepsY.step(j - dx); };
     for (std::size_t j = 0; j < d; ++j) {
         const double mean = stepOf(j) * (static_cast<double>(sum[j]) / count);
         if (j < dx)
-            result.meanX[j] = x_.centre(j) + mean;
+            result.meanX[j] = stepsX.centre(j) + mean;
         else
-            result.meanY[j - dx] = y_.centre(j - dx) + mean;
+            result.meanY[j - dx] = stepsY.centre(j - dx) + mean;
     }
     // The sum of the products of packed channels i and j, j <= i.
     const auto productsOf = [&](std::size_t i, std::size_t j) {

@@ -45,6 +45,14 @@ std::optional<MapFamily> mapFamilyFromName(std::string_view text) {
     return static_cast<MapFamily>(found - familyNames.begin());
 }
 
+SitesOfMap sitesOfMap(std::string_view text) {
+    const std::size_t equals = text.find('=');
+    return {std::string(text.substr(0, equals)),
+            std::string(equals == std::string_view::npos ? text : text.substr(equals + 1))};
+}
+
+std::string name(const SitesOfMap& sites) { return sites.first + "=" + sites.second; }
+
 std::vector<float> Map::apply(std::span<const float> x) const { return applied(forward, forwardBias, x, sourceWidth); }
 std::vector<float> Map::applyBack(std::span<const float> y) const {
     return applied(backward, backwardBias, y, targetWidth);

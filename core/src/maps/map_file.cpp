@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "io/bytes.hpp"
 #include "io/json_text.hpp"
@@ -23,7 +24,7 @@ constexpr double wholeDoubles = 9007199254740992;  // 2^53: doubles hold every w
 
 // What keeps the tensors and metadata of several pairs apart.
 std::string prefixOf(const MapSet& set, const Map& map) {
-    return set.maps.size() == 1 ? "" : map.sourceSite + "=" + map.targetSite + "/";
+    return set.maps.size() == 1 ? "" : name({map.sourceSite, map.targetSite}) + "/";
 }
 
 std::string text(double value) { return Json(value).dump(); }
@@ -120,9 +121,7 @@ Map readMap(const TensorFile& file, const std::string& prefix, const std::string
     const std::vector<float> channels = floatsIfThere(file, prefix + "channel_r2", {dy});
     map.channelR2.assign(channels.begin(), channels.end());
 
-    const std::size_t equals = sites.find('=');
-    map.sourceSite = sites.substr(0, equals);
-    map.targetSite = equals == std::string::npos ? sites : sites.substr(equals + 1);
+    std::tie(map.sourceSite, map.targetSite) = sitesOfMap(sites);
     if (const std::string* family = find(file, prefix + "family")) {
         const auto known = mapFamilyFromName(*family);
         if (!known)
@@ -162,7 +161,7 @@ void writeMaps(const MapSet& set, ByteSink& out) {
     Metadata ofMaps;
     for (const Map& map : set.maps) {
         const std::string prefix = prefixOf(set, map);
-        sites += (sites.empty() ? "" : ",") + map.sourceSite + "=" + map.targetSite;
+        sites += (sites.empty() ? "" : ",") + name({map.sourceSite, map.targetSite});
         const auto add = [&](const char* tensor, const std::vector<float>& values, Shape shape) {
             if (values.empty()) return;
             tensors.push_back({prefix + tensor, Dtype::F32, std::move(shape), std::as_bytes(std::span(values))});

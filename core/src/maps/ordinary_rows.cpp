@@ -8,7 +8,7 @@
 
 #include "correlation/float_rows.hpp"
 #include "maps/joint_sums.hpp"
-#include "pairing/site_sums.hpp"
+#include "pairing/team_sums.hpp"
 
 namespace regauge {
 namespace {
@@ -29,7 +29,8 @@ std::uint64_t commonRows(const Evidence& source, const Evidence& target) {
 
 void clearMassive(const Evidence& evidence, const std::string& site, const MatchOptions& options,
                   const Progress& progress, Flags& flags) {
-    const SitePair alone(evidence, evidence, site, site, options);
+    const SitePair alone(evidence, evidence, site, site, options,
+                         options.team != nullptr ? shareOf(*options.team) : RowShare{});
     const FineSteps steps(alone.sample()[0], alone.whereX());
     std::vector<float> room(steps.d());
     alone.forBlocks(progress, [&](const PairedBlock& block, const Beside&) {
@@ -37,6 +38,16 @@ void clearMassive(const Evidence& evidence, const std::string& site, const Match
             if (block.skip[row] == 0 && steps.isMassive(rowAsFloats(block.side[0], row, room)))
                 flags[static_cast<std::size_t>(block.first) + row] = 0;
     });
+}
+
+// Leaves out, on all members, what one of them left out.
+void leaveOutTogether(Team& team, const std::string& where, Flags& flags) {
+    std::string rows = std::to_string(flags.size());
+    requireAgreement(team, std::string(20 - rows.size(), '0') + rows, where, "rows");
+    std::vector<std::int64_t> keptBy(flags.begin(), flags.end());
+    team.sumAtFirst(keptBy);
+    std::ranges::transform(keptBy, flags.begin(), [&](std::int64_t members) { return members == team.size() ? 1 : 0; });
+    team.broadcast(std::as_writable_bytes(std::span(flags)), 0);
 }
 
 }  // namespace
@@ -54,9 +65,18 @@ OrdinaryRows::OrdinaryRows(const Evidence& sourceSide, const Evidence& targetSid
             std::span(flags).first(static_cast<std::size_t>(std::min(rows, options.rows.value_or(rows)))), 1);
     };
     const auto before = left();
-    for (const Evidence* side : {&source, &target})
-        for (const Site& site : side->sites)
-            if (takesPart(site) && site.rows->rows() == rows) clearMassive(*side, site.name, options, progress, flags);
+    const auto clear = [&] {
+        for (const Evidence* side : {&source, &target})
+            for (const Site& site : side->sites)
+                if (takesPart(site) && site.rows->rows() == rows)
+                    clearMassive(*side, site.name, options, progress, flags);
+    };
+    if (options.team == nullptr) {
+        clear();
+    } else {
+        together(*options.team, clear);
+        leaveOutTogether(*options.team, target.name, flags);
+    }
     if (rows == 0 || 2 * left() < before) return;
     source.mask = target.mask = std::move(flags);
 }

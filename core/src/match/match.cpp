@@ -9,6 +9,7 @@
 #include "match/stages.hpp"
 #include "pairing/memory.hpp"
 #include "pairing/site_sums.hpp"
+#include "pairing/team_calls.hpp"
 #include "pairing/team_sums.hpp"
 #include "regauge/error.hpp"
 
@@ -105,6 +106,22 @@ Alignment alignmentOf(Estimate estimate, std::vector<SiteReport> sites, Group gr
     return alignment;
 }
 
+CorrelationSums sumTogether(const Evidence& source, const Evidence& target, const std::string& site,
+                            Resolution resolution, const MatchOptions& options, const Progress& progress) {
+    return regauge::sumTogether<CorrelationSums>(*options.team, target.name, site, [&] {
+        const SitePair pair(source, target, site, options, shareOf(*options.team));
+        const QuantizerPair quantizers = pair.fit(resolution, options.threads);
+        return SumsOfShare<CorrelationSums>{agreedWord(pair, quantizers),
+                                            pair.sum(quantizers, needsGram(options), options.threads, progress)};
+    });
+}
+
+// The call to sum a site together: its place in the source's list, its kind the resolution.
+TeamCall callFor(const Evidence& source, const std::string& site, Resolution resolution) {
+    const auto place = std::ranges::find(source.sites, site, &Site::name) - source.sites.begin();
+    return {static_cast<std::uint32_t>(resolution), static_cast<std::uint32_t>(place), 0};
+}
+
 }  // namespace
 
 Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
@@ -115,10 +132,23 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
                 return sumSite(source, target, site, options, resolution, progress);
             },
             progress);
-    const TeamLead lead(*options.team, source, target, options, progress);
+    const TeamLead lead(*options.team);
     return matchSums(
         source, target, options,
-        [&](const std::string& site, Resolution resolution) { return lead.sum(site, resolution); }, progress);
+        [&](const std::string& site, Resolution resolution) {
+            lead.call(callFor(source, site, resolution));
+            return sumTogether(source, target, site, resolution, options, progress);
+        },
+        progress);
+}
+
+void helpMatch(const Evidence& source, const Evidence& target, const MatchOptions& options) {
+    followTeam(*options.team, [&](const TeamCall& call) {
+        // Files that differ may not even have the site: sumTogether says so, and everybody hears of it.
+        const std::string site = call.source < source.sites.size() ? source.sites[call.source].name
+                                                                   : "number " + std::to_string(call.source);
+        sumTogether(source, target, site, static_cast<Resolution>(call.kind), options, {});
+    });
 }
 
 Alignment matchSums(const Evidence& source, const Evidence& target, const MatchOptions& options, const SumsOf& sumsOf,

@@ -10,6 +10,7 @@
 
 #include "base/parallel.hpp"
 #include "correlation/float_rows.hpp"
+#include "correlation/halves.hpp"
 #include "kernels/aligned_buffer.hpp"
 #include "regauge/error.hpp"
 
@@ -271,10 +272,24 @@ CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, un
                               const Progress& progress) const {
     CorrelationSums sums(quantizers.x, quantizers.y, withGram);
     forBlocks(progress, [&](const PairedBlock& block, const Beside& beside) {
-        sums.add(block.side[0], block.side[1], share_.firstRow + block.first, x_->where(), y_->where(), block.skip,
-                 threads, beside);
+        sums.add(block.side[0], block.side[1], block.first, x_->where(), y_->where(), block.skip, threads, beside);
     });
     sums.settle([&] { return hashX_.step() || hashY_.step(); });
+    return sums;
+}
+
+SumsOfHalves SitePair::sumHalves(const QuantizerPair& quantizers, unsigned threads, const Progress& progress) const {
+    const CorrelationSums none(quantizers.x, quantizers.y, true);
+    SumsOfHalves sums{none, none};
+    std::vector<std::uint8_t> skip;
+    forBlocks(progress, [&](const PairedBlock& block, const Beside& beside) {
+        for (std::size_t half = 0; half < 2; ++half) {
+            skip.assign(block.skip.begin(), block.skip.end());
+            for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= halfOf(block.first + row) != half;
+            sums[half].add(block.side[0], block.side[1], block.first, x_->where(), y_->where(), skip, threads, beside);
+        }
+    });
+    for (CorrelationSums& half : sums) half.settle();
     return sums;
 }
 
@@ -283,9 +298,11 @@ void SitePair::forBlocks(const Progress& progress,
     PairedRows rows(*x_, *y_, {begin_, end_});
     const Beside beside = [&] { return rows.readAhead() || hashX_.step() || hashY_.step(); };
     while (auto block = rows.next()) {
-        block->skip = std::span(skip_).subspan(static_cast<std::size_t>(block->first), block->side[0].rows);
+        const std::uint64_t inFile = block->first;
+        block->skip = std::span(skip_).subspan(static_cast<std::size_t>(inFile), block->side[0].rows);
+        block->first += share_.firstRow;
         fn(*block, beside);
-        progress.report("reading " + name_, block->first + block->side[0].rows - begin_, end_ - begin_);
+        progress.report("reading " + name_, inFile + block->side[0].rows - begin_, end_ - begin_);
     }
 }
 

@@ -24,7 +24,7 @@ struct RowSample {
 
 // Some paired rows of both sides, one after another in their files.
 struct PairedBlock {
-    std::uint64_t first;  // the number of the first of them
+    std::uint64_t first;  // the number of the first of them, which holds whoever sums them
     std::array<RowsView, 2> side;
     std::span<const std::uint8_t> skip;  // one flag a row: 1 = leave it out
 };
@@ -50,6 +50,9 @@ struct RowShare {
 struct RowRange {
     std::uint64_t begin = 0, end = 0;
 };
+
+// Sums of half 0 and of half 1 of the rows, with Gram matrices, by the same quantizers.
+using SumsOfHalves = std::array<CorrelationSums, 2>;
 
 // A site of both sides, checked: rows pair by count, d and token ids.
 class SitePair {
@@ -79,6 +82,8 @@ public:
     // Reads the rows in blocks. Throws Error: notFinite, cancelled.
     CorrelationSums sum(const QuantizerPair& quantizers, bool withGram, unsigned threads,
                         const Progress& progress) const;
+    // Those of each half of the rows alone; merged they are sum().
+    SumsOfHalves sumHalves(const QuantizerPair& quantizers, unsigned threads, const Progress& progress) const;
 
 private:
     std::string name_;

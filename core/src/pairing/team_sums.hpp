@@ -1,28 +1,45 @@
-// The sums of a site over the rows of all members of a team.
+// Sums over the rows of all members of a team.
 #pragma once
 
+#include <functional>
+#include <optional>
+#include <string>
+
 #include "pairing/site_sums.hpp"
+#include "pairing/team_calls.hpp"
 #include "regauge/team.hpp"
 
 namespace regauge {
 
-// What rank 0 holds while it matches; the others are in helpMatch() meanwhile and leave it when this goes.
-class TeamLead {
-public:
-    TeamLead(Team& team, const Evidence& source, const Evidence& target, const MatchOptions& options,
-             const Progress& progress);
-    TeamLead(const TeamLead&) = delete;
-    TeamLead& operator=(const TeamLead&) = delete;
-    ~TeamLead();
+// What of the rows this member sums.
+inline RowShare shareOf(const Team& team) { return {0, team.rank(), team.size()}; }
 
-    // Every member sums its part of the rows; the total. Throws the errors of all members.
-    CorrelationSums sum(const std::string& site, Resolution resolution) const;
-
-private:
-    Team& team_;
-    const Evidence &source_, &target_;
-    const MatchOptions& options_;
-    const Progress& progress_;
+// A member's part of the sums, and in one word what all members must agree on to add theirs up.
+template <class Sums>
+struct SumsOfShare {
+    std::string agreed;
+    Sums sums;
 };
+
+// agreedWord of: the rows there are, and what numbers they are summed in.
+std::string agreedWord(const SitePair& pair, const QuantizerPair& quantizers);
+
+// Every member sums its part of the rows; the total, at rank 0. Throws the errors of all members. where, site: for the
+// message.
+template <class Sums>
+Sums sumTogether(Team& team, const std::string& where, const std::string& site,
+                 const std::function<SumsOfShare<Sums>()>& sumShare) {
+    std::optional<SumsOfShare<Sums>> mine;
+    together(team, [&] { mine.emplace(sumShare()); });
+    requireAgreement(team, mine->agreed, where, site);
+    const auto reduce = [&](auto& sums) {
+        sums.reduce([&](std::span<std::int64_t> values) { team.sumAtFirst(values); });
+    };
+    if constexpr (requires { mine->sums.reduce(nullptr); })
+        reduce(mine->sums);
+    else
+        for (auto& part : mine->sums) reduce(part);
+    return std::move(mine->sums);
+}
 
 }  // namespace regauge

@@ -16,6 +16,7 @@ using Read = nlohmann::json;
 
 constexpr std::string_view magic = "regauge stats";
 constexpr std::uint16_t version = 2;
+constexpr std::uint16_t versionForMaps = 3;  // with "map_width", which those before would not heed
 constexpr std::size_t fixedBytes = magic.size() + 1 + 2 + 4;
 constexpr std::size_t digestBytes = 64;
 constexpr std::uint64_t mostJson = std::uint64_t{64} << 20;
@@ -143,14 +144,15 @@ void writeHeading(const Statistics::Heading& heading, ByteSink& sink) {
     for (const Statistics::SiteHeading& site : heading.sites)
         sites.push_back(
             {{"name", site.name}, {"weights", site.weights}, {"known", site.known}, {"covered", site.covered}});
-    const Json json{{"d", heading.d},
-                    {"gram", heading.withGram},
-                    {"chosen", heading.chosen},
-                    {"skip_first", heading.skipFirst},
-                    {"source", inputsJson(heading.source)},
-                    {"target", inputsJson(heading.target)},
-                    {"gains", {{"source", namesOf(heading.sourceGains)}, {"target", namesOf(heading.targetGains)}}},
-                    {"sites", std::move(sites)}};
+    Json json{{"d", heading.d},
+              {"gram", heading.withGram},
+              {"chosen", heading.chosen},
+              {"skip_first", heading.skipFirst},
+              {"source", inputsJson(heading.source)},
+              {"target", inputsJson(heading.target)},
+              {"gains", {{"source", namesOf(heading.sourceGains)}, {"target", namesOf(heading.targetGains)}}},
+              {"sites", std::move(sites)}};
+    if (heading.forMaps()) json["map_width"] = heading.mapWidth;
     const std::string text = jsonText(json);
     if (text.size() > mostJson)
         throw Error(ErrorCode::tooLarge, "",
@@ -159,7 +161,7 @@ void writeHeading(const Statistics::Heading& heading, ByteSink& sink) {
     HashedSink out(sink);
     out.write(asBytes(magic));
     put<std::uint8_t>(out, 0);
-    put<std::uint16_t>(out, version);
+    put<std::uint16_t>(out, heading.forMaps() ? versionForMaps : version);
     put<std::uint32_t>(out, static_cast<std::uint32_t>(text.size()));
     out.write(asBytes(text));
     for (const std::vector<Gains>* side : {&heading.sourceGains, &heading.targetGains})
@@ -182,10 +184,11 @@ ReadHeading readHeading(const ByteSource& file) {
         throw Error(ErrorCode::truncated, where, "ends within its heading; copy it again");
     const std::vector<std::byte> fixed = readBytes(file, 0, fixedBytes);
     const auto found = loadLittle<std::uint16_t>(&fixed[magic.size() + 1]);
-    if (found != version)
+    if (found != version && found != versionForMaps)
         throw Error(ErrorCode::unsupported, where,
-                    "expected version " + std::to_string(version) + " of statistics files, found " +
-                        std::to_string(found) + "; sum the rows again with this regauge");
+                    "expected version " + std::to_string(version) + " or " + std::to_string(versionForMaps) +
+                        " of statistics files, found " + std::to_string(found) +
+                        "; sum the rows again with this regauge");
     const std::uint64_t jsonBytes = loadLittle<std::uint32_t>(&fixed[magic.size() + 3]);
     if (jsonBytes > mostJson) reader.refuse("is longer than 64 MiB");
     if (file.size() < fixedBytes + jsonBytes + digestBytes)
@@ -197,6 +200,10 @@ ReadHeading readHeading(const ByteSource& file) {
     ReadHeading result;
     result.heading = headingFrom(json, reader);
     Statistics::Heading& heading = result.heading;
+    if (found == versionForMaps) {
+        heading.mapWidth = static_cast<std::size_t>(reader.number(reader.at(json, "map_width"), largestD));
+        if (heading.mapWidth == 0 || !heading.withGram) reader.refuse("has a map of no width");
+    }
     const std::uint64_t vectors = heading.sourceGains.size() + heading.targetGains.size(),
                         begin = fixedBytes + jsonBytes;
     const std::uint64_t body = begin + vectors * heading.d * sizeof(double);

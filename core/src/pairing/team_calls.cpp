@@ -1,0 +1,43 @@
+#include "pairing/team_calls.hpp"
+
+#include <span>
+
+#include "regauge/error.hpp"
+
+namespace regauge {
+namespace {
+
+constexpr std::uint32_t nothingMore = UINT32_MAX;
+
+// Rank 0's call, on all members.
+TeamCall ofRank0(Team& team, TeamCall call = {}) {
+    team.broadcast(std::as_writable_bytes(std::span(&call, 1)), 0);
+    return call;
+}
+
+}  // namespace
+
+TeamLead::~TeamLead() { ofRank0(team_, {nothingMore, 0, 0}); }
+
+void TeamLead::call(TeamCall call) const { ofRank0(team_, call); }
+
+void followTeam(Team& team, const std::function<void(const TeamCall&)>& work) {
+    try {
+        for (TeamCall call = ofRank0(team); call.kind != nothingMore; call = ofRank0(team)) work(call);
+    } catch (const Error&) {
+        ofRank0(team);  // everybody has the error, and rank 0 still says goodbye
+    }
+}
+
+void requireAgreement(Team& team, const std::string& mine, const std::string& where, const std::string& site) {
+    std::string first = mine;
+    team.broadcast(std::as_writable_bytes(std::span(first)), 0);
+    together(team, [&] {
+        if (mine != first)
+            throw Error(ErrorCode::rowsMismatch, where,
+                        "this process sees other rows of site '" + site +
+                            "' than the first one; all of them must read the same files");
+    });
+}
+
+}  // namespace regauge
