@@ -123,7 +123,8 @@ TEST_CASE("maps of statistics: rows in files of their own, by one scale, give th
     for (const auto& [target, site] : {std::pair("same", "resid.1=resid.1"), std::pair("wider", "resid.1=resid.7")}) {
         MemoryFiles files = someRows().files();
         const auto sum = [&](const std::string& suffix, const Words& more) {
-            return run(files, Words{"stats", "source" + suffix, target + suffix, "--map", "--site", site} + more).status;
+            return run(files, Words{"stats", "source" + suffix, target + suffix, "--map", "--site", site} + more)
+                .status;
         };
         REQUIRE(sum(".0", {"--fit", "-o", "fit"}) == 0);
         REQUIRE(sum("", {"--like", "fit", "-o", "whole"}) == 0);
@@ -164,12 +165,15 @@ TEST_CASE("maps of statistics: what does not belong together is refused with a s
     refused({"map", "source", "-o", "x"}, "TARGET is missing; only statistics ('regauge stats --map')");
     refused({"map", "whole", "--rows", "5", "-o", "x"}, "settled when these statistics were summed");
     refused({"map", "whole", "--site", "resid.1=resid.2", "-o", "x"}, "no pair of sites 'resid.1=resid.2'");
-    refused({"map", "wide", "--family", "gauge", "-o", "x"}, "d = 17, and source has d = 12; gauge maps need one width");
+    refused({"map", "wide", "--family", "gauge", "-o", "x"},
+            "d = 17, and source has d = 12; gauge maps need one width");
     refused({"stats", "source", "same", "--map", "-o", "x"}, "name pairs as SOURCE_SITE=TARGET_SITE");
-    refused({"stats", "source", "wider", "--map", "--site", "resid.9=resid.7", "-o", "x"}, "there is no site 'resid.9'");
+    refused({"stats", "source", "wider", "--map", "--site", "resid.9=resid.7", "-o", "x"},
+            "there is no site 'resid.9'");
     refused({"stats", "source", "same", "--map", "--group", "permutation", "-o", "x"}, "which are for gauges");
     refused({"stats", "source", "wider", "-o", "x"}, "but for a map: 'regauge map SOURCE TARGET");
-    refused({"merge-stats", "half", "gauge", "-o", "x"}, "its sums are for a gauge, and those of half for a map to d = 12");
+    refused({"merge-stats", "half", "gauge", "-o", "x"},
+            "its sums are for a gauge, and those of half for a map to d = 12");
     refused({"merge-stats", "half", "wide", "-o", "x"}, "for a map to d = 17, and those of half for a map to d = 12");
     refused({"merge-stats", "half", "whole", "-o", "x"}, "are in another of these files too");
     refused(Words{"stats", "source", "same", "--map", "--like", "gauge", "-o", "x"} + pair,

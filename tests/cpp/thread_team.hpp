@@ -84,7 +84,7 @@ private:
 // Every member runs the command on files of its own; what each said.
 // only: what the last one is asked instead.
 inline std::vector<Ran> runTogether(std::vector<MemoryFiles>& files, const std::vector<std::string>& args,
-                             const std::optional<std::vector<std::string>>& only = std::nullopt) {
+                                    const std::optional<std::vector<std::string>>& only = std::nullopt) {
     Meeting meeting(static_cast<unsigned>(files.size()));
     std::vector<Ran> ran(files.size());
     std::vector<std::thread> members;

@@ -79,7 +79,8 @@ JointSums::Image JointSums::image(const ByteSource& source, std::uint64_t offset
     std::array<char, magic.size()> begin{};
     in.list(begin.data(), begin.size());
     if (std::string_view(begin.data(), begin.size()) != magic)
-        throw Error(ErrorCode::malformed, where, "expected an image of sums for a map, which begins with \"regauge joint\"");
+        throw Error(ErrorCode::malformed, where,
+                    "expected an image of sums for a map, which begins with \"regauge joint\"");
     in.take<std::uint8_t>();
     if (const auto found = in.take<std::uint16_t>(); found != version)
         throw Error(ErrorCode::unsupported, where,

@@ -16,8 +16,8 @@ namespace regauge {
 struct PairSums {
     std::string sourceSite, targetSite;
     std::size_t sourceWidth = 0, targetWidth = 0;
-    std::string where;                              // what refusals name
-    std::function<JointSums()> joint;               // settled
+    std::string where;                               // what refusals name
+    std::function<JointSums()> joint;                // settled
     std::function<SumsOfHalves(Resolution)> halves;  // for the gauge; of one width only
 };
 

@@ -30,8 +30,8 @@ private:
     Team& team_;
 };
 
-// Does what rank 0 calls for, until it has gone. An Error that `work` throws reaches all members alike (together()), and
-// rank 0 tells it.
+// Does what rank 0 calls for, until it has gone. An Error that `work` throws reaches all members alike (together()),
+// and rank 0 tells it.
 void followTeam(Team& team, const std::function<void(const TeamCall&)>& work);
 
 // Throws Error(rowsMismatch) on all members where `mine` is another text than rank 0's of the same length: files that

@@ -1,5 +1,5 @@
-// What a statistics file holds of a site, in this order: of sums for maps the JointSums, then the correlation sums; for a
-// gauge those of all rows, for maps those of each half; coarse ones first. And how messages name its parts.
+// What a statistics file holds of a site, in this order: of sums for maps the JointSums, then the correlation sums; for
+// a gauge those of all rows, for maps those of each half; coarse ones first. And how messages name its parts.
 #pragma once
 
 #include <array>

@@ -95,8 +95,7 @@ public:
                 for (const CorrelationSums& half : halves) half.write(out);
             } else {
                 const CorrelationSums sums =
-                    options_.fitOnly ? none
-                                     : pair.sum(quantizers, heading.withGram, options_.match.threads, progress_);
+                    options_.fitOnly ? none : pair.sum(quantizers, heading.withGram, options_.match.threads, progress_);
                 sums.write(out);
                 site.rows = sums.rows(), site.setAside = sums.setAside();
             }
@@ -118,11 +117,10 @@ private:
             throw Error(ErrorCode::usage, "--first-row",
                         "is " + std::to_string(options_.firstRow) + ", and rows are numbered to " +
                             std::to_string(largestRowNumber));
-        SiteHeading site{
-            .name = name,
-            .weights = !options_.forMaps && std::ranges::find(source_.sites, name, &Site::name)->weights,
-            .known = pair.known().end,
-            .covered = {}};
+        SiteHeading site{.name = name,
+                         .weights = !options_.forMaps && std::ranges::find(source_.sites, name, &Site::name)->weights,
+                         .known = pair.known().end,
+                         .covered = {}};
         if (!options_.fitOnly && here.begin < here.end) site.covered.emplace_back(here.begin, here.end);
         return site;
     }
@@ -162,8 +160,7 @@ Statistics::Heading writeStatistics(const Evidence& source, const Evidence& targ
     std::uint64_t rows = 0;
     for (const SiteHeading& site : heading.sites)
         for (const auto& [begin, end] : site.covered) rows = std::max(rows, end - begin);
-    if (!heading.sites.empty())
-        requireMemoryFor(heading, MapWork::sum, rows, options.match.memory, target.name);
+    if (!heading.sites.empty()) requireMemoryFor(heading, MapWork::sum, rows, options.match.memory, target.name);
     writeHeading(heading, out);
     for (SiteHeading& site : heading.sites) summer.write(site, heading, out);
     return heading;
