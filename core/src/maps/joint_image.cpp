@@ -100,7 +100,7 @@ JointSums::Image JointSums::image(const ByteSource& source, std::uint64_t offset
     return image;
 }
 
-FineStepsPair JointSums::readSteps(const ByteSource& source, std::uint64_t offset, const std::string& where) {
+FineStepsPair JointSums::readQuantizers(const ByteSource& source, std::uint64_t offset, const std::string& where) {
     const Image header = image(source, offset, where);
     image::requireDigest(source, offset, header.bytes, where);
     Taker in(source, offset + headerBytes, stepsBytes(header.dx) + stepsBytes(header.dy));
@@ -110,7 +110,7 @@ FineStepsPair JointSums::readSteps(const ByteSource& source, std::uint64_t offse
 
 JointSums JointSums::read(const ByteSource& source, std::uint64_t offset, const std::string& where) {
     const Image header = image(source, offset, where);
-    JointSums sums(readSteps(source, offset, where));
+    JointSums sums(readQuantizers(source, offset, where));
     sums.setAside_ = header.setAside;
     const std::uint64_t from = headerBytes + stepsBytes(header.dx) + stepsBytes(header.dy);
     Taker in(source, offset + from, header.bytes - digestBytes - from);

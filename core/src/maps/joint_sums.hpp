@@ -87,7 +87,7 @@ public:
     // Multiplies the rows that wait.
     void settle(unsigned threads);
 
-    const FineStepsPair& steps() const { return steps_; }
+    const FineStepsPair& quantizers() const { return steps_; }
     std::uint64_t rows() const { return half_[0].rows + half_[1].rows; }
     std::uint64_t setAside() const { return setAside_; }  // massive rows, on either side
 
@@ -102,7 +102,7 @@ public:
     void reduce(const std::function<void(std::span<std::int64_t>)>& sumAtFirst);
     void write(ByteSink& out) const;
     static JointSums read(const ByteSource& source, std::uint64_t offset, const std::string& where);
-    static FineStepsPair readSteps(const ByteSource& source, std::uint64_t offset, const std::string& where);
+    static FineStepsPair readQuantizers(const ByteSource& source, std::uint64_t offset, const std::string& where);
     // What the first bytes of an image say; all of it lies inside the source.
     struct Image {
         std::uint64_t dx = 0, dy = 0;

@@ -279,8 +279,8 @@ CorrelationSums SitePair::sum(const QuantizerPair& quantizers, bool withGram, un
 }
 
 SumsOfHalves SitePair::sumHalves(const QuantizerPair& quantizers, unsigned threads, const Progress& progress) const {
-    const CorrelationSums none(quantizers.x, quantizers.y, true);
-    SumsOfHalves sums{none, none};
+    SumsOfHalves sums{CorrelationSums(quantizers.x, quantizers.y, true),
+                      CorrelationSums(quantizers.x, quantizers.y, true)};
     std::vector<std::uint8_t> skip;
     forBlocks(progress, [&](const PairedBlock& block, const Beside& beside) {
         for (std::size_t half = 0; half < 2; ++half) {

@@ -75,18 +75,19 @@ MapSet fitMaps(const Statistics& statistics, const MapOptions& options, const Pr
                       sideOf(heading.target).name);
     const auto pairAt = [&](std::size_t site) {
         const auto [x, y] = sitesOfMap(heading.sites[site].name);
-        return PairSums{x,
-                        y,
-                        heading.d,
-                        heading.mapWidth,
-                        statistics.name(),
-                        [&, site] { return ForMaps::read(statistics.place(site, 0)); },
-                        [&, site](Resolution resolution) {
-                            const auto half = [&](std::size_t part) {
-                                return ForGauge::read(statistics.place(site, imageOf(heading, resolution, part)));
-                            };
-                            return SumsOfHalves{half(0), half(1)};
-                        }};
+        return PairSums{
+            x,
+            y,
+            heading.d,
+            heading.mapWidth,
+            statistics.name(),
+            [&, site] { return readSums<JointSums>(statistics.place(site, 0)); },
+            [&, site](Resolution resolution) {
+                const auto half = [&](std::size_t part) {
+                    return readSums<CorrelationSums>(statistics.place(site, imageOf(heading, resolution, part)));
+                };
+                return SumsOfHalves{half(0), half(1)};
+            }};
     };
     MapSet result;
     if (options.sites.empty())

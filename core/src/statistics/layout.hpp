@@ -29,25 +29,11 @@ inline std::size_t imageOf(const Statistics::Heading& heading, Resolution resolu
     return (heading.forMaps() ? 1 : 0) + static_cast<std::size_t>(resolution) * partsOf(heading) + part;
 }
 
-// The two kinds of sums by the same names.
-struct ForGauge {
-    using Sums = CorrelationSums;
-    using Scale = QuantizerPair;
-    static Sums read(const Statistics::Place& at) { return Sums::read(at.file, at.offset, at.where); }
-    static Scale readScale(const Statistics::Place& at) { return Sums::readQuantizers(at.file, at.offset, at.where); }
-    static Scale scaleOf(const Sums& sums) { return sums.quantizers(); }
-    static Sums none(const Scale& scale, const Statistics::Heading& heading) {
-        return {scale.x, scale.y, heading.withGram};
-    }
-};
-struct ForMaps {
-    using Sums = JointSums;
-    using Scale = FineStepsPair;
-    static Sums read(const Statistics::Place& at) { return Sums::read(at.file, at.offset, at.where); }
-    static Scale readScale(const Statistics::Place& at) { return Sums::readSteps(at.file, at.offset, at.where); }
-    static Scale scaleOf(const Sums& sums) { return sums.steps(); }
-    static Sums none(const Scale& scale, const Statistics::Heading&) { return Sums(scale); }
-};
+// The sums that lie at a place: CorrelationSums, or of sums for maps the first ones, JointSums.
+template <class Sums>
+Sums readSums(const Statistics::Place& at) {
+    return Sums::read(at.file, at.offset, at.where);
+}
 
 // "rows 4096 to 8191 of site 'rows'".
 std::string rowsText(const std::pair<std::uint64_t, std::uint64_t>& range, const std::string& site);

@@ -3,6 +3,8 @@
 #include <functional>
 #include <optional>
 #include <tuple>
+#include <type_traits>
+#include <utility>
 
 #include "maps/pair_sums.hpp"
 #include "regauge/error.hpp"
@@ -90,33 +92,37 @@ void addHeading(Heading& into, const Statistics& part, const std::string& first)
     }
 }
 
+CorrelationSums noSums(const QuantizerPair& quantizers, const Heading& heading) {
+    return {quantizers.x, quantizers.y, heading.withGram};
+}
+JointSums noSums(const FineStepsPair& quantizers, const Heading&) { return JointSums(quantizers); }
+
 // Adds up one image of a site over all parts.
-template <class Kind>
-typename Kind::Sums mergedImage(std::span<const std::shared_ptr<const Statistics>> parts, const Heading& heading,
-                                std::size_t site, std::size_t image, const std::function<void()>& onPart) {
-    std::optional<typename Kind::Scale> scale;
-    std::optional<typename Kind::Sums> sums;
+template <class Sums>
+Sums mergedImage(std::span<const std::shared_ptr<const Statistics>> parts, const Heading& heading, std::size_t site,
+                 std::size_t image, const std::function<void()>& onPart) {
+    std::optional<std::decay_t<decltype(std::declval<Sums>().quantizers())>> quantizers;
+    std::optional<Sums> sums;
     for (const auto& part : parts) {
         const Statistics::Place at = part->place(site, image);
-        std::optional<typename Kind::Sums> more;
-        if (part->heading().sites[site].rows > 0) more = Kind::read(at);  // the rest is but a scale
-        typename Kind::Scale its = more ? Kind::scaleOf(*more) : Kind::readScale(at);
-        if (scale && its != *scale)
+        std::optional<Sums> more;
+        if (part->heading().sites[site].rows > 0) more = readSums<Sums>(at);  // the rest is but quantizers
+        auto its = more ? more->quantizers() : Sums::readQuantizers(at.file, at.offset, at.where);
+        if (quantizers && its != *quantizers)
             throw Error(ErrorCode::usage, part->name(),
                         "site '" + heading.sites[site].name + "' was quantized otherwise than in " +
                             parts.front()->name() +
                             ", because each took the scale of its own rows; run 'regauge stats SOURCE TARGET "
                             "--fit -o fit.stats' once and give every "
                             "'regauge stats' --like fit.stats");
-        if (!scale) scale = std::move(its);
+        if (!quantizers) quantizers = std::move(its);
         if (more && sums)
             sums->merge(*more);
         else if (more)
             sums = std::move(more);
         onPart();
     }
-    if (!sums) sums.emplace(Kind::none(*scale, heading));
-    return std::move(*sums);
+    return sums ? std::move(*sums) : noSums(*quantizers, heading);
 }
 
 }  // namespace
@@ -141,9 +147,9 @@ Statistics::Heading mergeStatistics(std::span<const std::shared_ptr<const Statis
             into.rows += part->heading().sites[site].rows, into.setAside += part->heading().sites[site].setAside;
         for (std::size_t image = 0; image < imagesOf(heading); ++image)
             if (heading.forMaps() && image == 0)
-                mergedImage<ForMaps>(parts, heading, site, image, onPart).write(out);
+                mergedImage<JointSums>(parts, heading, site, image, onPart).write(out);
             else
-                mergedImage<ForGauge>(parts, heading, site, image, onPart).write(out);
+                mergedImage<CorrelationSums>(parts, heading, site, image, onPart).write(out);
     }
     return heading;
 }

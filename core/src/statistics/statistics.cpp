@@ -68,8 +68,7 @@ Statistics::Place Statistics::place(std::size_t site, std::size_t image) const {
 }
 
 CorrelationSums Statistics::sums(std::size_t site, Resolution resolution) const {
-    const Place at = place(site, imageOf(heading_, resolution));
-    return CorrelationSums::read(at.file, at.offset, at.where);
+    return readSums<CorrelationSums>(place(site, imageOf(heading_, resolution)));
 }
 
 QuantizerPair Statistics::quantizers(std::size_t site, Resolution resolution) const {

@@ -87,15 +87,16 @@ public:
         for (const Resolution resolution : resolutions(heading)) {
             const QuantizerPair quantizers = options_.like == nullptr ? pair.fit(resolution, options_.match.threads)
                                                                       : quantizersLike(site, resolution, heading);
-            const CorrelationSums none(quantizers.x, quantizers.y, heading.withGram);
+            const auto none = [&] { return CorrelationSums(quantizers.x, quantizers.y, heading.withGram); };
             if (heading.forMaps()) {
                 const SumsOfHalves halves = options_.fitOnly
-                                                ? SumsOfHalves{none, none}
+                                                ? SumsOfHalves{none(), none()}
                                                 : pair.sumHalves(quantizers, options_.match.threads, progress_);
                 for (const CorrelationSums& half : halves) half.write(out);
             } else {
                 const CorrelationSums sums =
-                    options_.fitOnly ? none : pair.sum(quantizers, heading.withGram, options_.match.threads, progress_);
+                    options_.fitOnly ? none()
+                                     : pair.sum(quantizers, heading.withGram, options_.match.threads, progress_);
                 sums.write(out);
                 site.rows = sums.rows(), site.setAside = sums.setAside();
             }
@@ -127,7 +128,7 @@ private:
 
     FineStepsPair stepsLike(const SiteHeading& site, const Heading& heading) const {
         const Statistics::Place at = options_.like->place(siteLike(*options_.like, site.name, heading), 0);
-        return JointSums::readSteps(at.file, at.offset, at.where);
+        return JointSums::readQuantizers(at.file, at.offset, at.where);
     }
     QuantizerPair quantizersLike(const SiteHeading& site, Resolution resolution, const Heading& heading) const {
         return options_.like->quantizers(siteLike(*options_.like, site.name, heading), resolution);
