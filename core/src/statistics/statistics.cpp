@@ -21,8 +21,9 @@ bool fits(int limit, Resolution resolution) {
 }  // namespace
 
 Statistics::Statistics(std::shared_ptr<const ByteSource> file) : file_(std::move(file)) {
-    auto [heading, at] = readHeading(*file_);
-    heading_ = std::move(heading);
+    ReadHeading read = readHeading(*file_);
+    heading_ = std::move(read.heading);
+    std::uint64_t at = read.end;
     for (SiteHeading& site : heading_.sites) {
         std::uint64_t covered = 0;
         for (const auto& [begin, end] : site.covered) covered += end - begin;
