@@ -134,14 +134,16 @@ private:
         return sum<JointSums>(sites, rows, [&](const SitePair& pair) {
             FineStepsPair steps = FineStepsPair::of(pair);
             std::string agreed = agreedWord(pair, steps);
+            const Progress silent;  // one of many pairs, which are told one by one
             return SumsOfShare<JointSums>{std::move(agreed),
-                                          JointSums::of(pair, std::move(steps), options_.threads, progress_)};
+                                          JointSums::of(pair, std::move(steps), options_.threads,
+                                                        rows == RowsOfMap::ordinary ? silent : progress_)};
         });
     }
     SumsOfHalves halves(const SitesOfMap& sites, Resolution resolution) const {
         return sum<SumsOfHalves>(sites, RowsOfMap::all, [&](const SitePair& pair) {
             const QuantizerPair quantizers = pair.fit(resolution, options_.threads);
-            return SumsOfShare<SumsOfHalves>{regauge::agreedWord(pair, quantizers),
+            return SumsOfShare<SumsOfHalves>{agreedWord(pair, quantizers),
                                              pair.sumHalves(quantizers, options_.threads, progress_)};
         });
     }

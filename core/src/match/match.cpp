@@ -106,9 +106,9 @@ Alignment alignmentOf(Estimate estimate, std::vector<SiteReport> sites, Group gr
     return alignment;
 }
 
-CorrelationSums sumTogether(const Evidence& source, const Evidence& target, const std::string& site,
+CorrelationSums sumOverTeam(const Evidence& source, const Evidence& target, const std::string& site,
                             Resolution resolution, const MatchOptions& options, const Progress& progress) {
-    return regauge::sumTogether<CorrelationSums>(*options.team, target.name, site, [&] {
+    return sumTogether<CorrelationSums>(*options.team, target.name, site, [&] {
         const SitePair pair(source, target, site, options, shareOf(*options.team));
         const QuantizerPair quantizers = pair.fit(resolution, options.threads);
         return SumsOfShare<CorrelationSums>{agreedWord(pair, quantizers),
@@ -137,17 +137,17 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
         source, target, options,
         [&](const std::string& site, Resolution resolution) {
             lead.call(callFor(source, site, resolution));
-            return sumTogether(source, target, site, resolution, options, progress);
+            return sumOverTeam(source, target, site, resolution, options, progress);
         },
         progress);
 }
 
 void helpMatch(const Evidence& source, const Evidence& target, const MatchOptions& options) {
     followTeam(*options.team, [&](const TeamCall& call) {
-        // Files that differ may not even have the site: sumTogether says so, and everybody hears of it.
+        // Files that differ may not even have the site: summing says so, and everybody hears of it.
         const std::string site = call.source < source.sites.size() ? source.sites[call.source].name
                                                                    : "number " + std::to_string(call.source);
-        sumTogether(source, target, site, static_cast<Resolution>(call.kind), options, {});
+        sumOverTeam(source, target, site, static_cast<Resolution>(call.kind), options, {});
     });
 }
 
