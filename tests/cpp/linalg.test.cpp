@@ -91,8 +91,11 @@ Matrix<T> naiveInverse(const Matrix<T>& a, std::size_t n) {
 }  // namespace
 
 TEMPLATE_TEST_CASE("products have the bits of the textbook loop", "", float, double) {
-    for (const auto& [n, m, k] :
-         {std::array<std::size_t, 3>{1, 1, 1}, {0, 3, 2}, {3, 5, 0}, {7, 33, 65}, {130, 70, 300}, {65, 270, 20}}) {
+    struct Sizes {
+        std::size_t n, m, k;
+    };
+    for (const Sizes& sizes : {Sizes{1, 1, 1}, {0, 3, 2}, {3, 5, 0}, {7, 33, 65}, {130, 70, 300}, {65, 270, 20}}) {
+        const std::size_t n = sizes.n, m = sizes.m, k = sizes.k;
         const auto a = random<TestType>(n, k, 1);
         const auto b = random<TestType>(k, m, 2);
         const auto start = random<TestType>(n, m, 3);

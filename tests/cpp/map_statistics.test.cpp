@@ -120,7 +120,8 @@ TEST_CASE("maps of statistics: parts in any order make the file of the whole, an
 
 TEST_CASE("maps of statistics: rows in files of their own, by one scale, give the map of the whole by that scale",
           "[map][statistics]") {
-    for (const auto& [target, site] : {std::pair("same", "resid.1=resid.1"), std::pair("wider", "resid.1=resid.7")}) {
+    for (const std::string target : {"same", "wider"}) {
+        const std::string site = target == "same" ? "resid.1=resid.1" : "resid.1=resid.7";
         MemoryFiles files = someRows().files();
         const auto sum = [&](const std::string& suffix, const Words& more) {
             return run(files, Words{"stats", "source" + suffix, target + suffix, "--map", "--site", site} + more)

@@ -523,7 +523,7 @@ TEST_CASE("sure gains do not make rows of other tokens a match") {
         const Gauge truth = planted(d, 0.5, random);
         const Rows x = gaussianRows(rows, d, random), paired = seenFrom(x, truth, 0.3, random);
         Rows y = paired;  // 37 rows on: relations between channels stay, signs are open
-        std::ranges::rotate(y, y.begin() + 37 * static_cast<std::ptrdiff_t>(d));
+        std::rotate(y.begin(), y.begin() + 37 * static_cast<std::ptrdiff_t>(d), y.end());
         Evidence source = evidence(x, d), target = evidence(y, d);
         addGains(source, target, 16, truth, 0, random);
         const Alignment alignment = match(source, target);
