@@ -85,7 +85,7 @@ std::string FailingSystem::deeds() const { return {deedsText, deedsLength}; }
 namespace fault = regauge::test;
 using fault::callFails;
 
-#ifndef __SANITIZE_ADDRESS__  // which has its own, and asks that what one of them took another gives back
+#ifndef REGAUGE_ADDRESS_SANITIZER  // which has its own, and asks that what one of them took another gives back
 // The library's other forms of new and delete come down to these.
 void* operator new(std::size_t size) {
     if (!fault::memoryFails())

@@ -2,6 +2,15 @@
 // put in their places. (failing_system.cpp stands before the C library's in this program.)
 #pragma once
 
+// GCC and Clang say in different ways that the address sanitizer takes and gives back memory.
+#if defined(__SANITIZE_ADDRESS__)
+#define REGAUGE_ADDRESS_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define REGAUGE_ADDRESS_SANITIZER
+#endif
+#endif
+
 #if defined(__linux__) && !defined(__EMSCRIPTEN__)
 #include <string>
 

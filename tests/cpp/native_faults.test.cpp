@@ -203,7 +203,7 @@ std::vector<long> tried(long calls, long points) {
 
 }  // namespace
 
-#ifndef __SANITIZE_ADDRESS__  // whose own allocations never fail (failing_system.cpp)
+#ifndef REGAUGE_ADDRESS_SANITIZER  // whose own allocations never fail (failing_system.cpp)
 // Where no memory is to be had a job refuses, and where that is in a destructor, the process ends so
 // (native/out_of_memory.hpp). With REGAUGE_EVERY_FAULT all allocations of the four jobs are tried, in six minutes of
 // processor time.
