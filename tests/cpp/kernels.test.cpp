@@ -63,8 +63,10 @@ TEST_CASE("integer dot products equal the definition") {
         const IntegerDot reference = integerDotReference(kernel.rowsPerWord);
         Numbers numbers(7);
         for (const std::size_t groups : std::initializer_list<std::size_t>{0, 1, 2, 3, 7, 64, 129}) {
-            const auto a = randomWords(groups, kernel.rowsPerWord, limits.a, limits.saturated, numbers);
-            const auto b = randomWords(groups, kernel.rowsPerWord, limits.b, limits.saturated, numbers);
+            const auto a =
+                randomWords(std::max<std::size_t>(groups, 1), kernel.rowsPerWord, limits.a, limits.saturated, numbers);
+            const auto b =
+                randomWords(std::max<std::size_t>(groups, 1), kernel.rowsPerWord, limits.b, limits.saturated, numbers);
             AlignedVector<std::int32_t> sums(panelWidth), squares(panelWidth), wantedSums(panelWidth),
                 wantedSquares(panelWidth);
             const unsigned run = kernel.sums(a.data(), groups, sums.data(), squares.data());
