@@ -257,8 +257,8 @@ void checkDense(Isa isa) {
     const Dense<T> kernel = dense<T>(isa);
     Numbers numbers(11);
     for (const std::size_t depth : std::initializer_list<std::size_t>{0, 1, 5, 8, 17, 100}) {
-        const auto a = randomNumbers<T>(kernel.rows * depth, numbers);
-        const auto b = randomNumbers<T>(kernel.columns * depth, numbers);
+        const auto a = randomNumbers<T>(kernel.rows * std::max<std::size_t>(depth, 1), numbers);
+        const auto b = randomNumbers<T>(kernel.columns * std::max<std::size_t>(depth, 1), numbers);
         const std::size_t stride = kernel.columns + 3;
         auto c = randomNumbers<T>(kernel.rows * stride, numbers);
         auto wanted = c;

@@ -117,35 +117,45 @@ private:
         return place < evidence.sites.size() ? evidence.sites[place].name : "number " + std::to_string(place);
     }
 
-    template <class Sums>
-    Sums sum(const SitesOfMap& sites, RowsOfMap rows,
-             const std::function<SumsOfShare<Sums>(const SitePair&)>& sumShare) const {
+    // Sums this member's part of the rows, `sumShare`, which says what all must agree on; `reduce` adds up.
+    void sum(const SitesOfMap& sites, RowsOfMap rows, const std::function<std::string(const SitePair&)>& sumShare,
+             const std::function<void(const SumAtFirst&)>& reduce) const {
         const Evidence &x = rows == RowsOfMap::all ? source_ : ordinary_->source,
                        &y = rows == RowsOfMap::all ? target_ : ordinary_->target;
-        Team* const team = options_.team;
         const auto ofShare = [&] {
-            return sumShare(
-                SitePair(x, y, sites.first, sites.second, match_, team != nullptr ? shareOf(*team) : RowShare{}));
+            return sumShare(SitePair(x, y, sites.first, sites.second, match_, shareOf(options_.team)));
         };
-        if (team == nullptr) return ofShare().sums;
-        return sumTogether<Sums>(*team, target_.name, sites.second, ofShare);
+        if (options_.team == nullptr)
+            ofShare();
+        else
+            sumTogether(*options_.team, target_.name, sites.second, ofShare, reduce);
     }
     JointSums joint(const SitesOfMap& sites, RowsOfMap rows) const {
-        return sum<JointSums>(sites, rows, [&](const SitePair& pair) {
-            FineStepsPair steps = FineStepsPair::of(pair);
-            std::string agreed = agreedWord(pair, steps);
-            const Progress silent;  // one of many pairs, which are told one by one
-            return SumsOfShare<JointSums>{std::move(agreed),
-                                          JointSums::of(pair, std::move(steps), options_.threads,
-                                                        rows == RowsOfMap::ordinary ? silent : progress_)};
-        });
+        const Progress silent;  // of one of many pairs, which are told one by one
+        std::optional<JointSums> sums;
+        sum(
+            sites, rows,
+            [&](const SitePair& pair) {
+                const FineStepsPair steps = FineStepsPair::of(pair);
+                sums = JointSums::of(pair, steps, options_.threads, rows == RowsOfMap::ordinary ? silent : progress_);
+                return agreedWord(pair, steps);
+            },
+            [&](const SumAtFirst& sumAtFirst) { sums->reduce(sumAtFirst); });
+        return std::move(*sums);
     }
     SumsOfHalves halves(const SitesOfMap& sites, Resolution resolution) const {
-        return sum<SumsOfHalves>(sites, RowsOfMap::all, [&](const SitePair& pair) {
-            const QuantizerPair quantizers = pair.fit(resolution, options_.threads);
-            return SumsOfShare<SumsOfHalves>{agreedWord(pair, quantizers),
-                                             pair.sumHalves(quantizers, options_.threads, progress_)};
-        });
+        std::optional<SumsOfHalves> sums;
+        sum(
+            sites, RowsOfMap::all,
+            [&](const SitePair& pair) {
+                const QuantizerPair quantizers = pair.fit(resolution, options_.threads);
+                sums = pair.sumHalves(quantizers, options_.threads, progress_);
+                return agreedWord(pair, quantizers);
+            },
+            [&](const SumAtFirst& sumAtFirst) {
+                for (CorrelationSums& half : *sums) half.reduce(sumAtFirst);
+            });
+        return std::move(*sums);
     }
 
     const Evidence &source_, &target_;

@@ -29,8 +29,7 @@ std::uint64_t commonRows(const Evidence& source, const Evidence& target) {
 
 void clearMassive(const Evidence& evidence, const std::string& site, const MatchOptions& options,
                   const Progress& progress, Flags& flags) {
-    const SitePair alone(evidence, evidence, site, site, options,
-                         options.team != nullptr ? shareOf(*options.team) : RowShare{});
+    const SitePair alone(evidence, evidence, site, site, options, shareOf(options.team));
     const FineSteps steps(alone.sample()[0], alone.whereX());
     std::vector<float> room(steps.d());
     alone.forBlocks(progress, [&](const PairedBlock& block, const Beside&) {

@@ -1,6 +1,7 @@
 #include "regauge/match.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "match/clues.hpp"
 #include "match/confidence.hpp"
@@ -108,12 +109,17 @@ Alignment alignmentOf(Estimate estimate, std::vector<SiteReport> sites, Group gr
 
 CorrelationSums sumOverTeam(const Evidence& source, const Evidence& target, const std::string& site,
                             Resolution resolution, const MatchOptions& options, const Progress& progress) {
-    return sumTogether<CorrelationSums>(*options.team, target.name, site, [&] {
-        const SitePair pair(source, target, site, options, shareOf(*options.team));
-        const QuantizerPair quantizers = pair.fit(resolution, options.threads);
-        return SumsOfShare<CorrelationSums>{agreedWord(pair, quantizers),
-                                            pair.sum(quantizers, needsGram(options), options.threads, progress)};
-    });
+    std::optional<CorrelationSums> sums;
+    sumTogether(
+        *options.team, target.name, site,
+        [&] {
+            const SitePair pair(source, target, site, options, shareOf(options.team));
+            const QuantizerPair quantizers = pair.fit(resolution, options.threads);
+            sums = pair.sum(quantizers, needsGram(options), options.threads, progress);
+            return agreedWord(pair, quantizers);
+        },
+        [&](const SumAtFirst& sumAtFirst) { sums->reduce(sumAtFirst); });
+    return std::move(*sums);
 }
 
 // The call to sum a site together: its place in the source's list, its kind the resolution.

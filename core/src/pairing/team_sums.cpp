@@ -16,4 +16,12 @@ std::string agreedWord(const SitePair& pair, const QuantizerPair& quantizers) {
     return hash.hex();
 }
 
+void sumTogether(Team& team, const std::string& where, const std::string& site,
+                 const std::function<std::string()>& sumShare, const std::function<void(const SumAtFirst&)>& reduce) {
+    std::string mine;
+    together(team, [&] { mine = sumShare(); });
+    requireAgreement(team, mine, where, site);
+    reduce([&](std::span<std::int64_t> values) { team.sumAtFirst(values); });
+}
+
 }  // namespace regauge

@@ -1,8 +1,9 @@
 // Sums over the rows of all members of a team.
 #pragma once
 
+#include <cstdint>
 #include <functional>
-#include <optional>
+#include <span>
 #include <string>
 
 #include "pairing/site_sums.hpp"
@@ -11,35 +12,19 @@
 
 namespace regauge {
 
-// What of the rows this member sums.
-inline RowShare shareOf(const Team& team) { return {0, team.rank(), team.size()}; }
+// What of the rows this member sums; all of them where there is no team.
+inline RowShare shareOf(const Team* team) {
+    return team == nullptr ? RowShare{} : RowShare{0, team->rank(), team->size()};
+}
 
-// A member's part of the sums, and in one word what all members must agree on to add theirs up.
-template <class Sums>
-struct SumsOfShare {
-    std::string agreed;
-    Sums sums;
-};
-
-// agreedWord of: the rows there are, and what numbers they are summed in.
+// What the rows are and in which numbers they are summed, in one word: members that differ must not add up their sums.
 std::string agreedWord(const SitePair& pair, const QuantizerPair& quantizers);
 
-// Every member sums its part of the rows; the total, at rank 0. Throws the errors of all members. where, site: for the
-// message.
-template <class Sums>
-Sums sumTogether(Team& team, const std::string& where, const std::string& site,
-                 const std::function<SumsOfShare<Sums>()>& sumShare) {
-    std::optional<SumsOfShare<Sums>> mine;
-    together(team, [&] { mine.emplace(sumShare()); });
-    requireAgreement(team, mine->agreed, where, site);
-    const auto reduce = [&](auto& sums) {
-        sums.reduce([&](std::span<std::int64_t> values) { team.sumAtFirst(values); });
-    };
-    if constexpr (requires { mine->sums.reduce(nullptr); })
-        reduce(mine->sums);
-    else
-        for (auto& part : mine->sums) reduce(part);
-    return std::move(mine->sums);
-}
+// Every member sums its part of the rows, `sumShare`, which says what all must agree on in words of one length; then
+// all sums are added up at rank 0, `reduce` (CorrelationSums::reduce and the like). Throws the errors of all members.
+// where, site: for messages.
+using SumAtFirst = std::function<void(std::span<std::int64_t>)>;
+void sumTogether(Team& team, const std::string& where, const std::string& site,
+                 const std::function<std::string()>& sumShare, const std::function<void(const SumAtFirst&)>& reduce);
 
 }  // namespace regauge
