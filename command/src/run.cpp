@@ -111,14 +111,14 @@ using Jobs = std::vector<std::pair<CLI::App*, RunJob>>;
 // The subcommands, and what the one that `word` names runs; where this process does not lead, only those that a team
 // shares do anything. The options of the others are left out, since declaring them takes longer than many a command
 // does; a completion tells of all.
-Jobs addSubcommands(CLI::App& app, Job& job, bool leads, const std::string& word) {
+Jobs addSubcommands(CLI::App& app, Job& job, const std::string& word) {
     Jobs jobs;
     for (const Subcommand& subcommand : subcommands) {
         CLI::App* command = app.add_subcommand(subcommand.name, subcommand.purpose);
         if (word != subcommand.name && word != "completion") continue;
         command->footer(std::string("Example:\n  ") + subcommand.example);
         const RunJob run = subcommand.add(*command);  // holds what the options are parsed into
-        jobs.emplace_back(command, leads || subcommand.shared ? run : RunJob([run](const Job&) { return 0; }));
+        jobs.emplace_back(command, leads(job) || subcommand.shared ? run : RunJob([run](const Job&) { return 0; }));
         command->add_flag("--json", job.json, "print one JSON object on stdout");
         command->add_flag("--quiet", job.quiet, "no progress and no messages, only errors");
         if (command->get_option_no_throw("--output") != nullptr)
@@ -197,7 +197,7 @@ int runWords(const std::vector<std::string>& args, Host& lent) {
         "`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one "
         "line says why.");
     Job job{host, lent, held};
-    const Jobs jobs = addSubcommands(app, job, host.team == nullptr || host.team->rank() == 0, args[0]);
+    const Jobs jobs = addSubcommands(app, job, args[0]);
     return parseAndRun(args, app, jobs, job);
 }
 

@@ -60,14 +60,14 @@ public:
 
     // Before RowsOfMap::ordinary is asked for.
     void findOrdinary() {
-        call({Work::findOrdinary});
+        call(Work::findOrdinary);
         ordinary_.emplace(source_, target_, match_, progress_);
     }
 
     PairSums pair(const SitesOfMap& sites, RowsOfMap rows) {
         const Site &x = siteOf(source_, sites.first), &y = siteOf(target_, sites.second);
         const auto work = [this, sites](Work what) {
-            call({what, placeOf(source_, sites.first), placeOf(target_, sites.second)});
+            call(what, placeOf(source_, sites.first), placeOf(target_, sites.second));
         };
         return {sites.first,
                 sites.second,
@@ -89,7 +89,7 @@ public:
         followTeam(*options_.team, [&](const TeamCall& call) {
             const auto what = static_cast<Work>(call.kind);
             if (what == Work::findOrdinary) return findOrdinary();
-            const SitesOfMap sites{nameAt(source_, call.source), nameAt(target_, call.target)};
+            const SitesOfMap sites{siteAt(source_, call.source), siteAt(target_, call.target)};
             if (what == Work::ordinaryJoint || what == Work::joint)
                 joint(sites, what == Work::joint ? RowsOfMap::all : RowsOfMap::ordinary);
             else
@@ -99,22 +99,8 @@ public:
 
 private:
     enum class Work : std::uint32_t { findOrdinary, ordinaryJoint, joint, coarseHalves, fineHalves };
-    struct Call {
-        Work what;
-        std::size_t source = 0, target = 0;
-    };
-
-    void call(const Call& call) const {
-        if (lead_)
-            lead_->call({static_cast<std::uint32_t>(call.what), static_cast<std::uint32_t>(call.source),
-                         static_cast<std::uint32_t>(call.target)});
-    }
-    static std::size_t placeOf(const Evidence& evidence, const std::string& site) {
-        return static_cast<std::size_t>(std::ranges::find(evidence.sites, site, &Site::name) - evidence.sites.begin());
-    }
-    // Files that differ may not even have the site: summing says so, and everybody hears of it.
-    static std::string nameAt(const Evidence& evidence, std::uint32_t place) {
-        return place < evidence.sites.size() ? evidence.sites[place].name : "number " + std::to_string(place);
+    void call(Work what, std::uint32_t source = 0, std::uint32_t target = 0) const {
+        if (lead_) lead_->call({static_cast<std::uint32_t>(what), source, target});
     }
 
     // Sums this member's part of the rows, `sumShare`, which says what all must agree on; `reduce` adds up.

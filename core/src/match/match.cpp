@@ -122,12 +122,6 @@ CorrelationSums sumOverTeam(const Evidence& source, const Evidence& target, cons
     return std::move(*sums);
 }
 
-// The call to sum a site together: its place in the source's list, its kind the resolution.
-TeamCall callFor(const Evidence& source, const std::string& site, Resolution resolution) {
-    const auto place = std::ranges::find(source.sites, site, &Site::name) - source.sites.begin();
-    return {static_cast<std::uint32_t>(resolution), static_cast<std::uint32_t>(place), 0};
-}
-
 }  // namespace
 
 Alignment match(const Evidence& source, const Evidence& target, const MatchOptions& options, const Progress& progress) {
@@ -142,7 +136,7 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
     return matchSums(
         source, target, options,
         [&](const std::string& site, Resolution resolution) {
-            lead.call(callFor(source, site, resolution));
+            lead.call({static_cast<std::uint32_t>(resolution), placeOf(source, site), 0});
             return sumOverTeam(source, target, site, resolution, options, progress);
         },
         progress);
@@ -150,10 +144,7 @@ Alignment match(const Evidence& source, const Evidence& target, const MatchOptio
 
 void helpMatch(const Evidence& source, const Evidence& target, const MatchOptions& options) {
     followTeam(*options.team, [&](const TeamCall& call) {
-        // Files that differ may not even have the site: summing says so, and everybody hears of it.
-        const std::string site = call.source < source.sites.size() ? source.sites[call.source].name
-                                                                   : "number " + std::to_string(call.source);
-        sumOverTeam(source, target, site, static_cast<Resolution>(call.kind), options, {});
+        sumOverTeam(source, target, siteAt(source, call.source), static_cast<Resolution>(call.kind), options, {});
     });
 }
 

@@ -1,5 +1,6 @@
 #include "pairing/team_calls.hpp"
 
+#include <algorithm>
 #include <span>
 
 #include "regauge/error.hpp"
@@ -16,6 +17,15 @@ TeamCall ofRank0(Team& team, TeamCall call = {}) {
 }
 
 }  // namespace
+
+std::uint32_t placeOf(const Evidence& evidence, const std::string& site) {
+    const auto place = std::ranges::find(evidence.sites, site, &Site::name) - evidence.sites.begin();
+    return static_cast<std::uint32_t>(place);
+}
+
+std::string siteAt(const Evidence& evidence, std::uint32_t place) {
+    return place < evidence.sites.size() ? evidence.sites[place].name : "number " + std::to_string(place);
+}
 
 TeamLead::~TeamLead() { ofRank0(team_, {nothingMore, 0, 0}); }
 

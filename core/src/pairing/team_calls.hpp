@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "regauge/evidence.hpp"
 #include "regauge/team.hpp"
 
 namespace regauge {
@@ -14,6 +15,11 @@ namespace regauge {
 struct TeamCall {
     std::uint32_t kind = 0, source = 0, target = 0;
 };
+
+// The place of a site for a call, and the site at a place. Files that differ may not even have it: then a name that no
+// site has, so that summing refuses it, and everybody hears of that.
+std::uint32_t placeOf(const Evidence& evidence, const std::string& site);
+std::string siteAt(const Evidence& evidence, std::uint32_t place);
 
 // What rank 0 holds while it leads; the others are in followTeam() meanwhile and leave it when this goes.
 class TeamLead {
