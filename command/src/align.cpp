@@ -79,7 +79,7 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
     const auto open = [&] {
         Files& files = job.host.files;
         if (leads(job)) requireFree(files, options.output);
-        requireRows(files, "align", options.source, options.target);
+        requireRows(files, options.source, options.target);
         source = openEvidence(files, options.source, options.match.sites);
         target = openEvidence(files, options.target, options.match.sites);
         if (!options.gains.empty()) {

@@ -94,8 +94,8 @@ std::shared_ptr<const Statistics> openStatistics(const Files& files, const std::
 // file holds none, or not all rows and that was not asked for.
 std::shared_ptr<const Statistics> statisticsOfBoth(const Files& files, const std::string& path,
                                                    const std::string& command, bool partial);
-// Throws Error(usage) where SOURCE or TARGET is such a file.
-void requireRows(const Files& files, const std::string& command, const std::string& source, const std::string& target);
+// Throws Error(usage) where SOURCE or TARGET is such a file, with the command that takes it.
+void requireRows(const Files& files, const std::string& source, const std::string& target);
 // What it holds: in words, and as one JSON object.
 std::string statisticsText(const Statistics::Heading& heading);
 std::string statisticsJson(const Statistics::Heading& heading);

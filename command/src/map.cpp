@@ -90,7 +90,7 @@ std::optional<MapSet> mapsOfRows(const Options& options, const MapOptions& wante
     Evidence source, target;
     const auto open = [&] {
         if (leads(job)) requireFree(job.host.files, options.output);
-        requireRows(job.host.files, "map", options.source, options.target);
+        requireRows(job.host.files, options.source, options.target);
         source = openEvidence(job.host.files, options.source);
         target = openEvidence(job.host.files, options.target);
     };

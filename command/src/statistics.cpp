@@ -95,11 +95,12 @@ std::shared_ptr<const Statistics> statisticsOfBoth(const Files& files, const std
     return statistics;
 }
 
-void requireRows(const Files& files, const std::string& command, const std::string& source, const std::string& target) {
+void requireRows(const Files& files, const std::string& source, const std::string& target) {
     for (const std::string& path : {source, target})
-        if (openStatistics(files, path))
+        if (const auto statistics = openStatistics(files, path))
             throw Error(ErrorCode::usage, path,
-                        "holds the sums of both sides; give it alone: regauge " + command + " " + path);
+                        std::string("holds the sums of both sides; give it alone: regauge ") +
+                            (statistics->heading().forMaps() ? "map " : "align ") + path);
 }
 
 std::string statisticsText(const Statistics::Heading& heading) {

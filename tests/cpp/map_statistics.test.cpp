@@ -182,6 +182,9 @@ TEST_CASE("maps of statistics: what does not belong together is refused with a s
     REQUIRE(run(files, Words{"stats", "source.2", "same.2", "--map", "--first-row", "704", "-o", "otherwise"} + pair)
                 .status == 0);
     refused({"merge-stats", "half", "otherwise", "-o", "x"}, "was quantized otherwise than in half");
+    refused({"merge-stats", "half", "otherwise", "-o", "x"}, "--map --site resid.1=resid.1 --fit -o fit.stats' once");
+    refused({"align", "whole", "same", "-o", "x"}, "give it alone: regauge map whole");
+    refused({"map", "source", "gauge", "-o", "x"}, "give it alone: regauge align gauge");
 
     Host little{.files = files,
                 .out = [](std::string_view) {},

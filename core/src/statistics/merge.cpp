@@ -112,7 +112,8 @@ Sums mergedImage(std::span<const std::shared_ptr<const Statistics>> parts, const
             throw Error(ErrorCode::usage, part->name(),
                         "site '" + heading.sites[site].name + "' was quantized otherwise than in " +
                             parts.front()->name() +
-                            ", because each took the scale of its own rows; run 'regauge stats SOURCE TARGET "
+                            ", because each took the scale of its own rows; run 'regauge stats SOURCE TARGET " +
+                            (heading.forMaps() ? "--map --site " + heading.sites[site].name + " " : std::string()) +
                             "--fit -o fit.stats' once and give every "
                             "'regauge stats' --like fit.stats");
         if (!quantizers) quantizers = std::move(its);
