@@ -8,6 +8,7 @@
 
 #include "kernels/aligned_buffer.hpp"
 #include "kernels/dense.hpp"
+#include "kernels/gather.hpp"
 #include "kernels/integer_dot.hpp"
 #include "kernels/pearson.hpp"
 #include "kernels/quantize.hpp"
@@ -316,4 +317,50 @@ TEST_CASE("dense kernels equal the definition to the bit") {
         checkDense<float>(isa);
         checkDense<double>(isa);
     }
+}
+
+namespace {
+
+// Element by element and byte by byte, at an address that is no multiple of anything; what lies around `out` stays.
+template <class Word>
+void checkGather(Isa isa, std::size_t rows, std::size_t d, Numbers& numbers) {
+    INFO(name(isa) << ", " << rows << " rows of " << d << " elements of " << sizeof(Word) << " bytes");
+    std::vector<std::uint32_t> perm(d);
+    for (std::size_t i = 0; i < d; ++i) {
+        perm[i] = static_cast<std::uint32_t>(i);
+        std::swap(perm[i], perm[static_cast<std::size_t>(numbers.between(0, static_cast<int>(i)))]);
+    }
+    std::vector<Word> flip(d);
+    for (Word& word : flip)
+        word = numbers.between(0, 1) ? static_cast<Word>(Word{1} << (8 * sizeof(Word) - 1)) : Word{0};
+    constexpr std::size_t around = 19;
+    const std::size_t size = rows * d * sizeof(Word);
+    std::vector<std::byte> in(size + around), out(size + 2 * around);
+    for (std::byte& byte : in) byte = static_cast<std::byte>(numbers.between(0, 255));
+    for (std::byte& byte : out) byte = static_cast<std::byte>(numbers.between(0, 255));
+    std::vector<std::byte> wanted = out, scratch(gatherScratchBytes(d));
+    for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t i = 0; i < d; ++i)
+            for (std::size_t k = 0; k < sizeof(Word); ++k) {
+                const bool flips = flip[i] != 0 && k == sizeof(Word) - 1;
+                wanted[around + (r * d + i) * sizeof(Word) + k] =
+                    in[around + (r * d + perm[i]) * sizeof(Word) + k] ^ (flips ? std::byte{0x80} : std::byte{0});
+            }
+    gather(isa).rows<Word>()(in.data() + around, out.data() + around, rows, d, perm.data(), flip.data(),
+                             scratch.data());
+    CHECK(out == wanted);
+}
+
+}  // namespace
+
+TEST_CASE("gathered rows are what the definition says, whatever their number, width and address") {
+    Numbers numbers(11);
+    for (const Isa isa : availableIsas())
+        for (const std::size_t d : std::initializer_list<std::size_t>{1, 2, 7, 16, 17, 47, 64, 130})
+            for (const std::size_t rows : std::initializer_list<std::size_t>{0, 1, 3, 8, 16, 21, 37}) {
+                checkGather<std::uint8_t>(isa, rows, d, numbers);
+                checkGather<std::uint16_t>(isa, rows, d, numbers);
+                checkGather<std::uint32_t>(isa, rows, d, numbers);
+                checkGather<std::uint64_t>(isa, rows, d, numbers);
+            }
 }

@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/gather.hpp"
 #include "regauge/error.hpp"
 #include "regauge/gauge.hpp"
 
@@ -32,29 +33,17 @@ void store(std::byte* to, Word word) {
     std::memcpy(to, &word, sizeof word);
 }
 
-// inner == 1: a gather of single elements, as many in one store as a register takes (little-endian hosts only:
-// kernels/element.hpp asserts it).
+// inner == 1: single elements, row by row (little-endian hosts only: kernels/element.hpp asserts it).
 template <class Word>
 void gatherElements(const Gauge& gauge, bool odd, const std::byte* in, std::byte* out, std::size_t outer) {
     const std::size_t d = gauge.d();
-    using Register = std::uint64_t;
-    constexpr std::size_t together = sizeof(Register) / sizeof(Word), bits = 8 * sizeof(Word);
     // The sign bit where sign[i] is -1, and 0 elsewhere.
     std::vector<Word> flip(d);
     for (std::size_t i = 0; i < d; ++i)
-        flip[i] = odd && gauge.sign()[i] < 0 ? static_cast<Word>(Word{1} << (bits - 1)) : Word{0};
-    const std::byte* flips = std::as_bytes(std::span(flip)).data();
-    const std::uint32_t* perm = gauge.perm().data();
-    for (; outer > 0; --outer, in += d * sizeof(Word), out += d * sizeof(Word)) {
-        const auto element = [&](std::size_t i) { return load<Word>(in + perm[i] * sizeof(Word)); };
-        std::size_t i = 0;
-        for (; i + together <= d; i += together) {
-            Register elements = element(i);
-            for (std::size_t k = 1; k < together; ++k) elements |= Register{element(i + k)} << (bits * k);
-            store<Register>(out + i * sizeof(Word), elements ^ load<Register>(flips + i * sizeof(Word)));
-        }
-        for (; i < d; ++i) store<Word>(out + i * sizeof(Word), static_cast<Word>(element(i) ^ flip[i]));
-    }
+        flip[i] = odd && gauge.sign()[i] < 0 ? static_cast<Word>(Word{1} << (8 * sizeof(Word) - 1)) : Word{0};
+    std::vector<std::byte> scratch(kernels::gatherScratchBytes(d));
+    kernels::gather(kernels::activeIsa())
+        .rows<Word>()(in, out, outer, d, gauge.perm().data(), flip.data(), scratch.data());
 }
 
 // inner > 1: whole runs of `inner` elements move together.
