@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "hidden_words.hpp"
 #include "jobs.hpp"
@@ -39,12 +40,15 @@ struct AlignOptions {
 
 // Whether two sites' rows pair, and are enough for 'regauge map'.
 bool mayMap(const Evidence& source, const Evidence& target) {
-    for (const Site& x : source.sites)
-        for (const Site& y : target.sites)
-            if (!x.weights && !y.weights && !x.vocabulary && !y.vocabulary && x.rows->rows() == y.rows->rows() &&
-                x.rows->rows() >= leastMapRows)
-                return true;
-    return false;
+    const auto countsOf = [](const Evidence& evidence) {
+        std::set<std::uint64_t> counts;
+        for (const Site& site : evidence.sites)
+            if (!site.weights && !site.vocabulary && site.rows->rows() >= leastMapRows)
+                counts.insert(site.rows->rows());
+        return counts;
+    };
+    const std::set<std::uint64_t> ofSource = countsOf(source);
+    return std::ranges::any_of(countsOf(target), [&](std::uint64_t rows) { return ofSource.contains(rows); });
 }
 
 // Without TARGET, SOURCE holds statistics of both sides.
@@ -63,13 +67,14 @@ Alignment matchStatistics(const AlignOptions& options, const Job& job, std::uniq
 
 // Vocabularies of two lengths are paired by token number.
 void sayShared(const Evidence& source, const Evidence& target, const Job& job) {
-    for (const Site& site : source.sites)
+    for (const Site& site : source.sites) {
+        if (!site.vocabulary) continue;
         for (const Site& other : target.sites)
-            if (site.name == other.name && site.vocabulary && other.vocabulary &&
-                site.rows->rows() != other.rows->rows())
+            if (site.name == other.name && other.vocabulary && site.rows->rows() != other.rows->rows())
                 job.say(site.name + ": " + std::to_string(site.rows->rows()) + " rows against " +
                         std::to_string(other.rows->rows()) + "; the tokens that both have are paired, the first " +
                         std::to_string(std::min(site.rows->rows(), other.rows->rows())));
+    }
 }
 
 // Nothing on the members of a team that do not lead.
@@ -136,7 +141,7 @@ void addMatchFlags(CLI::App& command, MatchFlags& flags) {
     command.add_option("--site", flags.sites, "use only this site; may be given several times")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    command.add_option("--rows", flags.rows, "use only the first N rows of each site")->check(CLI::PositiveNumber);
+    command.add_option("--rows", flags.rows, "use only the first N rows of each site")->check(positive());
     command.add_option("--skip-first", flags.skipFirst, "leave out the first N rows of each sequence (BOS)");
     command.add_option("--threads", flags.threads, "threads to use; the answer does not depend on it")
         ->check(CLI::Range(1, 1024));

@@ -67,13 +67,12 @@ RunJob addAudit(CLI::App& command) {
         ->required();
     command.add_option("--gauge", options->gauge,
                        "a gauge file: the same for this gauge, and the statement relative to it");
-    command.add_option("--k", options->audit.k, "of the top-k channels (default 10)")->check(CLI::PositiveNumber);
-    command.add_option("--gauges", options->audit.gauges, "random gauges to draw (default 1000)")
-        ->check(CLI::PositiveNumber);
+    command.add_option("--k", options->audit.k, "of the top-k channels (default 10)")->check(positive());
+    command.add_option("--gauges", options->audit.gauges, "random gauges to draw (default 1000)")->check(positive());
     command.add_option("--seed", options->audit.seed,
                        "of the random gauges (default 0); the same numbers on every machine");
     command.add_option("--d", options->audit.d, "width of the residual stream, where a list is given without a gauge")
-        ->check(CLI::PositiveNumber);
+        ->check(positive());
     command.add_option("--kind", options->kind, "what OBJECT is, where its content does not tell: vector or neurons");
     return [options](const Job& job) {
         std::optional<Alignment> gauge;

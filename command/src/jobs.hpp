@@ -78,6 +78,10 @@ struct OutputOptions {
 };
 void addOutput(CLI::App& command, OutputOptions& output, bool required, const std::string& what);
 
+// Checks of an option's number, which NaN does not pass.
+CLI::Validator positive();
+CLI::Validator notNegative();
+
 // The options that say how evidence is matched.
 struct MatchFlags {
     std::string group = "signed", statistic = "auto";

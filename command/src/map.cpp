@@ -54,7 +54,7 @@ void declare(CLI::App& command, Options& options) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     command.add_option("--ridge", options.ridge,
                        "the penalty of affine maps, as scikit-learn's alpha; auto (the default) by held-out rows");
-    command.add_option("--rows", options.rows, "use only the first N rows of each site")->check(CLI::PositiveNumber);
+    command.add_option("--rows", options.rows, "use only the first N rows of each site")->check(positive());
     command.add_option("--skip-first", options.skipFirst, "leave out the first N rows of each sequence (BOS)");
     command.add_flag("--partial", options.partial, "also where rows are missing from the statistics");
     command.add_option("--threads", options.threads, "threads to use; the answer does not depend on it")

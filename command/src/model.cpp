@@ -30,7 +30,7 @@ RunJob addVerify(CLI::App& command) {
     command
         .add_option("--tolerance", options->tolerance,
                     "the largest logit difference that counts as the same function (default 0.001)")
-        ->check(CLI::NonNegativeNumber);
+        ->check(notNegative());
     return [options](const Job& job) {
         std::vector<std::vector<std::int64_t>> sequences = readTokens(job.host.files, options->tokens);
         if (options->sequences > 0 && options->sequences < sequences.size()) sequences.resize(options->sequences);

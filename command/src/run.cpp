@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <new>
 #include <stdexcept>
 #include <system_error>
@@ -134,6 +135,13 @@ const Jobs::value_type* given(const Jobs& jobs) {
     return found == jobs.end() ? nullptr : &*found;
 }
 
+void requireNoneEmpty(const std::vector<std::string>& words) {
+    if (std::ranges::find(words, "") != words.end())
+        throw Error(ErrorCode::usage, "",
+                    "one of the words is empty, as a shell makes it of a variable that is not set; name something "
+                    "there, or leave it out with its option");
+}
+
 void requireKnown(const std::string& command) {
     if (!command.starts_with('-') &&
         std::ranges::none_of(subcommands, [&](const Subcommand& known) { return command == known.name; }))
@@ -145,6 +153,7 @@ void requireKnown(const std::string& command) {
 int parseAndRun(const std::vector<std::string>& args, CLI::App& app, const Jobs& jobs, const Job& job) {
     const Host& host = job.host;
     try {
+        requireNoneEmpty(args);
         requireKnown(args[0]);
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes them last first
         if (job.noSync) host.withoutSync();
@@ -228,6 +237,20 @@ int runCommand(const std::vector<std::string>& args, Host& host) {
     } catch (const std::bad_alloc&) {  // also of words in which something was refused
         return refuseForMemory(host);
     }
+}
+
+CLI::Validator positive() {
+    return {[](std::string& text) {
+                return std::strtod(text.c_str(), nullptr) > 0 ? "" : "is " + text + ", and should be more than 0";
+            },
+            ""};
+}
+
+CLI::Validator notNegative() {
+    return {[](std::string& text) {
+                return std::strtod(text.c_str(), nullptr) >= 0 ? "" : "is " + text + ", and should be 0 or more";
+            },
+            ""};
 }
 
 void addOutput(CLI::App& command, OutputOptions& output, bool required, const std::string& what) {

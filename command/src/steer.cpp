@@ -74,18 +74,18 @@ RunJob addSteer(CLI::App& command) {
                     "the prompt: the first sequence of token ids in a .npy, .safetensors or JSON file")
         ->required();
     command.add_option("--prompt-length", options->promptLength, "use only the first N tokens of the prompt")
-        ->check(CLI::PositiveNumber);
+        ->check(positive());
     command.add_option("--strength", options->steer.strength, "what the vector is multiplied with (default 1)")
         ->check(CLI::Number);
     command
         .add_option("--promoted", options->steer.promoted,
                     "how many tokens stand for what the vector promotes (default 10)")
-        ->check(CLI::PositiveNumber);
+        ->check(positive());
     command.add_option("--length", options->steer.generate.length, "tokens to continue with (default 40)");
     command
         .add_option("--temperature", options->steer.generate.temperature,
                     "of the sampling (default 0: the most likely token)")
-        ->check(CLI::NonNegativeNumber);
+        ->check(notNegative());
     command.add_option("--seed", options->steer.generate.seed, "of the sampling (default 0)");
     command.footer(
         command.get_footer() +

@@ -10,6 +10,7 @@
 #include "command_run.hpp"
 #include "memory_files.hpp"
 #include "regauge/model.hpp"
+#include "written_files.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
@@ -203,12 +204,45 @@ TEST_CASE("token lists without tokens are refused in words", "[hostile]") {
     CHECK_THROWS_AS(readTokens(files, "empty.safetensors"), Error);
 }
 
+TEST_CASE("token files of other numbers, or of too many, are refused before they are read", "[hostile]") {
+    MemoryFiles files;
+    const auto refusal = [&](const std::string& file) {
+        try {
+            readTokens(files, file);
+        } catch (const Error& error) {
+            return std::string(name(error.code())) + ": " + error.what();
+        }
+        return std::string("was read");
+    };
+    // Reading the member would find that its checksum is wrong (an inflated one may be a thousand times the file).
+    std::string damaged = test::npz({{"token_ids", {3}, {1, 2, 3}}});
+    damaged[damaged.find("PK\1\2") - 1] ^= 1;
+    files.put("floats.npz", damaged);
+    CHECK_THAT(refusal("floats.npz"), ContainsSubstring("wrongDtype") && ContainsSubstring("F32"));
+    constexpr std::size_t most = std::size_t{1} << 24;
+    files.put("many.safetensors", safetensors(R"({"token_ids":{"dtype":"U8","shape":[)" + std::to_string(most + 1) +
+                                                  R"(],"data_offsets":[0,)" + std::to_string(most + 1) + "]}}",
+                                              most + 1));
+    CHECK_THAT(refusal("many.safetensors"), ContainsSubstring("tooLarge") && ContainsSubstring("16777216 at most"));
+}
+
 TEST_CASE("numbers of the command line that no machine can do are refused in words", "[hostile]") {
     MemoryFiles files;
     files.put("list.json", R"({"neurons":[1,2,3]})");
     requireRefused(run(files, {"audit", "list.json", "--d", "18446744073709551615"}), "--d");
     requireRefused(run(files, {"audit", "list.json", "--d", "4611686018427387904"}), "--d");
     requireRefused(run(files, {"audit", "list.json", "--d", "8", "--gauges", "18446744073709551615"}), "--gauges");
+    for (const std::string none : {"0", "-1", "nan"})
+        requireRefused(run(files, {"audit", "list.json", "--d", none}), "--d: is " + none + ", and should be more");
+    requireRefused(run(files, {"ceiling", "--noise", "nan"}), "--noise: is nan");
+}
+
+TEST_CASE("an empty word, as of a variable that is not set, is no file and no output", "[hostile]") {
+    MemoryFiles files;
+    files.put("v", safetensors(R"({"v":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})", 16));
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"inspect", ""}, {"align", "v", "v", "-o", ""}, {"align", "v", ""}, {""}})
+        requireRefused(run(files, words), "one of the words is empty");
 }
 
 TEST_CASE("small files do not unfold into much work or memory", "[hostile]") {
@@ -248,6 +282,13 @@ TEST_CASE("small files do not unfold into much work or memory", "[hostile]") {
         const Timed timed;
         files.put("list.csv", "neuron\n" + repeated("1\n", 1'000'000));
         CHECK(run(files, {"inspect", "list.csv"}).status == 0);
+    }
+    SECTION("lists of more than any model has") {
+        const Timed timed;
+        files.put("list.csv", "neuron\n" + repeated("1\n", (std::size_t{1} << 22) + 1));
+        requireRefused(run(files, {"inspect", "list.csv"}), "split it");
+        files.put("list.json", R"({"neuron":[1)" + repeated(",1", std::size_t{1} << 21) + "]}");
+        requireRefused(run(files, {"inspect", "list.json", "--kind", "neurons"}), "more than 2097152 numbers");
     }
     SECTION("lists under one long key") {
         const Timed timed;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
+#include <string_view>
 
 #include "match/clues.hpp"
 #include "match/confidence.hpp"
@@ -59,8 +61,9 @@ Alignment matchGains(const Evidence& source, const Evidence& target, const Match
 // Of those of the sites that have rows to read.
 std::uint64_t mostRows(const Evidence& evidence, const std::vector<std::string>& sites) {
     std::uint64_t most = 0;
+    const std::set<std::string_view> names(sites.begin(), sites.end());
     for (const Site& site : evidence.sites)
-        if (site.rows && std::ranges::find(sites, site.name) != sites.end()) most = std::max(most, site.rows->rows());
+        if (site.rows && names.contains(site.name)) most = std::max(most, site.rows->rows());
     return most;
 }
 

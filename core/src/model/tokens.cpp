@@ -9,26 +9,42 @@
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t mostTokens = std::uint64_t{1} << 27;
+constexpr std::uint64_t mostTokens = std::uint64_t{1} << 24;  // 128 MiB as they are held
 
-std::vector<std::int64_t> integers(std::span<const std::byte> bytes, Dtype dtype, bool bigEndian,
-                                   const std::string& where) {
-    const bool isSigned = dtype == Dtype::I8 || dtype == Dtype::I16 || dtype == Dtype::I32 || dtype == Dtype::I64;
-    const bool isUnsigned = dtype == Dtype::U8 || dtype == Dtype::U16 || dtype == Dtype::U32 || dtype == Dtype::U64;
-    if (!isSigned && !isUnsigned)
-        throw Error(ErrorCode::wrongDtype, where, "is " + std::string(name(dtype)) + "; token ids are whole numbers");
-    const std::size_t width = byteSize(dtype);
-    std::vector<std::int64_t> values;
-    for (std::size_t at = 0; at < bytes.size(); at += width) {
-        std::uint64_t bits = 0;
-        for (std::size_t k = 0; k < width; ++k)
-            bits |= static_cast<std::uint64_t>(bytes[at + (bigEndian ? width - 1 - k : k)]) << (8 * k);
-        const unsigned unused = static_cast<unsigned>(64 - 8 * width);
-        values.push_back(isSigned ? static_cast<std::int64_t>(bits << unused) >> unused
-                                  : static_cast<std::int64_t>(bits));
+// Whole numbers of any width, one after another from where they are stored.
+class Integers {
+public:
+    Integers(const StoredTensor& stored, const std::string& where)
+        : width_(byteSize(stored.info.dtype)), bigEndian_(stored.bigEndian) {
+        const Dtype dtype = stored.info.dtype;
+        isSigned_ = dtype == Dtype::I8 || dtype == Dtype::I16 || dtype == Dtype::I32 || dtype == Dtype::I64;
+        const bool isUnsigned = dtype == Dtype::U8 || dtype == Dtype::U16 || dtype == Dtype::U32 || dtype == Dtype::U64;
+        if (!isSigned_ && !isUnsigned)
+            throw Error(ErrorCode::wrongDtype, where,
+                        "is " + std::string(name(dtype)) + "; token ids are whole numbers");
     }
-    return values;
-}
+    // The next `count` of them, from element `first` on.
+    std::vector<std::int64_t> read(const ByteSource& source, std::uint64_t first, std::size_t count) {
+        bytes_.resize(count * width_);
+        source.read(first * width_, bytes_);
+        std::vector<std::int64_t> values(count);
+        for (std::size_t i = 0; i < count; ++i) values[i] = at(i * width_);
+        return values;
+    }
+
+private:
+    std::int64_t at(std::size_t begin) const {
+        std::uint64_t bits = 0;
+        for (std::size_t k = 0; k < width_; ++k)
+            bits |= static_cast<std::uint64_t>(bytes_[begin + (bigEndian_ ? width_ - 1 - k : k)]) << (8 * k);
+        const unsigned unused = static_cast<unsigned>(64 - 8 * width_);
+        return isSigned_ ? static_cast<std::int64_t>(bits << unused) >> unused : static_cast<std::int64_t>(bits);
+    }
+
+    std::size_t width_;
+    bool bigEndian_, isSigned_;
+    std::vector<std::byte> bytes_;
+};
 
 std::vector<std::vector<std::int64_t>> fromJson(const ByteSource& source) {
     std::string text(static_cast<std::size_t>(source.size()), '\0');
@@ -77,14 +93,19 @@ std::vector<std::vector<std::int64_t>> readTokens(const Files& files, const std:
                     "has shape " + toString(info.shape) + "; expected [tokens] or [sequences, tokens] in C order");
     if (!stored->quantized.empty())
         throw Error(ErrorCode::wrongDtype, where, "is " + stored->quantized + "; token ids are whole numbers");
-    if (*elementCount(info.shape) > mostTokens)
-        throw Error(ErrorCode::tooLarge, where, "holds too many tokens for the reference pass");
-    std::vector<std::byte> bytes(static_cast<std::size_t>(info.bytes));
-    tensorBytes(file, static_cast<std::size_t>(stored - file.tensors.data()))->read(0, bytes);
-    const std::vector<std::int64_t> all = integers(bytes, info.dtype, stored->bigEndian, where);
-    const auto length = static_cast<std::ptrdiff_t>(info.shape.back());
+    Integers integers(*stored, where);
+    const std::uint64_t count = *elementCount(info.shape);
+    if (count > mostTokens)
+        throw Error(ErrorCode::tooLarge, where,
+                    "holds " + std::to_string(count) + " tokens, and the reference pass takes " +
+                        std::to_string(mostTokens) + " at most; save the first of them to a file of their own");
+    const auto length = static_cast<std::size_t>(info.shape.back());
     std::vector<std::vector<std::int64_t>> sequences;
-    for (auto at = all.begin(); length > 0 && at != all.end(); at += length) sequences.emplace_back(at, at + length);
+    if (count > 0) {
+        const auto bytes = tensorBytes(file, static_cast<std::size_t>(stored - file.tensors.data()));
+        for (std::uint64_t begin = 0; begin < count; begin += length)
+            sequences.push_back(integers.read(*bytes, begin, length));
+    }
     if (sequences.empty())
         throw Error(ErrorCode::malformed, where, "has shape " + toString(info.shape) + ", which holds no token");
     return sequences;

@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "base/parallel.hpp"
@@ -222,9 +223,11 @@ std::vector<std::string> commonSites(const Evidence& source, const Evidence& tar
         }
         return names;
     }
+    std::set<std::string_view> ofTarget;  // experts make tens of thousands
+    for (const Site& site : target.sites) ofTarget.insert(site.name);
     std::vector<std::string> names;
     for (const Site& site : source.sites)
-        if (std::ranges::find(target.sites, site.name, &Site::name) != target.sites.end()) names.push_back(site.name);
+        if (ofTarget.contains(site.name)) names.push_back(site.name);
     return names;
 }
 

@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::uint64_t maxBytes = 64u << 20;
 constexpr int maxDepth = 32;
-constexpr std::size_t perEntry = 64,
-                      mostFlat = std::size_t{96} << 20;  // bytes that an entry takes beside its key, and all together
+constexpr std::size_t perEntry = 128,
+                      mostFlat = std::size_t{128} << 20;  // bytes that an entry takes beside its key, and all together
 
 // Each key with those that lead to it. left: how many bytes of them may still be made.
 void flatten(const nlohmann::json& value, const std::string& key, int depth,
@@ -21,7 +21,7 @@ void flatten(const nlohmann::json& value, const std::string& key, int depth,
     if (key.size() + perEntry > left)
         throw Error(
             ErrorCode::tooLarge, where,
-            "takes more than 96 MiB when each key is written with those that lead to it; no configuration does");
+            "takes more than 128 MiB when each key is written with those that lead to it; no configuration does");
     left -= key.size() + perEntry;
     const std::string prefix = key.empty() ? "" : key + ".";
     if (value.is_object() && depth < maxDepth) {

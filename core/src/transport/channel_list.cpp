@@ -20,6 +20,9 @@ namespace {
 
 constexpr std::uint64_t maxBytes = 64u << 20;
 constexpr int mostDepth = 64;  // of JSON in JSON; what lies deeper is no list
+// What is looked at of one list, each taking some 200 bytes meanwhile: numbers and words of JSON, of which longer files
+// are vectors; and channels and values of a CSV (two million are each channel of 126 layers of 16384).
+constexpr std::size_t mostScalars = std::size_t{1} << 21, mostEntries = std::size_t{1} << 22;
 
 const Recipe& listRecipe() {
     return *std::find_if(recipes().begin(), recipes().end(), [](const Recipe& recipe) { return recipe.isList(); });
@@ -100,8 +103,8 @@ struct Scalar {
     bool inList = false;
 };
 
-// Reads valid JSON once, left to right, without recursion.
-std::vector<Scalar> scalarsOf(std::string_view text) {
+// Reads valid JSON once, left to right, without recursion. Nothing where it holds more than mostScalars.
+std::optional<std::vector<Scalar>> scalarsOf(std::string_view text) {
     struct Level {
         bool list = false;
         std::string_view key;
@@ -140,6 +143,7 @@ std::vector<Scalar> scalarsOf(std::string_view text) {
                 levels.back().key = key;
             } else {
                 const bool inList = !levels.empty() && levels.back().list;
+                if (scalars.size() == mostScalars) return std::nullopt;
                 scalars.push_back({begin, end, levels.empty() ? std::string_view() : levels.back().key,
                                    levels.empty() ? 0 : levels.back().object, levels.empty() ? 0 : levels.back().count,
                                    inList});
@@ -191,18 +195,19 @@ private:
 };
 
 // bare: a list of numbers without keys. layers: keys of digits name layers, whose lists are channel numbers.
-ChannelList jsonList(std::string text, bool bare, bool layers) {
+std::optional<ChannelList> jsonList(std::string text, bool bare, bool layers) {
     ChannelList list;
     list.text = std::move(text);
     Summary summary;
     std::map<std::pair<std::size_t, std::size_t>, std::size_t> channels;  // (object, place) -> entry
-    const std::vector<Scalar> scalars = scalarsOf(list.text);
+    const auto scalars = scalarsOf(list.text);
+    if (!scalars) return std::nullopt;
     const auto roleOfScalar = [&](const Scalar& scalar) {
         if (bare || (layers && isDigits(scalar.key))) return Role::index;  // bare numbers, or {"12": [..]}
         return roleOf(scalar.key);
     };
     for (const bool indices : {true, false})
-        for (const Scalar& scalar : scalars) {
+        for (const Scalar& scalar : *scalars) {
             const Role role = roleOfScalar(scalar);
             const std::string_view value = std::string_view(list.text).substr(scalar.begin, scalar.end - scalar.begin);
             const std::pair place(scalar.object, scalar.inList ? scalar.at : 0);
@@ -286,6 +291,10 @@ std::optional<ChannelList> csvList(std::string text, const std::string& where) {
             for (std::size_t k = 0; rows == 1 && k < fields.size(); ++k)
                 about.emplace_back(header[k], view.substr(fields[k].first, fields[k].second - fields[k].first));
             const std::size_t channel = list.entries.size();
+            if (channel >= mostEntries)
+                throw Error(ErrorCode::tooLarge, where,
+                            "lists more than " + std::to_string(mostEntries) +
+                                " channels and values; split it into several files");
             list.entries.push_back(
                 {fields[indexColumn].first, fields[indexColumn].second, true, 0, isPolarKey(header[indexColumn])});
             for (std::size_t k = 0; k < fields.size(); ++k) {
@@ -371,8 +380,11 @@ std::optional<ChannelList> openChannelList(const ObjectPath& object, const Trans
     const std::vector<std::byte> bytes = readBytes(*source, 0, source->size());
     std::optional<ChannelList> list = parseChannelList(std::string(asText(bytes)), options, d, source->name());
     if (!list && asked)
-        throw Error(ErrorCode::malformed, source->name(),
-                    "has no channel numbers: a JSON key or a CSV column called neuron, channel or index is expected");
+        throw Error(
+            ErrorCode::malformed, source->name(),
+            "has no channel numbers (a JSON key or a CSV column called neuron, channel or index is expected), or "
+            "is JSON of more than " +
+                std::to_string(mostScalars) + " numbers and words");
     return list;
 }
 
@@ -387,7 +399,7 @@ std::optional<ChannelList> parseChannelList(std::string text, const TransportOpt
         if (bare && !bareNumbersAreChannels(json, options, d, where)) return std::nullopt;
         list = jsonList(std::move(text), bare, options.kind || digitsNameLists(json, d, where, 0));
         const nlohmann::json& one = json.is_array() && !json.empty() ? json.front() : json;
-        if (one.is_object()) list->about = Config::of(one, where);
+        if (list && one.is_object()) list->about = Config::of(one, where);
     } else {
         list = csvList(std::move(text), where);
     }
