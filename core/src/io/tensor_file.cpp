@@ -22,6 +22,8 @@ TensorFile openZip(std::shared_ptr<const ByteSource> source) {
                                : openNpz(std::move(source), std::move(zip));
 }
 
+constexpr std::size_t longestName = 4096;  // bytes; libraries write 200, and messages and tables show them whole
+
 // Formats that people will try, each with the way out.
 struct Refusal {
     std::string_view head;
@@ -100,7 +102,15 @@ const StoredTensor* TensorFile::find(std::string_view name) const {
     return found == tensors.end() ? nullptr : &*found;
 }
 
-TensorFile openTensorFile(std::shared_ptr<const ByteSource> source) { return recognise(std::move(source)); }
+TensorFile openTensorFile(std::shared_ptr<const ByteSource> source) {
+    TensorFile file = recognise(std::move(source));
+    for (const StoredTensor& tensor : file.tensors)
+        if (tensor.info.name.size() > longestName)
+            throw Error(ErrorCode::tooLarge, file.source->name(),
+                        "has a tensor whose name takes " + std::to_string(tensor.info.name.size()) +
+                            " bytes; names of " + std::to_string(longestName) + " at most are read");
+    return file;
+}
 
 std::unique_ptr<ByteSource> tensorBytes(const TensorFile& file, std::size_t index) {
     if (file.format == FileFormat::npz) return npzTensorBytes(file, index);

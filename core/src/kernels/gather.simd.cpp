@@ -46,8 +46,9 @@ void gatherRows(const std::byte* in, std::byte* out, std::size_t rows, std::size
                 const Word* flip, std::byte* scratch) {
     constexpr std::size_t n = Lanes<Word>::size, wide = n * sizeof(Word);  // elements and bytes of a register
     const std::size_t row = d * sizeof(Word), whole = d - d % n;
+    constexpr bool worthIt = n > 2;  // two columns to a register gain nothing
     Lanes<Word> lanes[n];
-    for (; rows >= n; rows -= n, in += n * row, out += n * row) {
+    for (; worthIt && rows >= n; rows -= n, in += n * row, out += n * row) {
         // scratch[j]: the n elements of column j
         for (std::size_t j = 0; j < whole; j += n) {
             for (std::size_t k = 0; k < n; ++k) lanes[k] = load<Word>(in + k * row + j * sizeof(Word));

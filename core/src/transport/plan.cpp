@@ -202,13 +202,15 @@ std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOp
         known = true;
         const std::optional<int> sure = options.kind ? 2 : recipe.asked ? std::nullopt : certaintyOf(recipe, object);
         if (!sure || *sure < certainty) continue;
-        Members files = object.isFolder() ? membersOf(object, recipe, options.dequantize) : single;
+        Members ofFolder;
+        if (object.isFolder()) ofFolder = membersOf(object, recipe, options.dequantize);
+        const Members& files = object.isFolder() ? ofFolder : single;
         if (options.kind ? files.members.empty() : !tensorsFit(recipe, files.members)) continue;
         if (*sure > certainty) {
             found.clear();
             certainty = *sure;
         }
-        found.push_back({&recipe, std::move(files)});
+        found.push_back({&recipe, object.isFolder() ? std::move(ofFolder) : single});
     }
     if (options.kind && !known) {
         std::string all;
