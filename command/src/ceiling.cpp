@@ -83,6 +83,7 @@ RunJob addCeiling(CLI::App& command) {
     return [options](const Job& job) {
         requireFree(job.host.files, options->output);
         options->ceiling.threads = job.host.threads;
+        options->ceiling.memory = job.host.memory();
         const std::vector<CeilingPoint> points = ceiling(options->ceiling, job.progress());
         if (!options->output.path.empty())
             writeText(job.host.files, options->output, picture(points, options->ceiling));

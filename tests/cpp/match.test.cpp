@@ -643,3 +643,26 @@ TEST_CASE("the simulated ceiling is the diagonal for permutations, and no ceilin
     options.d = 1;
     CHECK_THROWS_AS(ceiling(options), Error);
 }
+
+TEST_CASE("the simulated ceiling can be cancelled within a match, and takes no more memory than it may") {
+    CeilingOptions options;
+    options.d = 64;
+    options.steps = 1;
+    std::size_t asked = 0;
+    ceiling(options, Progress([&](std::string_view, std::uint64_t step, std::uint64_t steps) {
+                CHECK((step < 2 && steps == 2));
+                return ++asked > 0;
+            }));
+    CHECK(asked > 4);  // two steps of two matches each
+    const auto code = [&](const Progress& progress) {
+        try {
+            ceiling(options, progress);
+        } catch (const Error& error) {
+            return name(error.code());
+        }
+        return std::string_view("done");
+    };
+    CHECK(code(Progress([&](auto&&...) { return --asked > 2; })) == "cancelled");
+    options.memory = 1000;
+    CHECK(code({}) == "tooLarge");
+}

@@ -17,6 +17,7 @@ struct CeilingOptions {
     std::size_t steps = 10;  // positive fractions 0, 1/steps, ..., 1
     std::uint64_t seed = 0;
     unsigned threads = 1;
+    std::uint64_t memory = 0;  // bytes that a match may take; 0: nobody knows
 };
 
 // At one positive fraction: the share of channels with the right partner (permutation) or the right partner and sign
@@ -28,7 +29,7 @@ struct CeilingPoint {
 };
 
 // Independent Gaussian channels, a planted random gauge with exactly that share of positive signs, and both matchers.
-// The same numbers on every target.
+// The same numbers on every target. Throws Error: usage, tooLarge (more memory than there may be), cancelled.
 std::vector<CeilingPoint> ceiling(const CeilingOptions& options, const Progress& progress = {});
 
 }  // namespace regauge

@@ -5,6 +5,7 @@
 #include <memory>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/splitmix64.hpp"
@@ -92,7 +93,11 @@ std::vector<CeilingPoint> ceiling(const CeilingOptions& options, const Progress&
 
     std::vector<CeilingPoint> points;
     for (std::size_t step = 0; step <= options.steps; ++step) {
-        progress.report("matching", step, options.steps + 1);
+        // Within a match as well, which takes half a minute at the largest d.
+        const Progress sameStep([&](std::string_view, std::uint64_t, std::uint64_t) {
+            progress.report("matching", step, options.steps + 1);
+            return true;
+        });
         CeilingPoint point;
         point.positive = static_cast<double>(step) / static_cast<double>(options.steps);
         const Gauge truth = plant(d, point.positive, random);
@@ -106,9 +111,10 @@ std::vector<CeilingPoint> ceiling(const CeilingOptions& options, const Progress&
         MatchOptions matching;
         matching.statistic = Statistic::correlation;  // the paper's
         matching.threads = options.threads;
-        point.signMarginalized = compare(match(source, target, matching).gauge, truth).both;
+        matching.memory = options.memory;
+        point.signMarginalized = compare(match(source, target, matching, sameStep).gauge, truth).both;
         matching.group = Group::permutation;
-        point.permutationOnly = compare(match(source, target, matching).gauge, truth).permutation;
+        point.permutationOnly = compare(match(source, target, matching, sameStep).gauge, truth).permutation;
         points.push_back(point);
     }
     return points;
