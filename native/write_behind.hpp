@@ -31,8 +31,8 @@ public:
 private:
     //   blocks_ as a ring:   [ .. free .. | written_ .. waiting to be written .. | filled_ (being filled) | .. free ..
     //   ]
-    // Handing a block over wakes a thread, which in a virtual machine costs as much as writing 50 kB: a quarter of the
-    // size takes 1.1 times as long in all. Four are still in the third-level cache when they are written.
+    // Handing a block over wakes a thread, which virtual machines are slow at: with blocks of a quarter of the size a
+    // transport takes 1.1 times as long. Four are still in the third-level cache when they are written.
     static constexpr std::size_t blockBytes = 1u << 20;
     static constexpr std::size_t blockCount = 4;
 

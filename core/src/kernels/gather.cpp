@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/element.hpp"
+
 namespace regauge::kernels {
 namespace {
 

@@ -7,7 +7,7 @@
 namespace regauge::kernels::REGAUGE_ISA {
 namespace {
 
-// 16 bytes everywhere: wider registers turn more rows at a time, and take as long (a bench at d from 576 to 8192).
+// 16 bytes everywhere: the scratch of a wider one would leave the first-level cache at d = 1024.
 template <class Word>
 using Lanes = xsimd::make_sized_batch_t<Word, 16 / sizeof(Word)>;
 
@@ -52,7 +52,7 @@ void gatherRows(const std::byte* in, std::byte* out, std::size_t rows, std::size
         // scratch[j]: the n elements of column j
         for (std::size_t j = 0; j < whole; j += n) {
             for (std::size_t k = 0; k < n; ++k) lanes[k] = load<Word>(in + k * row + j * sizeof(Word));
-            if (j % (64 / sizeof(Word)) == 0)
+            if (j % (64 / sizeof(Word)) == 0)  // rows lie a page apart, and another core had these lines last
                 for (std::size_t k = 0; k < n; ++k) __builtin_prefetch(out + k * row + j * sizeof(Word), 1);
             transpose<Word>(lanes);
             for (std::size_t k = 0; k < n; ++k) store<Word>(lanes[k], scratch + (j + k) * wide);
