@@ -20,8 +20,8 @@ namespace {
 
 constexpr std::uint64_t maxBytes = 64u << 20;
 constexpr int mostDepth = 64;  // of JSON in JSON; what lies deeper is no list
-// What is looked at of one list, each taking 100 to 200 bytes meanwhile: numbers and words of JSON, of which longer files
-// are vectors; and channels and values of a CSV (two million are each channel of 126 layers of 16384).
+// What is looked at of one list, each taking 100 to 200 bytes meanwhile: numbers and words of JSON, of which longer
+// files are vectors; and channels and values of a CSV (two million are each channel of 126 layers of 16384).
 constexpr std::size_t mostScalars = std::size_t{1} << 21, mostEntries = std::size_t{1} << 22;
 
 const Recipe& listRecipe() {
