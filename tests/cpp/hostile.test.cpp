@@ -289,6 +289,9 @@ TEST_CASE("small files do not unfold into much work or memory", "[hostile]") {
         requireRefused(run(files, {"inspect", "list.csv"}), "split it");
         files.put("list.json", R"({"neuron":[1)" + repeated(",1", std::size_t{1} << 21) + "]}");
         requireRefused(run(files, {"inspect", "list.json", "--kind", "neurons"}), "more than 2097152 numbers");
+        requireRefused(run(files, {"inspect", "list.json"}), "lists channels among more than");  // no vector, either
+        files.put("vector.json", R"({"12":[0.5)" + repeated(",1", std::size_t{1} << 21) + "]}");
+        CHECK(run(files, {"inspect", "vector.json"}).status == 0);
     }
     SECTION("lists under one long key") {
         const Timed timed;

@@ -93,7 +93,7 @@ std::vector<CeilingPoint> ceiling(const CeilingOptions& options, const Progress&
 
     std::vector<CeilingPoint> points;
     for (std::size_t step = 0; step <= options.steps; ++step) {
-        // Within a match as well, which takes half a minute at the largest d.
+        // Within a match as well, which takes seconds at d = 6000.
         const Progress sameStep([&](std::string_view, std::uint64_t, std::uint64_t) {
             progress.report("matching", step, options.steps + 1);
             return true;

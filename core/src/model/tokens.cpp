@@ -23,7 +23,7 @@ public:
             throw Error(ErrorCode::wrongDtype, where,
                         "is " + std::string(name(dtype)) + "; token ids are whole numbers");
     }
-    // The next `count` of them, from element `first` on.
+    // `count` of them, from element `first` on.
     std::vector<std::int64_t> read(const ByteSource& source, std::uint64_t first, std::size_t count) {
         bytes_.resize(count * width_);
         source.read(first * width_, bytes_);

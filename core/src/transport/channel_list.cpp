@@ -341,6 +341,18 @@ bool digitsNameLists(const nlohmann::json& json, std::size_t d, const std::strin
     return true;
 }
 
+// Whether any key says that what is under it are channel numbers; layers: keys of digits say so, too.
+bool namesChannels(const nlohmann::json& json, bool layers) {
+    if (json.is_array())
+        return std::any_of(json.begin(), json.end(), [&](const auto& one) { return namesChannels(one, layers); });
+    if (!json.is_object()) return false;
+    for (const auto& [key, value] : json.items())
+        if (roleOf(key) == Role::index || (layers && isDigits(key) && !value.is_object()) ||
+            namesChannels(value, layers))
+            return true;
+    return false;
+}
+
 // Bare numbers in a JSON array: channel numbers where they are distinct and whole, unless they could as well be a
 // vector of width d.
 bool bareNumbersAreChannels(const nlohmann::json& array, const TransportOptions& options, std::size_t d,
@@ -380,11 +392,8 @@ std::optional<ChannelList> openChannelList(const ObjectPath& object, const Trans
     const std::vector<std::byte> bytes = readBytes(*source, 0, source->size());
     std::optional<ChannelList> list = parseChannelList(std::string(asText(bytes)), options, d, source->name());
     if (!list && asked)
-        throw Error(
-            ErrorCode::malformed, source->name(),
-            "has no channel numbers (a JSON key or a CSV column called neuron, channel or index is expected), or "
-            "is JSON of more than " +
-                std::to_string(mostScalars) + " numbers and words");
+        throw Error(ErrorCode::malformed, source->name(),
+                    "has no channel numbers: a JSON key or a CSV column called neuron, channel or index is expected");
     return list;
 }
 
@@ -397,7 +406,12 @@ std::optional<ChannelList> parseChannelList(std::string text, const TransportOpt
         if (json.is_discarded()) return std::nullopt;
         const bool bare = json.is_array() && !json.empty() && json.front().is_number();
         if (bare && !bareNumbersAreChannels(json, options, d, where)) return std::nullopt;
-        list = jsonList(std::move(text), bare, options.kind || digitsNameLists(json, d, where, 0));
+        const bool layers = options.kind || digitsNameLists(json, d, where, 0);
+        list = jsonList(std::move(text), bare, layers);
+        if (!list && (options.kind || namesChannels(json, layers)))
+            throw Error(ErrorCode::tooLarge, where,
+                        "lists channels among more than " + std::to_string(mostScalars) +
+                            " numbers and words; split it into several files");
         const nlohmann::json& one = json.is_array() && !json.empty() ? json.front() : json;
         if (list && one.is_object()) list->about = Config::of(one, where);
     } else {
