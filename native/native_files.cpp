@@ -21,6 +21,13 @@ namespace fs = std::filesystem;
 namespace regauge {
 namespace {
 
+// The system ends a name at its first NUL, and would take another file's.
+bool isName(const std::string& path) { return path.find('\0') == std::string::npos; }
+
+void requireName(const std::string& path) {
+    if (!isName(path)) throw Error(ErrorCode::usage, path, "holds a NUL, which no name of a file does");
+}
+
 class FileSource final : public ByteSource {
 public:
     FileSource(std::string name, os::File file, std::uint64_t size)
@@ -155,6 +162,7 @@ public:
         finishSink();
         fs::path member = staged_;
         if (!name.empty()) {
+            requireName(name);
             member /= os::pathOf(name);
             std::error_code error;
             fs::create_directories(member.parent_path(), error);
@@ -375,11 +383,16 @@ std::string_view wordsFor(os::Kind kind) {
 
 NativeFiles::NativeFiles() : inputs_(std::make_shared<InputsRead>()) {}
 
-bool NativeFiles::exists(const std::string& path) const { return os::isThere(os::pathOf(inHubCache(path))); }
+bool NativeFiles::exists(const std::string& path) const {
+    return isName(path) && os::isThere(os::pathOf(inHubCache(path)));
+}
 
-bool NativeFiles::isFolder(const std::string& path) const { return os::isFolder(os::pathOf(inHubCache(path))); }
+bool NativeFiles::isFolder(const std::string& path) const {
+    return isName(path) && os::isFolder(os::pathOf(inHubCache(path)));
+}
 
 std::vector<std::string> NativeFiles::list(const std::string& given) const {
+    requireName(given);
     const std::string folder = inHubCache(given);
     const fs::path path = os::pathOf(folder);
     std::vector<std::string> names;
@@ -393,6 +406,7 @@ std::vector<std::string> NativeFiles::list(const std::string& given) const {
 }
 
 std::unique_ptr<ByteSource> NativeFiles::open(const std::string& given) const {
+    requireName(given);
     const std::string path = inHubCache(given);
     const fs::path file = os::pathOf(path);
     refuseLinkOut(path, *inputs_);
@@ -412,6 +426,7 @@ std::unique_ptr<ByteSource> NativeFiles::open(const std::string& given) const {
 
 std::unique_ptr<Output> NativeFiles::create(const std::string& path, bool folder, bool overwrite) {
     if (path.empty()) throw Error(ErrorCode::usage, "", "the output has no name");
+    requireName(path);
     const fs::path given = os::pathOf(path), named = given.filename().empty() ? given.parent_path() : given;
     collectStale(named);
     if (folder)

@@ -12,7 +12,7 @@ from ._arrays import from_bytes, is_array, raw
 from ._error import refusal
 from ._gauge import Agreement, Gauge, Group, TracedGauge
 from ._inputs import Inputs, Path
-from ._job import Progress, Report, report, run, words
+from ._job import Progress, Report, listed, output, report, run, words
 
 Statistic = Literal["auto", "correlation", "whitened"]
 #: A path (file or folder); one file's contents as bytes; contents by name (a folder); an array; arrays by name.
@@ -21,8 +21,6 @@ FileInput = Union[Path, bytes, Mapping[str, Any], Any]
 EvidenceInput = Union[FileInput, Mapping[str, Any]]
 #: A Gauge, the path of a gauge file, its text, or its object.
 GaugeInput = Union[Gauge, Path, Mapping[str, Any]]
-
-_IN_MEMORY = ".regauge-output"  # what messages call an output that is handed back
 
 
 class Moved(NamedTuple):
@@ -53,7 +51,7 @@ def align(
     *,
     group: Optional[Group] = None,
     statistic: Optional[Statistic] = None,
-    sites: Sequence[str] = (),
+    sites: Union[str, Sequence[str]] = (),
     rows: Optional[int] = None,
     skip_first: Optional[int] = None,
     gains: Optional[tuple[EvidenceInput, EvidenceInput]] = None,
@@ -80,17 +78,19 @@ def align(
     "unrelated" is an answer, not an error. Raises Error: missingFile, malformed, dimensionMismatch, rowsMismatch,
     tokensDiffer, notFinite, usage, tooLarge, ...
     """
-    inputs = Inputs(source, target, *(gains or ()))
+    more = [] if gains is None else listed(gains, "gains")
+    if gains is not None and len(more) != 2:
+        raise refusal("usage", "gains", "expected two: of the source, and of the target")
+    inputs = Inputs(source, target, *more)
     places = [inputs.evidence(source, "source"), inputs.evidence(target, "target")]
     options = words(
-        group=group, statistic=statistic, site=list(sites), rows=rows, skip_first=skip_first, threads=threads
+        group=group, statistic=statistic, site=listed(sites, "sites"), rows=rows, skip_first=skip_first, threads=threads
     )
-    if gains is not None:
-        if len(gains) != 2:
-            raise refusal("usage", "gains", "expected two: of the source, and of the target")
-        options += ["--gains", inputs.evidence(gains[0], "source gains"), inputs.evidence(gains[1], "target gains")]
+    if more:
+        options += ["--gains", inputs.evidence(more[0], "source gains"), inputs.evidence(more[1], "target gains")]
     options += ["--hidden", "--json"] if hidden else ["--quiet"]
-    answer = run("align", [*options, f"--output={_IN_MEMORY}"], places, inputs, progress, _IN_MEMORY)
+    to, memory = output()
+    answer = run("align", [*options, *to], places, inputs, progress, memory)
     text = answer.files[""].decode()
     return Gauge._found(text, report(answer)["hidden"]) if hidden else Gauge.from_json(text)
 
@@ -100,7 +100,7 @@ def trace(
     *,
     group: Optional[Group] = None,
     statistic: Optional[Statistic] = None,
-    sites: Sequence[str] = (),
+    sites: Union[str, Sequence[str]] = (),
     rows: Optional[int] = None,
     skip_first: Optional[int] = None,
     threads: Optional[int] = None,
@@ -110,12 +110,20 @@ def trace(
 
     checkpoints: evidence as align takes it, in the order of training. The gauge's ``trace`` says how it went.
     """
-    inputs = Inputs(*checkpoints)
-    places = [inputs.evidence(one, f"checkpoint {k}") for k, one in enumerate(checkpoints, 1)]
+    every = listed(checkpoints, "checkpoints")
+    inputs = Inputs(*every)
+    places = [inputs.evidence(one, f"checkpoint {k}") for k, one in enumerate(every, 1)]
     options = words(
-        group=group, statistic=statistic, site=list(sites), rows=rows, skip_first=skip_first, threads=threads, json=True
+        group=group,
+        statistic=statistic,
+        site=listed(sites, "sites"),
+        rows=rows,
+        skip_first=skip_first,
+        threads=threads,
+        json=True,
     )
-    answer = run("trace", [*options, f"--output={_IN_MEMORY}"], places, inputs, progress, _IN_MEMORY)
+    to, memory = output()
+    answer = run("trace", [*options, *to], places, inputs, progress, memory)
     return TracedGauge(Gauge.from_json(answer.files[""].decode()), report(answer))
 
 
@@ -156,7 +164,6 @@ def transport(
         return moving.apply(object)
     inputs = Inputs(object, out)
     place = inputs.file(object, "object")
-    path = _IN_MEMORY if out is None else os.fspath(out)
     options = words(
         gauge=_gauge_file(inputs, moving),
         site=site,
@@ -165,9 +172,9 @@ def transport(
         force=force,
         dry_run=dry_run,
         json=True,
-        output=None if dry_run else path,
     )
-    answer = run("transport", options, [place], inputs, progress, _IN_MEMORY if out is None else "")
+    to, memory = ([], "") if dry_run else output(out)
+    answer = run("transport", [*options, *to], [place], inputs, progress, memory)
     if alone and site is not None and set(answer.files) == {""}:
         return _arrays_like({"vector": object}, answer.files[""])["vector"]
     arrays = None
@@ -223,9 +230,9 @@ def merge(
         base_gauge=None if base_gauge is None else _gauge_file(inputs, base_gauge, "base gauge"),
         force=force,
         json=True,
-        output=_IN_MEMORY if out is None else os.fspath(out),
     )
-    answer = run("merge", options, places, inputs, progress, _IN_MEMORY if out is None else "")
+    to, memory = output(out)
+    answer = run("merge", [*options, *to], places, inputs, progress, memory)
     return Report(report(answer), files=dict(answer.files))
 
 
@@ -286,11 +293,10 @@ def activations(model: FileInput, tokens: Any, *, out: Optional[Path] = None, pr
     takes it as it is.
     """
     inputs = Inputs(model, tokens, out)
-    options = words(
-        tokens=inputs.tokens(tokens, "tokens"), output=_IN_MEMORY if out is None else os.fspath(out), quiet=True
-    )
+    options = words(tokens=inputs.tokens(tokens, "tokens"), quiet=True)
     place = inputs.file(model, "model")
-    answer = run("activations", options, [place], inputs, progress, _IN_MEMORY if out is None else "")
+    to, memory = output(out)
+    answer = run("activations", [*options, *to], [place], inputs, progress, memory)
     return answer.files[""] if out is None else None
 
 

@@ -53,8 +53,14 @@ def is_array(value: object) -> bool:
 def raw(value: Any, where: str) -> Raw:
     """``value`` as bytes. Raises Error(wrongDtype) for element types that no file has."""
     if is_torch(value):
-        return _raw_torch(value, where)
+        try:
+            return _raw_torch(value, where)
+        except (NotImplementedError, RuntimeError, TypeError) as error:  # sparse, nested, of no memory ("meta"), ...
+            why = str(error).partition("\n")[0]
+            raise refusal("wrongDtype", where, f"is a tensor whose elements cannot be had: {why}") from None
     array = value if isinstance(value, np.ndarray) else _as_numpy(value)
+    if np.ma.is_masked(array):
+        raise refusal("wrongDtype", where, "is a masked array; fill what is masked, or leave those rows out")
     dtype = _DTYPES.get(array.dtype.name)
     if dtype is None:
         raise refusal("wrongDtype", where, f"has elements of type {array.dtype}; expected floats (or whole numbers)")
@@ -65,6 +71,36 @@ def raw(value: Any, where: str) -> Raw:
     if dtype in _CARRIERS:
         array = array.view(_CARRIERS[dtype])
     return Raw(array, dtype, lambda moved: moved.view(original.newbyteorder("=")))
+
+
+def numbers(values: Any, where: str, kinds: str = "iuf") -> np.ndarray:
+    """A list of numbers, or of lists of them, as an array. Raises Error(malformed): not numbers, or not of one length.
+
+    kinds: of NumPy's dtypes.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise refusal("malformed", where, "holds lists of different lengths, or what is no number") from None
+    if array.dtype.kind not in kinds:
+        raise refusal("malformed", where, "expected numbers that float64 or int64 can hold")
+    return array
+
+
+def whole_numbers(values: Any, where: str) -> np.ndarray:
+    """Token ids or a mask, of an array or of lists, as int64. Raises Error(malformed) where one is no whole number."""
+    if is_array(values):
+        array, dtype, _ = raw(values, where)
+        if dtype in _CARRIERS:
+            raise refusal("wrongDtype", where, f"has elements of type {dtype}; expected whole numbers")
+    else:
+        array = numbers(values, where, "biuf")
+    with np.errstate(invalid="ignore"):
+        whole = array.astype(np.int64)
+    if not np.array_equal(whole, array):
+        wrong = array.flat[int(np.argmax((whole != array).ravel()))]
+        raise refusal("malformed", where, f"expected whole numbers, and found {wrong}")
+    return whole
 
 
 def empty(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -90,7 +126,7 @@ def _raw_torch(tensor: Any, where: str) -> Raw:
     dtype = _DTYPES.get(str(tensor.dtype).removeprefix("torch."))
     if dtype is None:
         raise refusal("wrongDtype", where, f"has elements of type {tensor.dtype}; expected floats (or whole numbers)")
-    here = tensor.detach().to("cpu").contiguous()
+    here = tensor.detach().to("cpu").resolve_neg().contiguous()
     carrier = {"BF16": torch.int16, "F8_E4M3": torch.uint8, "F8_E5M2": torch.uint8}.get(dtype)
     array = (here if carrier is None else here.view(carrier)).numpy()
     carried = array.dtype  # int16 where Raw's is uint16: older PyTorch has no uint16

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from typing import Any, Literal, Mapping, NamedTuple, Optional, Sequence, TypeVar, Union
 
 import numpy as np
 
 from . import _native
-from ._arrays import empty, is_array, raw
+from ._arrays import empty, is_array, numbers, raw
 from ._error import refusal
 from ._hidden import Hidden, HiddenAgreement
+from ._inputs import path_of, text_of
 from ._job import Report
 from ._picture import html
 from ._write import write_whole
@@ -19,6 +21,16 @@ from ._write import write_whole
 Array = TypeVar("Array")
 Group = Literal["signed", "permutation", "layernorm"]
 Verdict = Literal["aligned", "partial", "unrelated"]
+
+
+def _parsed(text: str, where: str) -> _native.Gauge:
+    return _native.Gauge.parse(text_of(text, where), where)
+
+
+def _gauge(value: Gauge) -> Gauge:
+    if not isinstance(value, Gauge):
+        raise refusal("usage", "gauge", f"expected a Gauge, and found {type(value).__name__}")
+    return value
 
 
 class _Shares(NamedTuple):
@@ -55,10 +67,13 @@ class Gauge:
     ) -> None:
         """perm: [d] whole numbers; sign: [d] of +1, -1 or 0. Raises Error(invalidGauge), naming the first wrong entry."""
         lists = {"perm": np.asarray(perm).tolist(), "sign": np.asarray(sign).tolist()}
+        for name, values in lists.items():
+            if not isinstance(values, list):
+                raise refusal("invalidGauge", name, f"expected a list of whole numbers, and found {values!r}")
         text = json.dumps(
             {"format": "regauge-gauge", "version": 1, "d": len(lists["perm"]), "group": group, **lists, "verdict": verdict}
         )
-        self._adopt(_native.Gauge.parse(text, "gauge"))
+        self._adopt(_parsed(text, "gauge"))
 
     def _adopt(self, native: _native.Gauge) -> None:
         self._native = native
@@ -81,7 +96,10 @@ class Gauge:
     @classmethod
     def identity(cls, d: int) -> Gauge:
         """The gauge that moves nothing."""
-        return Gauge(range(d), [1] * d)
+        width = operator.index(d)
+        if width < 0:
+            raise refusal("invalidGauge", "gauge", f"d is {d}; it must be a whole number")
+        return Gauge(range(width), [1] * width)
 
     @classmethod
     def from_json(cls, text: Union[str, Mapping[str, Any]], where: str = "gauge") -> Gauge:
@@ -90,20 +108,18 @@ class Gauge:
         ``where`` names the file in messages. Raises Error: malformed, unsupported (a later version), invalidGauge (also
         when the fingerprint disagrees).
         """
-        return Gauge._of(_native.Gauge.parse(text if isinstance(text, str) else json.dumps(text), where))
+        if isinstance(text, str):
+            return Gauge._of(_parsed(text, where))
+        try:
+            said = json.dumps(text)
+        except (RecursionError, TypeError, ValueError) as error:
+            raise refusal("malformed", where, f"expected JSON's text or its object: {error}") from None
+        return Gauge._of(_parsed(said, where))
 
     @classmethod
     def load(cls, path: Union[str, "os.PathLike[str]"]) -> Gauge:
         """From a gauge file. Raises Error: missingFile, and those of from_json."""
-        name = os.fspath(path)
-        try:
-            with open(name, encoding="utf8") as file:
-                text = file.read()
-        except UnicodeDecodeError:
-            raise refusal("malformed", name, "a gauge file is JSON, and this is not") from None
-        except OSError as error:
-            raise refusal("missingFile", name, f"cannot be read: {error.strerror}") from None
-        return Gauge.from_json(text, name)
+        return Gauge._of(_native.Gauge.load(path_of(path, "path")))
 
     def save(self, path: Union[str, "os.PathLike[str]"], *, force: bool = False) -> None:
         """Writes the gauge file, whole or not at all; the command reads it. Raises Error: outputExists, writeFailed."""
@@ -251,11 +267,11 @@ class Gauge:
 
     def _move(self, x: Any, axis: int, action: str) -> Any:
         if isinstance(x, (list, tuple)):
-            return self._move(np.asarray(x, np.float64), axis, action).tolist()
+            return self._move(numbers(x, "array").astype(np.float64), axis, action).tolist()
         if not is_array(x):
             raise refusal("usage", "array", f"expected an array or a list of numbers, and found {type(x).__name__}")
         one = raw(x, "array")
-        axes = len(one.shape)
+        axes, axis = len(one.shape), operator.index(axis)
         if not -axes <= axis < axes:
             raise refusal("usage", "array", f"has {axes} axes, and axis is {axis}")
         out = empty(one.dtype, one.shape)
@@ -264,14 +280,15 @@ class Gauge:
 
     def apply_to_indices(self, channels: Sequence[int]) -> list[int]:
         """Where channels of the source are in the target: ``j -> perm^-1[j]``."""
+        named, every = numbers(channels, "channels"), np.arange(self.d)
+        if named.ndim != 1:
+            raise refusal("usage", "channels", f"expected a list of channels, and found {channels!r}")
+        wrong = named[~np.isin(named, every)]
+        if len(wrong):
+            raise refusal("dimensionMismatch", "channels", f"{wrong[0]} is not a channel of a gauge with d = {self.d}")
         place = np.empty(self.d, np.int64)
-        place[self.perm] = np.arange(self.d)
-        moved = []
-        for channel in channels:
-            if channel != int(channel) or not 0 <= channel < self.d:
-                raise refusal("dimensionMismatch", "channels", f"{channel} is not a channel of a gauge with d = {self.d}")
-            moved.append(int(place[int(channel)]))
-        return moved
+        place[self.perm] = every
+        return place[named.astype(np.int64)].tolist()
 
     def inverse(self) -> Gauge:
         """Q^-1: from the target back to the source."""
@@ -280,11 +297,11 @@ class Gauge:
     def then(self, following: Gauge) -> Gauge:
         """First this, then ``following``; as sure as the weaker of them. Raises Error: dimensionMismatch, usage (only one
         has a hidden part)."""
-        return Gauge._of(self._native.then(following._native))
+        return Gauge._of(self._native.then(_gauge(following)._native))
 
     def compare(self, other: Gauge) -> Agreement:
         """How far it agrees with another. Raises Error(dimensionMismatch)."""
-        agreement = Agreement(*self._native.compare(other._native))
+        agreement = Agreement(*self._native.compare(_gauge(other)._native))
         if self.hidden is not None and other.hidden is not None:
             agreement.hidden = self.hidden.compare(other.hidden)
         return agreement

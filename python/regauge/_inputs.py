@@ -9,11 +9,42 @@ from typing import Any, Iterable, Mapping, Sequence, Union
 import numpy as np
 
 from . import _native
-from ._arrays import is_array, raw
+from ._arrays import is_array, numbers, raw, whole_numbers
 from ._error import refusal
 
 Path = Union[str, "os.PathLike[str]"]
 Contents = Union[bytes, bytearray, memoryview]
+
+
+def path_of(value: Any, where: str) -> str:
+    """A path as the core takes it. Raises Error(usage): not text, empty, or letters that no UTF-8 has."""
+    try:
+        path = os.fspath(value)
+    except TypeError:
+        raise refusal("usage", where, f"expected a path, and found {type(value).__name__}") from None
+    if not isinstance(path, str):
+        raise refusal("usage", where, "expected a path of text, and found one of bytes")
+    if not path:
+        raise refusal("usage", where, "is an empty path")
+    return text_of(path, where)
+
+
+def text_of(text: str, where: str) -> str:
+    """The text. Raises Error(usage) where it holds what is no Unicode, as Python has it of names that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        letter = ascii(text[error.start])
+        raise refusal("usage", where, f"holds {letter}, which is no Unicode; give it another name") from None
+    return text
+
+
+def _by_name(values: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """The values by names of text: a layer's number is one, too."""
+    named = {text_of(str(key), where): value for key, value in values.items()}
+    if len(named) < len(values):
+        raise refusal("usage", where, "has two of one name")
+    return named
 
 
 def safetensors(tensors: Mapping[str, Any], where: str) -> list[Any]:
@@ -21,7 +52,7 @@ def safetensors(tensors: Mapping[str, Any], where: str) -> list[Any]:
     header: dict[str, Any] = {}
     pieces: list[Any] = []
     end = 0
-    for name, value in tensors.items():
+    for name, value in _by_name(tensors, where).items():
         one = raw(value, f"{where}: {name}")
         begin, end = end, end + one.array.nbytes
         header[name] = {"dtype": one.dtype, "shape": list(one.shape), "data_offsets": [begin, end]}
@@ -33,6 +64,11 @@ def safetensors(tensors: Mapping[str, Any], where: str) -> list[Any]:
 
 def _is_contents(value: object) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview))
+
+
+def _bytes(contents: Contents) -> np.ndarray:
+    view = memoryview(contents)
+    return np.frombuffer(view if view.c_contiguous else view.tobytes(), np.uint8)
 
 
 def _is_evidence(value: Mapping[str, Any]) -> bool:
@@ -52,16 +88,12 @@ def _bundle(evidence: Mapping[str, Any], where: str) -> dict[str, Any]:
         given = evidence.get(group)
         if given is not None:
             named = given if isinstance(given, Mapping) else {group: given}
-            tensors |= {f"{group}/{name}": value for name, value in named.items()}
+            tensors |= {f"{group}/{name}": value for name, value in _by_name(named, f"{where}: {group}").items()}
     if evidence.get("token_ids") is not None:
-        tensors["token_ids"] = np.asarray(_numbers(evidence["token_ids"]), np.int64)
+        tensors["token_ids"] = whole_numbers(evidence["token_ids"], f"{where}: token_ids")
     if evidence.get("attention_mask") is not None:
-        tensors["attention_mask"] = np.asarray(_numbers(evidence["attention_mask"]), np.int64)
+        tensors["attention_mask"] = whole_numbers(evidence["attention_mask"], f"{where}: attention_mask")
     return tensors
-
-
-def _numbers(values: Any) -> Any:
-    return raw(values, "token_ids").array if is_array(values) else values
 
 
 class Inputs:
@@ -70,7 +102,8 @@ class Inputs:
     def __init__(self, *every: Any) -> None:
         """every: all inputs of the job, so that names given to arrays do not hide paths."""
         self.mounts: list[_native.Mount] = []
-        self._paths = {os.fspath(one) for one in every if isinstance(one, (str, os.PathLike))}
+        paths = (os.fspath(one) for one in every if isinstance(one, (str, os.PathLike)))
+        self._paths = {path for path in paths if isinstance(path, str)}
 
     def evidence(self, value: Any, role: str) -> str:
         """The path of one side's evidence; role is what it is called where it has no path."""
@@ -85,12 +118,9 @@ class Inputs:
     def file(self, value: Any, role: str) -> str:
         """The path of a file or folder: a path, one file's contents, contents or arrays by name, or one array."""
         if isinstance(value, (str, os.PathLike)):
-            path = os.fspath(value)
-            if not isinstance(path, str):
-                raise refusal("usage", role, "expected a path of text, and found one of bytes")
-            return path
+            return path_of(value, role)
         if _is_contents(value):
-            return self._mount(self._fresh(role), [np.frombuffer(value, np.uint8)])
+            return self._mount(self._fresh(role), [_bytes(value)])
         if is_array(value):
             return self._mount(self._fresh(role), safetensors({"vector": value}, role))
         if isinstance(value, Mapping):
@@ -99,11 +129,11 @@ class Inputs:
             if all(is_array(one) for one in value.values()):
                 return self._mount(self._fresh(role), safetensors(value, role))
             folder = self._fresh(role)
-            for name, contents in value.items():
+            for name, contents in _by_name(value, role).items():
                 if isinstance(contents, Mapping) and contents and all(is_array(one) for one in contents.values()):
                     self._mount(f"{folder}/{name}", safetensors(contents, f"{role}: {name}"))
                 elif _is_contents(contents):
-                    self._mount(f"{folder}/{name}", [np.frombuffer(contents, np.uint8)])
+                    self._mount(f"{folder}/{name}", [_bytes(contents)])
                 else:
                     raise refusal("usage", f"{role}: {name}", "expected bytes, or arrays by name")
             return folder
@@ -112,13 +142,13 @@ class Inputs:
     def tokens(self, value: Any, role: str) -> str:
         """The path of token ids: an array, a list, a list of lists, or a file of them."""
         if is_array(value):
-            return self._json(raw(value, role).array.tolist(), role)
+            return self._json(whole_numbers(value, role).tolist(), role)
         return self._json(value, role) if isinstance(value, (list, tuple)) else self.file(value, role)
 
     def vector(self, value: Any, role: str) -> str:
         """The path of a vector: an array, a list of numbers, or a file that transport knows."""
         if isinstance(value, (list, tuple)):
-            value = np.asarray(value, np.float32)
+            value = numbers(value, role).astype(np.float32)
         return self.file(value, role)
 
     def text(self, value: str, role: str) -> str:

@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Iterable, Optional, Union
+from typing import Any, Callable, Iterable, Mapping, Optional, Union
 
 from . import _native
-from ._inputs import Inputs
+from ._error import refusal
+from ._inputs import Inputs, Path, path_of, text_of
 
 Progress = Union[bool, Callable[[str, int, int], object], None]
 
 
+_FLAGS = ("dry_run", "force", "json", "keep_strength", "quiet")  # which take no value
+
+
 def words(**options: Any) -> list[str]:
-    """Keyword arguments as the command's options; None and False are left out, a list is said item by item."""
+    """Keyword arguments as the command's options; None is left out, a list is said item by item."""
     said: list[str] = []
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
-        if value is None or value is False:
+        if value is None:
             continue
-        if value is True:
-            said.append(flag)
+        if name in _FLAGS:
+            said += [flag] if value else []
         elif isinstance(value, (list, tuple)):
             said += [f"{flag}={one}" for one in value]
         else:
             said.append(f"{flag}={value}")
     return said
+
+
+_IN_MEMORY = ".regauge-output"  # what messages call an output that is handed back
+
+
+def output(out: Optional[Path] = None) -> tuple[list[str], str]:
+    """The option that says where an output goes, and ``run``'s memory_output: all of it where there is no ``out``."""
+    if out is None:
+        return [f"--output={_IN_MEMORY}"], _IN_MEMORY
+    return [f"--output={path_of(out, 'out')}"], ""
+
+
+def listed(values: Any, where: str) -> list[Any]:
+    """A list that was given as one; a single name is not one of letters. Raises Error(usage)."""
+    if isinstance(values, str):
+        return [values]
+    if values is None:
+        return []
+    if not isinstance(values, Iterable) or isinstance(values, Mapping):
+        raise refusal("usage", where, f"expected a list, and found {type(values).__name__}")
+    return list(values)
 
 
 class _Bar:
@@ -59,7 +84,8 @@ def run(
     bar: Optional[_Bar] = _Bar() if progress is True else None
     callback = bar if bar is not None else progress or None
     try:
-        return _native.run([command, *options, "--", *places], inputs.mounts, memory_output, callback)
+        said = [text_of(word, command) for word in (command, *options, "--", *places)]
+        return _native.run(said, inputs.mounts, memory_output, callback)
     finally:
         if bar is not None:
             bar.close()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any, Literal, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ._api import _IN_MEMORY, EvidenceInput, FileInput, Moved
-from ._arrays import from_bytes
+from ._api import EvidenceInput, FileInput, Moved
+from ._arrays import from_bytes, numbers
 from ._error import refusal
 from ._inputs import Inputs, Path
-from ._job import Progress, Report, report, run, words
+from ._job import Progress, Report, listed, output, report, run, words
 from ._write import write_whole
 
 Family = Literal["auto", "identity", "gauge", "orthogonal", "affine"]
@@ -23,6 +22,17 @@ SitePair = Union[str, Tuple[str, str]]
 def _pair(site: SitePair) -> str:
     """As the command's --site takes it."""
     return site if isinstance(site, str) else "=".join(site)
+
+
+def _affine(matrix: np.ndarray, bias: np.ndarray, x: Any) -> np.ndarray:
+    rows = numbers(x, "activations")
+    if rows.shape[-1:] != matrix.shape[1:]:
+        raise refusal(
+            "dimensionMismatch",
+            "activations",
+            f"have the shape {list(rows.shape)}; this side of the map has {matrix.shape[1]} channels",
+        )
+    return rows @ matrix.T + bias
 
 
 class Maps:
@@ -67,12 +77,12 @@ class Maps:
     def apply(self, x: Any, site: Optional[SitePair] = None) -> np.ndarray:
         """M x + b of activations [.., source width]."""
         found = self.matrices(site)
-        return np.asarray(x) @ found["forward"].T + found["forward_bias"]
+        return _affine(found["forward"], found["forward_bias"], x)
 
     def apply_back(self, y: Any, site: Optional[SitePair] = None) -> np.ndarray:
         """N y + c of activations [.., target width]."""
         found = self.matrices(site)
-        return np.asarray(y) @ found["backward"].T + found["backward_bias"]
+        return _affine(found["backward"], found["backward_bias"], y)
 
     def transport(
         self,
@@ -94,7 +104,6 @@ class Maps:
         """
         inputs = Inputs(object, out)
         place = inputs.file(object, "object")
-        path = _IN_MEMORY if out is None else os.fspath(out)
         options = words(
             map=inputs.file(self.file, "map"),
             site=None if site is None else _pair(site),
@@ -102,9 +111,9 @@ class Maps:
             keep_strength=keep_strength,
             force=force,
             json=True,
-            output=path,
         )
-        answer = run("transport", options, [place], inputs, progress, _IN_MEMORY if out is None else "")
+        to, memory = output(out)
+        answer = run("transport", [*options, *to], [place], inputs, progress, memory)
         return Moved(report(answer), dict(answer.files))
 
 
@@ -130,9 +139,10 @@ def fit_map(
     """
     inputs = Inputs(source, target)
     places = [inputs.evidence(source, "source"), inputs.evidence(target, "target")]
-    pairs = [_pair(one) for one in sites]
+    pairs = [_pair(one) for one in listed(sites, "sites")]
     options = words(
         family=family, site=pairs, ridge=ridge, rows=rows, skip_first=skip_first, threads=threads, json=True
     )
-    answer = run("map", [*options, f"--output={_IN_MEMORY}"], places, inputs, progress, _IN_MEMORY)
+    to, memory = output()
+    answer = run("map", [*options, *to], places, inputs, progress, memory)
     return Maps(bytes(answer.files[""]), report(answer))

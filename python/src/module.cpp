@@ -9,8 +9,11 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -67,9 +70,19 @@ private:
     Pieces pieces_;
 };
 
+// Text that names from files may be in, which need not be UTF-8.
+nb::object textOf(std::string_view text) {
+    return nb::steal(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
+}
+
+// A file's name as os.listdir gives it.
+nb::object nameOf(const std::string& name) {
+    return nb::steal(PyUnicode_DecodeFSDefaultAndSize(name.data(), static_cast<Py_ssize_t>(name.size())));
+}
+
 void raise(const Error& error) {
     const nb::object type = nb::module_::import_("regauge._error").attr("Error");
-    const nb::object instance = type(std::string(name(error.code())), error.where(), std::string(error.what()));
+    const nb::object instance = type(textOf(name(error.code())), textOf(error.where()), textOf(error.what()));
     PyErr_SetObject(type.ptr(), instance.ptr());
     throw nb::python_error();
 }
@@ -151,8 +164,19 @@ Answer run(const std::vector<std::string>& args, const nb::sequence& mounts, con
     }
     listener.rethrow();
     if (refusal) raise(*refusal);
-    for (const auto& [name, bytes] : files.outputs) answer.files[name.c_str()] = nb::bytes(bytes.data(), bytes.size());
+    for (const auto& [name, bytes] : files.outputs) answer.files[nameOf(name)] = nb::bytes(bytes.data(), bytes.size());
     return answer;
+}
+
+// One file, as every output is written: whole or not at all, and in place of nothing that is no file.
+void writeFile(const std::string& path, const nb::bytes& content, bool overwrite) {
+    const std::span<const std::byte> bytes = std::as_bytes(std::span(content.c_str(), content.size()));
+    refusing([&] {
+        const nb::gil_scoped_release released;
+        const std::unique_ptr<Output> output = NativeFiles().create(path, false, overwrite);
+        output->file("").write(bytes);
+        output->commit();
+    });
 }
 
 // The command as a program runs it: its words go to the two callables as they come.
@@ -257,6 +281,10 @@ void bindGauges(nb::module_& module) {
                 return refusing([&] { return parseGaugeFile(text, where); });
             },
             "text"_a, "where"_a)
+        .def_static(
+            "load",
+            [](const std::string& path) { return refusing([&] { return readGaugeFile(NativeFiles(), path); }); },
+            "path"_a)
         .def("to_json", [](const GaugeFile& self) { return toJson(self); })
         .def("inverse", [](const GaugeFile& self) { return inverse(self); })
         .def("then", [](const GaugeFile& self,
@@ -312,5 +340,6 @@ NB_MODULE(_native, module) {
     bindGauges(module);
 
     module.def("run", &run, "args"_a, "mounts"_a, "memory_output"_a, "progress"_a.none());
+    module.def("write_file", &writeFile, "path"_a, "content"_a, "overwrite"_a);
     module.def("run_program", &runProgram, "args"_a, "out"_a, "err"_a, "terminal"_a);
 }

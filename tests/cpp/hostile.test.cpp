@@ -154,6 +154,34 @@ TEST_CASE("names from files reach the terminal as text, on one line", "[hostile]
     CHECK_THAT(json["source"].get<std::string>(), ContainsSubstring("\n") && ContainsSubstring("\x1b"));
 }
 
+TEST_CASE("a NUL in a name from a file ends no message and names no other file", "[hostile]") {
+    MemoryFiles files;
+    files.put("config.json", R"({"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":4})");
+    files.put("model.safetensors", safetensors(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})", 16));
+    files.put("up/model.safetensors.index.json", R"({"weight_map":{"a\u0000b":"../model.safetensors"}})");
+    files.put("cut/model.safetensors.index.json", R"({"weight_map":{"a":"model.safetensors\u0000b"}})");
+    for (const std::string folder : {"up", "cut"})
+        requireRefused(run(files, {"inspect", folder}), "expected the name of a file beside the index");
+    files.put("gauge", gaugeText(4, R"(,"verdict":"x\u0000y")"));
+    requireRefused(run(files, {"show", "gauge"}), "it must be aligned, partial or unrelated");
+}
+
+TEST_CASE("a message quotes a file's values in whole letters, and not at any length", "[hostile]") {
+    MemoryFiles files;
+    const std::string longWord = repeated("\u00e9", 100'000);
+    for (const std::string shift : {"", "x"}) {
+        files.put("verdict", gaugeText(1, R"(,"verdict":")" + shift + longWord + '"'));
+        files.put("perm", R"({"format":"regauge-gauge","version":1,"d":1,"group":"signed","perm":[")" + shift +
+                              longWord + R"("],"sign":[1]})");
+        for (const std::string file : {"verdict", "perm"}) {
+            const Ran ran = run(files, {"show", file});
+            requireRefused(ran, "it must be");
+            CHECK(ran.err.size() < 200);
+            CHECK_THAT(ran.err, !ContainsSubstring("\\x"));  // as half a letter is shown
+        }
+    }
+}
+
 TEST_CASE("names that are not UTF-8 are printed as JSON, with U+FFFD in their place", "[hostile]") {
     MemoryFiles files;
     files.put("names.npz", fixture("nonutf8-name.npz"));

@@ -283,6 +283,19 @@ TEST_CASE("names are UTF-8: files and folders in any script are written, replace
     CHECK_THAT(refused.err, ContainsSubstring(word));
 }
 
+TEST_CASE("a name with a NUL in it is that of no file, and not of the one before it", "[outputs]") {
+    const Scratch scratch;
+    const std::string name = scratch / "v.npy" + std::string("\0x", 2);
+    NativeFiles files;
+    CHECK_FALSE(files.exists(name));
+    CHECK_FALSE(files.isFolder(scratch / std::string("sae\0x", 5)));
+    CHECK_THROWS_AS(files.open(name), Error);
+    CHECK_THROWS_AS(files.list(scratch / std::string("sae\0x", 5)), Error);
+    CHECK_THROWS_AS(files.create(scratch / std::string("new\0x", 5), false, false), Error);
+    CHECK_THROWS_AS(files.create(scratch / "new", true, false)->file(std::string("a\0b", 3)), Error);
+    CHECK_FALSE(fs::exists(scratch / "new"));
+}
+
 TEST_CASE("an output that is an input, or in no folder, is refused before the work begins", "[outputs]") {
     const Scratch scratch;
     fs::copy_file(sample + "evidence.safetensors", scratch / "e1");

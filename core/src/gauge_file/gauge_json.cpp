@@ -47,17 +47,10 @@ const Read& required(const Read& object, const char* key, const std::string& whe
     return *found;
 }
 
-// A value as a message shows it.
-std::string found(const Read& value) {
-    constexpr std::size_t most = 40;  // characters
-    const std::string text = value.dump();
-    return text.size() > most ? text.substr(0, most) + "..." : text;
-}
-
 double numberIn(const Read& value, const char* key, const Range& range, const std::string& where) {
     const double number = value.is_number() ? value.get<double>() : NAN;
     if (!(number >= range.low && number <= range.high))
-        refuse(where, std::string("\"") + key + "\" holds " + found(value) + "; it must be " + range.words);
+        refuse(where, std::string("\"") + key + "\" holds " + shownJson(value) + "; it must be " + range.words);
     return number;
 }
 
@@ -73,7 +66,7 @@ std::vector<Value> integers(const Read& list, const char* key, std::size_t count
     for (const Read& entry : list) {
         if (!isWholeNumber(entry, low, high))
             throw Error(ErrorCode::invalidGauge, where,
-                        std::string("\"") + key + "\"[" + std::to_string(values.size()) + "] is " + found(entry) +
+                        std::string("\"") + key + "\"[" + std::to_string(values.size()) + "] is " + shownJson(entry) +
                             "; it must be a whole number from " + std::to_string(low) + " to " + std::to_string(high));
         values.push_back(static_cast<Value>(entry.get<std::int64_t>()));
     }
@@ -97,7 +90,7 @@ Value optional(const Read& object, const char* key, Value otherwise, const std::
     try {
         return entry->get<Value>();
     } catch (const Read::exception&) {
-        refuse(where, std::string("\"") + key + "\" has the wrong type: " + found(*entry));
+        refuse(where, std::string("\"") + key + "\" has the wrong type: " + shownJson(*entry));
     }
 }
 
@@ -128,7 +121,7 @@ void checkFormat(const Read& file, const std::string& where) {
     if (!versionEntry.is_number_integer()) refuse(where, "\"version\" must be a whole number");
     if (versionEntry != fileVersion)
         throw Error(ErrorCode::unsupported, where,
-                    "is version " + found(versionEntry) + " of gauge files, and this regauge reads version " +
+                    "is version " + shownJson(versionEntry) + " of gauge files, and this regauge reads version " +
                         std::to_string(fileVersion) +
                         (versionEntry > fileVersion ? "; a later regauge wrote it, so update this one"
                                                     : "; there is no such version"));
@@ -221,7 +214,7 @@ Alignment alignmentFrom(const Read& file, const std::string& where) {
     Alignment alignment;
     const std::string groupWord = optional<std::string>(file, "group", "", where);
     const std::optional<Group> group = groupFromName(groupWord);
-    if (!group) refuse(where, "\"group\" is \"" + groupWord + "\"; it must be " + either(groupWords()));
+    if (!group) refuse(where, "\"group\" is " + shownJson(groupWord) + "; it must be " + either(groupWords()));
     alignment.group = *group;
     const auto highest = static_cast<std::int64_t>(d) - 1;
     alignment.gauge = Gauge(integers<std::uint32_t>(required(file, "perm", where), "perm", d, 0, highest, where),
@@ -236,7 +229,7 @@ Alignment alignmentFrom(const Read& file, const std::string& where) {
     alignment.confidence = optionalNumbers(file, "confidence", d, where);
     const std::string verdictWord = optional<std::string>(file, "verdict", "aligned", where);
     const std::optional<Verdict> verdict = verdictFromName(verdictWord);
-    if (!verdict) refuse(where, "\"verdict\" is \"" + verdictWord + "\"; it must be " + either(verdictWords()));
+    if (!verdict) refuse(where, "\"verdict\" is " + shownJson(verdictWord) + "; it must be " + either(verdictWords()));
     alignment.verdict = *verdict;
     bool estimated = false;
     if (const auto summary = file.find("summary"); summary != file.end() && summary->is_object()) {

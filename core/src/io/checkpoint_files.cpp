@@ -31,7 +31,7 @@ std::map<std::string, std::vector<std::string>> shardsOf(const ByteSource& index
         const std::string name = file.is_string() ? file.get<std::string>() : std::string();
         if (!isPlainName(name)) {
             throw Error(ErrorCode::malformed, index.name(),
-                        "the weight_map gives \"" + tensor + "\" the file " + file.dump() +
+                        "the weight_map gives \"" + tensor + "\" the file " + shownJson(file) +
                             "; expected the name of a file beside the index");
         }
         shards[name].push_back(tensor);
@@ -115,7 +115,8 @@ std::string joinPath(const std::string& folder, const std::string& name) {
 }
 
 bool isPlainName(std::string_view name) {
-    return !name.empty() && name != "." && name != ".." && name.find_first_of("/\\") == std::string_view::npos;
+    return !name.empty() && name != "." && name != ".." &&
+           name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
 }
 
 std::string snapshotOf(const Files& files, const std::string& path) {

@@ -77,6 +77,14 @@ nlohmann::json parseJson(std::string_view text, const std::string& where, std::s
     return nlohmann::json::parse(std::string_view(strict), nullptr, false);
 }
 
+std::string shownJson(const nlohmann::json& value) {
+    std::size_t most = 40;
+    const std::string text = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    if (text.size() <= most) return text;
+    while ((static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;  // not within a letter
+    return text.substr(0, most) + "...";
+}
+
 std::string jsonText(const nlohmann::ordered_json& json) {
     return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }

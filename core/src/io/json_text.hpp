@@ -34,6 +34,9 @@ void requireModestJson(std::string_view text, const std::string& where, std::siz
 // The value of the text, read so; discarded where it is no JSON. Throws as requireModestJson does.
 nlohmann::json parseJson(std::string_view text, const std::string& where, std::size_t mostNumbers = heaviestJson);
 
+// A value as a message shows it: its text, cut short where it is longer than 40 bytes.
+std::string shownJson(const nlohmann::json& value);
+
 // The text of a value on one line. Names need not be UTF-8: what is not becomes U+FFFD.
 std::string jsonText(const nlohmann::ordered_json& json);
 

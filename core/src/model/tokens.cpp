@@ -52,14 +52,13 @@ std::vector<std::vector<std::int64_t>> fromJson(const ByteSource& source) {
     const nlohmann::json json = parseJson(text, source.name());
     const auto sequence = [&](const nlohmann::json& list) {
         if (!list.is_array() || list.empty())
-            throw Error(
-                ErrorCode::malformed, source.name(),
-                "every sequence must be a list of at least one token id, and " + list.dump().substr(0, 40) + " is not");
+            throw Error(ErrorCode::malformed, source.name(),
+                        "every sequence must be a list of at least one token id, and " + shownJson(list) + " is not");
         std::vector<std::int64_t> tokens;
         for (const auto& entry : list) {
             if (!entry.is_number_integer() || (entry.is_number_unsigned() && entry.get<std::uint64_t>() > INT64_MAX))
                 throw Error(ErrorCode::malformed, source.name(),
-                            "token ids are whole numbers, and " + entry.dump().substr(0, 40) + " is not");
+                            "token ids are whole numbers, and " + shownJson(entry) + " is not");
             tokens.push_back(entry.get<std::int64_t>());
         }
         return tokens;
