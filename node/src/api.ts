@@ -194,6 +194,8 @@ export function createApi(platform: Platform): Api {
 
         async trace(checkpoints, options = {}) {
             checkOptions("trace", options);
+            if (!Array.isArray(checkpoints))
+                throw refusal("usage", "checkpoints", `expected a list, and found ${String(checkpoints)}`);
             const inputs = new Inputs(platform, checkpoints, options.signal);
             const paths: string[] = [];
             for (const [k, checkpoint] of checkpoints.entries())
@@ -364,6 +366,8 @@ export function createApi(platform: Platform): Api {
 
         async runCommand(args, options = {}) {
             checkOptions("runCommand", options);
+            if (!Array.isArray(args) || !args.every((word) => typeof word === "string"))
+                throw refusal("usage", "runCommand", "expected a list of words");
             const call: Call = { name: "run", args, errIsTerminal: options.errIsTerminal ?? false };
             const answer = await run(call, new Inputs(platform, []), { signal: options.signal }, false);
             return Number(answer.value);

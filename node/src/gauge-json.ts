@@ -79,6 +79,56 @@ export interface GaugeJson {
     readonly hidden?: HiddenJson | Hidden;
 }
 
+/** Numbers that are believed. */
+interface Range {
+    readonly low: number;
+    readonly high: number;
+    readonly words: string;
+}
+const share: Range = { low: 0, high: 1, words: "a number from 0 to 1" };
+const magnitude: Range = { low: -1e12, high: 1e12, words: "a number within 10^12 of 0" };
+const count: Range = { low: 0, high: Number.MAX_SAFE_INTEGER, words: "a whole number" };
+
+const within = (value: unknown, range: Range): boolean =>
+    typeof value === "number" &&
+    value >= range.low &&
+    value <= range.high &&
+    (range !== count || Number.isInteger(value));
+
+/** What the parts of a gauge file hold, where they hold it. */
+const side = { name: "text", sha256: "text" } as const;
+const site = {
+    name: "text",
+    statistic: "text",
+    rows: count,
+    set_aside: count,
+    mean_score: magnitude,
+    agreement: share,
+    estimate: share,
+    weight: magnitude,
+} as const;
+const parts: Readonly<Record<string, Readonly<Record<string, "text" | Range>>>> = {
+    summary: { estimate: share, agreement: share },
+    source: side,
+    target: side,
+    method: { statistic: "text", lambda: magnitude, rows: count },
+};
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** A value as a message shows it. */
+function shown(value: unknown): string {
+    const text = JSON.stringify(value) ?? String(value);
+    return text.length > 40 ? `${text.slice(0, 40)}...` : text;
+}
+
+/** Throws RegaugeError(malformed). */
+export function requireOneOf(key: string, value: unknown, words: readonly string[], where: string): void {
+    if (!words.includes(value as string))
+        throw refusal("malformed", where, `"${key}" is ${shown(value)}; it must be ${either(words)}`);
+}
+
 /** Checks everything but the entries of perm and sign and the hidden part, which a Gauge checks. Throws RegaugeError: malformed, unsupported, invalidGauge. */
 export function parseGauge(json: string | object, where: string): GaugeJson {
     const malformed = (sentence: string): never => {
@@ -108,12 +158,8 @@ export function parseGauge(json: string | object, where: string): GaugeJson {
         );
     const d = file["d"];
     if (typeof d !== "number" || !Number.isInteger(d) || d < 0) malformed('"d" must be a whole number');
-    const oneOf = (key: string, words: readonly string[]): void => {
-        if (file[key] !== undefined && !words.includes(String(file[key])))
-            malformed(`"${key}" is "${String(file[key])}"; it must be ${either(words)}`);
-    };
-    oneOf("group", groups);
-    oneOf("verdict", verdicts);
+    requireOneOf("group", file["group"], groups, where);
+    requireOneOf("verdict", file["verdict"] ?? "aligned", verdicts, where);
     for (const key of ["perm", "sign"]) {
         const list = file[key];
         if (!Array.isArray(list) || list.length !== d)
@@ -123,14 +169,28 @@ export function parseGauge(json: string | object, where: string): GaugeJson {
         const list = file[key];
         if (
             list !== undefined &&
-            !(Array.isArray(list) && list.length === d && list.every((value) => typeof value === "number"))
+            !(Array.isArray(list) && list.length === d && list.every((value) => within(value, magnitude)))
         )
             malformed(`"${key}" must be a list of d numbers`);
     }
-    for (const key of ["summary", "source", "target", "method"]) {
-        const value = file[key];
-        if (value !== undefined && (typeof value !== "object" || value === null))
-            malformed(`"${key}" has the wrong type`);
+    const check = (of: Readonly<Record<string, unknown>>, expected: Readonly<Record<string, "text" | Range>>): void => {
+        for (const [key, kind] of Object.entries(expected)) {
+            const value = of[key];
+            if (value === undefined) continue;
+            if (kind === "text") {
+                if (typeof value !== "string") malformed(`"${key}" has the wrong type: ${shown(value)}`);
+            } else if (!within(value, kind)) malformed(`"${key}" holds ${shown(value)}; it must be ${kind.words}`);
+        }
+    };
+    for (const [key, expected] of Object.entries(parts)) {
+        const part = file[key];
+        if (part === undefined) continue;
+        if (!isObject(part)) return malformed(`"${key}" has the wrong type: ${shown(part)}`);
+        check(part, expected);
+        const sites = key === "method" ? part["sites"] : undefined;
+        if (sites === undefined) continue;
+        if (!Array.isArray(sites) || !sites.every(isObject)) return malformed('"sites" must be a list of objects');
+        for (const one of sites) check(one, site);
     }
     return file as unknown as GaugeJson;
 }

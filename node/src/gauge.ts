@@ -3,7 +3,9 @@
 import { refusal } from "./error.js";
 import { isFloats, isTensor, type Floats, type Tensor } from "./floats.js";
 import {
+    groups,
     parseGauge,
+    requireOneOf,
     verdicts,
     type GaugeJson,
     type Group,
@@ -105,6 +107,8 @@ export class Gauge {
         this.sign = Int8Array.from(sign);
         this.group = details.group ?? "signed";
         this.verdict = details.verdict ?? "aligned";
+        requireOneOf("group", this.group, groups, where);
+        requireOneOf("verdict", this.verdict, verdicts, where);
         this.judged = details.verdict !== undefined && details.summary?.estimate !== undefined;
         this.score = Float64Array.from(details.score ?? []);
         this.margin = Float64Array.from(details.margin ?? []);
@@ -272,6 +276,8 @@ export class Gauge {
     }
 
     #moved(x: ArrayLike<number>, rows: number): Vector {
+        if (typeof x !== "string" && !isList(x))
+            throw refusal("usage", "vector", `expected a list of numbers, and found ${String(x)}`);
         this.#requireMovable(x, rows);
         if (x.length > 0 && typeof x[0] !== "number")
             throw refusal("wrongDtype", "vector", `holds ${typeof x[0]}s; expected numbers`);
@@ -315,6 +321,8 @@ export class Gauge {
 
     /** Where channels of the source are in the target: j -> perm^-1[j]. */
     applyToIndices(channels: readonly number[]): number[] {
+        if (!Array.isArray(channels))
+            throw refusal("usage", "channels", `expected a list of channels, and found ${String(channels)}`);
         const place = inverted(this.perm);
         return channels.map((channel) => {
             if (!Number.isInteger(channel) || channel < 0 || channel >= this.d)
@@ -397,11 +405,16 @@ function emptyLike(x: ArrayLike<number>): Float64Array | number[] {
     return new Float64Array(x.length);
 }
 
+const isList = (value: unknown): value is ArrayLike<unknown> =>
+    typeof value === "object" && value !== null && "length" in value && Number.isSafeInteger(value.length);
+
 function checkEntries(perm: ArrayLike<number>, sign: ArrayLike<number>, where: string): void {
-    const d = perm.length;
     const refuse = (sentence: string): never => {
         throw refusal("invalidGauge", where, sentence);
     };
+    for (const list of [perm, sign])
+        if (!isList(list)) refuse(`expected lists perm and sign of d whole numbers, and found ${String(list)}`);
+    const d = perm.length;
     if (sign.length !== d) refuse(`perm has ${d} entries and sign has ${sign.length}; both must have d`);
     const seen = new Uint8Array(d);
     for (let i = 0; i < d; ++i) {
@@ -417,6 +430,7 @@ function checkEntries(perm: ArrayLike<number>, sign: ArrayLike<number>, where: s
 }
 
 function requireSameWidth(a: Gauge, b: Gauge): void {
+    if (!(b instanceof Gauge)) throw refusal("usage", "gauge", `expected a Gauge, and found ${String(b)}`);
     if (a.d !== b.d)
         throw refusal("dimensionMismatch", "", `the gauges act on different widths, d = ${a.d} and d = ${b.d}`);
 }

@@ -84,8 +84,16 @@ export class Maps {
         this.#numbers = numbers;
     }
 
-    /** A map file as fitMap wrote it, with its report. */
+    /** A map file as fitMap wrote it, with its report. Rejects with RegaugeError(malformed). */
     static async from(file: File, report: MapsReport): Promise<Maps> {
+        try {
+            return await Maps.#read(file, report);
+        } catch {
+            throw refusal("malformed", "maps", "expected a map file and its report, as fitMap gives them");
+        }
+    }
+
+    static async #read(file: File, report: MapsReport): Promise<Maps> {
         const bytes = await file.arrayBuffer();
         const length = Number(new DataView(bytes).getBigUint64(0, true));
         const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length))) as Header;

@@ -105,11 +105,25 @@ const known = {
     runCommand: { signal: true, errIsTerminal: true },
 };
 
+/** What an option should be, where it is something else. */
+const kinds: Readonly<Record<string, (value: unknown) => string | undefined>> = {
+    signal: (value) => (value instanceof AbortSignal ? undefined : "an AbortSignal"),
+    onProgress: (value) => (typeof value === "function" ? undefined : "a function"),
+    gains: (value) => (Array.isArray(value) ? undefined : "a list of evidence"),
+    out: (value) => (typeof value === "string" || value instanceof URL ? undefined : "a path or a file: URL"),
+};
+
 /** Throws RegaugeError(usage) where `options` is no object, or has one that the call does not know. */
 export function checkOptions(call: keyof typeof known, options: unknown): void {
     if (typeof options !== "object" || options === null || Array.isArray(options))
         throw refusal("usage", call, `expected an object of options, and found ${String(options)}`);
-    for (const [name, value] of Object.entries(options))
-        if (value !== undefined && !Object.hasOwn(known[call], name))
+    for (const [name, value] of Object.entries(options)) {
+        if (value === undefined) continue;
+        if (!Object.hasOwn(known[call], name))
             throw refusal("usage", call, `has no option ${name}; it has ${Object.keys(known[call]).sort().join(", ")}`);
+        // The rest is checked where it is read, as JSON, which these are not.
+        const expected = kinds[name]?.(value) ?? (typeof value === "bigint" ? "a number" : undefined);
+        if (expected !== undefined)
+            throw refusal("usage", call, `option ${name} is ${String(value)}; expected ${expected}`);
+    }
 }

@@ -1,12 +1,12 @@
 // Node, from the caller's thread.
 
-import { readFileSync } from "node:fs";
+import { constants } from "node:buffer";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 
 import { refusal } from "./error.js";
-import { removeTemporary } from "./host-node.js";
+import { DiskFiles, removeTemporary } from "./host-node.js";
 import type { Platform } from "./platform.js";
 import type { FromWorker } from "./protocol.js";
 import { inNode } from "./start.js";
@@ -35,21 +35,28 @@ export const nodePlatform: Platform = {
         if (typeof input === "string" && !/^file:\/\//i.test(input)) return input;
         const { protocol, href } = new URL(input);
         if (protocol !== "file:") throw refusal("usage", href, "only file: URLs can be read");
-        return fileURLToPath(input);
+        try {
+            return fileURLToPath(input);
+        } catch (error) {
+            throw refusal(
+                "usage",
+                href,
+                `names no file of this machine: ${error instanceof Error ? error.message : ""}`,
+            );
+        }
     },
 
     readText(path) {
+        const file = new DiskFiles(() => undefined).open(path);
+        if ("failure" in file) throw refusal(file.failure, path, file.message);
         try {
-            return readFileSync(path, "utf8");
-        } catch (error) {
-            const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-            throw refusal(
-                "missingFile",
-                path,
-                missing
-                    ? "there is no such file"
-                    : `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-            );
+            if (file.size > constants.MAX_STRING_LENGTH) throw refusal("malformed", path, "too large for a gauge file");
+            const bytes = new Uint8Array(file.size);
+            const failed = file.read(0, bytes);
+            if (failed) throw refusal(failed.failure, path, failed.message);
+            return new TextDecoder().decode(bytes);
+        } finally {
+            file.close();
         }
     },
 

@@ -362,6 +362,14 @@ TEST_CASE("a gauge's numbers are what they can be, and later versions are refuse
         files.put("gauge", gaugeText(4, more));
         requireRefused(run(files, {"show", "gauge"}), "it must be a number");
     }
+    for (const std::string more :
+         {R"(,"summary":[])", R"(,"source":"a")", R"(,"target":{"name":5})", R"(,"method":null)",
+          R"(,"method":{"sites":5})", R"(,"method":{"sites":[null]})", R"(,"method":{"sites":[{"name":[]}]})",
+          R"(,"method":{"rows":-1})", R"(,"method":{"rows":1.5})", R"(,"method":{"sites":[{"set_aside":"1"}]})"}) {
+        INFO(more);
+        files.put("gauge", gaugeText(4, more));
+        requireRefused(run(files, {"show", "gauge"}), "\"");
+    }
     std::string later = gaugeText(4);
     later.replace(later.find("\"version\":1"), 11, "\"version\":2");
     files.put("gauge", later);

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 
-import { align, errorCodes, Gauge, inspect, RegaugeError, trace, transport, version } from "regauge";
+import { align, errorCodes, Gauge, inspect, Maps, RegaugeError, runCommand, trace, transport, version } from "regauge";
 
 import { evidence, npy, plantedPair, repository, sample, sampleRows, temporaryFolder, truth } from "./helpers.mjs";
 import { inside, loadEngine } from "./engine.mjs";
@@ -98,6 +98,20 @@ test("options are checked", async () => {
     await assert.rejects(align([], pair[1]), refused("usage"));
     await assert.rejects(align(new URL("ftp://example.org/x"), pair[1]), refused("usage"));
     await assert.rejects(trace([evidence("source")]), refused("usage"));
+});
+
+test("what is of another kind than a call takes is refused in words", async () => {
+    const usage = (call) => assert.rejects(call, { name: "RegaugeError", code: "usage" });
+    const rows = { activations: { data: new Float32Array(16), rows: 4, d: 4 } };
+    await usage(align(rows, rows, { rows: 4n }));
+    await usage(align(rows, rows, { gains: 5 }));
+    await usage(align(rows, rows, { signal: 5 }));
+    await usage(align(rows, rows, { onProgress: 5 }));
+    await usage(transport(new Float32Array(4), Gauge.identity(4), { out: 5 }));
+    await usage(trace(5));
+    await usage(runCommand([5]));
+    await usage(inspect("file://elsewhere/vector.npy"));
+    await assert.rejects(Maps.from(new File(["x".repeat(16)], "map"), { pairs: [] }), { code: "malformed" });
 });
 
 test("an output in a folder that is not there is refused, and nothing appears", async (t) => {

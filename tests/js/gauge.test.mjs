@@ -113,7 +113,19 @@ test("a gauge survives its file, and its file's numbers are checked", () => {
         [{ format: "x" }, "malformed"],
         [{ group: "x" }, "malformed"],
         [{ verdict: "x" }, "malformed"],
+        [{ group: ["signed"] }, "malformed"],
         [{ score: [1] }, "malformed"],
+        [{ score: [1, 1e300] }, "malformed"],
+        [{ summary: { estimate: 2 } }, "malformed"],
+        [{ summary: [] }, "malformed"],
+        [{ source: "a" }, "malformed"],
+        [{ target: { name: 5 } }, "malformed"],
+        [{ method: null }, "malformed"],
+        [{ method: { sites: 5 } }, "malformed"],
+        [{ method: { sites: [null] } }, "malformed"],
+        [{ method: { sites: [{ name: [] }] } }, "malformed"],
+        [{ method: { rows: -1 } }, "malformed"],
+        [{ method: { rows: 1.5 } }, "malformed"],
         [{ fingerprint: "00" }, "invalidGauge"],
     ])
         assert.throws(
@@ -122,6 +134,22 @@ test("a gauge survives its file, and its file's numbers are checked", () => {
             JSON.stringify(change),
         );
     assert.throws(() => Gauge.from("{", "g.json"), { code: "malformed", where: "g.json" });
+});
+
+test("what is no gauge, no list and no vector is refused in words", () => {
+    const gauge = Gauge.identity(2);
+    for (const [wrong, code] of [
+        [() => new Gauge(5, 5), "invalidGauge"],
+        [() => new Gauge(null, null), "invalidGauge"],
+        [() => new Gauge([0], [1], { group: "x" }), "malformed"],
+        [() => new Gauge([0], [1], { verdict: "x" }), "malformed"],
+        [() => gauge.apply(null), "usage"],
+        [() => gauge.apply(new DataView(new ArrayBuffer(16))), "usage"],
+        [() => gauge.applyToIndices(1), "usage"],
+        [() => gauge.andThen("gauge.json"), "usage"],
+        [() => gauge.compare(null), "usage"],
+    ])
+        assert.throws(wrong, (error) => error instanceof RegaugeError && error.code === code, String(wrong));
 });
 
 test("widths must agree, and an undetermined sign moves no vector", () => {

@@ -16,7 +16,7 @@ import {
 import { join } from "node:path";
 import test from "node:test";
 
-import { Gauge } from "regauge";
+import { Gauge, invert } from "regauge";
 
 import { inside } from "./engine.mjs";
 import { nodeCommand, run, runNode, sample, temporaryFolder } from "./helpers.mjs";
@@ -118,6 +118,7 @@ test("only regular files are opened, and nothing is waited for", posix, async (t
         const { status, err } = await runNode(["inspect", input], { cwd: folder });
         assert.equal(status, 2);
         assert.match(err, /regular file/);
+        assert.throws(() => invert(input === "pipe" ? join(folder, "pipe") : input), /regular file/);
     }
     const looped = await runNode(["inspect", "loop"], { cwd: folder });
     assert.equal(looped.status, 2);

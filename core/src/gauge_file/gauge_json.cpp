@@ -100,6 +100,24 @@ double optionalNumber(const Read& object, const char* key, double otherwise, con
     return entry == object.end() ? otherwise : numberIn(*entry, key, range, where);
 }
 
+std::uint64_t optionalCount(const Read& object, const char* key, const std::string& where) {
+    constexpr std::int64_t most = (std::int64_t{1} << 53) - 1;  // what JavaScript's numbers hold exactly
+    const auto entry = object.find(key);
+    if (entry == object.end()) return 0;
+    if (!isWholeNumber(*entry, 0, most))
+        refuse(where, std::string("\"") + key + "\" holds " + shownJson(*entry) + "; it must be a whole number");
+    return entry->get<std::uint64_t>();
+}
+
+// What `key` holds: an object, an empty one where there is none.
+const Read& objectIn(const Read& file, const char* key, const std::string& where) {
+    static const Read none = Read::object();
+    const auto found = file.find(key);
+    if (found == file.end()) return none;
+    if (!found->is_object()) refuse(where, std::string("\"") + key + "\" has the wrong type: " + shownJson(*found));
+    return *found;
+}
+
 Json sideToJson(const Alignment::Side& side) {
     Json json{{"name", side.name}};
     if (!side.sha256.empty()) json["sha256"] = side.sha256;
@@ -107,9 +125,8 @@ Json sideToJson(const Alignment::Side& side) {
 }
 
 Alignment::Side sideFromJson(const Read& file, const char* key, const std::string& where) {
-    const auto side = file.find(key);
-    if (side == file.end() || !side->is_object()) return {};
-    return {optional<std::string>(*side, "name", "", where), optional<std::string>(*side, "sha256", "", where)};
+    const Read& side = objectIn(file, key, where);
+    return {optional<std::string>(side, "name", "", where), optional<std::string>(side, "sha256", "", where)};
 }
 
 // Refuses what is not a gauge file of this version.
@@ -131,8 +148,8 @@ SiteReport siteFrom(const Read& site, const std::string& where) {
     SiteReport report;
     report.name = optional<std::string>(site, "name", "", where);
     report.statistic = optional<std::string>(site, "statistic", "", where);
-    report.rows = optional<std::uint64_t>(site, "rows", 0, where);
-    report.setAside = optional<std::uint64_t>(site, "set_aside", 0, where);
+    report.rows = optionalCount(site, "rows", where);
+    report.setAside = optionalCount(site, "set_aside", where);
     report.meanScore = optionalNumber(site, "mean_score", 0, magnitude, where);
     report.agreement = optionalNumber(site, "agreement", 0, share, where);
     report.estimate = optionalNumber(site, "estimate", 0, share, where);
@@ -142,14 +159,16 @@ SiteReport siteFrom(const Read& site, const std::string& where) {
 
 // Where the file says how it was matched, that.
 void readMethod(const Read& file, Alignment& alignment, const std::string& where) {
-    const auto method = file.find("method");
-    if (method == file.end() || !method->is_object()) return;
-    alignment.statistic = optional<std::string>(*method, "statistic", "none", where);
-    alignment.lambda = optionalNumber(*method, "lambda", 0, magnitude, where);
-    alignment.rows = optional<std::uint64_t>(*method, "rows", 0, where);
-    if (const auto sites = method->find("sites"); sites != method->end() && sites->is_array())
-        for (const Read& site : *sites)
-            if (site.is_object()) alignment.sites.push_back(siteFrom(site, where));
+    if (!file.contains("method")) return;
+    const Read& method = objectIn(file, "method", where);
+    alignment.statistic = optional<std::string>(method, "statistic", "none", where);
+    alignment.lambda = optionalNumber(method, "lambda", 0, magnitude, where);
+    alignment.rows = optionalCount(method, "rows", where);
+    const auto sites = method.find("sites");
+    if (sites == method.end()) return;
+    if (!sites->is_array() || !std::ranges::all_of(*sites, &Read::is_object))
+        refuse(where, "\"sites\" must be a list of objects");
+    for (const Read& site : *sites) alignment.sites.push_back(siteFrom(site, where));
 }
 
 }  // namespace
@@ -231,14 +250,11 @@ Alignment alignmentFrom(const Read& file, const std::string& where) {
     const std::optional<Verdict> verdict = verdictFromName(verdictWord);
     if (!verdict) refuse(where, "\"verdict\" is " + shownJson(verdictWord) + "; it must be " + either(verdictWords()));
     alignment.verdict = *verdict;
-    bool estimated = false;
-    if (const auto summary = file.find("summary"); summary != file.end() && summary->is_object()) {
-        estimated = summary->contains("estimate");
-        alignment.estimate = optionalNumber(*summary, "estimate", 1, share, where);
-        alignment.agreement = optionalNumber(*summary, "agreement", 1, share, where);
-    }
+    const Read& summary = objectIn(file, "summary", where);
+    alignment.estimate = optionalNumber(summary, "estimate", 1, share, where);
+    alignment.agreement = optionalNumber(summary, "agreement", 1, share, where);
     // Without its fingerprint, the verdict need not be of this perm and sign.
-    if (!file.contains("verdict") || !estimated || stated.empty()) alignment.estimate = NAN;
+    if (!file.contains("verdict") || !summary.contains("estimate") || stated.empty()) alignment.estimate = NAN;
     alignment.source = sideFromJson(file, "source", where);
     alignment.target = sideFromJson(file, "target", where);
     readMethod(file, alignment, where);
