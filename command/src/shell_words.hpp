@@ -7,7 +7,7 @@ namespace regauge {
 
 // In single quotes.
 std::string inQuotes(const std::string& text);
-// As it is where a shell leaves it so, in quotes elsewhere.
+// A path as it is where a shell leaves it so, in quotes elsewhere; never one that a command would take for an option.
 std::string shellWord(const std::string& text);
 
 }  // namespace regauge

@@ -1,5 +1,6 @@
 // Nothing that someone brought or found is lost without a question.
 import { readFileSync, writeFileSync } from "node:fs";
+import { deflateRawSync } from "node:zlib";
 import { Gauge } from "regauge";
 import {
   align,
@@ -172,6 +173,25 @@ test("a link carries the gauge, and opens as a result without evidence", async (
   await expect(other.getByTestId("verdict")).toContainText("Aligned");
   await other.goto(`${link.slice(0, -40)}`);
   await expect(other.getByRole("alert")).toContainText("the gauge in this link is damaged");
+  // What a few letters unfold into is bounded: 64 MB of spaces before a gauge are none.
+  const bomb = deflateRawSync(Buffer.concat([Buffer.alloc(2 ** 26, " "), Buffer.from("{}")])).toString("base64url");
+  await other.goto("about:blank");
+  await other.goto(`${link.slice(0, link.indexOf("#"))}#gauge=${bomb}`);
+  await expect(other.getByRole("alert")).toContainText("the gauge in this link is damaged");
+});
+
+test("a command that is shown to be copied takes any file's name as a name", async ({ page }) => {
+  await loadSample(page);
+  await align(page);
+  const vector = readFileSync(sampleFile("source/refusal_resid2.npy"));
+  for (const name of ["-o.npy", "$(touch x);'.npy"])
+    await chooser(page, "object").setInputFiles({ name, mimeType: "", buffer: vector });
+  await page.getByRole("button", { name: "Move all" }).click();
+  await page.getByText("The same as a command").click();
+  await expect(page.getByTestId("say-as")).toContainText("npx regauge transport ./-o.npy --gauge");
+  await expect(page.getByTestId("say-as")).toContainText(
+    String.raw`npx regauge transport '$(touch x);'\''.npy' --gauge`,
+  );
 });
 
 test("what was done is said as a command, in JavaScript and in Python, and a report stands alone", async ({ page }) => {

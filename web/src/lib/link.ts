@@ -25,15 +25,34 @@ export function toLink({ statistic, sites }: Settings, gauge?: string): string {
   return words.size > 0 ? `#${words}` : location.pathname;
 }
 
-const through = (bytes: Uint8Array<ArrayBuffer>, transform: ReadableWritablePair<Uint8Array, BufferSource>) =>
-  new Response(new Blob([bytes]).stream().pipeThrough(transform)).arrayBuffer();
+/** Bytes of a link's gauge at most: 1024 channels take some 50 KB. A few letters of a link unfold into a thousand times as many bytes. */
+const mostBytes = 2 ** 20;
+
+/** Throws where more comes out than a link's gauge can be. */
+async function through(
+  bytes: Uint8Array<ArrayBuffer>,
+  transform: ReadableWritablePair<Uint8Array<ArrayBuffer>, BufferSource>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  const reader = new Blob([bytes]).stream().pipeThrough(transform).getReader();
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+    pieces.push(piece.value);
+    length += piece.value.length;
+    if (length > mostBytes) {
+      await reader.cancel();
+      throw new Error("too large for a link");
+    }
+  }
+  return new Uint8Array(await new Blob(pieces).arrayBuffer());
+}
 
 /** A gauge file's JSON as text for a link: its numbers to three places, deflated, base64 of the URL kind. */
 export async function pack(json: string): Promise<string> {
   const short = JSON.stringify(JSON.parse(json), (_, value: unknown) =>
     typeof value === "number" ? Number(value.toFixed(3)) : value,
   );
-  const bytes = new Uint8Array(await through(new TextEncoder().encode(short), new CompressionStream("deflate-raw")));
+  const bytes = await through(new TextEncoder().encode(short), new CompressionStream("deflate-raw"));
   let binary = "";
   for (const byte of bytes) binary += String.fromCharCode(byte);
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
@@ -43,7 +62,7 @@ export async function pack(json: string): Promise<string> {
 export async function unpack(text: string): Promise<string> {
   const sentence = "the gauge in this link is damaged: copy the link again, or ask for the gauge file";
   try {
-    if (text.length > 1e6) throw new Error(sentence);
+    if (text.length > 2 * mostBytes) throw new Error(sentence);
     const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
     const json = await through(bytes, new DecompressionStream("deflate-raw"));
     return new TextDecoder("utf-8", { fatal: true }).decode(json);

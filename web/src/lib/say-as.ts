@@ -15,7 +15,11 @@ export interface Doing {
 /** The path that stands for an item: its file, or its folder. */
 export const pathOf = ({ name, files }: Item) => (files.length === 1 ? name : name.replace(/\.\w+$/, ""));
 
-const shell = (text: string) => (/^[\w./+=:@%-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+/** A word of a shell, which neither the shell nor the command takes for anything else. */
+function shell(text: string): string {
+  const named = text.startsWith("-") ? `./${text}` : text;
+  return /^[\w./+=:@%-]+$/.test(named) ? named : `'${named.replaceAll("'", `'\\''`)}'`;
+}
 
 function asCommand({ source, target, sites, statistic, hidden, objects }: Doing): string {
   const chosen = [
@@ -27,7 +31,7 @@ function asCommand({ source, target, sites, statistic, hidden, objects }: Doing)
     `npx regauge align ${shell(source)} ${shell(target)}${chosen.join("")} -o gauge.json`,
     ...objects.map(
       ({ from, to, site }) =>
-        `npx regauge transport ${shell(from)} --gauge gauge.json${site ? ` --site ${site}` : ""} -o ${shell(to)}`,
+        `npx regauge transport ${shell(from)} --gauge gauge.json${site ? ` --site ${shell(site)}` : ""} -o ${shell(to)}`,
     ),
   ].join("\n");
 }
