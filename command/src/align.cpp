@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 
+#include "base/shell_words.hpp"
 #include "hidden_words.hpp"
 #include "jobs.hpp"
 #include "regauge/error.hpp"
@@ -12,7 +13,6 @@
 #include "regauge/map.hpp"
 #include "regauge/trace.hpp"
 #include "regauge/words.hpp"
-#include "shell_words.hpp"
 #include "shown.hpp"
 #include "summary.hpp"
 

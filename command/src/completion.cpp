@@ -1,8 +1,8 @@
 // The subcommand that prints a shell's completion: the commands, their options, and files everywhere else.
 #include <memory>
 
+#include "base/shell_words.hpp"
 #include "jobs.hpp"
-#include "shell_words.hpp"
 
 namespace regauge {
 namespace {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/shell_words.hpp"
 #include "io/json_text.hpp"
 #include "jobs.hpp"
 #include "regauge/error.hpp"
@@ -100,7 +101,7 @@ void requireRows(const Files& files, const std::string& source, const std::strin
         if (const auto statistics = openStatistics(files, path))
             throw Error(ErrorCode::usage, path,
                         std::string("holds the sums of both sides; give it alone: regauge ") +
-                            (statistics->heading().forMaps() ? "map " : "align ") + path);
+                            (statistics->heading().forMaps() ? "map " : "align ") + shellWord(path));
 }
 
 std::string statisticsText(const Statistics::Heading& heading) {

@@ -212,6 +212,15 @@ TEST_CASE("advice: statistics of both sides are given alone", "[advice]") {
     putRows(files, "a", 600, Gauge::identity(d)), putRows(files, "b", 600, randomGauge(d, 4));
     CHECK(say(files, "stats a b -o s").status == 0);
     follow(files, "align s b -o g", {"give it alone: regauge align s"}, {"align s -o g"});
+    // As a shell takes it, whatever the file is called.
+    CHECK(run(files, {"stats", "a", "b", "-o", "our sums"}).status == 0);
+    CHECK_THAT(run(files, {"align", "our sums", "b", "-o", "g2"}).err,
+               ContainsSubstring("give it alone: regauge align 'our sums'"));
+    CHECK_THAT(run(files, {"map", "our sums", "-o", "m"}).err,
+               ContainsSubstring("regauge align 'our sums' -o gauge.json"));
+    CHECK(run(files, {"stats", "a", "b", "--map", "-o", "-map"}).status == 0);
+    CHECK_THAT(run(files, {"align", "-o", "g3", "--", "-map"}).err,
+               ContainsSubstring("regauge map ./-map -o map.safetensors"));
     CHECK(say(files, "stats a b --shard 1/2 -o half").status == 0);
     follow(files, "align half -o h", {"merge the other parts too ('regauge merge-stats')", "with --partial"},
            {"align half -o h --partial", "stats a b --shard 2/2 -o other", "merge-stats half other -o all",

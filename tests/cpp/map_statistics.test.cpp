@@ -160,8 +160,8 @@ TEST_CASE("maps of statistics: what does not belong together is refused with a s
     };
     refused({"map", "half", "-o", "x"}, "rows 576 to 1199 of site 'resid.1=resid.1' are not in it");
     CHECK(run(files, {"map", "half", "--partial", "-o", "partial"}).status == 0);
-    refused({"align", "whole", "-o", "x"}, "its sums are for a map to d = 12: 'regauge map whole -o map.safetensors'");
-    refused({"map", "gauge", "--partial", "-o", "x"}, "its sums are for a gauge: 'regauge align gauge -o gauge.json'");
+    refused({"align", "whole", "-o", "x"}, "its sums are for a map to d = 12: regauge map whole -o map.safetensors");
+    refused({"map", "gauge", "--partial", "-o", "x"}, "its sums are for a gauge: regauge align gauge -o gauge.json");
     refused({"map", "whole", "same", "-o", "x"}, "holds the sums of both sides; give it alone: regauge map whole");
     refused({"map", "source", "-o", "x"}, "TARGET is missing; only statistics ('regauge stats --map')");
     refused({"map", "whole", "--rows", "5", "-o", "x"}, "settled when these statistics were summed");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/shell_words.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
@@ -43,7 +44,7 @@ void checkDirection(const Alignment& gauge, const std::string& from, const std::
                     "must be moved into the coordinates of " + to + ", and the gauge goes from " +
                         (gauge.source.name.empty() ? "?" : gauge.source.name) + " to " +
                         (gauge.target.name.empty() ? "?" : gauge.target.name) +
-                        "; run regauge invert on it, or align " + from + " " + to);
+                        "; run regauge invert on it, or align " + shellWord(from) + " " + shellWord(to));
 }
 
 }  // namespace regauge

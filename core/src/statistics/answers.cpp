@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/shell_words.hpp"
 #include "maps/pair_sums.hpp"
 #include "match/match_sums.hpp"
 #include "pairing/memory.hpp"
@@ -38,8 +39,8 @@ Alignment match(const Statistics& statistics, const MatchOptions& options, const
     const Heading& heading = statistics.heading();
     if (heading.forMaps())
         throw Error(ErrorCode::usage, statistics.name(),
-                    "its sums are for " + purpose(heading) + ": 'regauge map " + statistics.name() +
-                        " -o map.safetensors'; for a gauge sum the rows without --map");
+                    "its sums are for " + purpose(heading) + ": regauge map " + shellWord(statistics.name()) +
+                        " -o map.safetensors; for a gauge sum the rows without --map");
     if (needsGram(options) != heading.withGram && !heading.sites.empty())
         throw Error(ErrorCode::usage, statistics.name(),
                     std::string("these statistics have ") + (heading.withGram ? "" : "no ") +
@@ -69,8 +70,8 @@ MapSet fitMaps(const Statistics& statistics, const MapOptions& options, const Pr
     const Heading& heading = statistics.heading();
     if (!heading.forMaps())
         throw Error(ErrorCode::usage, statistics.name(),
-                    "its sums are for a gauge: 'regauge align " + statistics.name() +
-                        " -o gauge.json'; for a map sum the rows with 'regauge stats --map'");
+                    "its sums are for a gauge: regauge align " + shellWord(statistics.name()) +
+                        " -o gauge.json; for a map sum the rows with 'regauge stats --map'");
     requireFamilyFits(options.family, heading.d, sideOf(heading.source).name, heading.mapWidth,
                       sideOf(heading.target).name);
     const auto pairAt = [&](std::size_t site) {

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/shell_words.hpp"
 #include "maps/pair_sums.hpp"
 #include "regauge/error.hpp"
 #include "regauge/statistics.hpp"
@@ -109,13 +110,13 @@ Sums mergedImage(std::span<const std::shared_ptr<const Statistics>> parts, const
         if (part->heading().sites[site].rows > 0) more = readSums<Sums>(at);  // the rest is but quantizers
         auto its = more ? more->quantizers() : Sums::readQuantizers(at.file, at.offset, at.where);
         if (quantizers && its != *quantizers)
-            throw Error(ErrorCode::usage, part->name(),
-                        "site '" + heading.sites[site].name + "' was quantized otherwise than in " +
-                            parts.front()->name() +
-                            ", because each took the scale of its own rows; run 'regauge stats SOURCE TARGET " +
-                            (heading.forMaps() ? "--map --site " + heading.sites[site].name + " " : std::string()) +
-                            "--fit -o fit.stats' once and give every "
-                            "'regauge stats' --like fit.stats");
+            throw Error(
+                ErrorCode::usage, part->name(),
+                "site '" + heading.sites[site].name + "' was quantized otherwise than in " + parts.front()->name() +
+                    ", because each took the scale of its own rows; run 'regauge stats SOURCE TARGET " +
+                    (heading.forMaps() ? "--map --site " + shellWord(heading.sites[site].name) + " " : std::string()) +
+                    "--fit -o fit.stats' once and give every "
+                    "'regauge stats' --like fit.stats");
         if (!quantizers) quantizers = std::move(its);
         if (more && sums)
             sums->merge(*more);

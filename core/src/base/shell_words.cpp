@@ -1,4 +1,4 @@
-#include "shell_words.hpp"
+#include "base/shell_words.hpp"
 
 #include <algorithm>
 #include <string_view>
