@@ -25,7 +25,7 @@ export function toLink({ statistic, sites }: Settings, gauge?: string): string {
   return words.size > 0 ? `#${words}` : location.pathname;
 }
 
-/** Bytes of a link's gauge at most: 1024 channels take some 50 KB. A few letters of a link unfold into a thousand times as many bytes. */
+/** Bytes of a link's gauge at most: 1024 channels with all scores take 30 KB. A few letters of a link unfold into a thousand times as many bytes. */
 const mostBytes = 2 ** 20;
 
 /** Throws where more comes out than a link's gauge can be. */
