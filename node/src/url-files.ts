@@ -206,17 +206,28 @@ async function small(url: string, signal?: AbortSignal): Promise<Uint8Array<Arra
         whyNothing(head.status) ??
         whyNotFrom(head.url, url) ??
         (isPage(head) ? failure("unsupported", aPage) : undefined);
-    const tooLong = Number(answer.headers.get("content-length")) > mostSmall;
-    if (nothing || tooLong) void answer.body?.cancel().catch(() => undefined);
+    if (nothing) void answer.body?.cancel().catch(() => undefined);
     if (answer.status === 404) return undefined;
     if (nothing) throw refused(nothing, url);
-    if (tooLong) throw refusal("tooLarge", url, "is too long for what its name says");
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
+    let length = 0;
     try {
-        return new Uint8Array(await answer.arrayBuffer());
+        // Counted as it comes: a server need not say how long it is, and what comes packed is longer than it says.
+        const reader = answer.body?.getReader();
+        for (let piece = await reader?.read(); piece && !piece.done; piece = await reader!.read()) {
+            length += piece.value.length;
+            if (length > mostSmall) {
+                void reader!.cancel().catch(() => undefined);
+                break;
+            }
+            pieces.push(piece.value);
+        }
     } catch (error) {
         if (signal?.aborted) throw signal.reason;
         throw refusal("truncated", url, `broke off: ${reasonOf(error)}; try again`);
     }
+    if (length > mostSmall) throw refusal("tooLarge", url, "is too long for what its name says");
+    return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 
 /** The shards that a list of them names. Throws RegaugeError where one is no name of a file beside it. */
@@ -232,7 +243,11 @@ function shardsIn(index: Uint8Array, url: string): string[] {
         throw refusal("malformed", url, `expected a weight_map that names 1 to ${mostShards} files`);
     for (const name of names)
         if (typeof name !== "string" || !/^[\w.-]+\.safetensors$/.test(name))
-            throw refusal("malformed", url, `expected names of .safetensors files beside it, found ${String(name)}`);
+            throw refusal(
+                "malformed",
+                url,
+                `expected names of .safetensors files beside it, found ${String(name).slice(0, 100)}`,
+            );
     return names as string[];
 }
 

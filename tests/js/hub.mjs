@@ -1,6 +1,7 @@
 // A server that answers as a hub of models does: /who/model/resolve/main/FILE redirects to another origin, which answers ranges, with the
 // headers that let pages read them. Its faults are asked for by name.
 import { createServer } from "node:http";
+import { gzipSync } from "node:zlib";
 
 const open = {
     "access-control-allow-origin": "*",
@@ -12,7 +13,7 @@ const page = { ...open, "content-type": "text/html" };
 
 /**
  * files: contents by their names. fault(name, request): "whole" (no ranges), "short" (half of what it says), "changed" (another ETag),
- * "longer" (another size), "silent" (no Content-Range), "other" (bytes that were not asked for), "never" (no answer), "page" (HTML), or a status, whose answer is a page.
+ * "longer" (another size), "silent" (no Content-Range), "other" (bytes that were not asked for), "never" (no answer), "page" (HTML), "packed" (65 MB of spaces in 65 KB), or a status, whose answer is a page.
  * Gives the hub's address, what was asked (path, begin, end; as the files' server has it), and close().
  */
 export async function serveHub(files, fault = () => undefined) {
@@ -25,6 +26,10 @@ export async function serveHub(files, fault = () => undefined) {
         if (kind === "never") return;
         if (typeof kind === "number") return response.writeHead(kind, page).end("<p>");
         if (kind === "page") return response.writeHead(200, page).end("<p>");
+        if (kind === "packed")
+            return response
+                .writeHead(200, { ...open, "content-encoding": "gzip" })
+                .end(gzipSync(Buffer.alloc(65 * 2 ** 20, " ")));
         const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
         asked.push({ name, begin: Number(from ?? 0), end: from ? Number(to) + 1 : content.length });
         const head = { ...open, etag: kind === "changed" ? '"second"' : '"first"' };

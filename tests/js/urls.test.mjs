@@ -152,6 +152,11 @@ for (const [fault, code, words] of faults)
         await assert.rejects(inspect(address), refused);
     });
 
+test("a small file that unfolds beyond its kind is given up on the way", async (t) => {
+    const { address } = await hub(t, contents("source"), (name) => (name === "config.json" ? "packed" : undefined));
+    await assert.rejects(inspect(address), { code: "tooLarge", message: /config\.json: is too long/ });
+});
+
 test("a server that never answers is waited for no longer than the signal says", async (t) => {
     const reason = new Error("enough");
     const { store, address } = await hub(t, contents("source"), () => "never");
