@@ -116,6 +116,48 @@ test("checkpoints of one's own run with token ids, with text where a tokenizer.j
   await expect(card(page, /activations, source$/)).toContainText("resid.0, resid.1");
 });
 
+test("a tokenizer whose pattern takes for ever stops neither the page nor its Cancel, and damaged files are said to be", async ({
+  page,
+}) => {
+  await page.goto("./");
+  const folder = (side: string, more: { name: string; text: string }[] = []) => [
+    ...["config.json", "model.safetensors"].map((name) => ({ name, mimeType: "", buffer: bytes(`${side}/${name}`) })),
+    ...more.map(({ name, text }) => ({ name, mimeType: "", buffer: Buffer.from(text) })),
+  ];
+  const forEver = JSON.stringify({
+    model: { type: "BPE", vocab: { a: 0 }, merges: [] },
+    pre_tokenizer: { type: "ByteLevel", pattern: { Regex: "(a+)+b" } },
+  });
+  const start = panel(page).getByRole("button", { name: "Run both models" });
+  const tokens = panel(page).getByLabel("Choose a text or token file");
+  await chooser(page, "target").first().setInputFiles(folder("target"));
+  await chooser(page, "source")
+    .first()
+    .setInputFiles(folder("source", [{ name: "tokenizer.json", text: forEver }]));
+  await tokens.setInputFiles({ name: "a.txt", mimeType: "text/plain", buffer: Buffer.alloc(100, "a") });
+  await start.click();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await expect(start).toBeEnabled();
+  await expect(page.getByRole("alert")).toHaveCount(0);
+
+  const cut = Buffer.from(bytes("source/tokens.npy").subarray(0, 200));
+  for (const [name, buffer, words] of [
+    ["cut.npy", cut, "cut.npy: ends before its last token id"],
+    ["head.npy", cut.subarray(0, 11), "head.npy: ends within its header"],
+    ["list.json", Buffer.from("[1, 2"), "list.json: begins as a JSON array and is none"],
+    ["none.json", Buffer.from("[]"), "none.json: has no token"],
+  ] as const) {
+    await tokens.setInputFiles({ name, mimeType: "", buffer });
+    await start.click();
+    await expect(page.getByRole("alert")).toContainText(words);
+  }
+  await chooser(page, "source")
+    .first()
+    .setInputFiles(folder("source", [{ name: "tokenizer.json", text: "[1" }]));
+  await start.click();
+  await expect(page.getByRole("alert")).toContainText("tokenizer.json: is not a JSON object");
+});
+
 test("running is cancelled midway", async ({ page }) => {
   await page.goto("./");
   const cancelled = cancelUnderWay(page, /Running both models/);

@@ -2,8 +2,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@playwright/test";
-import { bytes as byteTokenizer, fromJson } from "../../web/src/lib/tokenizer";
+import { bytes as byteTokenizer, from, type TokenizerJson } from "../../web/src/lib/tokenizer";
 import { bytes, file } from "./bench";
+
+const fromJson = (text: string) => from(JSON.parse(text) as TokenizerJson);
 
 test("a byte-level tokenizer gives what the tokenizers package gives", () => {
   const { tokenizer, cases } = JSON.parse(readFileSync(join(import.meta.dirname, "byte_level.json"), "utf8")) as {

@@ -1,7 +1,8 @@
 // The small models that run on the page: what is loaded, what was sampled and verified, and the steering that is shown.
 import * as models from "./models";
 import type { Gauge, SteerReport, Verification } from "./models";
-import { encode, isModel, modelFacts, readTokens, type ModelFacts } from "./lib/tokens";
+import { askTokens } from "./lib/ask-tokens";
+import { isModel, modelFacts, type ModelFacts } from "./lib/tokens";
 import type { Item } from "./lib/types";
 import { bench, fetchItem } from "./state.svelte";
 
@@ -90,7 +91,9 @@ class Live {
       const facts = await modelFacts(source);
       const given = this.tokens ?? (pair.own ? null : { name: "tokens.npy", blob: this.sample!.tokens });
       if (!given) throw new Error("tokens: choose a text or token file that both models read");
-      const tokens = (await readTokens(given.blob, given.name, facts)).filter(({ length }) => length > 0).slice(0, 64);
+      const read = (file: Blob, name: string) => askTokens(facts, { file, name }, control.signal);
+      const tokens = (await read(given.blob, given.name)).filter(({ length }) => length > 0).slice(0, 64);
+      if (tokens.length === 0) throw new Error(`${given.name}: has no token`);
       const evidence = {
         source: await models.activations(source, tokens, control),
         target: await models.activations(target, tokens, control),
@@ -110,7 +113,7 @@ class Live {
       bench.announcement = `Sampled and aligned: ${gauge.verdict}`;
       this.prompt = pair.own
         ? beginning(tokens[0]!, facts)
-        : facts.tokenizer!.decode((await readTokens(this.sample!.request, "requests.json", facts))[0]!);
+        : facts.tokenizer!.decode((await read(this.sample!.request, "requests.json"))[0]!);
       this.site =
         /resid[._]?(\d+)/.exec(this.vector?.name ?? "")?.[1]?.replace(/^/, "resid.") ??
         `resid.${Math.ceil(facts.layers / 2)}`;
@@ -127,7 +130,7 @@ class Live {
     this.steering = true;
     this.refusal = null;
     try {
-      const prompt = encodePrompt(this.prompt, ran);
+      const prompt = await encodePrompt(this.prompt, ran, controller.signal);
       const words = { vector, prompt, gauge: ran.gauge, site: this.site, temperature: this.temperature };
       const control = { signal: controller.signal };
       this.report = await models.steer(
@@ -198,8 +201,8 @@ function beginning(tokens: number[], { tokenizer }: ModelFacts): string {
   return text.slice(0, text.lastIndexOf("\n") + 1) || text;
 }
 
-function encodePrompt(text: string, { facts }: Ran): number[] {
-  const ids = encode(text, facts, "prompt");
+async function encodePrompt(text: string, { facts }: Ran, signal: AbortSignal): Promise<number[]> {
+  const [ids = []] = await askTokens(facts, { text, name: "prompt" }, signal);
   if (ids.length === 0) throw new Error("prompt: is empty; give at least one token");
   return ids;
 }

@@ -16,7 +16,7 @@ export const bytes: Tokenizer = {
   decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
 };
 
-interface TokenizerJson {
+export interface TokenizerJson {
   model?: { type?: string; vocab?: Record<string, number>; merges?: (string | [string, string])[] };
   added_tokens?: { id: number; content: string }[];
   normalizer?: unknown;
@@ -24,15 +24,9 @@ interface TokenizerJson {
   decoder?: unknown;
 }
 
-/** A tokenizer.json; null where it is of a kind that is not read here (Unigram, WordPiece). */
-export function fromJson(text: string): Tokenizer | null {
-  const {
-    model,
-    added_tokens: added = [],
-    normalizer,
-    pre_tokenizer: before,
-    decoder,
-  } = JSON.parse(text) as TokenizerJson;
+/** A tokenizer.json; null where it is of a kind that is not read here (Unigram, WordPiece). Throws where it is damaged. */
+export function from(json: TokenizerJson): Tokenizer | null {
+  const { model, added_tokens: added = [], normalizer, pre_tokenizer: before, decoder } = json;
   if (model?.type !== "BPE" || !model.vocab || !model.merges) return null;
   const vocabulary = new Map(Object.entries(model.vocab));
   const pieces = new Map([...vocabulary].map(([piece, id]) => [id, piece]));
@@ -99,16 +93,16 @@ export function fromJson(text: string): Tokenizer | null {
 const says = (part: unknown, words: string) => (JSON.stringify(part) ?? "").includes(words);
 const utf8 = (text: string) => [...new TextEncoder().encode(text)];
 
-/** Joins the pair that was learnt first, again and again. */
-function merged(symbols: string[], ranks: ReadonlyMap<string, number>): string[] {
+/** Joins the pair that was learnt first wherever it stands, again and again. */
+function merged(symbols: readonly string[], ranks: ReadonlyMap<string, number>): readonly string[] {
   for (;;) {
-    let [best, at] = [Infinity, -1];
-    for (let k = 0; k + 1 < symbols.length; ++k) {
-      const rank = ranks.get(`${symbols[k]} ${symbols[k + 1]}`) ?? Infinity;
-      if (rank < best) [best, at] = [rank, k];
-    }
-    if (at < 0) return symbols;
-    symbols.splice(at, 2, symbols[at]! + symbols[at + 1]!);
+    const rankAt = (k: number) => ranks.get(`${symbols[k]} ${symbols[k + 1]}`) ?? Infinity;
+    const of = Array.from({ length: symbols.length - 1 }, (_, k) => rankAt(k));
+    const best = of.reduce((a, b) => Math.min(a, b), Infinity);
+    if (best === Infinity) return symbols;
+    const joined: string[] = [];
+    for (let k = 0; k < symbols.length; ++k) joined.push(of[k] === best ? symbols[k]! + symbols[++k]! : symbols[k]!);
+    symbols = joined;
   }
 }
 

@@ -7,6 +7,8 @@ import type { Item } from "./types";
 export interface ModelFacts {
   vocabulary: number;
   layers: number;
+  /** The text of tokenizer.json, where there is one: `askTokens` reads it again, on a thread. */
+  json: string | undefined;
   tokenizer: Tokenizer | null;
 }
 
@@ -14,21 +16,50 @@ export const isModel = ({ files }: Item) =>
   files.some(({ path }) => path === "config.json") && files.some(({ path }) => path.endsWith(".safetensors"));
 
 export async function modelFacts(item: Item): Promise<ModelFacts> {
-  const text = async (name: string) => {
+  const text = async (name: string, most: number) => {
     const blob = item.files.find(({ path }) => path === name)?.blob;
-    return blob instanceof Blob ? blob.text() : undefined;
+    if (!(blob instanceof Blob)) return undefined;
+    if (blob.size > most) throw new Error(`${name}: is larger than any known`);
+    return blob.text();
   };
-  const whole = JSON.parse((await text("config.json")) ?? "{}") as Record<string, unknown> & {
-    text_config?: Record<string, unknown>;
-  };
-  const config = whole.text_config ?? whole;
+  const whole = object((await text("config.json", mostConfig)) ?? "{}", "config.json");
+  const config = (whole.text_config ?? whole) as Record<string, unknown>;
   const vocabulary = Number(config.vocab_size ?? 0);
-  const json = await text("tokenizer.json");
+  const json = await text("tokenizer.json", mostTokenizer);
   return {
     vocabulary,
     layers: Number(config.num_hidden_layers ?? 0),
-    tokenizer: json ? tokenizer.fromJson(json) : vocabulary === 256 ? tokenizer.bytes : null,
+    json,
+    tokenizer: tokenizerOf(json, vocabulary),
   };
+}
+
+// Bytes, as the core has them: Gemma's tokenizer, the largest known, has 33 MB.
+const mostConfig = 64 * 2 ** 20;
+const mostTokenizer = 64 * 2 ** 20;
+/** Token ids of a file; a list of them as text has some 6 bytes each. */
+const mostIds = 2 ** 24;
+/** Letters that are read of a text: the sequences that the page takes have 8192 tokens, and few tokens have over ten letters. */
+const mostText = 2 ** 20;
+
+function object(text: string, name: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // Said below.
+  }
+  throw new Error(`${name}: is not a JSON object`);
+}
+
+export function tokenizerOf(json: string | undefined, vocabulary: number): Tokenizer | null {
+  if (json === undefined) return vocabulary === 256 ? tokenizer.bytes : null;
+  const read = object(json, "tokenizer.json");
+  try {
+    return tokenizer.from(read);
+  } catch {
+    throw new Error("tokenizer.json: is damaged; save the tokenizer again");
+  }
 }
 
 /** Sequences of one length, so that a long text is read in pieces that a small model takes; the rest at the end is a shorter one. */
@@ -36,27 +67,38 @@ export function sequences(ids: readonly number[], length = 128): number[][] {
   return Array.from({ length: Math.ceil(ids.length / length) }, (_, k) => ids.slice(k * length, (k + 1) * length));
 }
 
-/** Token ids of a file, by sequence. A text needs a tokenizer. Throws a sentence. */
-export async function readTokens(file: Blob, name: string, model: ModelFacts): Promise<number[][]> {
+/** Token ids of a file, by sequence. A text needs a tokenizer, and is read as far as the page takes it. Throws a sentence. */
+export async function readTokens(file: Blob, name: string, tokenizer: Tokenizer | null): Promise<number[][]> {
   const head = new Uint8Array(await file.slice(0, 10).arrayBuffer());
-  if (head[0] === 0x93 && String.fromCharCode(...head.slice(1, 6)) === "NUMPY")
-    return npy(await file.arrayBuffer(), name);
-  if (head[0] === 0x5b) return fromArray(JSON.parse(await file.text()), name);
-  const text = await file.text();
+  const isNpy = head[0] === 0x93 && String.fromCharCode(...head.slice(1, 6)) === "NUMPY";
+  if ((isNpy || head[0] === 0x5b) && file.size > 8 * mostIds) throw new Error(`${name}: has more than 2^24 token ids`);
+  if (isNpy) return npy(await file.arrayBuffer(), name);
+  if (head[0] === 0x5b) return fromJson(await file.text(), name);
+  const bytes = await file.slice(0, mostText).arrayBuffer();
+  const text = new TextDecoder().decode(bytes, { stream: true }); // without the half of a letter at the end
   if (text.includes("\ufffd") || text.includes("\0"))
     throw new Error(
       `${name}: neither text nor token ids; expected a text file, a .npy of whole numbers or a JSON array of token ids`,
     );
-  return sequences(encode(text, model, name));
+  return sequences(encode(text, tokenizer, name));
 }
 
-export function encode(text: string, model: ModelFacts, name: string): number[] {
+export function encode(text: string, tokenizer: Tokenizer | null, name: string): number[] {
   if (/^[\s\d,[\]]*$/.test(text)) return fromArray(text.match(/\d+/g)?.map(Number) ?? [], name).flat();
-  if (!model.tokenizer)
+  if (!tokenizer)
     throw new Error(
       `${name}: this checkpoint comes without a tokenizer.json of the BPE kind, so text cannot be read; give token ids, such as 12, 40, 7`,
     );
-  return model.tokenizer.encode(text);
+  return tokenizer.encode(text);
+}
+
+function fromJson(text: string, name: string): number[][] {
+  try {
+    return fromArray(JSON.parse(text), name);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new Error(`${name}: begins as a JSON array and is none`);
+  }
 }
 
 function fromArray(value: unknown, name: string): number[][] {
@@ -68,9 +110,10 @@ function fromArray(value: unknown, name: string): number[][] {
 }
 
 function npy(buffer: ArrayBuffer, name: string): number[][] {
+  if (buffer.byteLength < 12) throw new Error(`${name}: ends within its header`);
   const view = new DataView(buffer);
   const [at, length] = view.getUint8(6) === 1 ? [10, view.getUint16(8, true)] : [12, view.getUint32(8, true)];
-  const header = new TextDecoder().decode(new Uint8Array(buffer, at, length));
+  const header = new TextDecoder().decode(new Uint8Array(buffer).subarray(at, at + length));
   const [, kind, width] = /'descr': *'[<|]([iu])([1248])'/.exec(header) ?? [];
   const shape = /'shape': *\(([^)]*)\)/
     .exec(header)?.[1]
@@ -80,6 +123,8 @@ function npy(buffer: ArrayBuffer, name: string): number[][] {
   if (!kind || !width || !shape || shape.length === 0 || shape.length > 2 || !header.includes("'fortran_order': False"))
     throw new Error(`${name}: expected whole numbers [tokens] or [sequences, tokens], row-major and little-endian`);
   const bytes = Number(width);
+  const count = shape.reduce((a, b) => a * b, 1);
+  if (!(at + length + count * bytes <= buffer.byteLength)) throw new Error(`${name}: ends before its last token id`);
   const read = (k: number) => {
     const place = at + length + k * bytes;
     if (bytes === 8) return Number(kind === "i" ? view.getBigInt64(place, true) : view.getBigUint64(place, true));
@@ -87,6 +132,6 @@ function npy(buffer: ArrayBuffer, name: string): number[][] {
     if (bytes === 2) return kind === "i" ? view.getInt16(place, true) : view.getUint16(place, true);
     return kind === "i" ? view.getInt8(place) : view.getUint8(place);
   };
-  const ids = Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, k) => read(k));
+  const ids = Array.from({ length: count }, (_, k) => read(k));
   return shape.length === 1 ? [ids] : sequences(ids, shape[1]!);
 }
