@@ -42,13 +42,18 @@ const mostIds = 2 ** 24;
 /** Letters that are read of a text: the sequences that the page takes have 8192 tokens, and few tokens have over ten letters. */
 const mostText = 2 ** 20;
 
-function object(text: string, name: string): Record<string, unknown> {
+/** undefined of what is no JSON. */
+function parsed(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+    return JSON.parse(text);
   } catch {
-    // Said below.
+    return undefined;
   }
+}
+
+function object(text: string, name: string): Record<string, unknown> {
+  const value = parsed(text);
+  if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
   throw new Error(`${name}: is not a JSON object`);
 }
 
@@ -73,7 +78,11 @@ export async function readTokens(file: Blob, name: string, tokenizer: Tokenizer 
   const isNpy = head[0] === 0x93 && String.fromCharCode(...head.slice(1, 6)) === "NUMPY";
   if ((isNpy || head[0] === 0x5b) && file.size > 8 * mostIds) throw new Error(`${name}: has more than 2^24 token ids`);
   if (isNpy) return npy(await file.arrayBuffer(), name);
-  if (head[0] === 0x5b) return fromJson(await file.text(), name);
+  if (head[0] === 0x5b) {
+    const list = parsed(await file.text());
+    if (list !== undefined) return fromArray(list, name);
+    if (name.endsWith(".json")) throw new Error(`${name}: begins as a JSON array and is none`);
+  } // else a text that begins with a bracket
   const bytes = await file.slice(0, mostText).arrayBuffer();
   const text = new TextDecoder().decode(bytes, { stream: true }); // without the half of a letter at the end
   if (text.includes("\ufffd") || text.includes("\0"))
@@ -90,15 +99,6 @@ export function encode(text: string, tokenizer: Tokenizer | null, name: string):
       `${name}: this checkpoint comes without a tokenizer.json of the BPE kind, so text cannot be read; give token ids, such as 12, 40, 7`,
     );
   return tokenizer.encode(text);
-}
-
-function fromJson(text: string, name: string): number[][] {
-  try {
-    return fromArray(JSON.parse(text), name);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new Error(`${name}: begins as a JSON array and is none`);
-  }
 }
 
 function fromArray(value: unknown, name: string): number[][] {
