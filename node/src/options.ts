@@ -105,10 +105,13 @@ const known = {
     runCommand: { signal: true, errIsTerminal: true },
 };
 
+const has = (value: unknown, method: string): boolean => typeof value === "object" && value !== null && method in value;
+
 /** What an option should be, where it is something else. */
 const kinds: Readonly<Record<string, (value: unknown) => string | undefined>> = {
-    signal: (value) => (value instanceof AbortSignal ? undefined : "an AbortSignal"),
-    onProgress: (value) => (typeof value === "function" ? undefined : "a function"),
+    // Another library's signals, too; null as fetch takes it.
+    signal: (value) => (value === null || has(value, "addEventListener") ? undefined : "an AbortSignal"),
+    onProgress: (value) => (value === null || typeof value === "function" ? undefined : "a function"),
     gains: (value) => (Array.isArray(value) ? undefined : "a list of evidence"),
     out: (value) => (typeof value === "string" || value instanceof URL ? undefined : "a path or a file: URL"),
 };
