@@ -10,7 +10,7 @@ import numpy as np
 from ._api import EvidenceInput, FileInput, Moved
 from ._arrays import from_bytes, numbers
 from ._error import refusal
-from ._inputs import Inputs, Path
+from ._inputs import Inputs, Path, path_of
 from ._job import Progress, Report, listed, output, report, run, words
 from ._write import write_whole
 
@@ -43,6 +43,17 @@ class Maps:
         self.report = report  #: as `regauge map --json`: the best map's family, r2, ..., and all under "pairs"
         self._start = 8 + int.from_bytes(file[:8], "little")
         self._header: Mapping[str, Any] = json.loads(file[8 : self._start])
+
+    @classmethod
+    def load(cls, path: Path) -> Maps:
+        """From a map file, of ``save`` or of `regauge map`. Raises Error: missingFile, malformed, usage (a gauge's file)."""
+        inputs = Inputs(path)
+        name = path_of(path, "path")
+        found = report(run("show", words(json=True), [name], inputs))
+        if "pairs" not in found:
+            raise refusal("usage", name, "is not a map file; Gauge.load reads a gauge's")
+        with open(name, "rb") as file:
+            return cls(file.read(), found)
 
     @property
     def helps(self) -> bool:

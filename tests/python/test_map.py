@@ -54,3 +54,17 @@ def test_rows_that_do_not_belong_together_are_an_answer(pair):
     x, y = pair
     maps = regauge.fit_map(x, np.random.default_rng(1).permutation(y))
     assert not maps.helps and maps.report.family == "none"
+
+
+def test_maps_that_were_saved_are_loaded_again(pair, tmp_path):
+    x, y = pair
+    maps = regauge.fit_map(x, y)
+    maps.save(tmp_path / "map.safetensors")
+    again = regauge.Maps.load(tmp_path / "map.safetensors")
+    assert np.array_equal(again.apply(x), maps.apply(x)) and again.file == maps.file
+    assert again.helps and (again.report.fingerprint, again.report.r2) == (maps.report.fingerprint, maps.report.r2)
+    regauge.Gauge.identity(2).save(tmp_path / "gauge.json")
+    for name, code in (("gauge.json", "usage"), ("nothing", "missingFile"), (".", "missingFile")):
+        with pytest.raises(regauge.Error) as caught:
+            regauge.Maps.load(tmp_path / name)
+        assert caught.value.code == code
