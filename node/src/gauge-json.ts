@@ -159,7 +159,7 @@ export function parseGauge(json: string | object, where: string): GaugeJson {
     const d = file["d"];
     if (typeof d !== "number" || !Number.isInteger(d) || d < 0) malformed('"d" must be a whole number');
     requireOneOf("group", file["group"], groups, where);
-    requireOneOf("verdict", file["verdict"] ?? "aligned", verdicts, where);
+    requireOneOf("verdict", file["verdict"] === undefined ? "aligned" : file["verdict"], verdicts, where);
     for (const key of ["perm", "sign"]) {
         const list = file[key];
         if (!Array.isArray(list) || list.length !== d)

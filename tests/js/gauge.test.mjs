@@ -113,6 +113,7 @@ test("a gauge survives its file, and its file's numbers are checked", () => {
         [{ format: "x" }, "malformed"],
         [{ group: "x" }, "malformed"],
         [{ verdict: "x" }, "malformed"],
+        [{ verdict: null }, "malformed"],
         [{ group: ["signed"] }, "malformed"],
         [{ score: [1] }, "malformed"],
         [{ score: [1, 1e300] }, "malformed"],

@@ -37,8 +37,8 @@ export async function modelFacts(item: Item): Promise<ModelFacts> {
 // Bytes, as the core has them: Gemma's tokenizer, the largest known, has 33 MB.
 const mostConfig = 64 * 2 ** 20;
 const mostTokenizer = 64 * 2 ** 20;
-/** Token ids of a file; a list of them as text has some 6 bytes each. */
-const mostIds = 2 ** 24;
+/** Bytes of a file of token ids: 2^24 of eight, behind a header. */
+const mostIds = 8 * 2 ** 24 + 2 ** 16;
 /** Letters that are read of a text: the sequences that the page takes have 8192 tokens, and few tokens have over ten letters. */
 const mostText = 2 ** 20;
 
@@ -76,7 +76,7 @@ export function sequences(ids: readonly number[], length = 128): number[][] {
 export async function readTokens(file: Blob, name: string, tokenizer: Tokenizer | null): Promise<number[][]> {
   const head = new Uint8Array(await file.slice(0, 10).arrayBuffer());
   const isNpy = head[0] === 0x93 && String.fromCharCode(...head.slice(1, 6)) === "NUMPY";
-  if ((isNpy || head[0] === 0x5b) && file.size > 8 * mostIds) throw new Error(`${name}: has more than 2^24 token ids`);
+  if ((isNpy || head[0] === 0x5b) && file.size > mostIds) throw new Error(`${name}: is larger than 2^24 token ids are`);
   if (isNpy) return npy(await file.arrayBuffer(), name);
   if (head[0] === 0x5b) {
     const list = parsed(await file.text());
