@@ -23,11 +23,7 @@ Group = Literal["signed", "permutation", "layernorm"]
 Verdict = Literal["aligned", "partial", "unrelated"]
 
 
-def _parsed(text: str, where: str) -> _native.Gauge:
-    return _native.Gauge.parse(text_of(text, where), where)
-
-
-def _gauge(value: Gauge) -> Gauge:
+def _required(value: Gauge) -> Gauge:
     if not isinstance(value, Gauge):
         raise refusal("usage", "gauge", f"expected a Gauge, and found {type(value).__name__}")
     return value
@@ -70,10 +66,8 @@ class Gauge:
         for name, values in lists.items():
             if not isinstance(values, list):
                 raise refusal("invalidGauge", name, f"expected a list of whole numbers, and found {values!r}")
-        text = json.dumps(
-            {"format": "regauge-gauge", "version": 1, "d": len(lists["perm"]), "group": group, **lists, "verdict": verdict}
-        )
-        self._adopt(_parsed(text, "gauge"))
+        said = {"d": len(lists["perm"]), "group": group, **lists, "verdict": verdict}
+        self._adopt(Gauge.from_json({"format": "regauge-gauge", "version": 1, **said})._native)
 
     def _adopt(self, native: _native.Gauge) -> None:
         self._native = native
@@ -108,13 +102,12 @@ class Gauge:
         ``where`` names the file in messages. Raises Error: malformed, unsupported (a later version), invalidGauge (also
         when the fingerprint disagrees).
         """
-        if isinstance(text, str):
-            return Gauge._of(_parsed(text, where))
-        try:
-            said = json.dumps(text)
-        except (RecursionError, TypeError, ValueError) as error:
-            raise refusal("malformed", where, f"expected JSON's text or its object: {error}") from None
-        return Gauge._of(_parsed(said, where))
+        if not isinstance(text, str):
+            try:
+                text = json.dumps(text)
+            except (RecursionError, TypeError, ValueError) as error:
+                raise refusal("malformed", where, f"expected JSON's text or its object: {error}") from None
+        return Gauge._of(_native.Gauge.parse(text_of(text, where), where))
 
     @classmethod
     def load(cls, path: Union[str, "os.PathLike[str]"]) -> Gauge:
@@ -297,11 +290,11 @@ class Gauge:
     def then(self, following: Gauge) -> Gauge:
         """First this, then ``following``; as sure as the weaker of them. Raises Error: dimensionMismatch, usage (only one
         has a hidden part)."""
-        return Gauge._of(self._native.then(_gauge(following)._native))
+        return Gauge._of(self._native.then(_required(following)._native))
 
     def compare(self, other: Gauge) -> Agreement:
         """How far it agrees with another. Raises Error(dimensionMismatch)."""
-        agreement = Agreement(*self._native.compare(_gauge(other)._native))
+        agreement = Agreement(*self._native.compare(_required(other)._native))
         if self.hidden is not None and other.hidden is not None:
             agreement.hidden = self.hidden.compare(other.hidden)
         return agreement

@@ -31,11 +31,12 @@ def path_of(value: Any, where: str) -> str:
 
 def text_of(text: str, where: str) -> str:
     """The text. Raises Error(usage) where it holds what is no Unicode, as Python has it of names that are not UTF-8."""
+    if text.isascii():  # at once, of a gauge of many megabytes too
+        return text
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        letter = ascii(text[error.start])
-        raise refusal("usage", where, f"holds {letter}, which is no Unicode; give it another name") from None
+        raise refusal("usage", where, f"holds {ascii(text[error.start])}, which is no Unicode") from None
     return text
 
 

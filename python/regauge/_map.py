@@ -47,9 +47,8 @@ class Maps:
     @classmethod
     def load(cls, path: Path) -> Maps:
         """From a map file, of ``save`` or of `regauge map`. Raises Error: missingFile, malformed, usage (a gauge's file)."""
-        inputs = Inputs(path)
         name = path_of(path, "path")
-        found = report(run("show", words(json=True), [name], inputs))
+        found = report(run("show", words(json=True), [name], Inputs()))
         if "pairs" not in found:
             raise refusal("usage", name, "is not a map file; Gauge.load reads a gauge's")
         with open(name, "rb") as file:
