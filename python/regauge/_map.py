@@ -51,8 +51,11 @@ class Maps:
         found = report(run("show", words(json=True), [name], Inputs()))
         if "pairs" not in found:
             raise refusal("usage", name, "is not a map file; Gauge.load reads a gauge's")
-        with open(name, "rb") as file:
-            return cls(file.read(), found)
+        try:
+            with open(name, "rb") as file:
+                return cls(file.read(), found)
+        except OSError as error:  # gone meanwhile, or a name of the hub's cache
+            raise refusal("missingFile", name, f"cannot be read: {error.strerror}") from None
 
     @property
     def helps(self) -> bool:
