@@ -130,8 +130,10 @@ void collectStale(const fs::path& path) {
         stale.push_back(folder / os::pathOf(name));
     }
     for (const fs::path& left : stale) {
-        if (os::textOf(left).ends_with("-old") && !os::isThere(path) && os::rename(left, path) == 0) continue;
-        fs::remove_all(left, ignored);
+        if (os::textOf(left).ends_with("-old") && !os::isThere(path))
+            os::rename(left, path);  // where that fails, it is the only one that there is
+        else
+            fs::remove_all(left, ignored);
     }
 }
 
@@ -210,8 +212,13 @@ private:
         } catch (...) {
             if (takeBack()) throw;
             committed_ = true;  // nothing is removed any more
+            const std::string former =
+                former_ == Former::aside ? "; what was there is now at " + os::textOf(aside()) : "";
             throw Error(ErrorCode::writeFailed, shown(),
-                        "is in its place, but the disk does not confirm it; check it, and write it again if need be");
+                        os::isThere(path_) ? "is in its place, but the disk does not confirm it; check it, and write "
+                                             "it again if need be" +
+                                                 former
+                                           : "cannot be written: the disk fails" + former);
         }
     }
     bool takeBack() const {

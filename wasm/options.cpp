@@ -211,6 +211,7 @@ AuditOptions auditOptions(const std::string& json) {
 
 CeilingOptions ceilingOptions(const std::string& json) {
     CeilingOptions options;
+    options.memory = availableMemory();
     const Json given = parse(json);
     for (const auto& [key, value] : given.items()) {
         if (key == "d")

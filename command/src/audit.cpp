@@ -29,7 +29,7 @@ std::string row(const std::string& title, const Survival<Number>& survival) {
     std::string text = title;
     for (const auto& value : {survival.overlap, survival.rank, survival.sign}) {
         std::string entry = cell(value);
-        entry.resize(std::max<std::size_t>(entry.size(), 26), ' ');
+        entry.resize(std::max<std::size_t>(entry.size() + 2, 26), ' ');
         text += entry;
     }
     return text.erase(text.find_last_not_of(' ') + 1) + "\n";

@@ -70,14 +70,15 @@ RunJob addCeiling(CLI::App& command) {
         OutputOptions output;
     };
     auto options = std::make_shared<Options>();
-    command.add_option("--d", options->ceiling.d, "channels (default 128)")->check(CLI::Range(2, 16384));
+    command.add_option("--d", options->ceiling.d, "channels (default 128)")
+        ->check(CLI::Range(std::size_t{2}, CeilingOptions::widest));
     command.add_option("--rows", options->ceiling.rows, "paired rows (default 1024)")->check(positive());
     command
         .add_option("--noise", options->ceiling.noise,
                     "standard deviation of the target's noise; channels have 1 (default 0.5)")
         ->check(notNegative());
     command.add_option("--steps", options->ceiling.steps, "positive fractions 0, 1/N, ..., 1 (default 10)")
-        ->check(CLI::Range(1, 1000));
+        ->check(CLI::Range(std::size_t{1}, CeilingOptions::mostSteps));
     command.add_option("--seed", options->ceiling.seed, "of the simulated rows and gauges (default 0)");
     addOutput(command, options->output, false, "a picture (.svg) to write");
     return [options](const Job& job) {

@@ -42,9 +42,9 @@ void declare(CLI::App& command, Options& options) {
                        "evidence of the target model on the same tokens; its width may differ");
     addOutput(command, options.output, false, "the map file to write (.safetensors)");
     command
-        .add_option(
-            "--family", options.family,
-            "auto (the lowest rung that held-out rows call no worse than the best), gauge, orthogonal or affine")
+        .add_option("--family", options.family,
+                    "auto (the lowest rung that held-out rows call no worse than the best), identity, gauge, "
+                    "orthogonal or affine")
         ->check(CLI::IsMember({"auto", "identity", "gauge", "orthogonal", "affine"}));
     command
         .add_option("--site", options.sites,

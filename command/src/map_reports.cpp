@@ -34,6 +34,10 @@ std::string capital(std::string text) {
 
 std::string sentence(const Map& map) {
     std::string text = map.sourceSite + " -> " + map.targetSite + ": ";
+    if (!map.judged)
+        return text +
+               "not judged: made by hand or changed since, as its figures have no fingerprint; nothing says what it "
+               "explains.\n";
     if (!map.helps)
         return text + "no map helps: of rows that it has not seen, the best explains " + percent(map.r2) +
                " of the variance, which is no more than chance or the mean would; do not move anything by it.\n";
@@ -100,6 +104,7 @@ Json json(const Map& map) {
             {{"family", name(rung.family)}, {"r2", rung.r2}, {"behind", rung.behind}, {"doubt", rung.doubt}});
     return {{"family", map.helps ? name(map.family) : "none"},
             {"helps", map.helps},
+            {"judged", map.judged},
             {"source_site", map.sourceSite},
             {"target_site", map.targetSite},
             {"d_source", map.sourceWidth},
@@ -128,12 +133,18 @@ std::string mapsText(const MapSet& set) {
         for (const MapRung& rung : map.rungs)
             ladder += (ladder.empty() ? "" : ", ") + std::string(name(rung.family)) + " " + percent(rung.r2);
         std::vector<std::pair<std::string, std::string>> cells{
-            {"widths", std::to_string(map.sourceWidth) + " -> " + std::to_string(map.targetWidth)},
-            {"rows", std::to_string(map.rows) +
-                         (map.setAside > 0 ? " (" + std::to_string(map.setAside) + " massive rows set aside)" : "")},
-            {"held-out R2", ladder},
-            {"mean channel", percent(meanOf(map.channelR2)) + " of its own variance"},
-            {"the way back", percent(map.r2Back)}};
+            {"widths", std::to_string(map.sourceWidth) + " -> " + std::to_string(map.targetWidth)}};
+        if (!map.judged) {
+            text += line(cells);
+            continue;
+        }
+        cells.insert(
+            cells.end(),
+            {{"rows", std::to_string(map.rows) +
+                          (map.setAside > 0 ? " (" + std::to_string(map.setAside) + " massive rows set aside)" : "")},
+             {"held-out R2", ladder},
+             {"mean channel", percent(meanOf(map.channelR2)) + " of its own variance"},
+             {"the way back", percent(map.r2Back)}});
         if (map.family == MapFamily::affine)
             cells.emplace_back("ridge", shortNumber(map.ridge) + ", the way back " + shortNumber(map.ridgeBack));
         text += line(cells);

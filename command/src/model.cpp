@@ -20,7 +20,7 @@ RunJob addVerify(CLI::App& command) {
         double tolerance = 1e-3;
     };
     auto options = std::make_shared<Options>();
-    command.add_option("MODEL", options->model, "a checkpoint folder")->required();
+    command.add_option("MODEL", options->model, "a checkpoint folder or GGUF file")->required();
     command.add_option("MOVED", options->moved, "the checkpoint folder to compare with")->required();
     command
         .add_option("--tokens", options->tokens,
@@ -61,7 +61,7 @@ RunJob addActivations(CLI::App& command) {
         OutputOptions output;
     };
     auto options = std::make_shared<Options>();
-    command.add_option("MODEL", options->model, "a checkpoint folder")->required();
+    command.add_option("MODEL", options->model, "a checkpoint folder or GGUF file")->required();
     command
         .add_option("--tokens", options->tokens,
                     "token ids: .npy or .safetensors, [tokens] or [sequences, tokens], or a JSON array")

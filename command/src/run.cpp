@@ -204,7 +204,7 @@ int runWords(const std::vector<std::string>& args, Host& lent) {
     app.require_subcommand(1);
     app.footer(
         "`regauge COMMAND --help` tells more.  Exit status: 0 done; 1 done, but the answer is no; 2 refused, and one "
-        "line says why.");
+        "line says why; 130 cancelled.");
     Job job{host, lent, held};
     const Jobs jobs = addSubcommands(app, job, args[0]);
     return parseAndRun(args, app, jobs, job);

@@ -63,6 +63,7 @@ Plan moveByMap(const Job& job, const TransportWords& words) {
     const MapSet maps = readMaps(job.host.files, words.map);
     MapTransportOptions options{words.options(), {}, words.keepStrength, job.host.threads};
     if (!words.site.empty()) options.site = words.site;
+    if (!maps.best().judged) job.say("warning: the map is not judged: nothing says what it explains of the target");
     return words.dryRun ? planTransport(job.host.files, words.object, maps, options)
                         : transport(job.host.files, words.object, maps, words.output.path, options, job.progress());
 }
@@ -90,7 +91,8 @@ RunJob addTransport(CLI::App& command) {
     mapFile->excludes(gaugeFile);
     command.add_option("--site", words->site,
                        "with --map: which of the file's maps, SOURCE_SITE=TARGET_SITE; with a gauge that has a hidden "
-                       "part: the MLP neurons that OBJECT lives on, such as blocks.3.mlp.hook_post");
+                       "part: the MLP neurons or heads that OBJECT lives on, such as blocks.3.mlp.hook_post or "
+                       "blocks.3.attn.hook_z");
     command
         .add_flag("--keep-strength", words->keepStrength,
                   "with --map: scale directions to the strength that they had, in standard deviations of the stream")

@@ -69,3 +69,15 @@ function halfToNumber(bits: number): number {
 export function bytesOf({ data }: Elements): Uint8Array<ArrayBuffer> {
     return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
 }
+
+/** The bits of floats of 16 or 32 bits. */
+export type Bits = Uint16Array | Int32Array;
+
+/** The same memory, where these are floats of 16 or 32 bits: to move them as numbers would make signalling NaNs quiet. */
+export function bitsOf(values: unknown): Bits | undefined {
+    if (!isFloats(values) || values instanceof Float64Array) return undefined;
+    const { buffer, byteOffset, length } = values;
+    return values.BYTES_PER_ELEMENT === 2
+        ? new Uint16Array(buffer, byteOffset, length)
+        : new Int32Array(buffer, byteOffset, length);
+}

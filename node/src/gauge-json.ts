@@ -13,6 +13,8 @@ export type Statistic = (typeof statistics)[number];
 /** From sure to unsure. */
 export const verdicts = ["aligned", "partial", "unrelated"] as const;
 export type Verdict = (typeof verdicts)[number];
+/** "aligned" says that at least this share of the channels is estimated right. */
+export const leastAligned = 0.9;
 
 /** "signed, permutation or layernorm". */
 const either = (words: readonly string[]): string => `${words.slice(0, -1).join(", ")} or ${words.at(-1)!}`;
@@ -95,6 +97,8 @@ const within = (value: unknown, range: Range): boolean =>
     value <= range.high &&
     (range !== count || Number.isInteger(value));
 
+type Kind = "text" | "boolean" | Range;
+
 /** What the parts of a gauge file hold, where they hold it. */
 const side = { name: "text", sha256: "text" } as const;
 const site = {
@@ -107,15 +111,26 @@ const site = {
     estimate: share,
     weight: magnitude,
 } as const;
-const parts: Readonly<Record<string, Readonly<Record<string, "text" | Range>>>> = {
-    summary: { estimate: share, agreement: share },
+const parts: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
+    summary: {
+        estimate: share,
+        agreement: share,
+        mean_score: magnitude,
+        sign_flips: count,
+        undetermined: count,
+        identity: "boolean",
+    },
     source: side,
     target: side,
-    method: { statistic: "text", lambda: magnitude, rows: count },
+    method: { statistic: "text", lambda: magnitude, rows: count, version: "text" },
 };
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
     typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** A list of anything: an Array or a typed array. */
+export const isList = (value: unknown): value is ArrayLike<unknown> =>
+    typeof value === "object" && value !== null && "length" in value && Number.isSafeInteger(value.length);
 
 /** A value as a message shows it. */
 function shown(value: unknown): string {
@@ -129,6 +144,43 @@ export function requireOneOf(key: string, value: unknown, words: readonly string
         throw refusal("malformed", where, `"${key}" is ${shown(value)}; it must be ${either(words)}`);
 }
 
+/** Checks what a gauge of d channels says beside its perm, its sign and its hidden part. Throws RegaugeError(malformed). */
+export function requireParts(gauge: Readonly<Record<string, unknown>>, d: number, where: string): void {
+    const malformed = (sentence: string): never => {
+        throw refusal("malformed", where, sentence);
+    };
+    requireOneOf("group", gauge["group"], groups, where);
+    requireOneOf("verdict", gauge["verdict"] === undefined ? "aligned" : gauge["verdict"], verdicts, where);
+    for (const key of ["score", "margin", "confidence"]) {
+        const list = gauge[key];
+        if (
+            list !== undefined &&
+            !(isList(list) && list.length === d && Array.from(list).every((value) => within(value, magnitude)))
+        )
+            malformed(`"${key}" must be a list of d numbers`);
+    }
+    const check = (of: Readonly<Record<string, unknown>>, expected: Readonly<Record<string, Kind>>): void => {
+        for (const [key, kind] of Object.entries(expected)) {
+            const value = of[key];
+            if (value === undefined) continue;
+            if (typeof kind === "object") {
+                if (!within(value, kind)) malformed(`"${key}" holds ${shown(value)}; it must be ${kind.words}`);
+            } else if (typeof value !== (kind === "text" ? "string" : kind))
+                malformed(`"${key}" has the wrong type: ${shown(value)}`);
+        }
+    };
+    for (const [key, expected] of Object.entries(parts)) {
+        const part = gauge[key];
+        if (part === undefined) continue;
+        if (!isObject(part)) return malformed(`"${key}" has the wrong type: ${shown(part)}`);
+        check(part, expected);
+        const sites = key === "method" ? part["sites"] : undefined;
+        if (sites === undefined) continue;
+        if (!Array.isArray(sites) || !sites.every(isObject)) return malformed('"sites" must be a list of objects');
+        for (const one of sites) check(one, site);
+    }
+}
+
 /** Checks everything but the entries of perm and sign and the hidden part, which a Gauge checks. Throws RegaugeError: malformed, unsupported, invalidGauge. */
 export function parseGauge(json: string | object, where: string): GaugeJson {
     const malformed = (sentence: string): never => {
@@ -137,7 +189,7 @@ export function parseGauge(json: string | object, where: string): GaugeJson {
     let parsed: unknown = json;
     if (typeof json === "string") {
         try {
-            parsed = JSON.parse(json);
+            parsed = JSON.parse(json.replace(/^\uFEFF/, "")); // a byte order mark
         } catch {
             malformed("a gauge file is JSON, and this is not");
         }
@@ -158,39 +210,11 @@ export function parseGauge(json: string | object, where: string): GaugeJson {
         );
     const d = file["d"];
     if (typeof d !== "number" || !Number.isInteger(d) || d < 0) malformed('"d" must be a whole number');
-    requireOneOf("group", file["group"], groups, where);
-    requireOneOf("verdict", file["verdict"] === undefined ? "aligned" : file["verdict"], verdicts, where);
     for (const key of ["perm", "sign"]) {
         const list = file[key];
         if (!Array.isArray(list) || list.length !== d)
             throw refusal("invalidGauge", where, `"${key}" must be a list of d = ${String(d)} whole numbers`);
     }
-    for (const key of ["score", "margin", "confidence"]) {
-        const list = file[key];
-        if (
-            list !== undefined &&
-            !(Array.isArray(list) && list.length === d && list.every((value) => within(value, magnitude)))
-        )
-            malformed(`"${key}" must be a list of d numbers`);
-    }
-    const check = (of: Readonly<Record<string, unknown>>, expected: Readonly<Record<string, "text" | Range>>): void => {
-        for (const [key, kind] of Object.entries(expected)) {
-            const value = of[key];
-            if (value === undefined) continue;
-            if (kind === "text") {
-                if (typeof value !== "string") malformed(`"${key}" has the wrong type: ${shown(value)}`);
-            } else if (!within(value, kind)) malformed(`"${key}" holds ${shown(value)}; it must be ${kind.words}`);
-        }
-    };
-    for (const [key, expected] of Object.entries(parts)) {
-        const part = file[key];
-        if (part === undefined) continue;
-        if (!isObject(part)) return malformed(`"${key}" has the wrong type: ${shown(part)}`);
-        check(part, expected);
-        const sites = key === "method" ? part["sites"] : undefined;
-        if (sites === undefined) continue;
-        if (!Array.isArray(sites) || !sites.every(isObject)) return malformed('"sites" must be a list of objects');
-        for (const one of sites) check(one, site);
-    }
+    requireParts(file, d as number, where);
     return file as unknown as GaugeJson;
 }

@@ -1,11 +1,13 @@
 // A gauge: an element of the signed permutation group B_d, and how sure its matching is.
 
 import { refusal } from "./error.js";
-import { isFloats, isTensor, type Floats, type Tensor } from "./floats.js";
+import { bitsOf, isFloats, isTensor, type Bits, type Floats, type Tensor } from "./floats.js";
 import {
     groups,
+    isList,
+    leastAligned,
     parseGauge,
-    requireOneOf,
+    requireParts,
     verdicts,
     type GaugeJson,
     type Group,
@@ -107,19 +109,23 @@ export class Gauge {
         this.sign = Int8Array.from(sign);
         this.group = details.group ?? "signed";
         this.verdict = details.verdict ?? "aligned";
-        requireOneOf("group", this.group, groups, where);
-        requireOneOf("verdict", this.verdict, verdicts, where);
+        const measured = (list: unknown): unknown => (isList(list) && list.length === 0 ? undefined : list);
+        const { score, margin, confidence } = details;
+        requireParts(
+            {
+                ...details,
+                group: this.group,
+                score: measured(score),
+                margin: measured(margin),
+                confidence: measured(confidence),
+            },
+            d,
+            where,
+        );
         this.judged = details.verdict !== undefined && details.summary?.estimate !== undefined;
         this.score = Float64Array.from(details.score ?? []);
         this.margin = Float64Array.from(details.margin ?? []);
         this.confidence = Float64Array.from(details.confidence ?? []);
-        for (const [key, list] of [
-            ["score", this.score],
-            ["margin", this.margin],
-            ["confidence", this.confidence],
-        ] as const)
-            if (list.length !== 0 && list.length !== d)
-                throw refusal("malformed", where, `"${key}" must be a list of d numbers`);
         this.source = Object.freeze({ ...(details.source ?? { name: "" }) });
         this.target = Object.freeze({ ...(details.target ?? { name: "" }) });
         this.statistic = details.method?.statistic ?? "none";
@@ -163,7 +169,7 @@ export class Gauge {
     static from(json: string | object, where = "gauge"): Gauge {
         if (json instanceof Gauge) return json;
         const file = parseGauge(json, where);
-        const isSigned = file.fingerprint !== undefined && file.fingerprint !== "";
+        const isSigned = file.fingerprint !== undefined;
         // Without its fingerprint, the verdict need not be of this perm and sign.
         const gauge = new Gauge(file.perm, file.sign, isSigned ? file : { ...file, summary: {} }, where);
         if (isSigned && file.fingerprint !== gauge.fingerprint)
@@ -207,10 +213,12 @@ export class Gauge {
 
     /**
      * next * this: first this, then next. (C++ calls it `then`; a JavaScript object with a method of that name would be taken for a promise
-     * by `await`.) Throws RegaugeError: dimensionMismatch where d differs, usage where only one has a hidden part.
+     * by `await`.) Throws RegaugeError: dimensionMismatch where d differs, usage where only one has a hidden part, or where the evidence
+     * of both says that they are in the wrong order, or the same.
      */
     andThen(next: Gauge): Gauge {
         requireSameWidth(this, next);
+        requireFollows(this, next);
         if ((this.hidden === undefined) !== (next.hidden === undefined))
             throw refusal(
                 "usage",
@@ -219,19 +227,23 @@ export class Gauge {
                     "(align(source, target, { hidden: true })), or none",
             );
         const sign = gathered(this.sign, next.perm).map((own, i) => own * next.sign[i]!);
+        const judged = this.judged && next.judged,
+            estimate = this.summary.estimate * next.summary.estimate;
         return new Gauge(gathered(this.perm, next.perm), sign, {
             group: this.group === next.group ? this.group : "signed",
-            verdict: verdicts[Math.max(verdicts.indexOf(this.verdict), verdicts.indexOf(next.verdict))]!,
+            verdict:
+                verdicts[
+                    Math.max(
+                        ...[this.verdict, next.verdict, judged && estimate < leastAligned ? "partial" : "aligned"].map(
+                            (word) => verdicts.indexOf(word as Verdict),
+                        ),
+                    )
+                ]!,
             score: weaker(this.score, next.score, next.perm),
             margin: weaker(this.margin, next.margin, next.perm),
             confidence: weaker(this.confidence, next.confidence, next.perm),
-            ...(this.judged && next.judged
-                ? {
-                      summary: {
-                          estimate: this.summary.estimate * next.summary.estimate,
-                          agreement: Math.min(this.summary.agreement, next.summary.agreement),
-                      },
-                  }
+            ...(judged
+                ? { summary: { estimate, agreement: Math.min(this.summary.agreement, next.summary.agreement) } }
                 : {}),
             source: this.source,
             target: next.target,
@@ -281,13 +293,20 @@ export class Gauge {
         this.#requireMovable(x, rows);
         if (x.length > 0 && typeof x[0] !== "number")
             throw refusal("wrongDtype", "vector", `holds ${typeof x[0]}s; expected numbers`);
-        return this.#gather(x, emptyLike(x), (value) => -value);
+        const y = emptyLike(x),
+            from = bitsOf(x),
+            to = bitsOf(y);
+        if (from && to) this.#gatherBits(from, to);
+        else this.#gather(x, y);
+        return y;
     }
 
-    /** Of float16 as bits, whose highest is the sign. */
+    /** Of float16 as bits. */
     #movedBits(x: Uint16Array, rows: number): Uint16Array {
         this.#requireMovable(x, rows);
-        return this.#gather(x, new Uint16Array(x.length), (bits) => bits ^ 0x8000);
+        const y = new Uint16Array(x.length);
+        this.#gatherBits(x, y);
+        return y;
     }
 
     #requireMovable(x: ArrayLike<number>, rows: number): void {
@@ -306,17 +325,24 @@ export class Gauge {
             );
     }
 
-    #gather<Into extends { [place: number]: number }>(
-        x: ArrayLike<number>,
-        y: Into,
-        negative: (value: number) => number,
-    ): Into {
-        for (let start = 0; start < x.length; start += this.d)
-            for (let i = 0; i < this.d; ++i) {
-                const value = x[start + this.perm[i]!]!;
-                (y as { [place: number]: number })[start + i] = this.sign[i] === 1 ? value : negative(value);
+    #gather(x: ArrayLike<number>, y: Float64Array | number[]): void {
+        const { d, perm, sign } = this;
+        for (let start = 0; start < x.length; start += d)
+            for (let i = 0; i < d; ++i) {
+                const value = x[start + perm[i]!]!;
+                y[start + i] = sign[i] === 1 ? value : -value;
             }
-        return y;
+    }
+
+    /** The same of floats' bits, whose highest is the sign. */
+    #gatherBits(x: Bits, y: Bits): void {
+        const { d, perm, sign } = this;
+        const signBit = 1 << (8 * x.BYTES_PER_ELEMENT - 1);
+        for (let start = 0; start < x.length; start += d)
+            for (let i = 0; i < d; ++i) {
+                const bits = x[start + perm[i]!]!;
+                y[start + i] = sign[i] === 1 ? bits : bits ^ signBit;
+            }
     }
 
     /** Where channels of the source are in the target: j -> perm^-1[j]. */
@@ -405,9 +431,6 @@ function emptyLike(x: ArrayLike<number>): Float64Array | number[] {
     return new Float64Array(x.length);
 }
 
-const isList = (value: unknown): value is ArrayLike<unknown> =>
-    typeof value === "object" && value !== null && "length" in value && Number.isSafeInteger(value.length);
-
 function checkEntries(perm: ArrayLike<number>, sign: ArrayLike<number>, where: string): void {
     const refuse = (sentence: string): never => {
         throw refusal("invalidGauge", where, sentence);
@@ -433,6 +456,20 @@ function requireSameWidth(a: Gauge, b: Gauge): void {
     if (!(b instanceof Gauge)) throw refusal("usage", "gauge", `expected a Gauge, and found ${String(b)}`);
     if (a.d !== b.d)
         throw refusal("dimensionMismatch", "", `the gauges act on different widths, d = ${a.d} and d = ${b.d}`);
+}
+
+/** Refuses gauges of which the evidence says that they are in the wrong order, or twice the same. */
+function requireFollows(first: Gauge, next: Gauge): void {
+    const same = (a: Side, b: Side): boolean => a.sha256 !== undefined && a.sha256 !== "" && a.sha256 === b.sha256;
+    const reversed = same(next.target, first.source),
+        twice = same(first.source, next.source) && same(first.target, next.target);
+    if (same(first.target, next.source) || (!reversed && !twice)) return;
+    throw refusal(
+        "usage",
+        "gauge",
+        `goes from ${next.source.name} to ${next.target.name}, and what is before it from ${first.source.name} to ${first.target.name}; ` +
+            "give gauges in the order in which they are applied, each once",
+    );
 }
 
 function mean(values: Float64Array): number {

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
+import { alreadyThere, codeOf, readFailure, words, writeFailure } from "./disk-errors.js";
 import {
     failure,
     sortedByBytes,
@@ -15,6 +16,7 @@ import {
 } from "./host.js";
 import { inHubCache } from "./hub-cache.js";
 import { InputsRead, refuseLinkOut } from "./inputs-read.js";
+import { asideOf, isThere, Place } from "./place-node.js";
 
 /** Told of every temporary file or folder when it appears and when it is gone. */
 export type OnTemporary = (path: string, gone: boolean) => void;
@@ -148,11 +150,13 @@ export class DiskFiles implements HostFiles {
             return failure("writeFailed", "its folder does not exist; make it first");
         const temporary = temporaryFor(file);
         const members = new Set<string>();
+        const place = new Place({ temporary, file, folder, members, inputs: this.#inputs });
         this.#onTemporary(temporary, false); // before it is there: the worker may be ended at any moment
         try {
             if (folder) fs.mkdirSync(temporary, { mode: this.#inputs.folderMode() });
             else fs.closeSync(fs.openSync(temporary, "wx", this.#inputs.fileMode("")));
         } catch (error) {
+            if (codeOf(error) !== "EEXIST") removeTemporary(temporary); // else another's
             this.#onTemporary(temporary, true);
             return writeFailure(error);
         }
@@ -194,25 +198,17 @@ export class DiskFiles implements HostFiles {
                         written += fs.writeSync(descriptor!, bytes, written, bytes.length - written);
                 }),
             commit: () => {
-                const place = (): Failure | undefined => {
-                    if (folder && this.#sync) syncFolders(temporary, members);
-                    const failed =
-                        overwrite && isThere(file)
-                            ? folder
-                                ? replaceFolder(temporary, file, members, this.#inputs)
-                                : void fs.renameSync(temporary, file)
-                            : placeNew(temporary, file, folder);
-                    if (!failed && this.#sync) syncFolder(path.dirname(file));
-                    return failed;
-                };
                 const failed =
-                    guarded(close) ?? this.#inputs.changed() ?? this.#refuseInputs(file, folder) ?? guarded(place);
+                    guarded(close) ??
+                    this.#inputs.changed() ??
+                    this.#refuseInputs(file, folder) ??
+                    guarded(() => place.take(overwrite, this.#sync));
                 if (failed === undefined) over();
                 return failed;
             },
             abandon: () => {
                 guarded(close);
-                removeTemporary(temporary);
+                if (!place.settled) removeTemporary(temporary);
                 over();
             },
         };
@@ -227,15 +223,20 @@ const ofOurs = /^\.(.+)\.regauge-(\d+)(?:-\d+)?(-old)?$/s;
 
 let temporaries = 0;
 
+/** A name that nothing has: what a killed process of the same number left is never touched. */
 function temporaryFor(file: string): string {
-    return path.join(path.dirname(file), `.${path.basename(file)}.regauge-${process.pid}-${temporaries++}`);
+    const stem = path.join(path.dirname(file), `.${path.basename(file)}.regauge-${process.pid}-`);
+    for (;;) {
+        const temporary = stem + String(temporaries++);
+        if (!isThere(temporary) && !isThere(asideOf(temporary))) return temporary;
+    }
 }
 
 /** Removes what a job left when it was killed. What it had moved aside goes back where nothing is. */
 export function removeTemporary(temporary: string): void {
     try {
         const name = ofOurs.exec(path.basename(temporary))?.[1],
-            aside = `${temporary}-old`;
+            aside = asideOf(temporary);
         if (name !== undefined && isThere(aside)) putBack(aside, path.join(path.dirname(temporary), name));
         fs.rmSync(temporary, { recursive: true, force: true });
     } catch {
@@ -280,126 +281,6 @@ function isAlive(pid: number): boolean {
     }
 }
 
-/** Puts the output in its place where nothing is. A refusal where something is by now. */
-function placeNew(temporary: string, file: string, folder: boolean): Failure | undefined {
-    try {
-        if (folder) {
-            // An empty folder takes the name, and rename replaces an empty folder only.
-            if (process.platform !== "win32") fs.mkdirSync(file, { mode: 0o700 });
-            fs.renameSync(temporary, file);
-            return undefined;
-        }
-        try {
-            fs.linkSync(temporary, file);
-            fs.unlinkSync(temporary);
-        } catch (error) {
-            if (codeOf(error) === "EEXIST") throw error;
-            if (isThere(file)) return alreadyThere(); // a file system without links: what is left is to look first
-            fs.renameSync(temporary, file);
-        }
-        return undefined;
-    } catch (error) {
-        if (codeOf(error) === "EEXIST" || codeOf(error) === "ENOTEMPTY") return alreadyThere();
-        throw error;
-    }
-}
-
-/** A refusal where the folder holds anything but files of the names that are written now. */
-function onlyMembers(file: string, members: ReadonlySet<string>, inputs: InputsRead): Failure | undefined {
-    if (fs.lstatSync(file).isSymbolicLink())
-        return failure(
-            "outputExists",
-            "is a link, and only a folder itself is replaced; remove the link, or choose another name with -o",
-        );
-    const look = (folder: string): Failure | undefined => {
-        for (const entry of fs.readdirSync(path.join(file, folder), { withFileTypes: true })) {
-            const name = path.join(folder, entry.name);
-            const isOurs = entry.isDirectory()
-                ? [...members].some((member) => member.startsWith(name + path.sep))
-                : entry.isFile() && members.has(name);
-            if (!isOurs || inputs.has(path.join(file, name)))
-                return failure(
-                    "outputExists",
-                    `holds ${name}, which is nothing that would be written there again; move it away, or choose another name with -o`,
-                );
-            const inside = entry.isDirectory() ? look(name) : undefined;
-            if (inside) return inside;
-        }
-        return undefined;
-    };
-    return look("");
-}
-
-/** Removes members and the folders that held them, and nothing that came there since it was looked through. */
-function removeMembers(folder: string, members: ReadonlySet<string>): void {
-    const attempt = (action: () => void): void => {
-        try {
-            action();
-        } catch {
-            // It is not there, or not empty.
-        }
-    };
-    for (const member of members) attempt(() => fs.unlinkSync(path.join(folder, member)));
-    for (const member of members)
-        for (let at = path.dirname(member); at !== "."; at = path.dirname(at))
-            attempt(() => fs.rmdirSync(path.join(folder, at)));
-    attempt(() => fs.rmdirSync(folder));
-}
-
-/** In two steps, since folders cannot be renamed over one another and Node has no exchange. Killed between them, the next run puts the old one back. */
-function replaceFolder(
-    temporary: string,
-    file: string,
-    members: ReadonlySet<string>,
-    inputs: InputsRead,
-): Failure | undefined {
-    const refused = onlyMembers(file, members, inputs);
-    if (refused) return refused;
-    const aside = `${temporary}-old`;
-    fs.renameSync(file, aside);
-    try {
-        fs.renameSync(temporary, file);
-    } catch (error) {
-        try {
-            fs.renameSync(aside, file);
-        } catch {
-            return failure("writeFailed", `cannot be written: ${words(error)}; what was there is now at ${aside}`);
-        }
-        throw error;
-    }
-    removeMembers(aside, members);
-    return undefined;
-}
-
-/** Waits until the disk has a folder's entries. Where a folder cannot be opened or synced, that is left to the system. */
-function syncFolder(folder: string): void {
-    let descriptor: number | undefined;
-    try {
-        descriptor = fs.openSync(folder, "r");
-        fs.fsyncSync(descriptor);
-    } catch (error) {
-        if (["EIO", "ENOSPC", "EDQUOT"].includes(codeOf(error))) throw error;
-    } finally {
-        if (descriptor !== undefined) fs.closeSync(descriptor);
-    }
-}
-
-function syncFolders(top: string, members: ReadonlySet<string>): void {
-    const folders = new Set([""]);
-    for (const member of members)
-        for (let at = path.dirname(member); at !== "."; at = path.dirname(at)) folders.add(at);
-    for (const folder of folders) syncFolder(path.join(top, folder));
-}
-
-/** Whether the path names anything, be it a link that leads nowhere. */
-function isThere(file: string): boolean {
-    try {
-        return fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined;
-    } catch {
-        return false;
-    }
-}
-
 /** undefined where the path leads nowhere: a link to itself, too. */
 function statOf(file: string): fs.Stats | undefined {
     try {
@@ -423,38 +304,3 @@ function wrongKind(stat: fs.StatsBase<number> | fs.StatsBase<bigint>): Failure {
             : "something else";
     return failure("missingFile", `is ${kind}, and a regular file is needed`);
 }
-
-const alreadyThere = (): Failure =>
-    failure("outputExists", "exists already; --force overwrites it, or choose another name with -o");
-
-/** The system's own words (strerror), which Node gives only together with the call and the path. The native command prints the same. */
-const systemWords: Readonly<Record<string, string>> = {
-    EACCES: "Permission denied",
-    EDQUOT: "Disk quota exceeded",
-    EEXIST: "File exists",
-    EFBIG: "File too large",
-    EIO: "Input/output error",
-    EISDIR: "Is a directory",
-    ELOOP: "Too many levels of symbolic links",
-    EMFILE: "Too many open files",
-    ENAMETOOLONG: "File name too long",
-    ENOENT: "No such file or directory",
-    ENOSPC: "No space left on device",
-    ENOTDIR: "Not a directory",
-    ENOTEMPTY: "Directory not empty",
-    EPERM: "Operation not permitted",
-    EROFS: "Read-only file system",
-};
-
-const codeOf = (error: unknown): string => (error instanceof Error && "code" in error ? String(error.code) : "");
-export const words = (error: unknown): string =>
-    systemWords[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));
-
-const readFailure = (error: unknown): Failure => failure("missingFile", `cannot be read: ${words(error)}`);
-const writeFailure = (error: unknown): Failure =>
-    failure(
-        "writeFailed",
-        codeOf(error) === "ENOSPC"
-            ? "the disk is full; nothing was written"
-            : `cannot be written: ${words(error)}; nothing was written`,
-    );

@@ -21,6 +21,8 @@ export interface MapReport {
     readonly family: MapFamily | "none";
     /** Whether it explains more of the target than its mean does, by more than the rows can tell. */
     readonly helps: boolean;
+    /** Whether its figures were measured: false of a file without the fingerprint that they go with. */
+    readonly judged: boolean;
     readonly source_site: string;
     readonly target_site: string;
     readonly d_source: number;

@@ -57,7 +57,7 @@ export const audit: Api["audit"] = api.audit;
 export const ceiling: Api["ceiling"] = api.ceiling;
 
 /**
- * Do two checkpoints compute the same function? Small models (a folder with config.json and .safetensors files): weights are held in float32.
+ * Do two checkpoints compute the same function? Small models (a folder with config.json and .safetensors files, or a GGUF file): weights are held in float32.
  * Rejects with RegaugeError: unsupported (the family), tooLarge, dimensionMismatch, usage (a token beyond the vocabulary), ...
  */
 export const verify: Api["verify"] = api.verify;

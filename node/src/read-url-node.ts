@@ -37,8 +37,11 @@ export function readUrl(file: UrlFile, offset: number, into: Uint8Array): Failur
     const bytes = new SharedArrayBuffer(into.length),
         done = new SharedArrayBuffer(4);
     asking.postMessage({ file, begin: offset, bytes, done } satisfies RangeRequest);
-    if (Atomics.wait(new Int32Array(done), 0, 0, patience + grace) === "timed-out")
+    if (Atomics.wait(new Int32Array(done), 0, 0, patience + grace) === "timed-out") {
+        asking.close(); // what that thread says later is not an answer to the next question
+        asking = undefined;
         return unreachable(`the answer was not there whole after ${(patience + grace) / 1000} s`);
+    }
     const failed = receiveMessageOnPort(asking) as { message: Failure } | undefined;
     if (failed) return failed.message;
     into.set(new Uint8Array(bytes));

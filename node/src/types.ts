@@ -46,7 +46,7 @@ export interface AlignOptions extends TraceOptions {
 export interface MapOptions extends JobControl {
     /** Default: the lowest rung that is not worse than the best by more than the rows can tell. */
     family?: MapFamily | undefined;
-    /** Pairs of source and target sites. Default: for each source site the target site that it explains best. */
+    /** Pairs of source and target sites. Default: for each source site the target site that knows most of it. */
     sites?: readonly (readonly [string, string])[] | undefined;
     /** The penalty of affine maps in the units of scikit-learn's alpha. Default: from the data. */
     ridge?: number | undefined;

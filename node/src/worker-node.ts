@@ -5,7 +5,8 @@ import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 
 import { Engine, sharedMemory, type Factory } from "./engine.js";
-import { DiskFiles, hashBytes, words } from "./host-node.js";
+import { words } from "./disk-errors.js";
+import { DiskFiles, hashBytes } from "./host-node.js";
 import { refusal } from "./error.js";
 import { failure, type Failure, type HostFiles } from "./host.js";
 import { MemoryFiles } from "./memory-files.js";

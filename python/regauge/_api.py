@@ -15,6 +15,8 @@ from ._inputs import Inputs, Path
 from ._job import Progress, Report, listed, output, report, run, words
 
 Statistic = Literal["auto", "correlation", "whitened"]
+#: What quantised weights can be written as.
+Floats = Literal["bf16", "f16", "f32"]
 #: A path (file or folder); one file's contents as bytes; contents by name (a folder); an array; arrays by name.
 FileInput = Union[Path, bytes, Mapping[str, Any], Any]
 #: A FileInput; rows [.., d]; rows by site; or {"activations", "gains", "token_ids", "attention_mask"}.
@@ -135,6 +137,7 @@ def transport(
     kind: Optional[str] = None,
     site: Optional[str] = None,
     copy_unknown: bool = False,
+    dequantize: Optional[Floats] = None,
     force: bool = False,
     dry_run: bool = False,
     progress: Progress = None,
@@ -152,8 +155,9 @@ def transport(
     optimizer state as well, and objects that live on them. site: the hook that such an object lives on, where it does not
     say so itself ("blocks.3.mlp.hook_post").
 
-    kind: what it is, where its content does not tell. copy_unknown: copy tensors that no recipe names. force: overwrite
-    ``out``; use a gauge whose verdict is "unrelated". dry_run: only the plan.
+    kind: what it is, where its content does not tell. copy_unknown: copy tensors that no recipe names. dequantize: write
+    quantised weights (GGUF blocks, FP8) as these floats. force: overwrite ``out``; use a gauge whose verdict is
+    "unrelated". dry_run: only the plan.
     Raises Error: unknownTensor, ambiguous, dimensionMismatch, unrelated, undeterminedSign, outputExists, ...
     """
     moving = _gauge(gauge)
@@ -169,6 +173,7 @@ def transport(
         site=site,
         kind=kind,
         unknown="copy" if copy_unknown else None,
+        dequantize=dequantize,
         force=force,
         dry_run=dry_run,
         json=True,

@@ -52,4 +52,5 @@ def _in_python(message: str) -> str:
 
     text = _ALIGN_HIDDEN.sub("align(source, target, hidden=True)", _SEE_HELP.sub("", message))
     text = text.replace(_ONE_SITE, "leave out site").replace("--unknown copy", "--unknown")
+    text = text.replace("--dequantize bf16", 'dequantize="bf16"')
     return _OUT.sub("out", _FLAG.sub(word, text))

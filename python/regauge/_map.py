@@ -7,7 +7,7 @@ from typing import Any, Literal, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ._api import EvidenceInput, FileInput, Moved
+from ._api import EvidenceInput, FileInput, Floats, Moved
 from ._arrays import from_bytes, numbers
 from ._error import refusal
 from ._inputs import Inputs, Path, path_of
@@ -105,14 +105,17 @@ class Maps:
         site: Optional[SitePair] = None,
         kind: Optional[str] = None,
         keep_strength: bool = False,
+        copy_unknown: bool = False,
+        dequantize: Optional[Floats] = None,
         force: bool = False,
+        dry_run: bool = False,
         progress: Progress = None,
     ) -> Moved:
         """Moves directions, probes, SAEs and what else has a meaning under a map.
 
-        object, out, kind and what comes back: as ``regauge.transport``. site: the pair to move by, where the object
-        does not say. keep_strength: scale directions to what they were in the streams' own standard deviations. force:
-        overwrite ``out``; use a map that does not help.
+        object, out, kind, copy_unknown, dequantize, dry_run and what comes back: as ``regauge.transport``. site: the
+        pair to move by, where the object does not say. keep_strength: scale directions to what they were in the
+        streams' own standard deviations. force: overwrite ``out``; use a map that does not help.
         Raises Error: usage, unknownTensor, dimensionMismatch, outputExists, ...
         """
         inputs = Inputs(object, out)
@@ -122,10 +125,13 @@ class Maps:
             site=None if site is None else _pair(site),
             kind=kind,
             keep_strength=keep_strength,
+            unknown="copy" if copy_unknown else None,
+            dequantize=dequantize,
             force=force,
+            dry_run=dry_run,
             json=True,
         )
-        to, memory = output(out)
+        to, memory = ([], "") if dry_run else output(out)
         answer = run("transport", [*options, *to], [place], inputs, progress, memory)
         return Moved(report(answer), dict(answer.files))
 

@@ -39,8 +39,11 @@ bool comes() { return callsLeft.fetch_sub(1) == 0; }
 // Whether a call is to fail, with errno; does not come back from the process's death. transfers: it reads or writes.
 bool callFails(bool transfers) {
     const Fault kind = fault.load(std::memory_order_relaxed);
-    if (kind != Fault::error && kind != Fault::death && !(kind == Fault::interrupted && transfers)) return false;
-    if (!comes()) return false;
+    if (kind != Fault::error && kind != Fault::errorStays && kind != Fault::death &&
+        !(kind == Fault::interrupted && transfers))
+        return false;
+    const long before = callsLeft.fetch_sub(1);
+    if (before > 0 || (before < 0 && kind != Fault::errorStays)) return false;
     if (kind == Fault::death) ::_exit(died);
     errno = kind == Fault::interrupted ? EINTR : EIO;
     return true;

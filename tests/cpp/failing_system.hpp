@@ -21,6 +21,7 @@ enum class Fault {
     memory,       // an allocation throws std::bad_alloc
     memoryStays,  // and so does every one after it
     error,        // a system call says EIO
+    errorStays,   // and so does every one after it
     interrupted,  // a read or write says EINTR; the others are not counted
     partly,       // a read or write does one byte only; the others are not counted
     death,        // the process is gone before the call is made

@@ -4,6 +4,7 @@
 
 #include "recipes/recipe_table.hpp"
 #include "regauge/evidence.hpp"
+#include "regauge/model.hpp"
 #include "regauge/trace.hpp"
 #include "regauge/transport.hpp"
 #include "transport_objects.hpp"
@@ -155,10 +156,61 @@ TEST_CASE("field: the file that transformers loads is the model, and shards with
     shards.put("m/config.json", llamaConfig);
     const std::vector<Array> all = llama();
     shards.put("m/model-00001-of-00002.safetensors", safetensors({all.begin(), all.begin() + 2}));
-    CHECK_THAT(refusal(shards, "m"), ContainsSubstring("1 of the 2 shards"));
+    CHECK_THAT(refusal(shards, "m"), ContainsSubstring("model-00002-of-00002.safetensors"));
     shards.put("m/model-00002-of-00002.safetensors", safetensors({all.begin() + 2, all.end()}));
     CHECK(moved(shards, "m", "out/model-00001-of-00002.safetensors", "model.norm.weight").values ==
           movedAxis(all[1], gauge, 0, false).values);
+}
+
+TEST_CASE("field: numbered shards are one set, whole and without a tensor in two of them, index or not") {
+    const std::vector<Array> all = llama();
+    const std::string first = safetensors({all.begin(), all.begin() + 4}),
+                      second = safetensors({all.begin() + 4, all.end()});
+    struct Case {
+        std::vector<std::pair<std::string, std::string>> shards;
+        std::string says;
+    };
+    std::vector<Array> more{all.begin() + 4, all.end()};
+    more.push_back(randomArray(all[0].name, all[0].shape, 99));
+    const std::string one = "model-00001-of-00002.safetensors", two = "model-00002-of-00002.safetensors";
+    for (const auto& [parts, says] : {Case{{{one, first}, {two, safetensors(more)}}, "the tensor is also in " + one},
+                                      Case{{{one, first}, {"model-00003-of-00003.safetensors", second}}, two},
+                                      Case{{{one, first}, {"model-00001-of-00003.safetensors", second}}, two},
+                                      Case{{{two, first}, {"model-00002-of-00003.safetensors", second}}, one},
+                                      Case{{{"model-00000-of-00002.safetensors", first}, {one, second}}, "numbered"},
+                                      Case{{{one, first}, {two, second}, {"model-00003-of-00003.safetensors", second}},
+                                           "is numbered as part of another set than " + one}}) {
+        MemoryFiles files;
+        files.put("m/config.json",
+                  R"({"model_type":"llama","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,)"
+                  R"("intermediate_size":6,"vocab_size":11,"head_dim":3,"tie_word_embeddings":true})");
+        for (const auto& [name, bytes] : parts) files.put("m/" + name, bytes);
+        CHECK_THAT(refusal(files, "m"), ContainsSubstring(says));
+        CHECK_THROWS_AS(openEvidence(files, "m"), Error);
+        CHECK_THROWS_AS(Model::load(files, "m"), Error);
+        if (parts.size() == 2 && parts[1].first == two) {
+            CHECK_THROWS_WITH(openEvidence(files, "m"), ContainsSubstring(says));
+            CHECK_THROWS_WITH(Model::load(files, "m"), ContainsSubstring(says));
+            files.put("m/" + two, second);
+            CHECK(refusal(files, "m").empty());
+            CHECK_NOTHROW(openEvidence(files, "m"));
+            CHECK_NOTHROW(Model::load(files, "m"));
+        }
+    }
+}
+
+TEST_CASE("field: a model computes with the files that transport moves") {
+    MemoryFiles files;
+    files.put("m/config.json", R"({"model_type":"llama","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,)"
+                               R"("intermediate_size":6,"vocab_size":11,"head_dim":3,"tie_word_embeddings":true})");
+    files.put("m/model.safetensors", safetensors(llama()));
+    const std::vector<float> logits = Model::load(files, "m").logits(std::vector<std::int64_t>{1, 2});
+    std::vector<Array> older = llama();
+    for (Array& array : older)
+        for (float& value : array.values) value *= 2;
+    files.put("m/model-00001-of-00001.safetensors", safetensors(older));
+    files.put("m/older.safetensors", safetensors(older));
+    CHECK(Model::load(files, "m").logits(std::vector<std::int64_t>{1, 2}) == logits);
 }
 
 TEST_CASE("field: a family that has a table is never said to have none") {

@@ -4,7 +4,9 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <cmath>
 
+#include "io/bytes.hpp"
 #include "regauge/error.hpp"
+#include "regauge/gauge_file.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
@@ -36,6 +38,18 @@ TEST_CASE("a hand-written gauge with only the required keys is accepted") {
     CHECK(alignment.gauge == Gauge({2, 0, 1}, {1, -1, 1}));
     CHECK(alignment.group == Group::signedPermutation);
     CHECK(alignment.verdict == Verdict::aligned);
+}
+
+TEST_CASE("a gauge file is known wherever in it stands that it is one") {
+    const auto isGauge = [](const std::string& text) { return isGaugeFile(MemorySource("g", asBytes(text))); };
+    const std::string far = R"({"notes":")" + std::string(10'000, '.') + R"(",)" + handWritten.substr(1);
+    for (const std::string& text : {handWritten, "\xEF\xBB\xBF" + handWritten, " \r\n\t" + handWritten, far}) {
+        INFO(text.substr(0, 20));
+        CHECK(parseGauge(text, "g").gauge.d() == 3);
+        CHECK(isGauge(text));
+    }
+    for (const std::string& text : {std::string(), std::string(5000, ' '), "[" + handWritten + "]", std::string("{}")})
+        CHECK_FALSE(isGauge(text));
 }
 
 TEST_CASE("a written gauge reads back, and writes the same bytes again") {
@@ -98,4 +112,26 @@ TEST_CASE("an inverted and a composed alignment keep each channel's score with i
     CHECK(composed.gauge == first.gauge.then(weak.gauge));
     CHECK(composed.verdict == Verdict::partial);
     CHECK(composed.estimate == 0.5);
+    Alignment sure = first;
+    sure.estimate = 0.92;
+    CHECK(then(sure, first).verdict == Verdict::aligned);
+    CHECK(then(sure, sure).verdict == Verdict::partial);  // 85 %
+}
+
+TEST_CASE("gauges are composed in the order that their evidence says, each once") {
+    const auto between = [](const std::string& source, const std::string& target) {
+        GaugeFile gauge{parseGauge(handWritten, "g.json"), std::nullopt};
+        gauge.residual.source = {source, source}, gauge.residual.target = {target, target};
+        return gauge;
+    };
+    const GaugeFile ab = between("a", "b"), bc = between("b", "c"), ba = between("b", "a"), xy = between("x", "y");
+    const GaugeFile hand = between("", "");
+    CHECK(then(ab, bc).residual.target.name == "c");
+    CHECK_NOTHROW(then(ab, ba));
+    CHECK_NOTHROW(then(ab, xy));  // other evidence of the same models, for all that is known
+    CHECK_NOTHROW(then(hand, hand));
+    CHECK_THROWS_WITH(then(bc, ab, "ab.json"),
+                      "ab.json: goes from a to b, and what is before it from b to c; give "
+                      "gauges in the order in which they are applied, each once");
+    CHECK_THROWS_WITH(then(ab, ab), ContainsSubstring("each once"));
 }

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "regauge/error.hpp"
+#include "regauge/hidden.hpp"
 #include "regauge/io/gauge_json.hpp"
 
 using namespace regauge;
@@ -27,7 +28,7 @@ private:
         if (type == "array") return value.is_array();
         if (type == "string") return value.is_string();
         if (type == "boolean") return value.is_boolean();
-        if (type == "integer") return value.is_number_integer();
+        if (type == "integer") return value.is_number() && value.get<double>() == std::floor(value.get<double>());
         REQUIRE(type == "number");
         return value.is_number();
     }
@@ -44,6 +45,10 @@ private:
                 if (std::find(says.begin(), says.end(), value) == says.end()) return false;
             } else if (word == "minimum" || word == "maximum") {
                 if (value.is_number() && (word == "minimum" ? value < says : value > says)) return false;
+            } else if (word == "exclusiveMinimum") {
+                if (value.is_number() && value <= says) return false;
+            } else if (word == "minItems") {
+                if (value.is_array() && value.size() < says) return false;
             } else if (word == "pattern") {
                 const std::regex pattern(says.get<std::string>());
                 if (value.is_string() && !std::regex_search(value.get<std::string>(), pattern)) return false;
@@ -75,6 +80,7 @@ Schema schema() {
 bool isRead(const Json& file) {
     try {
         parseGauge(file.dump(), "gauge");
+        parseHidden(file.dump(), "gauge");
         return true;
     } catch (const Error&) {
         return false;
@@ -112,42 +118,26 @@ TEST_CASE("what regauge writes fits the gauge schema, and so does what is writte
     CHECK(isRead(hand));
 }
 
-TEST_CASE("what the gauge schema forbids is refused when it is read", "[gauge]") {
+// tests/fixtures/gauge_changes.json: a gauge with everything in it, and what becomes of it when one part is changed.
+// tests/js/gauge.test.mjs reads the same.
+TEST_CASE("what the gauge schema forbids is refused when it is read, and what it allows is read", "[gauge]") {
     const Schema gauges = schema();
-    const Json whole = Json::parse(toJson(full()));
+    const Json fixture = Json::parse(std::ifstream(std::string(REGAUGE_TEST_DATA) + "/fixtures/gauge_changes.json"));
+    const Json& whole = fixture.at("whole");
+    REQUIRE(gauges.fits(whole));
     REQUIRE(isRead(whole));
-    const std::vector<std::pair<std::string, Json>> changes{{"/format", "gauge"},
-                                                            {"/version", 2},
-                                                            {"/version", "1"},
-                                                            {"/d", -1},
-                                                            {"/d", 1e300},
-                                                            {"/group", "orthogonal"},
-                                                            {"/perm/0", 1},
-                                                            {"/perm/0", -1},
-                                                            {"/perm/0", 0.5},
-                                                            {"/perm", "210"},
-                                                            {"/sign/0", 2},
-                                                            {"/sign/0", "1"},
-                                                            {"/score/0", nullptr},
-                                                            {"/margin/0", 1e13},
-                                                            {"/confidence", 1},
-                                                            {"/verdict", "perhaps"},
-                                                            {"/summary/estimate", 1.5},
-                                                            {"/summary/agreement", -0.5},
-                                                            {"/source/name", 1},
-                                                            {"/method/statistic", 3},
-                                                            {"/method/lambda", "1"},
-                                                            {"/method/sites/0/estimate", 2},
-                                                            {"/method/sites/0/name", {}},
-                                                            {"/method/rows", "many"},
-                                                            {"/fingerprint", "0"}};
-    for (const auto& [place, value] : changes) {
-        INFO(place << " = " << value.dump());
-        Json changed = whole;
-        changed[Json::json_pointer(place)] = value;
-        CHECK_FALSE(gauges.fits(changed));
-        CHECK_FALSE(isRead(changed));
-    }
+    const auto check = [&](const char* list, bool fits, bool read) {
+        for (const Json& change : fixture.at(list)) {
+            INFO(list << ": " << change.dump());
+            Json changed = whole;
+            changed[Json::json_pointer(change.at(0).get<std::string>())] = change.at(1);
+            CHECK(gauges.fits(changed) == fits);
+            CHECK(isRead(changed) == read);
+        }
+    };
+    check("refused", false, false);
+    check("refused_beyond_the_schema", true, false);
+    check("accepted", true, true);
     for (const char* key : {"format", "version", "d", "group", "perm", "sign"}) {
         Json without = whole;
         without.erase(key);

@@ -233,3 +233,78 @@ TEST_CASE("a list of residual channels moves where the hidden part cannot be und
     transport(files, "list.json", alignmentOf(residual), "alone.json");
     CHECK(files.text("moved.json") == files.text("alone.json"));
 }
+
+TEST_CASE("a hidden gauge moves a model of its own layers and heads, and no other of the same lengths", "[hidden]") {
+    MemoryFiles files;
+    std::vector<Array> arrays{randomArray("model.embed_tokens.weight", {11, d}, 1),
+                              randomArray("model.norm.weight", {d}, 2)};
+    for (std::size_t l = 0; l < shape.layers; ++l) {
+        const std::string at = "model.layers." + std::to_string(l) + ".";
+        const auto add = [&](const std::string& name, const Shape& dims) {
+            arrays.push_back(randomArray(at + name + ".weight", dims, static_cast<unsigned>(arrays.size())));
+        };
+        add("self_attn.q_proj", {16, d}), add("self_attn.k_proj", {8, d}), add("self_attn.v_proj", {8, d});
+        add("self_attn.o_proj", {d, 16});
+        add("mlp.gate_proj", {neurons, d}), add("mlp.up_proj", {neurons, d}), add("mlp.down_proj", {d, neurons});
+        add("input_layernorm", {d}), add("post_attention_layernorm", {d});
+    }
+    files.put("m/model.safetensors", safetensors(arrays));
+    const Alignment residual = alignmentOf(Gauge::identity(d));
+    const auto refusalWith = [&](const HiddenGauge& hidden, const std::string& config) {
+        files.put("m/config.json", R"({"model_type": "llama")" + config + "}");
+        std::string said;
+        const auto attempt = [&](const auto& call) {
+            try {
+                call();
+                said += "moved";
+            } catch (const Error& error) {
+                CHECK(error.code() == ErrorCode::dimensionMismatch);
+                said += error.what();
+            }
+        };
+        attempt([&] { transport(files, "m", residual, hidden, "out"); });
+        for (const auto& [name, bytes] : files.below("out")) files.contents.erase("out" + name);
+        attempt([&] { planTransport(files, "m", Gauge::identity(d), hidden); });
+        attempt([&] { movedHidden(files, hidden, "m"); });
+        return said;
+    };
+    const HiddenGauge hidden = placesAndSigns(false);
+    for (const std::string config :
+         {R"()", R"(, "hidden_size": 16)", R"(, "num_attention_heads": 4, "num_key_value_heads": 2)",
+          R"(, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4)",
+          R"(, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": null)"})
+        CHECK(refusalWith(hidden, config) == "movedmovedmoved");
+    const auto refusedThrice = [&](const HiddenGauge& gauge, const std::string& config, const std::string& says) {
+        INFO(config);
+        const std::string said = refusalWith(gauge, config);
+        CHECK_THAT(said, !ContainsSubstring("moved"));
+        for (std::size_t at = 0, k = 0; k < 3; ++k) {
+            at = said.find(says, at);
+            REQUIRE(at != std::string::npos);
+            at += says.size();
+        }
+    };
+    refusedThrice(hidden, R"(, "num_hidden_layers": 1)", "with 1 layers, and the gauge's hidden part is of one with 2");
+    refusedThrice(hidden, R"(, "num_hidden_layers": 3)", "with 3 layers");
+    refusedThrice(hidden, R"(, "num_attention_heads": 2, "num_key_value_heads": 1)",
+                  "with 2 heads, and the gauge's hidden part is of one with 4");
+    refusedThrice(hidden, R"(, "text_config": {"num_attention_heads": 2, "num_key_value_heads": 1})", "with 2 heads");
+    refusedThrice(hidden, R"(, "num_attention_heads": 4)", "with 4 key-value heads");
+    refusedThrice(hidden, R"(, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8)",
+                  "with 8 channels in a head, and the gauge's hidden part is of one with 4");
+    // A gauge that does not say how wide heads are, and one that turns them.
+    HiddenShape unsaid = shape;
+    unsaid.headDim = unsaid.pairs = 0;
+    const std::string heads = R"(, "num_attention_heads": 4, "num_key_value_heads": 2)";
+    CHECK(refusalWith(HiddenGauge(unsaid, hidden.layers()), heads + R"(, "head_dim": 4)") == "movedmovedmoved");
+    std::vector<HiddenLayer> layers = hidden.layers();
+    layers[0].turn = {0.6F, 0.8F, 1, 0, 1, 0, 0, 1};
+    const HiddenGauge turned(shape, layers);
+    CHECK(refusalWith(turned, heads) == "movedmovedmoved");
+    refusedThrice(turned, heads + R"(, "partial_rotary_factor": 0.5)",
+                  "with 1 RoPE planes in a head, and the gauge's hidden part is of one with 2");
+    // What lies in the residual stream alone has no heads, whatever model it lies beside.
+    files.put("m/config.json", R"({"model_type": "llama", "num_attention_heads": 2})");
+    files.put("m/v.safetensors", safetensors({randomArray("v", {d}, 5)}));
+    CHECK_NOTHROW(transport(files, "m/v.safetensors", residual, hidden, "v"));
+}

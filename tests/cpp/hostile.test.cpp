@@ -8,7 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "command_run.hpp"
+#include "io/json_text.hpp"
 #include "memory_files.hpp"
+#include "regauge/io/tensor_file.hpp"
 #include "regauge/model.hpp"
 #include "written_files.hpp"
 
@@ -207,7 +209,7 @@ TEST_CASE("a configuration of the wrong types and sizes is refused in words", "[
         R"("model_type":"llama","hidden_size":64,"num_hidden_layers":2,"num_attention_heads":4,"intermediate_size":8,"vocab_size":16)";
     for (const std::string more :
          {R"("tie_word_embeddings":1)", R"("tie_word_embeddings":"no")", R"("head_dim":2000000000)",
-          R"("partial_rotary_factor":1e300)", R"("partial_rotary_factor":-1)"}) {
+          R"("partial_rotary_factor":1e300)", R"("partial_rotary_factor":-1)", R"("num_hidden_layers":10001)"}) {
         INFO(more);
         files.put("m/config.json", "{" + common + "," + more + "}");
         requireRefused(run(files, {"verify", "m", "m", "--tokens", "tokens"}), "config.json");
@@ -332,6 +334,59 @@ TEST_CASE("small files do not unfold into much work or memory", "[hostile]") {
         files.put("gauge", gaugeText(4, repeated(",\"\":0", 2'000'000)));
         requireRefused(run(files, {"show", "gauge"}), "million");
     }
+}
+
+TEST_CASE("beyond the limits of docs/threat-model.md files are refused in words", "[hostile]") {
+    // A file that begins with `text` and goes on with zeros.
+    const auto refusal = [](const std::string& text, std::uint64_t size, const auto& read) {
+        class Long final : public ByteSource {
+        public:
+            Long(std::string text, std::uint64_t size) : text_(std::move(text)), size_(size) {}
+            std::uint64_t size() const override { return size_; }
+            void read(std::uint64_t offset, std::span<std::byte> into) const override {
+                REQUIRE(into.size() < 1'000'000);  // it is known to be too much before it is read
+                for (std::size_t k = 0; k < into.size(); ++k)
+                    into[k] = static_cast<std::byte>(offset + k < text_.size() ? text_[offset + k] : 0);
+            }
+            const std::string& name() const override { return name_; }
+
+        private:
+            std::string text_, name_ = "long";
+            std::uint64_t size_;
+        };
+        try {
+            read(std::make_shared<Long>(text, size));
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string("was read");
+    };
+    const auto tensors = [](std::shared_ptr<const ByteSource> source) { openTensorFile(std::move(source)); };
+    const auto little = [](std::uint64_t value, std::size_t bytes) {
+        std::string text;
+        for (std::size_t k = 0; k < bytes; ++k) text += static_cast<char>(value >> (8 * k) & 0xFF);
+        return text;
+    };
+    constexpr std::uint64_t enough = std::uint64_t{4} << 30;
+    CHECK_THAT(refusal("{", largestJsonFile + 1, [](const auto& source) { readJsonText(*source, "a configuration"); }),
+               ContainsSubstring("has more than 64 MiB, and a configuration is never that large"));
+    CHECK_THAT(refusal("{", largestJsonFile + 1, tensors), ContainsSubstring("JSON of more than 64 MiB"));
+    CHECK_THAT(refusal(little(100'000'001, 8) + "{", enough, tensors), ContainsSubstring("limit of 100 MB"));
+    std::string axes = "1";
+    for (int k = 0; k < 64; ++k) axes += ",1";
+    const std::string deep = safetensors(R"({"w":{"dtype":"U8","shape":[)" + axes + R"(],"data_offsets":[0,1]}})", 1);
+    CHECK_THAT(refusal(deep, deep.size(), tensors), ContainsSubstring("w: its shape is too long"));
+    constexpr std::uint64_t most = std::uint64_t{1} << 20;
+    CHECK_THAT(refusal("GGUF" + little(3, 4) + little(most + 1, 8) + little(0, 8), enough, tensors),
+               ContainsSubstring("1048577 tensors"));
+    CHECK_THAT(refusal("GGUF" + little(3, 4) + little(0, 8) + little(most + 1, 8), enough, tensors),
+               ContainsSubstring("1048577 key-values"));
+    MemoryFiles files;
+    constexpr std::size_t values = (std::size_t{8} << 20) + 1;
+    files.put("v", safetensors(R"({"v":{"dtype":"F16","shape":[)" + std::to_string(values) + R"(],"data_offsets":[0,)" +
+                                   std::to_string(2 * values) + "]}}",
+                               2 * values));
+    requireRefused(run(files, {"audit", "v"}), "holds more than 8388608 values");
 }
 
 TEST_CASE("a gauge that nothing vouches for does not read as aligned", "[hostile]") {

@@ -53,6 +53,28 @@ TEST_CASE("where align finds no gauge it names the map command for these files, 
     CHECK_THAT(mapped.out, ContainsSubstring("An affine map explains"));
 }
 
+TEST_CASE("a map file without its fingerprint is moved by, and not called judged", "[map][command]") {
+    MemoryFiles files;
+    using Said = std::vector<std::pair<std::string, std::string>>;
+    const std::vector<float> identity{1, 0, 0, 1}, none{0, 0};
+    const auto matrix = std::as_bytes(std::span(identity)), bias = std::as_bytes(std::span(none));
+    const std::vector<NewTensor> tensors{{"forward", Dtype::F32, {2, 2}, matrix},
+                                         {"forward_bias", Dtype::F32, {2}, bias},
+                                         {"backward", Dtype::F32, {2, 2}, matrix},
+                                         {"backward_bias", Dtype::F32, {2}, bias}};
+    for (const Said& said : {Said{}, Said{{"family", "gauge"}, {"helps", "true"}, {"r2", "0.99"}}}) {
+        const auto out = files.create("hand", false, true);
+        writeSafetensors(tensors, said, out->file(""));
+        out->commit();
+        const Ran shown = run(files, {"show", "hand"});
+        CHECK_THAT(shown.out, ContainsSubstring("not judged") && !ContainsSubstring("explains 99"));
+        files.put("v.json", R"({"1":[1.5,2]})");
+        const Ran moved = run(files, {"transport", "v.json", "--map", "hand", "-o", "m.json", "--force"});
+        CHECK(moved.status == 0);
+        CHECK_THAT(moved.err, ContainsSubstring("warning: the map is not judged"));
+    }
+}
+
 TEST_CASE("align names no map command where a map could not be fitted, or a gauge is found", "[map][command]") {
     MemoryFiles files;
     putPair(files, "x", "y", 12, 12);

@@ -310,6 +310,20 @@ TEST_CASE("a constant channel is reported, not fatal") {
     }
 }
 
+TEST_CASE("channels of which nothing is known are not estimated right") {
+    auto random = seeded(6);
+    const std::size_t d = 32, alive = 4, rows = 400;
+    Rows x = gaussianRows(rows, d, random);
+    for (std::size_t r = 0; r < rows; ++r) std::fill_n(x.begin() + static_cast<long>(r * d + alive), d - alive, 0.0F);
+    const Gauge truth = planted(d, 1, random);
+    const Rows y = seenFrom(x, truth, 0, random);
+    for (const Group group : {Group::signedPermutation, Group::permutation}) {
+        const Alignment alignment = match(evidence(x, d), evidence(y, d), withGroup(group));
+        CHECK(alignment.estimate < 0.2);
+        CHECK(alignment.verdict == Verdict::unrelated);
+    }
+}
+
 TEST_CASE("a few massive rows do no harm") {
     auto random = seeded(7);
     const std::size_t d = 48;
@@ -567,6 +581,20 @@ TEST_CASE("evidence that does not pair is refused with what differs") {
     tokens[17] = 6;
     target.tokenIds = tokens;
     CHECK_THAT(refusal(source, target), ContainsSubstring("tokensDiffer") && ContainsSubstring("row 17"));
+    // Where the one has more rows, the first ones are of the same tokens.
+    Rows longer = x;
+    longer.insert(longer.end(), x.begin(), x.begin() + 8L * 8);
+    Evidence more = evidence(longer, 8);
+    more.tokenIds = tokens;
+    more.tokenIds->resize(72, 5);
+    MatchOptions first;
+    for (const auto& [rows, fits] : {std::pair(17, true), std::pair(64, false)}) {
+        first.rows = static_cast<std::uint64_t>(rows);
+        if (fits)
+            CHECK_NOTHROW(match(source, more, first));
+        else
+            CHECK_THROWS_WITH(match(more, source, first), ContainsSubstring("row 17"));
+    }
     Rows broken = x;
     broken[3 * 8 + 5] = NAN;
     CHECK_THAT(refusal(evidence(x, 8), evidence(broken, 8)),
@@ -626,6 +654,15 @@ TEST_CASE("padding rows and skipped first rows take no part") {
     CHECK(match(source, target, options).rows == 384 - 512 / sequence);
     options.rows = 256;
     CHECK(match(source, target, options).rows == 192 - 256 / sequence);
+
+    y.resize(384 * d);  // of other lengths, with a shape on one side only
+    Evidence fewer = evidence(y, d);
+    CHECK(match(source, fewer, options).rows == 192 - 256 / sequence);
+    CHECK(match(fewer, source, options).rows == 192 - 256 / sequence);
+    fewer.sites[0].sequence = 2 * sequence;
+    CHECK_THROWS_WITH(match(source, fewer, options), Catch::Matchers::ContainsSubstring("sequences of 32 rows"));
+    options.skipFirst = sequence;
+    CHECK_THROWS_WITH(match(source, target, options), Catch::Matchers::ContainsSubstring("none is left"));
 }
 
 TEST_CASE("the simulated ceiling is the diagonal for permutations, and no ceiling for signed permutations") {

@@ -193,6 +193,65 @@ TEST_CASE("what cannot be averaged must be equal, and what does not fit is refus
     refuses(ErrorCode::unknownTensor, "mystery");
 }
 
+TEST_CASE("checkpoints whose configurations compute other functions of the same weights are not merged") {
+    MemoryFiles files;
+    put(files, "a", llama(1)), put(files, "b", llama(2)), put(files, "base", llama(3));
+    const Alignment gauge = alignmentOf(Gauge::identity(d));
+    const auto configure = [&](const std::string& folder, const std::string& more) {
+        files.put(folder + "/config.json", R"({"model_type":"llama","hidden_size":6)" + more + "}");
+    };
+    const auto refusal = [&](const std::string& mine, const std::string& theirs) -> std::string {
+        configure("a", mine), configure("b", theirs);
+        MergeOptions options;
+        options.force = true;
+        try {
+            merge(files, "a", "b", gauge, "out", options);
+        } catch (const Error& error) {
+            CHECK(error.code() == ErrorCode::shapeMismatch);
+            return error.what();
+        }
+        return "merged";
+    };
+    using Pair = std::pair<std::string, std::string>;
+    for (const auto& [mine, theirs] :
+         {Pair{R"(,"num_attention_heads":2)", R"(,"num_attention_heads":4)"},
+          Pair{R"(,"num_key_value_heads":2)", R"(,"num_key_value_heads":1)"},
+          Pair{R"(,"head_dim":2)", R"(,"head_dim":1)"}, Pair{R"(,"rope_theta":5)", R"(,"rope_theta":10000.0)"},
+          Pair{R"(,"rope_theta":5)", R"(,"rope_parameters":{"rope_theta":10000.0})"},
+          Pair{R"(,"rope_scaling":{"rope_type":"linear","factor":2})",
+               R"(,"rope_scaling":{"rope_type":"linear","factor":4})"},
+          Pair{R"(,"rope_scaling":{"type":"longrope","short_factor":[1,2]})",
+               R"(,"rope_scaling":{"type":"longrope","short_factor":[1,3]})"},
+          Pair{R"(,"rope_scaling":null)", R"(,"rope_scaling":{"type":"linear","factor":4})"},
+          Pair{R"(,"hidden_act":"silu")", R"(,"hidden_act":"gelu")"},
+          Pair{R"(,"hidden_activation":"gelu")", R"(,"hidden_activation":"gelu_pytorch_tanh")"},
+          Pair{R"(,"rms_norm_eps":1e-5)", R"(,"rms_norm_eps":1e-6)"},
+          Pair{R"(,"layer_norm_eps":1e-5)", R"(,"layer_norm_eps":1e-6)"},
+          Pair{R"(,"text_config":{"rope_theta":5})", R"(,"rope_theta":10000)"},
+          Pair{R"(,"tie_word_embeddings":true)", R"(,"tie_word_embeddings":false)"}}) {
+        INFO(mine << " and " << theirs);
+        CHECK_THAT(refusal(mine, theirs), ContainsSubstring("which have no average"));
+        CHECK_THAT(refusal(theirs, mine), ContainsSubstring("which have no average"));
+    }
+    CHECK_THAT(refusal(R"(,"text_config":{"rope_theta":5})", R"(,"rope_theta":10000)"),
+               ContainsSubstring("b: has rope_theta = 10000, and a has text_config.rope_theta = 5"));
+    for (const auto& [mine, theirs] :
+         {Pair{R"(,"num_attention_heads":2)", ""}, Pair{R"(,"rms_norm_eps":1e-5)", R"(,"rms_norm_eps":0.00001)"},
+          Pair{R"(,"rope_theta":10000)", R"(,"rope_parameters":{"rope_theta":10000.0,"rope_type":"default"})"},
+          Pair{R"(,"rope_scaling":null)", R"(,"rope_scaling":{"rope_type":"default"})"},
+          Pair{R"(,"hidden_act":null)", R"(,"hidden_act":"silu")"},
+          Pair{R"(,"max_position_embeddings":10,"torch_dtype":"float32")",
+               R"(,"max_position_embeddings":20,"torch_dtype":"bfloat16")"}}) {
+        INFO(mine << " and " << theirs);
+        CHECK(refusal(mine, theirs) == "merged");
+        CHECK(refusal(theirs, mine) == "merged");
+    }
+    configure("a", R"(,"rope_theta":5)"), configure("b", R"(,"rope_theta":5)"), configure("base", R"(,"rope_theta":6)");
+    MergeOptions options;
+    options.base = "base";
+    CHECK_THROWS_WITH(merge(files, "a", "b", gauge, "never", options), ContainsSubstring("base: has rope_theta = 6"));
+}
+
 TEST_CASE("a gauge whose names say that it goes from A to B is refused with what to do") {
     MemoryFiles files;
     put(files, "models/a", llama(1)), put(files, "models/b", llama(2));

@@ -2,14 +2,22 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
 #include <cmath>
 #include <cstring>
+
+#include <limits>
 
 #include "native_files.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/tensor_file.hpp"
+#include "regauge/reports.hpp"
+#include "regauge/steer.hpp"
+#include "transport_objects.hpp"
 
 using namespace regauge;
+using namespace regauge::test;
+using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
@@ -23,6 +31,31 @@ std::vector<float> readFloats(const Files& files, const std::string& path) {
 }
 
 ModelConfig parse(const std::string& json) { return parseModelConfig(json, "config.json"); }
+
+// A Llama of one layer and five tokens; more: of its configuration.
+std::vector<Array> tinyLlama(MemoryFiles& files, const std::string& folder, const std::string& more,
+                             std::vector<Array> others = {}) {
+    std::vector<Array> arrays;
+    const auto add = [&](const std::string& name, const Shape& shape) {
+        arrays.push_back(randomArray(name, shape, static_cast<unsigned>(arrays.size())));
+    };
+    add("model.embed_tokens.weight", {5, 4}), add("model.norm.weight", {4});
+    for (const char* reader : {"self_attn.q", "self_attn.k", "self_attn.v", "mlp.gate", "mlp.up"})
+        add("model.layers.0." + std::string(reader) + "_proj.weight", {4, 4});
+    for (const char* writer : {"self_attn.o", "mlp.down"})
+        add("model.layers.0." + std::string(writer) + "_proj.weight", {4, 4});
+    for (const char* norm : {"input", "post_attention"})
+        add("model.layers.0." + std::string(norm) + "_layernorm.weight", {4});
+    for (Array& other : others) arrays.push_back(std::move(other));
+    files.put(folder + "/config.json",
+              R"({"model_type":"llama","hidden_size":4,"num_hidden_layers":1,"num_attention_heads":2,)"
+              R"("intermediate_size":4,"vocab_size":5)" +
+                  more + "}");
+    files.put(folder + "/model.safetensors", safetensors(arrays));
+    return arrays;
+}
+
+const std::vector<std::int64_t> threeTokens{1, 2, 3};
 
 }  // namespace
 
@@ -133,4 +166,72 @@ TEST_CASE("tokens read one after the other, or in parts, give the logits of the 
         CHECK(past.tokens == first + count);
     }
     CHECK(parts == whole);
+}
+
+TEST_CASE("embeddings that a configuration says are not tied need an unembedding") {
+    MemoryFiles files;
+    const auto logits = [&](const std::string& more, std::vector<Array> others = {}) {
+        tinyLlama(files, "m", more, std::move(others));
+        return Model::load(files, "m").logits(threeTokens);
+    };
+    const Array head = randomArray("lm_head.weight", {5, 4}, 77);
+    const std::vector<float> tied = logits(R"(,"tie_word_embeddings":true)");
+    CHECK(logits("") == tied);
+    CHECK(logits(R"(,"tie_word_embeddings":null)") == tied);
+    CHECK(logits(R"(,"tie_word_embeddings":true)", {head}) == tied);
+    CHECK(logits(R"(,"tie_word_embeddings":false)", {head}) != tied);
+    CHECK(logits("", {head}) != tied);
+    CHECK_THROWS_WITH(logits(R"(,"tie_word_embeddings":false)"), ContainsSubstring("'lm_head.weight' is missing"));
+}
+
+TEST_CASE("logits that are not finite agree with none, however far the others agree") {
+    MemoryFiles files;
+    std::vector<Array> arrays = tinyLlama(files, "m", "");
+    const Model model = Model::load(files, "m");
+    const auto broken = [&](float value) {
+        std::vector<Array> changed = arrays;
+        changed[0].values[1 * 4] = value;
+        files.put("broken/config.json", files.text("m/config.json"));
+        files.put("broken/model.safetensors", safetensors(changed));
+        return Model::load(files, "broken");
+    };
+    for (const float value : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+        const Model other = broken(value);
+        for (const auto& [a, b] : {std::pair(&model, &other), std::pair(&other, &model), std::pair(&other, &other)}) {
+            const FunctionDifference difference = verify(*a, *b, {{2, 3}, {1, 2}});
+            CHECK(difference.positions == 4);
+            CHECK(std::isinf(difference.maxLogitDifference));
+            CHECK((std::isinf(difference.maxKl) && difference.maxKl > 0));
+            CHECK((std::isinf(difference.meanKl) && difference.meanKl > 0));
+            CHECK(difference.topAgreement == 0);
+            CHECK_THAT(verifyJson(difference, 1e-3),
+                       ContainsSubstring(R"("same_function":false)") && ContainsSubstring(R"("max_kl":null)") &&
+                           ContainsSubstring(R"("mean_kl":null)") && ContainsSubstring(R"("top_agreement":0.0)"));
+        }
+    }
+    SteerOptions options;
+    options.site = "resid.0";
+    const Model other = broken(NAN);
+    CHECK_THROWS_WITH(steer(other, model, std::vector<float>(4, 1.0F), Gauge::identity(4), threeTokens, options),
+                      ContainsSubstring("the source computes logits that are not finite"));
+    CHECK_THROWS_WITH(steer(model, other, std::vector<float>(4, 1.0F), Gauge::identity(4), threeTokens, options),
+                      ContainsSubstring("the target computes logits that are not finite"));
+}
+
+TEST_CASE("logits whose differences are beyond single precision still have a divergence") {
+    MemoryFiles files;
+    Array head{"lm_head.weight", {5, 4}, std::vector<float>(20)};
+    head.values[0] = 3e38F, head.values[4] = -3e38F;
+    std::vector<Array> arrays = tinyLlama(files, "m", "", {head});
+    for (Array& array : arrays)
+        if (array.name.ends_with("norm.weight") || array.name.ends_with("embed_tokens.weight"))
+            std::ranges::fill(array.values, 1.0F);
+        else if (array.name != head.name)
+            std::ranges::fill(array.values, 0.0F);
+    files.put("m/model.safetensors", safetensors(arrays));
+    const Model model = Model::load(files, "m");
+    const FunctionDifference difference = verify(model, model, {threeTokens});
+    CHECK(difference.maxKl == 0);
+    CHECK(difference.meanKl == 0);
+    CHECK(difference.topAgreement == 1);
 }

@@ -276,6 +276,47 @@ TEST_CASE("faults: whichever system call fails, a job refuses and leaves nothing
         }
 }
 
+TEST_CASE("faults: a disk that fails from some call on loses nothing that was there", "[faults]") {
+    for (const bool exchanges : {true, false})
+        for (const FaultJob& job : faultJobs()) {
+            const Bench bench(job);
+            const long calls = bench.callsOf(Fault::error, exchanges);
+            for (const long call : tried(calls, 8)) {
+                INFO(job.name << ", from call " << call << " of " << calls << ", with renameat2: " << exchanges);
+                const int status = inChild([&] { return bench.runWith(Fault::errorStays, call, exchanges); });
+                const Tree left = bench.now();
+                const auto isLeft = [&](const auto& file) {
+                    return std::ranges::any_of(left, [&](const auto& entry) { return entry.second == file.second; });
+                };
+                const bool written = withoutStaged(left) == bench.done();
+                CHECK((status == 0 ? written : status == 2));
+                CHECK((written || std::ranges::all_of(bench.before(), isLeft)));
+            }
+        }
+}
+
+TEST_CASE("faults: what a killed run had moved aside is lost by no fault of the next", "[faults]") {
+    bool came = true;
+    for (long call = 0; came; ++call) {
+        INFO("call " << call);
+        const test::Scratch folder;
+        const std::string old = folder / ".out.regauge-999999999-old";  // of no process that there is
+        fs::create_directory(old);
+        std::ofstream(old + "/weights") << "all there is";
+        {
+            NativeFiles next;
+            const FailingSystem system(Fault::error, call);
+            try {
+                next.create(folder / "out", true, true);
+            } catch (const Error&) {
+            }
+            came = system.left() < 0;
+        }
+        CHECK(fs::exists(folder / "out/weights") != fs::exists(old + "/weights"));
+    }
+    CHECK(!came);
+}
+
 TEST_CASE("faults: an interrupted or partial read or write is taken up again", "[faults]") {
     for (const Fault fault : {Fault::interrupted, Fault::partly})
         for (const FaultJob& job : faultJobs()) {

@@ -454,8 +454,8 @@ TEST_CASE("what cannot fit into memory is refused before it is allocated, with w
     const std::uint64_t little = std::uint64_t{48} << 20, enough = std::uint64_t{49} << 20;
     CHECK_THAT(refused({"align", "source", "target", "--quiet"}, little),
                ContainsSubstring(
-                   "target: d = 24 with whitening needs 0.0 GiB of memory, and 0.0 GiB is free here; --statistic "
-                   "correlation needs 0.0 GiB; one --site needs 0.0 GiB; otherwise use a machine with more memory"));
+                   "target: d = 24 with whitening needs 48.2 MiB of memory, and 48.0 MiB is free here; --statistic "
+                   "correlation needs 48.0 MiB; one --site needs 48.2 MiB; otherwise use a machine with more memory"));
     CHECK_THAT(refused({"stats", "source", "target", "-o", "x", "--quiet"}, little),
                ContainsSubstring("target: d = 24 with whitening needs"));
     CHECK_FALSE(files.exists("x"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -12,6 +13,7 @@
 #include "regauge/error.hpp"
 
 using namespace regauge;
+using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::WithinAbs;
 
 namespace {
@@ -131,4 +133,36 @@ TEST_CASE("steering refuses what does not fit") {
     CHECK_THROWS_AS(readSteeringVector(s.files, sample + "source/steering_resid2.npy", 64), Error);
     CHECK_THROWS_AS(readSteeringVector(s.files, sample + "source/steering_resid2.npy", 128, 1), Error);
     CHECK_THROWS_AS(readSteeringVector(s.files, sample + "source/sae_resid2", 128), Error);
+}
+
+TEST_CASE("a strength is a number that single precision holds, and what it makes of the vector too") {
+    const Sample s;
+    SteerOptions options;
+    options.site = "resid.2";
+    options.generate.length = 0;
+    const auto refusal = [](const auto& call) -> std::string {
+        try {
+            call();
+        } catch (const Error& error) {
+            CHECK(error.code() == ErrorCode::usage);
+            return error.what();
+        }
+        return "steered";
+    };
+    for (const double strength : {std::nan(""), double(INFINITY), -double(INFINITY), 1e300, -1e39}) {
+        options.strength = strength;
+        CHECK_THAT(refusal([&] { steer(s.source, s.target, s.vector, planted(), s.prompt, options); }),
+                   ContainsSubstring("the strength must be a finite number"));
+        CHECK_THAT(refusal([&] {
+                       hookOf({2, s.vector, strength}, s.source.config());
+                   }),
+                   ContainsSubstring("the strength must be a finite number"));
+    }
+    std::vector<float> large = s.vector;
+    large[3] = 1e20F;
+    CHECK_THAT(refusal([&] {
+                   hookOf({2, large, 1e20}, s.source.config());
+               }),
+               ContainsSubstring("the vector times the strength"));
+    for (const double strength : {0.0, -2.0}) CHECK_NOTHROW(hookOf({2, s.vector, strength}, s.source.config()));
 }

@@ -1,7 +1,9 @@
 // What the tests share: a page that must stay clean (no console message, no request elsewhere), files of trained models, and small evidence made up here.
-import { test as base, expect, type Page } from "@playwright/test";
-import { readdirSync, readFileSync } from "node:fs";
+import { test as base, expect, type Locator, type Page } from "@playwright/test";
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { nodeCommand } from "../js/helpers.mjs";
 
 export { expect };
 export { headed, safetensors } from "../js/safetensors.mjs";
@@ -113,6 +115,28 @@ export async function align(page: Page): Promise<void> {
   await expect(page.getByTestId("verdict")).toBeVisible();
   await expect(page.getByRole("progressbar")).toHaveCount(0);
   await expect(page.getByTestId("behind")).toHaveCount(0);
+}
+
+/** The lines of "The same as a command, in JavaScript, in Python", in a panel that says them once. */
+export async function linesIn(
+  panel: Page | Locator,
+  language: "command" | "JavaScript" | "Python" = "command",
+): Promise<string> {
+  const lines = panel.getByTestId("say-as");
+  if (!(await lines.isVisible())) await panel.getByText("The same as a command").click();
+  await panel.getByRole("button", { name: language, exact: true }).click();
+  return lines.innerText();
+}
+
+/** Runs such lines where their files lie: a folder in this repository, so that JavaScript finds the package. */
+export function runLines(lines: string, language: "command" | "JavaScript", cwd: string): void {
+  const [script, program] = language === "command" ? ["lines.sh", "sh"] : ["lines.mjs", process.execPath];
+  const command = `'${process.execPath}' '${nodeCommand}' `; // npx would look for the package elsewhere
+  writeFileSync(
+    join(cwd, script),
+    language === "command" ? `set -e\n${lines.replace(/^npx regauge /gm, command)}` : lines,
+  );
+  execFileSync(program, [script], { cwd, stdio: "pipe" });
 }
 
 /** Presses Cancel once a job of this title says how far it is; in the page itself, as a job may be over before a press from here arrives. */

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { deflateRawSync } from "node:zlib";
 import { Gauge } from "regauge";
+import { mostChannels, pack } from "../../web/src/lib/link";
 import {
   align,
   card,
@@ -178,6 +179,16 @@ test("a link carries the gauge, and opens as a result without evidence", async (
   await other.goto("about:blank");
   await other.goto(`${link.slice(0, link.indexOf("#"))}#gauge=${bomb}`);
   await expect(other.getByRole("alert")).toContainText("the gauge in this link is damaged");
+});
+
+test("the largest gauge that a link carries, with its scores, makes one of about 10 KB", async () => {
+  const { perm, sign } = randomGauge(mostChannels, 9);
+  const bare = new Gauge(perm, sign).toJSON();
+  // As align writes them, and no two alike.
+  const scores = (seed: number) => [...noise(mostChannels, 1, seed)].map((x) => Number(Math.abs(x / 2).toFixed(6)));
+  const whole = { ...bare, score: scores(10), margin: scores(11), confidence: Array(mostChannels).fill(0.999998) };
+  expect((await pack(JSON.stringify(bare))).length / 1000).toBeCloseTo(3.3, 0);
+  expect(Math.abs((await pack(JSON.stringify(whole))).length - 10_000)).toBeLessThan(2000);
 });
 
 test("a command that is shown to be copied takes any file's name as a name", async ({ page }) => {

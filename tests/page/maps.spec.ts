@@ -1,7 +1,7 @@
 // Where no gauge is: a map is fitted, says what it is worth, and takes a vector along.
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import AxeBuilder from "@axe-core/playwright";
-import { card, chooser, expect, noise, safetensors, test } from "./bench";
+import { card, chooser, expect, linesIn, noise, runLines, safetensors, test } from "./bench";
 
 const rows = 1500;
 const evidence = (path: string, d: number, data: Float32Array) =>
@@ -40,6 +40,19 @@ test("an affine map to another width is fitted, shown, and moves a vector", asyn
     for (let j = 0; j < from; j++) wanted += m[i * from + j]! * m[j]!;
     expect(Math.abs(moved[i]! - wanted)).toBeLessThan(0.02 * from);
   }
+  // The lines that are said to do the same, do it.
+  for (const language of ["command", "JavaScript"] as const) {
+    const lines = await linesIn(page, language);
+    const written = info.outputPath("v.moved.json");
+    rmSync(written, { force: true });
+    runLines(lines, language, info.outputPath());
+    expect(readFileSync(written)).toEqual(readFileSync(await download.path()));
+  }
+  expect(await linesIn(page, "Python")).toContain(
+    'maps = regauge.fit_map("a.safetensors", "b.safetensors")\n' +
+      "print(maps.report.family, maps.report.fingerprint)\n" +
+      'maps.transport("v.json", out="v.moved.json")',
+  );
   const { violations } = await new AxeBuilder({ page }).analyze();
   expect(violations.map(({ id }) => id)).toEqual([]);
   await page.setViewportSize({ width: 320, height: 640 });
@@ -59,4 +72,7 @@ test("unrelated rows: the verdict says so, and so does the map", async ({ page }
   await expect(page.getByTestId("verdict")).toContainText("Unrelated");
   await page.getByRole("button", { name: "Fit a map" }).click();
   await expect(page.getByTestId("maps")).toContainText("No map helps");
+  // Two panels, each with its own lines; nothing has moved by either.
+  const panel = page.getByRole("region", { name: "A map, where no gauge is" });
+  expect(await linesIn(panel)).toBe("npx regauge map 1.safetensors 2.safetensors -o map.safetensors");
 });

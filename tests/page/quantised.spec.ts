@@ -1,7 +1,7 @@
 // A quantised model has its place: as evidence it is read as floats, as an object it is written as floats that the visitor chooses.
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { npy } from "../js/helpers.mjs";
-import { card, chooser, expect, noise, randomGauge, sampleFile, test } from "./bench";
+import { card, chooser, expect, linesIn, noise, randomGauge, runLines, sampleFile, test } from "./bench";
 
 const [d, vocabulary] = [64, 512];
 
@@ -63,7 +63,7 @@ const target = gguf(
 );
 const named = (name: string, buffer: Buffer) => ({ name, mimeType: "", buffer });
 
-test("quantised models are evidence as they are, and move written as floats", async ({ page }) => {
+test("quantised models are evidence as they are, and move written as floats", async ({ page }, info) => {
   await page.goto("./");
   await chooser(page, "source").setInputFiles(named("a.gguf", source));
   await expect(card(page, "a.gguf, source")).toContainText("blocks are read as floats");
@@ -71,18 +71,35 @@ test("quantised models are evidence as they are, and move written as floats", as
   await chooser(page, "target").setInputFiles(named("b.gguf", target));
   await page.getByRole("button", { name: "Align", exact: true }).click();
   await expect(page.getByTestId("verdict")).toContainText("Aligned");
-  await chooser(page, "object").setInputFiles(named("a.gguf", source));
-  const object = card(page, /^a.gguf \(2\), object$/);
+  await chooser(page, "object").setInputFiles(named("model.gguf", source));
+  const object = card(page, "model.gguf, object");
   await object.getByLabel("Write its weights as").selectOption("f32");
   await page.getByRole("button", { name: "Move it" }).click();
   await expect(page.getByText("Moved into the target’s coordinates.")).toBeVisible();
   const [download] = await Promise.all([
     page.waitForEvent("download"),
-    page.getByRole("button", { name: /^Download a/ }).click(),
+    page.getByRole("button", { name: "Download model.moved.gguf" }).click(),
   ]);
   const written = readFileSync(await download.path());
   expect(written.subarray(0, 4).toString()).toBe("GGUF");
   expect(written.length).toBeGreaterThan(4 * vocabulary * d);
+
+  // The lines that are said to do the same, do it.
+  for (const [name, content] of Object.entries({ "a.gguf": source, "b.gguf": target, "model.gguf": source }))
+    writeFileSync(info.outputPath(name), content);
+  for (const language of ["command", "JavaScript"] as const) {
+    const lines = await linesIn(page, language);
+    rmSync(info.outputPath("model.moved.gguf"), { force: true });
+    runLines(lines, language, info.outputPath());
+    expect(readFileSync(info.outputPath("model.moved.gguf")).equals(written)).toBe(true);
+  }
+  expect(await linesIn(page, "Python")).toContain(
+    'regauge.transport("model.gguf", gauge, dequantize="f32", out="model.moved.gguf")',
+  );
+  // What was written as f32 is not said to be f16.
+  await object.getByLabel("Write its weights as").selectOption("f16");
+  await expect(page.getByText("Moved into the target’s coordinates.")).toHaveCount(0);
+  expect(await linesIn(page)).not.toContain("transport");
 });
 
 test("a checkpoint whose weights are packed is evidence by its norms and embedding, in words of its own", async ({

@@ -1,7 +1,7 @@
 import AxeBuilder from "@axe-core/playwright";
 import { readFileSync } from "node:fs";
 import { Gauge, trace } from "regauge";
-import { bytes, card, drop, expect, file, noise, randomGauge, safetensors, test } from "./bench";
+import { bytes, card, drop, expect, file, linesIn, noise, randomGauge, safetensors, test } from "./bench";
 
 const [d, rows] = [128, 1024];
 
@@ -105,6 +105,18 @@ test("a series is dropped, traced past the checkpoint that is best skipped, and 
   ]);
   const floats = (buffer: Buffer) => new Float32Array(Uint8Array.from(buffer.subarray(-4 * d)).buffer);
   expect(floats(readFileSync(await vector.path()))).toEqual(gauge.apply(floats(bytes("source/steering_resid2.npy"))));
+
+  // What is said to do the same traces, and does not match the ends; after a reload, too.
+  const names = series.map(({ name }) => name);
+  const line = `npx regauge trace ${names.join(" ")} -o gauge.json`;
+  expect(await linesIn(page)).toBe(
+    `${line}\nnpx regauge transport steering_resid2.npy --gauge gauge.json -o steering_resid2.moved.npy`,
+  );
+  expect(await linesIn(page, "JavaScript")).toContain(`await trace(${JSON.stringify(names).replaceAll(",", ", ")});`);
+  expect(await linesIn(page, "Python")).toContain(`regauge.trace(${JSON.stringify(names).replaceAll(",", ", ")})`);
+  await page.reload();
+  await expect(page.getByTestId("fingerprint")).toHaveText(gauge.fingerprint);
+  expect(await linesIn(page)).toBe(line);
 });
 
 test("the order of a series is changed by buttons, by keys and by dragging", async ({ page }) => {

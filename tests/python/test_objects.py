@@ -28,6 +28,18 @@ def test_a_file_goes_where_it_is_told_as_the_command_moves_it(command, sample, a
             assert path.read_bytes() == (theirs / path.relative_to(ours)).read_bytes()
 
 
+def test_quantised_weights_come_back_as_floats():
+    header = json.dumps({"vector": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
+    file = len(header).to_bytes(8, "little") + header + bytes([0x38, 0x40, 0x30, 0xB8])  # 1, 2, 0.5, -1
+    gauge = regauge.Gauge([1, 0, 2, 3], [1, 1, 1, -1])
+    moved = regauge.transport(file, gauge, dequantize="f32")
+    assert np.array_equal(np.frombuffer(moved.files[""][-16:], "<f4"), [2, 1, 0.5, 1])
+    with pytest.raises(regauge.Error, match="bf16, f16 or f32|bf16.*f16.*f32"):
+        regauge.transport(file, gauge, dequantize="int8")
+    advice = str(regauge.Error("unsupported", "w", "transport --dequantize bf16 (or f16, f32) writes the values as floats"))
+    assert 'dequantize="bf16" (or' in advice
+
+
 def test_without_a_place_the_moved_files_are_handed_back(sample, aligned, tmp_path):
     moved = regauge.transport(sample / "source/sae_resid1", aligned)
     regauge.transport(sample / "source/sae_resid1", aligned, out=tmp_path / "sae")

@@ -8,6 +8,7 @@ import { announcement, fewestSites, offered } from "./lib/addresses";
 import type { Figure } from "./lib/figure";
 import { forget, keep, kept } from "./lib/keep";
 import { fromLink, mostChannels, pack, toLink, unpack, type Settings } from "./lib/link";
+import type { Doing } from "./lib/say-as";
 import { positiveFraction, readSites, samePermutation } from "./lib/select";
 import { isModel } from "./lib/tokens";
 import type { Inspection, Item, Moved, MovedFile, Role } from "./lib/types";
@@ -45,10 +46,17 @@ export interface Question {
   answer: (yes: boolean) => void;
 }
 
+/** What a gauge was found from; series: where it was traced, from the source to the target. */
+interface Sides {
+  source: Item;
+  target: Item;
+  series?: Item[] | undefined;
+}
+
 /** A gauge with what the plots need beside it; those parts come a moment later than the gauge, and never for a gauge that came as a file. */
 export interface Result {
   gauge: Gauge;
-  evidence: { source: Item; target: Item } | null;
+  evidence: Sides | null;
   /** What the gauge was matched with: whatever else is matched for it, is matched with the same. */
   settings: Settings;
   /** Matching that ignores signs; for large evidence only where it was asked for. */
@@ -303,13 +311,13 @@ class Bench {
     const turned = occupant && this.at(before) && this.result?.evidence ? this.result : null;
     if (occupant) occupant.role = before;
     entry.role = role;
-    void entry.moved?.dispose();
-    entry.moved = undefined;
+    this.unmove(entry);
     this.outdate(before);
     this.outdate(role);
     if (turned) {
       const { gauge, evidence, settings } = turned;
-      this.show(gauge.inverse(), { source: evidence!.target, target: evidence!.source }, settings);
+      const { source, target, series } = evidence!;
+      this.show(gauge.inverse(), { source: target, target: source, series: series?.toReversed() }, settings);
     }
     this.announcement = `${entry.item.name} is now the ${role}`;
     void this.remember();
@@ -392,7 +400,8 @@ class Bench {
     const traced = this.traced;
     if (!traced || this.job) return;
     this.clearResult();
-    this.show(traced.gauge, { source: traced.items[0]!, target: traced.items.at(-1)! }, traced.settings);
+    const { gauge, items, settings } = traced;
+    this.show(gauge, { source: items[0]!, target: items.at(-1)!, series: items }, settings);
   }
 
   /** Makes a gauge that came as a file the result. */
@@ -404,7 +413,7 @@ class Bench {
   }
 
   /** Shows a gauge: objects can be moved with it at once, and what the plots need beside it comes behind. */
-  private show(gauge: Gauge, evidence: { source: Item; target: Item }, settings: Settings): void {
+  private show(gauge: Gauge, evidence: Sides, settings: Settings): void {
     this.clearResult();
     this.result = { gauge, evidence, settings, baseline: null, correlation: null, gains: null };
     this.announcement = `Verdict: ${gauge.verdict}`;
@@ -422,7 +431,7 @@ class Bench {
     });
   }
 
-  private async showGains({ source, target }: { source: Item; target: Item }, signal: AbortSignal): Promise<void> {
+  private async showGains({ source, target }: Sides, signal: AbortSignal): Promise<void> {
     const gains = { source: await engine.gains(source), target: await engine.gains(target) };
     if (!signal.aborted) this.patch({ gains });
   }
@@ -434,7 +443,7 @@ class Bench {
     await this.runBehind("Matching without signs", (signal) => this.matchWithoutSigns(evidence, settings, signal));
   }
 
-  private async matchWithoutSigns(evidence: { source: Item; target: Item }, settings: Settings, signal: AbortSignal) {
+  private async matchWithoutSigns(evidence: Sides, settings: Settings, signal: AbortSignal) {
     const { source, target } = evidence;
     const baseline = await engine.align(source, target, { ...settings, group: "permutation", signal });
     if (!signal.aborted) this.patch({ baseline });
@@ -468,8 +477,13 @@ class Bench {
   /** Says where an object lives that does not say so itself: a hook, or nothing for the residual stream. */
   setSite(entry: Entry, site: string | undefined): void {
     entry.site = site;
-    void entry.moved?.dispose();
-    entry.moved = undefined;
+    this.unmove(entry);
+  }
+
+  /** Says what an object's quantised weights are written as. */
+  setFloats(entry: Entry, floats: engine.Floats): void {
+    entry.dequantize = floats;
+    this.unmove(entry);
   }
 
   /** Moves objects into the target's coordinates. */
@@ -480,8 +494,7 @@ class Bench {
       const whole = await this.run(`Moving ${entry.item.name}`, async (options) => {
         try {
           entry.error = undefined;
-          void entry.moved?.dispose();
-          entry.moved = undefined;
+          this.unmove(entry);
           const item = $state.snapshot(entry.item) as Item;
           const { dequantize } = entry;
           const site = this.hidden ? entry.site : undefined;
@@ -565,8 +578,11 @@ class Bench {
     for (const { item, role } of items) await this.add([item], role);
     if (gauge) {
       const found = engine.keptGauge(gauge.json, gauge.hidden);
-      const [source, target] = [gauge.source, gauge.target].map((id) => items.find(({ item }) => item.id === id)?.item);
-      if (source && target) this.show(found, { source, target }, gauge.settings ?? this.chosen());
+      const itemOf = (id?: string) => items.find(({ item }) => item.id === id)?.item;
+      const [source, target] = [gauge.source, gauge.target].map(itemOf);
+      const series = gauge.series?.map(itemOf).filter((item) => item !== undefined);
+      const whole = source && target && series?.length === gauge.series?.length;
+      if (whole) this.show(found, { source, target, series }, gauge.settings ?? this.chosen());
       else this.adopt(found);
     }
     this.remembered = items.length > 0 || gauge !== undefined;
@@ -601,6 +617,7 @@ class Bench {
               json: gauge.toString(),
               source: evidence?.source.id,
               target: evidence?.target.id,
+              series: evidence?.series?.map(({ id }) => id),
               settings,
               hidden: gauge.hidden?.report,
             },
@@ -634,10 +651,12 @@ class Bench {
   }
 
   private forgetMoved(): void {
-    for (const entry of this.entries) {
-      void entry.moved?.dispose();
-      entry.moved = undefined;
-    }
+    for (const entry of this.entries) this.unmove(entry);
+  }
+
+  private unmove(entry: Entry): void {
+    void entry.moved?.dispose();
+    entry.moved = undefined;
   }
 
   private patch(part: Partial<Result>): void {
@@ -665,6 +684,14 @@ export const bench = new Bench();
 export function ceiling(result: Result): { positive: number; recovered: number } | null {
   if (!result.baseline) return null;
   return { positive: positiveFraction(result.gauge), recovered: samePermutation(result.gauge, result.baseline) };
+}
+
+/** How a result was found; null where it came as a file. */
+export function doingOf({ gauge, evidence, settings }: Result): Doing | null {
+  if (!evidence) return null;
+  const { source, target, series } = evidence;
+  const hidden = gauge.hidden !== undefined;
+  return { how: series ? "trace" : "align", inputs: series ?? [source, target], settings, hidden };
 }
 
 /** What the two sides are called: the items, or what the gauge file says. */

@@ -11,6 +11,8 @@
 namespace regauge {
 
 struct CeilingOptions {
+    static constexpr std::size_t widest = 16384, mostSteps = 1000;  // the ceiling is the same at smaller sizes
+
     std::size_t d = 128;
     std::size_t rows = 1024;
     double noise = 0.5;      // standard deviation of what the target adds; the channels themselves have 1

@@ -1,5 +1,5 @@
 // Correlation between the channels of two models over paired rows, in exact integers: the same bits whatever the
-// instruction set, the thread count, the order of the shards or the machine (DESIGN: "Exact correlation").
+// instruction set, the thread count, the order of the shards or the machine.
 #pragma once
 
 #include <array>

@@ -9,27 +9,27 @@ namespace regauge {
 
 // Every way in which regauge refuses. The names below are what JavaScript sees as `RegaugeError.code`; this list is the
 // only table of them.
-#define REGAUGE_ERROR_CODES(X)                                                 \
-    X(usage)             /* the call's words are off */                        \
-    X(missingFile)       /* an input is not there or cannot be opened */       \
-    X(outputExists)      /* an output is there already; --force overwrites */  \
-    X(writeFailed)       /* the disk is full, or the folder is not writable */ \
-    X(truncated)         /* a file ends before its header says it does */      \
-    X(malformed)         /* a file contradicts its own format */               \
-    X(unsupported)       /* understood, and outside what regauge can do */     \
-    X(wrongDtype)        /* a tensor's element type does not fit its role */   \
-    X(shapeMismatch)     /* a tensor's shape does not fit its role */          \
-    X(rowsMismatch)      /* rows of source and target do not pair */           \
-    X(tokensDiffer)      /* rows pair by position but not by token */          \
-    X(notFinite)         /* NaN or infinity in evidence */                     \
-    X(dimensionMismatch) /* the object's d is not the gauge's d */             \
-    X(invalidGauge)      /* not a signed permutation */                        \
-    X(undeterminedSign)  /* signs are needed, and the gauge has none */        \
-    X(unknownTensor)     /* no recipe says how a tensor moves */               \
-    X(ambiguous)         /* two readings fit; a flag must choose */            \
-    X(unrelated)         /* the gauge's own verdict forbids using it */        \
-    X(tooLarge)          /* would not fit in memory */                         \
-    X(cancelled)         /* the caller asked to stop */                        \
+#define REGAUGE_ERROR_CODES(X)                                                  \
+    X(usage)             /* the call's words are off */                         \
+    X(missingFile)       /* an input is not there or cannot be opened */        \
+    X(outputExists)      /* an output is there already; --force overwrites */   \
+    X(writeFailed)       /* the disk is full, or the folder is not writable */  \
+    X(truncated)         /* a file ends before its header says it does */       \
+    X(malformed)         /* a file contradicts its own format */                \
+    X(unsupported)       /* understood, and outside what regauge can do */      \
+    X(wrongDtype)        /* a tensor's element type does not fit its role */    \
+    X(shapeMismatch)     /* a tensor's shape does not fit its role */           \
+    X(rowsMismatch)      /* rows of source and target do not pair */            \
+    X(tokensDiffer)      /* rows pair by position but not by token */           \
+    X(notFinite)         /* NaN or infinity in evidence */                      \
+    X(dimensionMismatch) /* the object's d is not the gauge's d */              \
+    X(invalidGauge)      /* no signed permutation, or not what it says it is */ \
+    X(undeterminedSign)  /* signs are needed, and the gauge has none */         \
+    X(unknownTensor)     /* no recipe says how a tensor moves */                \
+    X(ambiguous)         /* two readings fit; a flag must choose */             \
+    X(unrelated)         /* the gauge's own verdict forbids using it */         \
+    X(tooLarge)          /* beyond a limit, or would not fit in memory */       \
+    X(cancelled)         /* the caller asked to stop */                         \
     X(internal)          /* a defect of regauge */
 
 enum class ErrorCode {

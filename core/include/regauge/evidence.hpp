@@ -62,7 +62,7 @@ struct Evidence {
     std::optional<std::vector<std::uint8_t>> mask;      // attention_mask: 0 = padding; one a row
 };
 
-// Opens any evidence file or folder (DESIGN section 4), recognised by content: a .safetensors bundle with
+// Opens any evidence file or folder, recognised by content: a .safetensors bundle with
 // activations/<site> [..., d], gains/<site> [d] and optional token_ids and attention_mask; plain .npy, .npz, .pt or
 // .safetensors rows (a single tensor is the site "rows", several are sites under their names); a folder of such files
 // (each a site by its stem), or with evidence.safetensors; an Arrow table or a folder of them as datasets saves it

@@ -27,8 +27,8 @@ GaugeFile readGaugeFile(const Files& files, const std::string& path);
 std::string toJson(const GaugeFile& gauge);
 
 GaugeFile inverse(const GaugeFile& gauge);
-// First `first`, then `next`. Throws Error: dimensionMismatch; usage where only one has a hidden part, naming `where`,
-// which is what `next` is called.
+// First `first`, then `next`. Throws Error: dimensionMismatch; usage where only one has a hidden part, or where the
+// evidence of both says that they are in the wrong order or the same, naming `where`, which is what `next` is called.
 GaugeFile then(const GaugeFile& first, const GaugeFile& next, const std::string& where = "");
 
 // Transport by all that the gauge has. site: the hook that OBJECT lives on, where it does not say so itself

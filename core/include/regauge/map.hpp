@@ -41,7 +41,8 @@ struct MapRung {
 // A map of one pair of sites. Matrices are row-major float32, as in the file.
 struct Map {
     MapFamily family = MapFamily::affine;
-    bool helps = true;  // it explains more of the target than its mean does, by more than the rows can tell
+    bool helps = true;   // it explains more of the target than its mean does, by more than the rows can tell
+    bool judged = true;  // its figures were measured: not of a file without the fingerprint that they go with
     std::string sourceSite, targetSite;
     std::size_t sourceWidth = 0, targetWidth = 0;
     std::vector<float> forward, forwardBias;    // M [target, source], b [target]

@@ -48,7 +48,7 @@ struct MergeReport {
 // Throws Error: usage (the gauge goes the other way; the weight is not finite), shapeMismatch (with the list of what
 // does not agree between A, B and BASE), unknownTensor (tensors that must be equal and are not), outputExists,
 // writeFailed, cancelled, and those of planTransport and of moving B.
-// Streams: memory O(one tensor's slab, at most 64 MB, for each moved input).
+// Streams: memory O(one tensor's slab, at most 128 MiB, for each moved input).
 MergeReport merge(Files& files, const std::string& a, const std::string& b, const Alignment& gauge,
                   const std::string& out, const MergeOptions& options = {}, const Progress& progress = {});
 

@@ -84,6 +84,10 @@ std::vector<CeilingPoint> ceiling(const CeilingOptions& options, const Progress&
     if (d < 2 || options.rows < 4 || options.steps < 1 || !(options.noise >= 0))
         throw Error(ErrorCode::usage, "",
                     "the ceiling needs d >= 2, at least 4 rows, at least 1 step and a noise of 0 or more");
+    if (d > options.widest || options.steps > options.mostSteps)
+        throw Error(ErrorCode::tooLarge, "",
+                    "the ceiling takes d of at most " + std::to_string(options.widest) + " and at most " +
+                        std::to_string(options.mostSteps) + " steps; it is the same at smaller sizes");
     if (options.rows > (std::size_t{1} << 28) / d)
         throw Error(ErrorCode::tooLarge, "", "rows x d must be at most 2^28; the ceiling is the same at smaller sizes");
     Random random(options.seed);

@@ -81,7 +81,7 @@ void requireFloatRows(const RowsView& rows, const std::string& where) {
 }
 
 void throwNotFinite(const std::string& where, std::uint64_t row, std::size_t column, float value) {
-    const std::string found = std::isnan(value) ? "NaN" : "infinity";
+    const std::string found = std::isnan(value) ? "NaN" : "infinity in float32";
     throw Error(ErrorCode::notFinite, where,
                 "row " + std::to_string(row) + ", column " + std::to_string(column) + " (from 0) is " + found +
                     "; expected finite numbers, so leave that row out on both sides or record it again");

@@ -5,12 +5,12 @@
 #include <optional>
 
 #include "evidence/kinds.hpp"
-#include "io/bytes.hpp"
 #include "io/dequantized.hpp"
 #include "io/json_text.hpp"
 #include "recipes/gguf_model.hpp"
 #include "recipes/recipe_table.hpp"
 #include "recipes/stream_roles.hpp"
+#include "regauge/error.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
 namespace regauge {
@@ -44,10 +44,7 @@ ModelHints readConfig(const Files& files, const std::string& folder) {
     ModelHints config;
     const std::string path = joinPath(folder, "config.json");
     if (!files.exists(path)) return config;
-    const std::unique_ptr<ByteSource> source = files.open(path);
-    if (source->size() > (std::uint64_t{16} << 20))
-        throw Error(ErrorCode::tooLarge, path, "a config of more than 16 MiB is not a model's");
-    const nlohmann::json json = parseJson(asText(readBytes(*source, 0, source->size())), path);
+    const nlohmann::json json = parseJson(readJsonText(*files.open(path), "a configuration"), path);
     if (!json.is_object())
         throw Error(ErrorCode::malformed, path, "expected a JSON object with the model's configuration");
     const auto take = [&](const nlohmann::json& from) {

@@ -44,6 +44,7 @@ Alignment then(const Alignment& first, const Alignment& next) {
     composed.group = first.group == next.group ? first.group : Group::signedPermutation;
     composed.verdict = std::max(first.verdict, next.verdict);  // the enum runs from sure to unsure
     composed.estimate = first.estimate * next.estimate;
+    if (composed.estimate < leastAligned) composed.verdict = std::max(composed.verdict, Verdict::partial);
     composed.agreement = std::min(first.agreement, next.agreement);
     composed.score = weaker(first.score, next.score, next.gauge.perm());
     composed.margin = weaker(first.margin, next.margin, next.gauge.perm());

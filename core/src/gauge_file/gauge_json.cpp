@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "gauge_file/gauge_object.hpp"
+#include "io/bytes.hpp"
 #include "io/json_text.hpp"
 #include "io/whole_number.hpp"
 #include "regauge/error.hpp"
@@ -135,7 +137,7 @@ void checkFormat(const Read& file, const std::string& where) {
     if (!file.is_object() || optional<std::string>(file, "format", "", where) != formatName)
         refuse(where, "not a gauge file: expected a JSON object with \"format\": \"regauge-gauge\"");
     const Read& versionEntry = required(file, "version", where);
-    if (!versionEntry.is_number_integer()) refuse(where, "\"version\" must be a whole number");
+    if (!isWholeNumber(versionEntry, INT64_MIN, INT64_MAX)) refuse(where, "\"version\" must be a whole number");
     if (versionEntry != fileVersion)
         throw Error(ErrorCode::unsupported, where,
                     "is version " + shownJson(versionEntry) + " of gauge files, and this regauge reads version " +
@@ -164,6 +166,7 @@ void readMethod(const Read& file, Alignment& alignment, const std::string& where
     alignment.statistic = optional<std::string>(method, "statistic", "none", where);
     alignment.lambda = optionalNumber(method, "lambda", 0, magnitude, where);
     alignment.rows = optionalCount(method, "rows", where);
+    optional<std::string>(method, "version", "", where);
     const auto sites = method.find("sites");
     if (sites == method.end()) return;
     if (!sites->is_array() || !std::ranges::all_of(*sites, &Read::is_object))
@@ -226,8 +229,7 @@ std::string toJson(const Alignment& alignment) { return jsonText(gaugeObject(ali
 Alignment alignmentFrom(const Read& file, const std::string& where) {
     checkFormat(file, where);
     const Read& dEntry = required(file, "d", where);
-    if (!dEntry.is_number_unsigned() || dEntry.get<std::uint64_t>() > (std::uint64_t{1} << 31))
-        refuse(where, "\"d\" must be a whole number");
+    if (!isWholeNumber(dEntry, 0, std::int64_t{1} << 31)) refuse(where, "\"d\" must be a whole number");
     const auto d = dEntry.get<std::size_t>();
 
     Alignment alignment;
@@ -238,8 +240,8 @@ Alignment alignmentFrom(const Read& file, const std::string& where) {
     const auto highest = static_cast<std::int64_t>(d) - 1;
     alignment.gauge = Gauge(integers<std::uint32_t>(required(file, "perm", where), "perm", d, 0, highest, where),
                             integers<std::int8_t>(required(file, "sign", where), "sign", d, -1, 1, where), where);
-    const std::string stated = optional<std::string>(file, "fingerprint", "", where);
-    if (!stated.empty() && stated != alignment.gauge.fingerprint())
+    const bool hasFingerprint = file.contains("fingerprint");
+    if (hasFingerprint && optional<std::string>(file, "fingerprint", "", where) != alignment.gauge.fingerprint())
         throw Error(ErrorCode::invalidGauge, where,
                     "the fingerprint does not fit perm and sign: the file was changed after it was written");
 
@@ -253,8 +255,13 @@ Alignment alignmentFrom(const Read& file, const std::string& where) {
     const Read& summary = objectIn(file, "summary", where);
     alignment.estimate = optionalNumber(summary, "estimate", 1, share, where);
     alignment.agreement = optionalNumber(summary, "agreement", 1, share, where);
+    // What is computed anew is checked, too: a file is read everywhere or nowhere.
+    optionalNumber(summary, "mean_score", 0, magnitude, where);
+    optionalCount(summary, "sign_flips", where);
+    optionalCount(summary, "undetermined", where);
+    optional<bool>(summary, "identity", false, where);
     // Without its fingerprint, the verdict need not be of this perm and sign.
-    if (!file.contains("verdict") || !summary.contains("estimate") || stated.empty()) alignment.estimate = NAN;
+    if (!file.contains("verdict") || !summary.contains("estimate") || !hasFingerprint) alignment.estimate = NAN;
     alignment.source = sideFromJson(file, "source", where);
     alignment.target = sideFromJson(file, "target", where);
     readMethod(file, alignment, where);
@@ -266,11 +273,16 @@ Alignment parseGauge(std::string_view text, const std::string& where) {
 }
 
 bool isGaugeFile(const ByteSource& file) {
-    constexpr std::uint64_t beginning = 4096;  // bytes: "format" is the first key of what regauge writes
-    std::vector<std::byte> begin(static_cast<std::size_t>(std::min(file.size(), beginning)));
-    file.read(0, begin);
-    const std::string_view text(reinterpret_cast<const char*>(begin.data()), begin.size());
-    return text.starts_with('{') && text.find('"' + std::string(formatName) + '"') != std::string_view::npos;
+    const std::string word = '"' + std::string(formatName) + '"';
+    const auto beginsWith = [&](std::uint64_t bytes) {
+        const std::vector<std::byte> begin = readBytes(file, 0, std::min(file.size(), bytes));
+        const std::string_view text = asText(begin);
+        const std::size_t first = text.find_first_not_of(" \t\r\n", byteOrderMark(text));
+        if (first == std::string_view::npos || text[first] != '{') return std::optional<bool>(false);
+        return text.find(word) != std::string_view::npos ? std::optional(true) : std::nullopt;
+    };
+    // "format" is the first key of what regauge writes, and anywhere in what others do.
+    return beginsWith(4096).value_or(file.size() > 4096 && beginsWith(largestJsonFile).value_or(false));
 }
 
 std::string gaugeText(const Files& files, const std::string& path) {

@@ -13,8 +13,6 @@
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t largestConfig = std::uint64_t{16} << 20;  // bytes; real ones have thousands
-
 // The model_type comes first: a family that is not known is refused by name, whatever else its configuration has.
 const HiddenLayout& layoutOf(const std::string& text, const std::string& where) {
     const nlohmann::json json = parseJson(text, where);
@@ -41,10 +39,7 @@ HiddenCheckpoint::HiddenCheckpoint(const Files& files, const std::string& path) 
     if (!files.exists(configPath))
         throw Error(ErrorCode::missingFile, configPath,
                     "is needed to tell heads apart; put the model's config.json beside its weights");
-    const std::unique_ptr<ByteSource> source = files.open(configPath);
-    if (source->size() > largestConfig) throw Error(ErrorCode::malformed, configPath, "too large for a config.json");
-    const std::vector<std::byte> bytes = readBytes(*source, 0, source->size());
-    const std::string text(asText(bytes));
+    const std::string text = readJsonText(*files.open(configPath), "a configuration");
     layout_ = &layoutOf(text, configPath);
     config_ = parseModelConfig(text, configPath);
     const std::size_t pairs = config_.rotary.empty() ? 0 : config_.rotary.front().inverseFrequency.size();

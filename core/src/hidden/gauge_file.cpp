@@ -19,6 +19,20 @@ void requireHidden(const GaugeFile& gauge, const std::string& object, const std:
                     "--site to move it in the residual stream");
 }
 
+// Refuses gauges of which the evidence says that they are in the wrong order, or twice the same.
+void requireFollows(const Alignment& first, const Alignment& next, const std::string& where) {
+    const auto same = [](const Alignment::Side& a, const Alignment::Side& b) {
+        return !a.sha256.empty() && a.sha256 == b.sha256;
+    };
+    const bool reversed = same(next.target, first.source),
+               twice = same(first.source, next.source) && same(first.target, next.target);
+    if (same(first.target, next.source) || (!reversed && !twice)) return;
+    throw Error(ErrorCode::usage, where,
+                "goes from " + next.source.name + " to " + next.target.name + ", and what is before it from " +
+                    first.source.name + " to " + first.target.name +
+                    "; give gauges in the order in which they are applied, each once");
+}
+
 }  // namespace
 
 GaugeFile parseGaugeFile(std::string_view text, const std::string& where) {
@@ -43,6 +57,7 @@ GaugeFile inverse(const GaugeFile& gauge) {
 }
 
 GaugeFile then(const GaugeFile& first, const GaugeFile& next, const std::string& where) {
+    requireFollows(first.residual, next.residual, where);
     GaugeFile both{then(first.residual, next.residual), std::nullopt};
     if (first.hidden.has_value() != next.hidden.has_value())
         throw Error(ErrorCode::usage, where,

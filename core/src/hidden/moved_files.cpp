@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "hidden/model_shape.hpp"
 #include "hidden/moved_axis.hpp"
 #include "hidden/parts.hpp"
 #include "io/bytes.hpp"
@@ -106,6 +107,7 @@ private:
 }  // namespace
 
 std::unique_ptr<Files> movedHidden(Files& files, const HiddenGauge& hidden, const std::string& object) {
+    requireShape(hidden, ObjectPath(files, object));
     return std::make_unique<MovedHiddenFiles>(files, hidden, filesOf(files, object));
 }
 

@@ -107,6 +107,15 @@ std::optional<HiddenMove> HiddenMoves::ofState(const Member& member, std::size_t
     return HiddenMove{part, *axis, std::move(*map)};
 }
 
+bool HiddenMoves::concern(const Members& files) const {
+    const auto hidden = [&](const std::string& name) {
+        const std::optional<State> state = stateOf(name);
+        return parts_.isHidden(state ? state->parameter : name);
+    };
+    return std::ranges::any_of(files.members,
+                               [&](const Member& member) { return std::ranges::any_of(member.names, hidden); });
+}
+
 std::optional<HiddenMove> HiddenMoves::of(const Member& member, std::size_t index) const {
     const StoredTensor& stored = member.file.tensors[index];
     const std::string& name = stored.info.name;

@@ -27,6 +27,8 @@ public:
     // `hidden` must outlive it.
     explicit HiddenMoves(const HiddenGauge& hidden) : parts_(hidden) {}
 
+    // Whether any tensor is of a module with a hidden axis, or state of one.
+    bool concern(const Members& files) const;
     // How a member's tensor moves; nothing where it stays as it is. Throws Error(unsupported): a hidden axis that is
     // not known to move, by name.
     std::optional<HiddenMove> of(const Member& member, std::size_t index) const;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "hidden/hidden_space.hpp"
+#include "hidden/model_shape.hpp"
 #include "hidden/tensor_moves.hpp"
 #include "recipes/stream_roles.hpp"
 #include "regauge/error.hpp"
@@ -15,8 +16,11 @@
 namespace regauge {
 namespace {
 
-// Adds what moves along hidden axes to the plan of an object of tensors. How many tensors have one that moves.
-std::size_t addHidden(PlannedObject& planned, const HiddenMoves& moves) {
+// Adds what moves along hidden axes to the plan of an object of tensors. How many tensors have one that moves. Throws
+// Error(dimensionMismatch) where tensors with such axes are of a model of another shape than the gauge's.
+std::size_t addHidden(const ObjectPath& object, PlannedObject& planned, const HiddenGauge& hidden,
+                      const HiddenMoves& moves) {
+    if (moves.concern(planned.files)) requireShape(hidden, object);
     std::size_t at = 0, count = 0, neurons = 0;
     for (const Member& member : planned.files.members)
         for (std::size_t k = 0; k < member.file.tensors.size(); ++k, ++at) {
@@ -72,7 +76,7 @@ Plan planTransport(const Files& files, const std::string& object, const Gauge& r
     if (openChannelList(path, options, residual.d())) return planTransport(files, object, options, residual.d());
     PlannedObject planned = planObject(path, options, residual.d());
     if (planned.blocks) throw *planned.blocks;
-    addHidden(planned, HiddenMoves(hidden));
+    addHidden(path, planned, hidden, HiddenMoves(hidden));
     return std::move(planned.plan);
 }
 
@@ -99,7 +103,7 @@ Plan transport(Files& files, const std::string& object, const Alignment& residua
         return transport(files, object, residual, out, options, progress);
     const HiddenMoves moves(hidden);
     std::size_t count = 0;
-    along.planned = [&](PlannedObject& planned) { count = addHidden(planned, moves); };
+    along.planned = [&](PlannedObject& planned) { count = addHidden(path, planned, hidden, moves); };
     along.moved = [&](const Member& member, std::size_t index, std::shared_ptr<const ByteSource> in) {
         return moves.moved(member, index, std::move(in));
     };

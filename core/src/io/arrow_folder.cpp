@@ -5,8 +5,8 @@
 #include <set>
 
 #include "io/arrow.hpp"
-#include "io/bytes.hpp"
 #include "io/json_text.hpp"
+#include "regauge/error.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 
 namespace regauge {
@@ -24,10 +24,7 @@ bool isTable(const std::string& name) {
 }
 
 nlohmann::json jsonIn(const Files& files, const std::string& path) {
-    const std::unique_ptr<ByteSource> source = files.open(path);
-    if (source->size() > mostIndexBytes)
-        throw Error(ErrorCode::tooLarge, path, "a list of files of more than 64 MiB is not a dataset's");
-    return parseJson(asText(readBytes(*source, 0, source->size())), path);
+    return parseJson(readJsonText(*files.open(path), "a list of files"), path);
 }
 
 // A list of texts, or of objects that have one under `key`. Throws Error(malformed) for anything else, for names that

@@ -11,16 +11,14 @@
 
 #include "io/bytes.hpp"
 #include "io/json_text.hpp"
+#include "regauge/error.hpp"
 
 namespace regauge {
 namespace {
 
 // The index's weight_map, turned around: shard -> its tensors.
 std::map<std::string, std::vector<std::string>> shardsOf(const ByteSource& index) {
-    if (index.size() > mostIndexBytes)
-        throw Error(ErrorCode::tooLarge, index.name(), "an index of more than 64 MiB is not a checkpoint's");
-    const std::vector<std::byte> text = readBytes(index, 0, index.size());
-    const nlohmann::json json = parseJson(asText(text), index.name());
+    const nlohmann::json json = parseJson(readJsonText(index, "an index of shards"), index.name());
     if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() ||
         json["weight_map"].empty()) {
         throw Error(ErrorCode::malformed, index.name(),
@@ -41,8 +39,7 @@ std::map<std::string, std::vector<std::string>> shardsOf(const ByteSource& index
 
 // "model-00002-of-00003.gguf": the second of three.
 struct Numbered {
-    std::string stem;    // "model"
-    std::string ending;  // ".gguf"
+    std::string stem;  // "model"
     std::uint64_t index = 0, count = 0;
 };
 std::optional<Numbered> numberedOf(const std::string& name) {
@@ -51,7 +48,7 @@ std::optional<Numbered> numberedOf(const std::string& name) {
     if (middle == std::string::npos || dot == std::string::npos) return std::nullopt;
     const std::size_t begin = name.rfind('-', middle - 1);
     if (middle == 0 || begin == std::string::npos) return std::nullopt;
-    Numbered result{name.substr(0, begin), name.substr(dot), 0, 0};
+    Numbered result{name.substr(0, begin), 0, 0};
     const auto read = [&](std::size_t from, std::size_t to, std::uint64_t& into) {
         const auto [stop, error] = std::from_chars(name.data() + from, name.data() + to, into);
         return error == std::errc() && stop == name.data() + to;
@@ -60,27 +57,12 @@ std::optional<Numbered> numberedOf(const std::string& name) {
     return numbers && result.index >= 1 && result.index <= result.count ? std::optional(result) : std::nullopt;
 }
 
-// The names of a folder that belong to one set of numbered files, sorted.
-std::vector<std::string> setOf(const std::vector<std::string>& names, const Numbered& one) {
-    std::vector<std::string> found;
-    for (const std::string& name : names) {
-        const std::optional<Numbered> other = numberedOf(name);
-        if (other && other->stem == one.stem && other->ending == one.ending && other->count == one.count)
-            found.push_back(name);
-    }
-    return found;
-}
-
-}  // namespace
-
-bool isOneOfSeveral(const std::string& name) {
+// All names of the set that a numbered one is of. Throws Error(missingFile) where one is not there.
+std::vector<std::string> setOf(const Files& files, const std::string& folder, const std::string& name) {
     const std::optional<Numbered> one = numberedOf(name);
-    return one && one->count > 1;
-}
-
-std::vector<std::string> numberedFiles(const Files& files, const std::string& folder, const std::string& name) {
-    const std::optional<Numbered> one = numberedOf(name);
-    if (!one) return {name};
+    if (!one)
+        throw Error(ErrorCode::malformed, joinPath(folder, name),
+                    "is numbered as no file of a set is: they count from 1 to their number");
     std::vector<std::string> found;
     const std::size_t begin = one->stem.size() + 1, width = name.find('-', begin) - begin;
     for (std::uint64_t index = 1; index <= one->count; ++index) {
@@ -93,6 +75,51 @@ std::vector<std::string> numberedFiles(const Files& files, const std::string& fo
                             " is a part of; fetch it into the same folder");
     }
     return found;
+}
+
+// The names of files with that ending that may hold a checkpoint's weights.
+std::vector<std::string> weightFiles(const std::vector<std::string>& names, const std::string& ending) {
+    std::vector<std::string> found;
+    std::copy_if(names.begin(), names.end(), std::back_inserter(found), [&](const std::string& name) {
+        return name.ends_with(ending) && name != "evidence.safetensors" && !name.starts_with("mmproj");
+    });
+    return found;
+}
+
+// Opens the files of one checkpoint. Throws Error(malformed) where two of them hold the same tensor.
+std::vector<TensorFile> openTogether(const Files& files, const std::string& folder,
+                                     const std::vector<std::string>& names) {
+    std::vector<TensorFile> opened;
+    std::unordered_map<std::string, std::string> owner;  // tensor -> file
+    for (const std::string& name : names) {
+        const std::string path = joinPath(folder, name);
+        opened.push_back(openTensorFile(files.open(path)));
+        for (const StoredTensor& tensor : opened.back().tensors) {
+            const auto [there, isNew] = owner.emplace(tensor.info.name, name);
+            if (!isNew)
+                throw Error(ErrorCode::malformed, placeOf(path, tensor.info.name),
+                            "the tensor is also in " + there->second + "; delete shards of an older save");
+        }
+    }
+    return opened;
+}
+
+}  // namespace
+
+bool isOneOfSeveral(const std::string& name) {
+    const std::optional<Numbered> one = numberedOf(name);
+    return one && one->count > 1;
+}
+
+std::vector<TensorFile> openNumbered(const Files& files, const std::string& folder,
+                                     const std::vector<std::string>& names) {
+    const std::vector<std::string> set = setOf(files, folder, names.front());
+    for (const std::string& name : names)
+        if (std::find(set.begin(), set.end(), name) == set.end())
+            throw Error(ErrorCode::malformed, joinPath(folder, name),
+                        "is numbered as part of another set than " + names.front() +
+                            "; leave the files of one model in the folder");
+    return openTogether(files, folder, names);
 }
 
 std::string folderOf(const std::string& path) {
@@ -153,13 +180,9 @@ std::string checkpointFileIn(const Files& files, const std::string& folder) {
         if (std::find(names.begin(), names.end(), wanted) != names.end()) return wanted;
     }
     for (const char* ending : {".safetensors.index.json", ".bin.index.json", ".safetensors", ".gguf"}) {
-        std::vector<std::string> found;
-        std::copy_if(names.begin(), names.end(), std::back_inserter(found), [&](const std::string& name) {
-            return name.ends_with(ending) && name != "evidence.safetensors" && !name.starts_with("mmproj");
-        });
-        if (found.size() == 1) return found.front();
-        const std::optional<Numbered> first = found.empty() ? std::nullopt : numberedOf(found.front());
-        if (first && setOf(found, *first).size() == found.size()) return found.front();
+        const std::vector<std::string> found = weightFiles(names, ending);
+        const bool numbered = std::all_of(found.begin(), found.end(), numberedOf);
+        if (found.size() == 1 || (numbered && !found.empty())) return found.front();
     }
     return "";
 }
@@ -177,39 +200,36 @@ CheckpointFiles openCheckpointFiles(const Files& files, const std::string& path)
                         "pytorch_model.bin");
     }
     if (!file.ends_with(".index.json")) {
-        const bool whole = files.isFolder(path) || file.ends_with(".gguf");
-        checkpoint.names = whole ? numberedFiles(files, checkpoint.folder, file) : std::vector<std::string>{file};
-        for (const std::string& name : checkpoint.names)
-            checkpoint.shards.push_back(openTensorFile(files.open(joinPath(checkpoint.folder, name))));
+        const std::string ending = file.ends_with(".gguf") ? ".gguf" : ".safetensors";
+        const bool folder = files.isFolder(path), several = numberedOf(file) && (folder || ending == ".gguf");
+        checkpoint.names = !several ? std::vector<std::string>{file}
+                           : folder ? weightFiles(files.list(path), ending)
+                                    : setOf(files, checkpoint.folder, file);
+        checkpoint.shards = (several ? openNumbered : openTogether)(files, checkpoint.folder, checkpoint.names);
         return checkpoint;
     }
 
     checkpoint.index = file;
     const std::string indexPath = joinPath(checkpoint.folder, file);
-    std::unordered_map<std::string, std::string> owner;  // tensor -> shard
-    for (const auto& [name, tensors] : shardsOf(*files.open(indexPath))) {
-        const std::string shardPath = joinPath(checkpoint.folder, name);
-        if (!files.exists(shardPath))
+    const auto listed = shardsOf(*files.open(indexPath));
+    for (const auto& [name, tensors] : listed) {
+        if (!files.exists(joinPath(checkpoint.folder, name)))
             throw Error(
-                ErrorCode::missingFile, shardPath,
+                ErrorCode::missingFile, joinPath(checkpoint.folder, name),
                 "this shard is missing; " + file + " lists it (" + std::to_string(tensors.size()) + " tensors)");
-        TensorFile shard = openTensorFile(files.open(shardPath));
+        checkpoint.names.push_back(name);
+    }
+    checkpoint.shards = openTogether(files, checkpoint.folder, checkpoint.names);
+    auto shard = checkpoint.shards.begin();
+    for (const auto& [name, tensors] : listed) {
         std::unordered_set<std::string_view> inside;
-        for (const StoredTensor& tensor : shard.tensors) {
-            inside.insert(tensor.info.name);
-            const auto [there, isNew] = owner.emplace(tensor.info.name, name);
-            if (!isNew)
-                throw Error(ErrorCode::malformed, placeOf(shardPath, tensor.info.name),
-                            "the tensor is also in " + there->second + "; delete shards of an older save");
-        }
-        for (const std::string& tensor : tensors) {
+        for (const StoredTensor& tensor : shard->tensors) inside.insert(tensor.info.name);
+        for (const std::string& tensor : tensors)
             if (!inside.contains(tensor))
                 throw Error(
-                    ErrorCode::malformed, placeOf(shardPath, tensor),
+                    ErrorCode::malformed, placeOf(joinPath(checkpoint.folder, name), tensor),
                     "the tensor is not in this shard, although " + file + " says so; download the checkpoint again");
-        }
-        checkpoint.names.push_back(name);
-        checkpoint.shards.push_back(std::move(shard));
+        ++shard;
     }
     return checkpoint;
 }

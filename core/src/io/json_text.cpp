@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "io/bytes.hpp"
 #include "regauge/error.hpp"
 
 namespace regauge {
@@ -45,6 +46,13 @@ std::string strictJson(std::string_view text) {
         copied = at;
     }
     return strict.append(text, copied, std::string_view::npos);
+}
+
+std::string readJsonText(const ByteSource& source, std::string_view what) {
+    if (source.size() > largestJsonFile)
+        throw Error(ErrorCode::tooLarge, source.name(),
+                    "has more than 64 MiB, and " + std::string(what) + " is never that large");
+    return std::string(asText(readBytes(source, 0, source.size())));
 }
 
 void requireModestJson(std::string_view text, const std::string& where, std::size_t mostNumbers) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "regauge/io/byte_source.hpp"
+
 namespace regauge {
 
 // How many bytes of a byte order mark the text begins with: 3 or 0.
@@ -27,6 +29,11 @@ constexpr std::size_t deepestJson = 64, heaviestJson = std::size_t{8} << 20;
 // takes at most 16 characters, "-1.23456789e-05,".
 constexpr std::size_t mostGaugeNumbers = std::size_t{128} << 20;
 constexpr std::uint64_t largestGaugeFile = std::uint64_t{16} * mostGaugeNumbers;  // bytes
+
+// Bytes of any other JSON file. The longest real ones are tokenizers: Gemma's, of 262,144 tokens, has 33 MB.
+constexpr std::uint64_t largestJsonFile = std::uint64_t{64} << 20;
+// The text of such a file, whole; what: "a configuration", for the message. Throws Error(tooLarge).
+std::string readJsonText(const ByteSource& source, std::string_view what);
 
 // Throws Error(tooLarge) where the text, at `where`, goes beyond these; mostNumbers: of lists.
 void requireModestJson(std::string_view text, const std::string& where, std::size_t mostNumbers = heaviestJson);

@@ -14,7 +14,6 @@
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t mostBytes = std::uint64_t{64} << 20;
 constexpr std::size_t mostAxes = 16;
 constexpr std::size_t mostDepth = 32;  // of objects in objects, as configurations are read
 
@@ -162,7 +161,7 @@ void addArraysOf(TensorFile& file, JsonDetail& detail, std::size_t open, const s
 
 TensorFile openJsonVector(std::shared_ptr<const ByteSource> source) {
     const std::string& where = source->name();
-    if (source->size() > mostBytes)
+    if (source->size() > largestJsonFile)
         throw Error(ErrorCode::tooLarge, where, "JSON of more than 64 MiB; save it as .npy or .safetensors");
     auto detail = std::make_shared<JsonDetail>();
     detail->text = std::string(asText(readBytes(*source, 0, source->size())));

@@ -228,7 +228,10 @@ MapSet readMaps(const Files& files, const std::string& path) {
     };
     set.source = {textOf("source"), textOf("source_sha256")};
     set.target = {textOf("target"), textOf("target_sha256")};
-    if (const std::string said = textOf("fingerprint"); !said.empty() && said != set.fingerprint())
+    const std::string said = textOf("fingerprint");
+    if (said.empty())
+        for (Map& map : set.maps) map.judged = false;
+    else if (said != set.fingerprint())
         throw Error(ErrorCode::malformed, path,
                     "its matrices are not those that its fingerprint names; it was changed after it was written");
     return set;

@@ -57,7 +57,7 @@ OrdinaryRows::OrdinaryRows(const Evidence& sourceSide, const Evidence& targetSid
     const std::uint64_t rows = commonRows(source, target);
     Flags flags(static_cast<std::size_t>(rows), 1);
     for (const Evidence* side : {&source, &target})
-        if (side->mask && side->mask->size() == flags.size())
+        if (side->mask)
             std::ranges::transform(flags, *side->mask, flags.begin(), [](auto a, auto b) { return a && b; });
     const auto left = [&] {
         return std::ranges::count(

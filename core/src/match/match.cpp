@@ -19,14 +19,6 @@
 namespace regauge {
 namespace {
 
-// The mean over channels of which anything is known.
-double meanOfKnown(const std::vector<double>& probability) {
-    std::vector<double> known;
-    for (const double p : probability)
-        if (p > 0) known.push_back(p);
-    return mean(known);
-}
-
 // Gains alone: which channel is which, at most. Signs stay undetermined.
 Alignment matchGains(const Evidence& source, const Evidence& target, const MatchOptions& options,
                      const Progress& progress) {
@@ -103,7 +95,7 @@ Alignment alignmentOf(Estimate estimate, std::vector<SiteReport> sites, Group gr
     alignment.group = group;
     alignment.statistic = estimate.statistic;
     alignment.agreement = estimate.agreement;
-    alignment.estimate = meanOfKnown(estimate.probability);
+    alignment.estimate = mean(estimate.probability);  // a channel of which nothing is known is not right
     alignment.verdict = verdictOf(alignment.estimate, estimate.gauge.d(), alignment.rows);
     alignment.confidence = std::move(estimate.probability);
     alignment.gauge = std::move(estimate.gauge);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "recipes/config.hpp"
 #include "regauge/merge.hpp"
 #include "transport/moved_source.hpp"
 #include "transport/planned_object.hpp"
@@ -19,6 +20,7 @@ struct MergeInput {
     std::string path;
     PlannedObject planned;       // without an optimizer's state: a merged model has no past
     std::optional<Gauge> gauge;  // nothing for A, and for a base that is in A's coordinates
+    Config config;               // its config.json, or a GGUF file's key-values; empty where there is none
 
     struct Place {
         std::size_t member = 0, tensor = 0, move = 0;  // move: in plan.moves
@@ -38,7 +40,8 @@ MergeInput openMergeInput(const Files& files, const std::string& path, const std
                           std::size_t d, bool force);
 
 // For each place of `a`, that of the same tensor in `other`. Throws Error(shapeMismatch) with a list where names,
-// shapes or dtypes do not agree, or the families differ.
+// shapes or dtypes do not agree, the families differ, or their configurations compute other functions of the same
+// weights.
 std::vector<MergeInput::Place> pairTensors(const MergeInput& a, const MergeInput& other);
 
 // "a, b, c and 7 more".

@@ -14,6 +14,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::size_t mostLayers = 10000;  // Llama 3.1 405B has 126
+
 // Reads typed values; a wrong type is an error with the key's name.
 class Reader {
 public:
@@ -174,10 +176,13 @@ ModelConfig parseModelConfig(std::string_view text, const std::string& where) {
     config.kvHeads = json.size("num_key_value_heads", config.heads);
     config.hidden = json.size("intermediate_size");
     config.vocabulary = json.size("vocab_size");
-    if (config.d == 0 || config.heads == 0 || config.kvHeads == 0 || config.heads % config.kvHeads != 0 ||
-        config.layers > 10000)
+    if (config.d == 0 || config.heads == 0 || config.kvHeads == 0 || config.heads % config.kvHeads != 0)
         throw Error(ErrorCode::malformed, where,
                     "hidden_size, num_attention_heads and num_key_value_heads do not fit together");
+    if (config.layers > mostLayers)
+        throw Error(ErrorCode::malformed, where,
+                    "\"num_hidden_layers\" is " + std::to_string(config.layers) + ", and no model has more than " +
+                        std::to_string(mostLayers));
     config.headDim = json.size("head_dim", gemma ? 256 : config.d / config.heads);
     if (config.headDim > mostHeadDim)
         throw Error(ErrorCode::malformed, where,

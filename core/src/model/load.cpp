@@ -3,8 +3,10 @@
 #include <optional>
 
 #include "io/dequantized.hpp"
+#include "io/json_text.hpp"
 #include "model/gguf_config.hpp"
 #include "model/weights.hpp"
+#include "recipes/config.hpp"
 #include "recipes/gguf_model.hpp"
 #include "recipes/recipe_table.hpp"
 #include "regauge/error.hpp"
@@ -17,20 +19,13 @@ namespace {
 constexpr std::uint64_t largestModel =
     std::uint64_t{3} << 30;  // bytes of float32: the pass is for small models, and wasm has 4 GiB in all
 
-// The files of a model: a GGUF file (or all of a split one), or every safetensors file of a folder.
+// The files of a model: those of a checkpoint folder, or a GGUF file (or all of a split one).
 std::vector<TensorFile> filesOf(const Files& files, const std::string& path) {
-    const std::string file = files.isFolder(path) ? checkpointFileIn(files, path) : path;
-    if (file.ends_with(".gguf")) return openCheckpointFiles(files, path).shards;
-    std::vector<TensorFile> found;
-    if (files.isFolder(path))
-        for (const std::string& name : files.list(path))
-            if (name.ends_with(".safetensors"))
-                found.push_back(openTensorFile(std::shared_ptr<const ByteSource>(files.open(joinPath(path, name)))));
-    if (found.empty())
+    if (files.isFolder(path) ? checkpointFileIn(files, path).empty() : !path.ends_with(".gguf"))
         throw Error(ErrorCode::missingFile, path,
                     "is no model that can be run: expected a checkpoint folder (config.json and .safetensors files) or "
                     "a .gguf file");
-    return found;
+    return openCheckpointFiles(files, path).shards;
 }
 
 // A model's tensors, by the names of a bare language model ("model." and the like taken off), quantised ones as floats.
@@ -124,15 +119,6 @@ Linear readLinear(const Tensors& tensors, const std::string& name, std::size_t i
     return linear;
 }
 
-std::string readText(const Files& files, const std::string& path) {
-    const std::unique_ptr<ByteSource> source = files.open(path);
-    if (source->size() > (std::uint64_t{16} << 20))
-        throw Error(ErrorCode::malformed, path, "too large for a config.json");
-    std::string text(static_cast<std::size_t>(source->size()), '\0');
-    source->read(0, std::as_writable_bytes(std::span(text)));
-    return text;
-}
-
 Layer readLayer(const Tensors& tensors, const ModelConfig& config, std::size_t index) {
     const std::string at = "layers." + std::to_string(index) + ".", attention = at + "self_attn.", mlp = at + "mlp.";
     const std::size_t d = config.d, queries = config.heads * config.headDim, keys = config.kvHeads * config.headDim;
@@ -196,7 +182,21 @@ ModelConfig readConfig(const Files& files, const std::string& path, const Tensor
         return config;
     }
     const std::string configPath = joinPath(path, "config.json");
-    return parseModelConfig(readText(files, configPath), configPath);
+    return parseModelConfig(readJsonText(*files.open(configPath), "a configuration"), configPath);
+}
+
+// The unembedding: its own tensor, or the embedding where the two are tied or nobody says that they are not.
+Linear readHead(const Files& files, const std::string& path, const Tensors& tensors, const ModelConfig& config,
+                const std::vector<float>& embedding) {
+    if (!config.tiedEmbeddings && tensors.has("lm_head.weight"))
+        return readLinear(tensors, "lm_head", config.d, config.vocabulary);
+    if (!config.tiedEmbeddings && !tensors.gguf()) {
+        const Config said = Config::read(*files.open(joinPath(path, "config.json")));
+        if (said.text("text_config.tie_word_embeddings|tie_word_embeddings") == "false")
+            throw Error(ErrorCode::malformed, path,
+                        "the tensor 'lm_head.weight' is missing, and config.json says \"tie_word_embeddings\": false");
+    }
+    return transposed(embedding, config.d, 0, config.vocabulary);
 }
 
 }  // namespace
@@ -217,9 +217,7 @@ Model Model::load(const Files& files, const std::string& path, const Progress& p
     weights->finalNorm = tensors.read("norm.weight", {config.d});
     if (config.gainOffset)
         for (float& gain : weights->finalNorm) gain += 1.0F;
-    weights->head = tensors.has("lm_head.weight") && !config.tiedEmbeddings
-                        ? readLinear(tensors, "lm_head", config.d, config.vocabulary)
-                        : transposed(weights->embedding, config.d, 0, config.vocabulary);
+    weights->head = readHead(files, folder, tensors, config, weights->embedding);
     return Model(std::move(weights));
 }
 

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <utility>
 
 #include "claims/claims.hpp"
 #include "model/continue_past.hpp"
@@ -47,19 +49,34 @@ void requireSame(const char* what, std::size_t found, std::size_t expected) {
             std::string(what) + " is " + std::to_string(found) + ", and the source's is " + std::to_string(expected));
 }
 
+bool allFinite(std::span<const float> values) {
+    return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
+}
+
+float strengthOf(double strength) {
+    if (!(std::fabs(strength) <= std::numeric_limits<float>::max()))
+        throw Error(ErrorCode::usage, "",
+                    "the strength must be a finite number of single precision, within 3.4e38 of 0");
+    return static_cast<float>(strength);
+}
+
 }  // namespace
 
 Model::ResidualHook hookOf(const Steering& steering, const ModelConfig& config) {
+    const float strength = strengthOf(steering.strength);
     if (steering.vector.empty()) return {};
     if (steering.vector.size() != config.d)
         throw Error(ErrorCode::dimensionMismatch, "",
                     "the vector has " + std::to_string(steering.vector.size()) +
                         " channels, and the model d = " + std::to_string(config.d));
-    return [steering](std::size_t place, std::span<float> residual) {
-        if (place != steering.place) return;
-        const auto strength = static_cast<float>(steering.strength);
-        for (std::size_t at = 0; at < residual.size(); at += steering.vector.size())
-            for (std::size_t k = 0; k < steering.vector.size(); ++k) residual[at + k] += strength * steering.vector[k];
+    std::vector<float> added = steering.vector;
+    for (float& value : added) value *= strength;
+    if (!allFinite(added))
+        throw Error(ErrorCode::usage, "", "the vector times the strength is beyond the numbers of single precision");
+    return [place = steering.place, added = std::move(added)](std::size_t at, std::span<float> residual) {
+        if (at != place) return;
+        for (std::size_t row = 0; row < residual.size(); row += added.size())
+            for (std::size_t k = 0; k < added.size(); ++k) residual[row + k] += added[k];
     };
 }
 
@@ -95,6 +112,7 @@ std::vector<float> readSteeringVector(const Files& files, const std::string& obj
 
 SteerReport steer(const Model& source, const Model& target, std::span<const float> vector, const Gauge& gauge,
                   std::span<const std::int64_t> prompt, const SteerOptions& options, const Progress& progress) {
+    strengthOf(options.strength);
     if (prompt.empty()) throw Error(ErrorCode::usage, "", "the prompt is empty; give at least one token");
     const std::size_t vocabulary = source.config().vocabulary;
     requireSame("the target's d", target.config().d, source.config().d);
@@ -134,6 +152,11 @@ SteerReport steer(const Model& source, const Model& target, std::span<const floa
         arm.name = plan.name;
         Model::Past past;
         const std::vector<float> logits = plan.model.logits(prompt, past, hook);
+        if (!allFinite(logits))
+            throw Error(ErrorCode::notFinite, "",
+                        plan.vector.empty()
+                            ? std::string("the ") + plan.name + " computes logits that are not finite"
+                            : std::string("the logits of ") + plan.name + " are not finite; take a smaller strength");
         arm.continuation =
             continuePast(plan.model, past, std::span(logits).last(vocabulary), hook, options.generate, own);
         const std::vector<double> mean = meanLogProbabilities(logits, vocabulary);

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <span>
 #include <vector>
 
 #include "model/log_probabilities.hpp"
@@ -7,6 +9,25 @@
 #include "regauge/model.hpp"
 
 namespace regauge {
+namespace {
+
+bool isFinite(std::span<const float> row) {
+    return std::ranges::all_of(row, [](float logit) { return std::isfinite(logit); });
+}
+
+// KL(a || b) of the distributions that two rows of finite logits stand for, in nats.
+double divergence(std::span<const float> a, std::span<const float> b) {
+    const std::vector<double> logP = logProbabilities(a), logQ = logProbabilities(b);
+    double sum = 0;
+    for (std::size_t k = 0; k < logP.size(); ++k)
+        if (const double p = std::exp(logP[k]); p > 0) sum += p * (logP[k] - logQ[k]);
+    return sum;
+}
+
+std::ptrdiff_t mostLikely(std::span<const float> row) { return std::ranges::max_element(row) - row.begin(); }
+
+}  // namespace
+
 FunctionDifference verify(const Model& a, const Model& b, const std::vector<std::vector<std::int64_t>>& sequences,
                           const Progress& progress) {
     const std::size_t vocabulary = a.config().vocabulary;
@@ -27,12 +48,12 @@ FunctionDifference verify(const Model& a, const Model& b, const std::vector<std:
                 difference.maxLogitDifference =
                     std::isfinite(gap) ? std::max(difference.maxLogitDifference, gap) : INFINITY;
             }
-            const std::vector<double> logP = logProbabilities(rowA), logQ = logProbabilities(rowB);
-            double kl = 0;
-            for (std::size_t k = 0; k < vocabulary; ++k) kl += std::exp(logP[k]) * (logP[k] - logQ[k]);
+            // A row with NaN or infinity stands for no distribution: it agrees with none.
+            const bool finite = isFinite(rowA) && isFinite(rowB);
+            const double kl = finite ? divergence(rowA, rowB) : INFINITY;
             klSum += kl;
             difference.maxKl = std::max(difference.maxKl, kl);
-            sameTop += std::ranges::max_element(rowA) - rowA.begin() == std::ranges::max_element(rowB) - rowB.begin();
+            sameTop += finite && mostLikely(rowA) == mostLikely(rowB) ? 1 : 0;
             ++difference.positions;
         }
     }

@@ -9,7 +9,6 @@
 #include <unordered_map>
 #include <utility>
 
-#include "io/bytes.hpp"
 #include "io/gguf.hpp"
 #include "io/json_text.hpp"
 #include "regauge/error.hpp"
@@ -22,11 +21,9 @@ namespace {
 using Json = nlohmann::json;
 using Pieces = std::vector<std::optional<std::string>>;
 
-constexpr std::string_view noPiece = "\xEF\xBF\xBD";  // U+FFFD
-constexpr std::string_view blank = "\xE2\x96\x81";    // U+2581, SentencePiece's space
-// Gemma's, the largest known, has 262,144 tokens in 33 MB.
-constexpr std::uint64_t mostPieces = std::uint64_t{1} << 21;
-constexpr std::uint64_t largestTokenizer = std::uint64_t{64} << 20;  // bytes
+constexpr std::string_view noPiece = "\xEF\xBF\xBD";          // U+FFFD
+constexpr std::string_view blank = "\xE2\x96\x81";            // U+2581, SentencePiece's space
+constexpr std::uint64_t mostPieces = std::uint64_t{1} << 21;  // Gemma's, the largest known, has 2^18
 
 // How a vocabulary writes bytes and spaces.
 enum class Writing {
@@ -177,11 +174,7 @@ std::optional<Pieces> piecesBeside(const Files& files, const std::string& model)
     if (file.ends_with(".gguf")) return ofGguf(openCheckpointFiles(files, folder).shards.front());
     const std::string path = joinPath(folder, "tokenizer.json");
     if (!files.exists(path)) return std::nullopt;
-    const std::unique_ptr<ByteSource> source = files.open(path);
-    if (source->size() > largestTokenizer)
-        throw Error(ErrorCode::tooLarge, path,
-                    "has " + std::to_string(source->size()) + " bytes; no tokenizer is that large");
-    return ofTokenizerJson(asText(readBytes(*source, 0, source->size())), path);
+    return ofTokenizerJson(readJsonText(*files.open(path), "a tokenizer"), path);
 }
 
 }  // namespace

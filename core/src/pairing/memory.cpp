@@ -14,9 +14,13 @@ constexpr std::uint64_t buffers = std::uint64_t{48}
                                   << 20;       // rows as they are read, and quantised ones that wait to be multiplied
 constexpr std::uint64_t blockRows = 2 * 1024;  // of matrices that are multiplied in blocks (symmetric.hpp)
 
-std::string gibibytes(std::uint64_t bytes) {
+std::string memoryText(std::uint64_t bytes) {
     char text[32];
-    std::snprintf(text, sizeof text, "%.1f GiB", static_cast<double>(bytes) / (1 << 30));
+    const double mebibytes = static_cast<double>(bytes) / (1 << 20);
+    if (mebibytes < 100)
+        std::snprintf(text, sizeof text, "%.1f MiB", mebibytes);
+    else
+        std::snprintf(text, sizeof text, "%.1f GiB", mebibytes / 1024);
     return text;
 }
 
@@ -47,7 +51,8 @@ void requireMemory(const MemoryPlan& plan, std::uint64_t available, const std::s
     if (available == 0 || needed <= available) return;
     std::string advice;
     const auto suggest = [&](const char* what, MemoryPlan less) {
-        if (memoryNeeded(less) < needed) advice += std::string(what) + " needs " + gibibytes(memoryNeeded(less)) + "; ";
+        if (memoryNeeded(less) < needed)
+            advice += std::string(what) + " needs " + memoryText(memoryNeeded(less)) + "; ";
     };
     MemoryPlan plain = plan, single = plan;
     plain.withGram = false, single.sites = 1;
@@ -55,7 +60,7 @@ void requireMemory(const MemoryPlan& plan, std::uint64_t available, const std::s
     if (!plan.sumsOnly) suggest("one --site", single);
     throw Error(ErrorCode::tooLarge, where,
                 "d = " + std::to_string(plan.d) + (plan.withGram ? " with whitening" : "") + " needs " +
-                    gibibytes(needed) + " of memory, and " + gibibytes(available) + " is free here; " + advice +
+                    memoryText(needed) + " of memory, and " + memoryText(available) + " is free here; " + advice +
                     "otherwise use a machine with more memory");
 }
 

@@ -158,23 +158,28 @@ std::vector<std::uint8_t> skippedRows(const Evidence& source, const Evidence& ta
                                       std::uint64_t firstRow, std::uint64_t sequence, std::uint64_t skipFirst) {
     std::vector<std::uint8_t> skip(static_cast<std::size_t>(rows), 0);
     for (const Evidence* side : {&source, &target})
-        if (side->mask && side->mask->size() == rows)
-            for (std::size_t row = 0; row < skip.size(); ++row) skip[row] |= (*side->mask)[row] == 0;
+        if (side->mask)
+            for (std::size_t row = 0; row < std::min(skip.size(), side->mask->size()); ++row)
+                skip[row] |= (*side->mask)[row] == 0;
     if (skipFirst > 0)
         for (std::size_t row = 0; row < skip.size(); ++row)
             skip[row] |= (sequence > 0 ? (firstRow + row) % sequence : firstRow + row) < skipFirst;
     return skip;
 }
 
+// Of the first `rows` rows.
 void requireSameTokens(const Evidence& source, const Evidence& target, std::uint64_t rows) {
-    if (!source.tokenIds || !target.tokenIds || source.tokenIds->size() != rows || target.tokenIds->size() != rows)
-        return;
-    const auto [s, t] = std::ranges::mismatch(*source.tokenIds, *target.tokenIds);
-    if (s == source.tokenIds->end()) return;
+    if (!source.tokenIds || !target.tokenIds) return;
+    const auto first = [&](const Evidence& side) {
+        return std::span(*side.tokenIds).first(std::min(static_cast<std::size_t>(rows), side.tokenIds->size()));
+    };
+    const std::span<const std::int64_t> ofSource = first(source), ofTarget = first(target);
+    const auto [s, t] = std::ranges::mismatch(ofSource, ofTarget);
+    if (s == ofSource.end() || t == ofTarget.end()) return;
     throw Error(ErrorCode::tokensDiffer, target.name,
-                "token_ids differ from those of " + source.name + " at row " +
-                    std::to_string(s - source.tokenIds->begin()) + " (" + std::to_string(*t) + " against " +
-                    std::to_string(*s) + "); run both models on the same tokens in the same order");
+                "token_ids differ from those of " + source.name + " at row " + std::to_string(s - ofSource.begin()) +
+                    " (" + std::to_string(*t) + " against " + std::to_string(*s) +
+                    "); run both models on the same tokens in the same order");
 }
 
 void requireOneWidth(std::size_t source, const std::string& sourceName, std::size_t target,
@@ -250,11 +255,22 @@ SitePair::SitePair(const Evidence& source, const Evidence& target, const std::st
         throw Error(ErrorCode::rowsMismatch, y.where(),
                     std::to_string(y.rows()) + " rows, and " + x.where() + " has " + std::to_string(x.rows()) +
                         "; rows are paired by position, so both sides need the same tokens in the same order");
-    if (x.rows() == y.rows()) requireSameTokens(source, target, both);
     const std::uint64_t wanted = options.rows.value_or(UINT64_MAX);
     usable_ = std::min(both, wanted - std::min(wanted, share.firstRow));
+    if (!siteX.vocabulary) requireSameTokens(source, target, usable_);
     begin_ = partBegin(usable_, share.part, share.parts), end_ = partBegin(usable_, share.part + 1, share.parts);
-    skip_ = skippedRows(source, target, both, share.firstRow, siteX.sequence, options.skipFirst);
+    const std::uint64_t sequence = siteX.sequence != 0 ? siteX.sequence : siteY.sequence;
+    if (options.skipFirst > 0) {
+        if (siteY.sequence != 0 && siteY.sequence != sequence)
+            throw Error(ErrorCode::rowsMismatch, y.where(),
+                        "has sequences of " + std::to_string(siteY.sequence) + " rows, and " + x.where() + " of " +
+                            std::to_string(sequence) + "; rows are paired by position, so whose first rows are meant?");
+        if (sequence != 0 && options.skipFirst >= sequence)
+            throw Error(ErrorCode::usage, y.where(),
+                        "has sequences of " + std::to_string(sequence) + " rows, and without the first " +
+                            std::to_string(options.skipFirst) + " of each none is left (--skip-first)");
+    }
+    skip_ = skippedRows(source, target, both, share.firstRow, sequence, options.skipFirst);
     hashX_ = source.sha256, hashY_ = target.sha256;
 }
 

@@ -5,12 +5,10 @@
 
 #include "io/json_text.hpp"
 #include "regauge/error.hpp"
-#include "regauge/io/byte_source.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t maxBytes = 64u << 20;
 constexpr int maxDepth = 32;
 constexpr std::size_t perEntry = 128,
                       mostFlat = std::size_t{128} << 20;  // bytes that an entry takes beside its key, and all together
@@ -39,11 +37,7 @@ void flatten(const nlohmann::json& value, const std::string& key, int depth,
 }  // namespace
 
 Config Config::read(const ByteSource& source) {
-    if (source.size() > maxBytes)
-        throw Error(ErrorCode::tooLarge, source.name(), "is larger than a configuration can be (64 MiB)");
-    std::string text(static_cast<std::size_t>(source.size()), '\0');
-    source.read(0, std::as_writable_bytes(std::span(text.data(), text.size())));
-    const nlohmann::json json = parseJson(text, source.name());
+    const nlohmann::json json = parseJson(readJsonText(source, "a configuration"), source.name());
     if (!json.is_object())
         throw Error(ErrorCode::malformed, source.name(),
                     "is not a JSON object; regauge needs it to tell what the tensors are");

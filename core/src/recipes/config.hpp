@@ -19,7 +19,7 @@ class ByteSource;
 class Config {
 public:
     Config() = default;  // no file: every key is absent
-    // Throws Error: malformed, tooLarge (over 64 MB).
+    // Throws Error: malformed, tooLarge.
     static Config read(const ByteSource& source);
     // Of a JSON object that was read already; where: for messages. Throws Error(tooLarge).
     static Config of(const nlohmann::json& object, const std::string& where);

@@ -18,7 +18,6 @@
 namespace regauge {
 namespace {
 
-constexpr std::uint64_t maxBytes = 64u << 20;
 constexpr int mostDepth = 64;  // of JSON in JSON; what lies deeper is no list
 // What is looked at of one list, each taking 100 to 200 bytes meanwhile: numbers and words of JSON, of which longer
 // files are vectors; and channels and values of a CSV (two million are each channel of 126 layers of 16384).
@@ -385,7 +384,7 @@ std::optional<ChannelList> openChannelList(const ObjectPath& object, const Trans
     const bool asked = options.kind && *options.kind == listRecipe().kind;
     if (object.isFolder() || (options.kind && !asked)) return std::nullopt;
     const std::unique_ptr<ByteSource> source = object.open(object.names().front());
-    if (source->size() == 0 || source->size() > maxBytes) return std::nullopt;
+    if (source->size() == 0 || source->size() > largestJsonFile) return std::nullopt;
     const std::vector<std::byte> head = readBytes(*source, 0, std::min<std::uint64_t>(source->size(), 4096));
     const bool isText = std::none_of(head.begin(), head.end(), [](std::byte b) { return std::to_integer<int>(b) < 9; });
     if (!isText) return std::nullopt;

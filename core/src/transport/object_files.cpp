@@ -1,7 +1,6 @@
 #include "transport/object_files.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "io/dequantized.hpp"
 #include "recipes/name_pattern.hpp"
@@ -26,17 +25,6 @@ std::vector<std::string> fitting(const ObjectPath& object, const std::string& pa
     return found;
 }
 
-// Shards without an index: model-00002-of-00005.safetensors. Throws Error(missingFile) where one of the five is not
-// there.
-void requireAllOf(const ObjectPath& object, const std::vector<std::string>& names) {
-    const std::size_t of = names.front().rfind("-of-");
-    const auto count = std::strtoul(names.front().c_str() + of + 4, nullptr, 10);
-    if (names.size() != count)
-        throw Error(ErrorCode::missingFile, object.path(),
-                    "has " + std::to_string(names.size()) + " of the " + std::to_string(count) + " shards that " +
-                        names.front() + " names; fetch the others");
-}
-
 std::vector<Member> tensorFilesOf(const ObjectPath& object, const Recipe& recipe) {
     for (const std::string& pattern : recipe.files) {
         std::vector<std::string> found = fitting(object, pattern);
@@ -44,8 +32,9 @@ std::vector<Member> tensorFilesOf(const ObjectPath& object, const Recipe& recipe
         if (found.empty()) continue;
         // Several GGUF files are several models, unless they are numbered.
         if (found.size() > 1 && found.front().ends_with(".gguf") && !isOneOfSeveral(found.front())) continue;
-        if (found.front().find("-of-") != std::string::npos) requireAllOf(object, found);
-        if (pattern.ends_with(".index.json")) {
+        if (pattern.find("-of-") != std::string::npos) {
+            opened = openNumbered(object.files(), object.path(), found);
+        } else if (pattern.ends_with(".index.json")) {
             CheckpointFiles checkpoint = openCheckpointFiles(object.files(), object.pathOf(found.front()));
             found = checkpoint.names;
             opened = std::move(checkpoint.shards);

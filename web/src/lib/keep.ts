@@ -11,6 +11,8 @@ export interface Kept {
     json: string;
     source: string | undefined;
     target: string | undefined;
+    /** Of a traced gauge, the ids of its checkpoints. */
+    series?: string[] | undefined;
     /** What it was matched with; sessions of earlier pages do not have it. */
     settings?: Settings | undefined;
     /** What was found out about heads and neurons beside the gauge. */

@@ -4,7 +4,7 @@ import type { MatchOptions } from "../engine";
 export type Settings = Pick<MatchOptions, "statistic"> & { sites: string[] };
 
 const statistics = ["auto", "correlation", "whitened"] as const;
-/** A gauge above this many channels makes a link that mail and chat programs cut: about 8 KB at 1024. */
+/** A gauge above this many channels makes a link that mail and chat programs cut: 1024 with their scores make about 10 KB. */
 export const mostChannels = 1024;
 
 /** `#statistic=whitened&site=resid.2&site=resid.4&gauge=...` */

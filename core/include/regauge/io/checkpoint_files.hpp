@@ -28,9 +28,6 @@ std::string withoutSlashes(std::string_view path);
 // Whether a name that a file gives is that of a file beside it: anything else could name one that the user never meant.
 bool isPlainName(std::string_view name);
 
-// What an index, or another list of files, may hold at most, in bytes: at some 80 a tensor, 800,000 of them.
-constexpr std::uint64_t mostIndexBytes = std::uint64_t{64} << 20;
-
 // The folder that a path stands for: of a model's root in the cache of the Hugging Face hub (models--org--name, with
 // refs and snapshots) the snapshot that refs/main names, or the only one that is named; of any other path itself.
 // Throws Error: missingFile (a snapshot that is not there), ambiguous (several names, none of them main).
@@ -41,9 +38,10 @@ std::string snapshotOf(const Files& files, const std::string& path);
 // first of them. "" where there is none.
 std::string checkpointFileIn(const Files& files, const std::string& folder);
 
-// The files of a folder that belong together with `name`: of "model-00002-of-00003.gguf" all three, sorted; of a name
-// without numbers itself. Throws Error(missingFile) where one is not there.
-std::vector<std::string> numberedFiles(const Files& files, const std::string& folder, const std::string& name);
+// Opens numbered files of a folder, which no index lists, as one checkpoint. Throws Error: missingFile (one of their
+// set that is not there), malformed (one of another set, a tensor in two of them), and those of openTensorFile.
+std::vector<TensorFile> openNumbered(const Files& files, const std::string& folder,
+                                     const std::vector<std::string>& names);
 
 // Whether a name is numbered as one of several: "model-00002-of-00003.gguf".
 bool isOneOfSeveral(const std::string& name);

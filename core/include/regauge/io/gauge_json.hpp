@@ -1,4 +1,4 @@
-// The gauge file: JSON, one object, stable key order (DESIGN section 4).
+// The gauge file: JSON, one object, stable key order.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ std::string toJson(const Alignment& alignment);
 // when the fingerprint disagrees).
 Alignment parseGauge(std::string_view text, const std::string& where);
 
-// Whether a file says of itself, near its beginning, that it is a gauge.
+// Whether a file says of itself that it is a gauge.
 bool isGaugeFile(const ByteSource& file);
 
 // The text of a gauge file. Throws as Files::open does; malformed where it is too large for one.
