@@ -449,7 +449,7 @@ std::unique_ptr<Output> NativeFiles::create(const std::string& path, bool folder
                 ErrorCode::outputExists, path,
                 folder ? "is a file, and the output is a folder" : "is not a regular file, and the output is one");
     }
-    const fs::path parent = given.parent_path();
+    const fs::path parent = (folder ? named : given).parent_path();
     if (!parent.empty() && !os::isFolder(parent))
         throw Error(ErrorCode::writeFailed, path, "its folder does not exist; make it first");
     return std::make_unique<NativeOutput>(named, folder, overwrite, sync, inputs_);

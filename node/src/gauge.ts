@@ -3,7 +3,6 @@
 import { refusal } from "./error.js";
 import { bitsOf, isFloats, isTensor, type Bits, type Floats, type Tensor } from "./floats.js";
 import {
-    groups,
     isList,
     leastAligned,
     parseGauge,
@@ -231,14 +230,7 @@ export class Gauge {
             estimate = this.summary.estimate * next.summary.estimate;
         return new Gauge(gathered(this.perm, next.perm), sign, {
             group: this.group === next.group ? this.group : "signed",
-            verdict:
-                verdicts[
-                    Math.max(
-                        ...[this.verdict, next.verdict, judged && estimate < leastAligned ? "partial" : "aligned"].map(
-                            (word) => verdicts.indexOf(word as Verdict),
-                        ),
-                    )
-                ]!,
+            verdict: weakest(this.verdict, next.verdict, judged && estimate < leastAligned ? "partial" : "aligned"),
             score: weaker(this.score, next.score, next.perm),
             margin: weaker(this.margin, next.margin, next.perm),
             confidence: weaker(this.confidence, next.confidence, next.perm),
@@ -457,6 +449,9 @@ function requireSameWidth(a: Gauge, b: Gauge): void {
     if (a.d !== b.d)
         throw refusal("dimensionMismatch", "", `the gauges act on different widths, d = ${a.d} and d = ${b.d}`);
 }
+
+const weakest = (...words: readonly Verdict[]): Verdict =>
+    verdicts[Math.max(...words.map((word) => verdicts.indexOf(word)))]!;
 
 /** Refuses gauges of which the evidence says that they are in the wrong order, or twice the same. */
 function requireFollows(first: Gauge, next: Gauge): void {

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
+import { attempt, isFolder, isThere, statOf } from "./attempts.js";
 import { alreadyThere, codeOf, readFailure, words, writeFailure } from "./disk-errors.js";
 import {
     failure,
@@ -16,7 +17,7 @@ import {
 } from "./host.js";
 import { inHubCache } from "./hub-cache.js";
 import { InputsRead, refuseLinkOut } from "./inputs-read.js";
-import { asideOf, isThere, Place } from "./place-node.js";
+import { asideOf, Place } from "./place-node.js";
 
 /** Told of every temporary file or folder when it appears and when it is gone. */
 export type OnTemporary = (path: string, gone: boolean) => void;
@@ -67,7 +68,7 @@ export class DiskFiles implements HostFiles {
     }
 
     isFolder(file: string): boolean {
-        return statOf(inHubCache(file))?.isDirectory() ?? false;
+        return isFolder(inHubCache(file));
     }
 
     list(folder: string): readonly string[] | Failure {
@@ -86,21 +87,21 @@ export class DiskFiles implements HostFiles {
         file = inHubCache(file);
         const leaves = refuseLinkOut(file, this.#inputs);
         if (leaves) return leaves;
-        let descriptor: number;
+        let descriptor: number, opened: fs.BigIntStats;
         try {
             const before = fs.statSync(file);
             if (!before.isFile()) return wrongKind(before);
             // Without waiting, for what may have become a pipe since.
             descriptor = fs.openSync(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0));
+            opened = fs.fstatSync(descriptor, { bigint: true });
         } catch (error) {
             return failure(
                 "missingFile",
                 codeOf(error) === "ENOENT" ? "there is no such file" : `cannot be opened: ${words(error)}`,
             );
         }
-        const opened = fs.fstatSync(descriptor, { bigint: true });
         if (!opened.isFile()) {
-            fs.closeSync(descriptor);
+            attempt(() => fs.closeSync(descriptor));
             return wrongKind(opened);
         }
         this.#inputs.add(file, false, opened);
@@ -125,7 +126,7 @@ export class DiskFiles implements HostFiles {
                 return hashing((at) => piece.subarray(0, fs.readSync(descriptor, piece, 0, piece.length, at)));
             },
             close: () => {
-                fs.closeSync(descriptor);
+                attempt(() => fs.closeSync(descriptor));
                 --this.handles;
             },
         };
@@ -133,7 +134,7 @@ export class DiskFiles implements HostFiles {
 
     create(file: string, folder: boolean, overwrite: boolean): HostOutput | Failure {
         if (file === "") return failure("usage", "the output has no name");
-        file = withoutSlash(file);
+        if (folder) file = withoutSlash(file);
         collectStale(file);
         const input = this.#refuseInputs(file, folder);
         if (input) return input;
@@ -146,7 +147,7 @@ export class DiskFiles implements HostFiles {
                     folder ? "is a file, and the output is a folder" : "is not a regular file, and the output is one",
                 );
         }
-        if (!statOf(path.dirname(file))?.isDirectory())
+        if (file.endsWith("/") || !isFolder(path.dirname(file)))
             return failure("writeFailed", "its folder does not exist; make it first");
         const temporary = temporaryFor(file);
         const members = new Set<string>();
@@ -281,16 +282,7 @@ function isAlive(pid: number): boolean {
     }
 }
 
-/** undefined where the path leads nowhere: a link to itself, too. */
-function statOf(file: string): fs.Stats | undefined {
-    try {
-        return fs.statSync(file, { throwIfNoEntry: false });
-    } catch {
-        return undefined;
-    }
-}
-
-/** "out/" means "out". */
+/** "out/" means "out", of a folder. */
 const withoutSlash = (file: string): string => file.replace(/(?<=[^/])\/+$/, "");
 
 function wrongKind(stat: fs.StatsBase<number> | fs.StatsBase<bigint>): Failure {

@@ -1,13 +1,17 @@
 // The Hugging Face hub's cache on this machine: "org/name" is the folder that a download left there.
 
-import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 
-function hubCache(): string {
-    const { HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env;
-    if (HF_HUB_CACHE || HUGGINGFACE_HUB_CACHE) return (HF_HUB_CACHE || HUGGINGFACE_HUB_CACHE)!;
-    return path.join(HF_HOME || path.join(XDG_CACHE_HOME || path.join(os.homedir(), ".cache"), "huggingface"), "hub");
+import { isFolder, isThere } from "./attempts.js";
+
+/** undefined where the environment says nothing of it, nor of a home. */
+function hubCache(): string | undefined {
+    const { HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, HOME, USERPROFILE } = process.env;
+    if (HF_HUB_CACHE || HUGGINGFACE_HUB_CACHE) return HF_HUB_CACHE || HUGGINGFACE_HUB_CACHE;
+    if (HF_HOME) return path.join(HF_HOME, "hub");
+    if (XDG_CACHE_HOME) return path.join(XDG_CACHE_HOME, "huggingface", "hub");
+    const home = process.platform === "win32" ? USERPROFILE : HOME;
+    return home && path.join(home, ".cache", "huggingface", "hub");
 }
 
 const ofTheHub = /^([A-Za-z0-9_][\w.-]*)\/([A-Za-z0-9_][\w.-]*)(\/.*)?$/;
@@ -18,7 +22,9 @@ const ofTheHub = /^([A-Za-z0-9_][\w.-]*)\/([A-Za-z0-9_][\w.-]*)(\/.*)?$/;
  */
 export function inHubCache(file: string): string {
     const parts = ofTheHub.exec(file);
-    if (!parts || fs.lstatSync(`${parts[1]}/${parts[2]}`, { throwIfNoEntry: false })) return file;
-    const folder = path.join(hubCache(), `models--${parts[1]}--${parts[2]}`);
-    return fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() ? folder + (parts[3] ?? "") : file;
+    if (!parts || isThere(`${parts[1]}/${parts[2]}`)) return file;
+    const cache = hubCache();
+    if (!cache) return file;
+    const folder = path.join(cache, `models--${parts[1]}--${parts[2]}`);
+    return isFolder(folder) ? folder + (parts[3] ?? "") : file;
 }

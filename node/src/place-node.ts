@@ -3,6 +3,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 
+import { attempt, isThere } from "./attempts.js";
 import { alreadyThere, codeOf, words } from "./disk-errors.js";
 import { failure, type Failure } from "./host.js";
 import type { InputsRead } from "./inputs-read.js";
@@ -194,23 +195,4 @@ function syncFolders(top: string, members: ReadonlySet<string>): void {
     for (const member of members)
         for (let at = path.dirname(member); at !== "."; at = path.dirname(at)) folders.add(at);
     for (const folder of folders) syncFolder(path.join(top, folder));
-}
-
-/** Whether the path names anything, be it a link that leads nowhere. */
-export function isThere(file: string): boolean {
-    try {
-        return fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined;
-    } catch {
-        return false;
-    }
-}
-
-/** Whether the system did it. What it leaves is the next run's. */
-function attempt(action: () => void): boolean {
-    try {
-        action();
-        return true;
-    } catch {
-        return false;
-    }
 }

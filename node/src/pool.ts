@@ -50,8 +50,8 @@ interface Running {
     readonly resolve: (answer: Answer) => void;
     readonly reject: (reason: unknown) => void;
     readonly stop: Int32Array | undefined;
-    /** Set once the caller no longer wants the answer; what it gets instead. */
-    refused?: { readonly reason: unknown };
+    /** Set once the job is to stop; what the caller gets instead of the answer, or where none comes any more. */
+    refused?: { readonly reason: unknown; readonly evenIfDone: boolean };
     grace?: ReturnType<typeof setTimeout>;
     onAbort?: () => void;
 }
@@ -79,7 +79,10 @@ export class Pool {
         return this.#members.size;
     }
 
-    /** Rejects with RegaugeError, with the signal's reason once it is aborted, or with what onProgress threw. */
+    /**
+     * Rejects with RegaugeError, with the signal's reason once it is aborted, or with what onProgress threw. A signal that comes when the job is
+     * done changes nothing where there is something to see of it: outputs on disk, or what a command said.
+     */
     run(call: Call, options: JobOptions): Promise<Answer> {
         return new Promise((resolve, reject) => {
             const { signal } = options;
@@ -96,7 +99,7 @@ export class Pool {
             };
             const running: Running = { job, options, resolve, reject, stop: stop && new Int32Array(stop) };
             if (signal) {
-                running.onAbort = () => this.#cancel(running, signal.reason);
+                running.onAbort = () => this.#cancel(running, signal.reason, options.outputsInMemory);
                 signal.addEventListener("abort", running.onAbort, { once: true });
             }
             this.#queue.push(running);
@@ -176,12 +179,14 @@ export class Pool {
                 try {
                     running.options.onProgress?.(message.report);
                 } catch (error) {
-                    this.#cancel(running, error);
+                    this.#cancel(running, error, true);
                 }
                 return;
             case "done":
                 this.#settle(running, () =>
-                    running.refused ? running.reject(running.refused.reason) : running.resolve(message.answer),
+                    running.refused?.evenIfDone
+                        ? running.reject(running.refused.reason)
+                        : running.resolve(message.answer),
                 );
                 this.#free(member, message.wasmBytes <= wasmBytesKept);
                 return;
@@ -200,8 +205,8 @@ export class Pool {
         tell();
     }
 
-    #cancel(running: Running, reason: unknown): void {
-        running.refused ??= { reason };
+    #cancel(running: Running, reason: unknown, evenIfDone: boolean): void {
+        running.refused ??= { reason, evenIfDone };
         const place = this.#queue.indexOf(running);
         if (place >= 0) {
             this.#queue.splice(place, 1);

@@ -16,11 +16,11 @@ export interface VerifyOptions extends JobControl {
 export interface Verification {
     /** max_logit_difference <= tolerance. */
     readonly same_function: boolean;
-    /** max |a - b| over positions and vocabulary. */
-    readonly max_logit_difference: number;
-    /** Over positions, of KL(model || moved), in nats. */
-    readonly max_kl: number;
-    readonly mean_kl: number;
+    /** max |a - b| over positions and vocabulary; null where one of them is not finite. */
+    readonly max_logit_difference: number | null;
+    /** Over positions, of KL(model || moved), in nats; null where a logit is not finite. */
+    readonly max_kl: number | null;
+    readonly mean_kl: number | null;
     /** Share of positions with the same most likely token. */
     readonly top_agreement: number;
     readonly positions: number;

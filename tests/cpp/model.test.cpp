@@ -182,6 +182,9 @@ TEST_CASE("embeddings that a configuration says are not tied need an unembedding
     CHECK(logits(R"(,"tie_word_embeddings":false)", {head}) != tied);
     CHECK(logits("", {head}) != tied);
     CHECK_THROWS_WITH(logits(R"(,"tie_word_embeddings":false)"), ContainsSubstring("'lm_head.weight' is missing"));
+    int places = 0;  // what it computes before, as evidence of it needs, is there
+    Model::load(files, "m").read(threeTokens, [&](std::size_t, std::span<float>) { ++places; });
+    CHECK(places > 1);
 }
 
 TEST_CASE("logits that are not finite agree with none, however far the others agree") {

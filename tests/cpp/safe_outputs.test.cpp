@@ -296,6 +296,16 @@ TEST_CASE("a name with a NUL in it is that of no file, and not of the one before
     CHECK_FALSE(fs::exists(scratch / "new"));
 }
 
+TEST_CASE("a folder to be made may be named with a slash at its end, and a file may not", "[outputs]") {
+    const test::Scratch folder;
+    NativeFiles files;
+    const auto output = files.create(folder / "new/", true, false);
+    output->file("member").write({});
+    output->commit();
+    CHECK(fs::exists(folder / "new/member"));
+    CHECK_THROWS_WITH(files.create(folder / "file/", false, false), ContainsSubstring("its folder does not exist"));
+}
+
 TEST_CASE("an output that is an input, or in no folder, is refused before the work begins", "[outputs]") {
     const Scratch scratch;
     fs::copy_file(sample + "evidence.safetensors", scratch / "e1");

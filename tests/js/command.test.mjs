@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
+import { pathToFileURL } from "node:url";
 
 import {
     evidence,
@@ -61,6 +62,9 @@ test("the Node and the native command are the same, word for word", { skip: with
         ["transport", vector, "--gauge", "gauge.json", "-o", "taken.npy"],
         ["transport", vector, "--gauge", "gauge.json", "-o", "taken.npy", "--force"],
         ["transport", vector, "--gauge", "gauge.json", "-o", "no/such/folder.npy"],
+        ["transport", vector, "--gauge", "gauge.json", "-o", "new.npy/"],
+        ["transport", vector, "--gauge", "gauge.json", "-o", "taken.npy/"],
+        ["transport", vector, "--gauge", "gauge.json", "-o", "taken.npy/", "--force"],
         ["transport", "narrow.npy", "--gauge", "gauge.json", "-o", "x.npy"],
         ["transport", "moved.npy", "--gauge", "back.json", "-o", "again.npy", "--json"],
         ["transport", join(sample, "source/sae_resid2"), "--gauge", "gauge.json", "-o", "sae"],
@@ -153,6 +157,28 @@ for (const signal of ["SIGINT", "SIGTERM"])
         assert.equal(status, 130);
         assert.equal(out, "");
         assert.deepEqual(readdirSync(folder).sort(), ["gauge.json", "rows.npy"]);
+    });
+
+for (const [when, out, call, expected] of [
+    ["its output is in its place", "out.npy", "linkSync", 0],
+    ["it is refused", "gauge.json", "lstatSync", 2],
+])
+    test(`SIGINT once ${when} changes nothing`, { skip: process.platform === "win32" }, async (t) => {
+        const folder = temporaryFolder(t),
+            preload = pathToFileURL(join(repository, `tests/js/interrupted.mjs`)).href;
+        writeFileSync(join(folder, "gauge.json"), JSON.stringify(truth("target")));
+        const { status, err } = await run(
+            "env",
+            [
+                `NODE_OPTIONS=--import=${preload}?${call}=${out}`,
+                process.execPath,
+                ...[nodeCommand, "transport", vector, "--gauge", "gauge.json", "-o", out],
+            ],
+            { cwd: folder },
+        );
+        assert.equal(status, expected);
+        assert.equal(err.includes("wrote out.npy"), expected === 0, err);
+        assert.equal(existsSync(join(folder, "out.npy")), expected === 0);
     });
 
 test("a reader that goes away is no error", { skip: process.platform === "win32" }, async (t) => {

@@ -59,6 +59,26 @@ test("a zero changes its sign with its channel, as the bits in files do", () => 
     assert.deepEqual(new Gauge([0], [-1]).apply([0]), [-0]);
 });
 
+test("a NaN keeps its bits on the way, but for its sign", () => {
+    const gauge = new Gauge([2, 0, 1], [1, -1, 1]);
+    for (const [Floats, Bits, source, target] of [
+        [globalThis.Float16Array, Uint16Array, [0x7c01, 0x7e02, 0xfc03], [0xfc03, 0xfc01, 0x7e02]],
+        [Float32Array, Uint32Array, [0x7f800001, 0x7fc00002, 0xff800003], [0xff800003, 0xff800001, 0x7fc00002]],
+        [
+            Float64Array,
+            BigUint64Array,
+            [0x7ff0000000000001n, 0x7ff8000000000002n, 0xfff0000000000003n],
+            [0xfff0000000000003n, 0xfff0000000000001n, 0x7ff8000000000002n],
+        ],
+    ]) {
+        if (!Floats) continue; // Node 20 has no Float16Array
+        const rows = 2000; // enough to be compiled meanwhile
+        const many = (of, length) => Bits.from({ length }, (_, k) => of[k % 3]);
+        const x = new Floats(many(source, 3 * rows + 3).buffer, 3 * Floats.BYTES_PER_ELEMENT); // not at the memory's beginning
+        assert.deepEqual(new Bits(gauge.applyRows(x, rows).buffer), many(target, 3 * rows), Floats.name);
+    }
+});
+
 test("rows move one by one, and channel lists by the inverse permutation", () => {
     const gauge = new Gauge([2, 0, 1], [1, -1, 1]);
     assert.deepEqual(gauge.applyRows([1, 2, 3, 4, 5, 6], 2), [3, -1, 2, 6, -4, 5]);

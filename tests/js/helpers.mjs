@@ -32,10 +32,10 @@ export function temporaryFolder(test) {
     return folder;
 }
 
-/** A program's exit status and its streams. onStart gets the process. */
-export function run(program, args, { cwd, onStart } = {}) {
+/** A program's exit status and its streams. onStart gets the process; the rest is for spawn. */
+export function run(program, args, { onStart, ...options } = {}) {
     return new Promise((resolve, reject) => {
-        const child = spawn(program, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+        const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
         let out = "",
             err = "";
         child.stdout.setEncoding("utf8").on("data", (text) => (out += text));

@@ -5,7 +5,7 @@ import test from "node:test";
 
 import { align, dispose, Gauge, RegaugeError, transport, workers } from "regauge";
 
-import { loadEngine, surroundings } from "./engine.mjs";
+import { inside, loadEngine, surroundings } from "./engine.mjs";
 import { evidence, npy, plantedPair, repository, run, sample, temporaryFolder, truth } from "./helpers.mjs";
 
 /** A large .npy, a hole but for its header. */
@@ -67,6 +67,35 @@ test("aborting a transport midway leaves nothing, on disk or in the way", async 
     });
     await assert.rejects(job, { name: "AbortError" });
     assert.deepEqual(readdirSync(folder), ["big.npy"]);
+});
+
+test("a signal that comes when an output is on disk, or a command has spoken, changes nothing", async () => {
+    const { Pool } = await inside("pool.js");
+    const done = { value: "0", files: [] },
+        reason = new Error("not today");
+    for (const outputsInMemory of [false, true])
+        for (const who of ["the signal", "onProgress"]) {
+            const stop = new AbortController();
+            const pool = new Pool({
+                parallelism: 1,
+                canShare: true,
+                start: (onMessage) => ({
+                    post({ id }) {
+                        if (who === "the signal") stop.abort(reason);
+                        else onMessage({ type: "progress", id, report: {} });
+                        onMessage({ type: "done", id, answer: done, wasmBytes: 0 });
+                    },
+                    terminate: async () => undefined,
+                    keepsProcess: () => undefined,
+                }),
+            });
+            const onProgress = () => {
+                throw reason;
+            };
+            const job = pool.run({ name: "run" }, { mounts: [], outputsInMemory, onProgress, signal: stop.signal });
+            if (who === "the signal" && !outputsInMemory) assert.equal(await job, done);
+            else await assert.rejects(job, reason);
+        }
 });
 
 test("a worker that is ended at once leaves nothing either", async (t) => {

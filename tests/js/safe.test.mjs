@@ -1,6 +1,6 @@
 // What the Node command may do to files that are there already: the same as the native one (tests/cpp/safe_outputs.test.cpp).
 import assert from "node:assert/strict";
-import {
+import fs, {
     chmodSync,
     cpSync,
     existsSync,
@@ -13,13 +13,15 @@ import {
     symlinkSync,
     writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import test from "node:test";
 
 import { Gauge, invert } from "regauge";
 
 import { inside } from "./engine.mjs";
-import { nodeCommand, run, runNode, sample, temporaryFolder } from "./helpers.mjs";
+import { ioError } from "./failing-disk.mjs";
+import { nativeCommand, nodeCommand, run, runNode, sample, temporaryFolder, withoutNative } from "./helpers.mjs";
 
 const posix = { skip: process.platform === "win32" };
 
@@ -123,6 +125,70 @@ test("only regular files are opened, and nothing is waited for", posix, async (t
     const looped = await runNode(["inspect", "loop"], { cwd: folder });
     assert.equal(looped.status, 2);
     assert.doesNotMatch(looped.err, /a defect/);
+});
+
+test("what may not be looked at is refused as natively, and is not in the hub's cache", posix, async (t) => {
+    // root may look at everything
+    const user = process.getuid() === 0 ? { uid: 54321, gid: 54321 } : {};
+    if ((await run(process.execPath, [nodeCommand, "--version"], user)).status !== 0)
+        return t.skip("others may not read this repository");
+    const folder = scratch(t),
+        longName = "a".repeat(300);
+    chmodSync(folder, 0o755);
+    mkdirSync(join(folder, "locked"));
+    cpSync(join(folder, "v.npy"), join(folder, "locked/v.npy"));
+    symlinkSync("loop", join(folder, "loop"));
+    chmodSync(join(folder, "locked"), 0);
+    try {
+        for (const [home, ...args] of [
+            ["-uHOME", "inspect", "sae"],
+            ["HOME=locked", "inspect", "sae"],
+            ["HF_HUB_CACHE=loop", "inspect", "sae"],
+            ["HOME=locked", "inspect", "locked"],
+            ["HOME=locked", "inspect", "locked/v.npy"],
+            ["HOME=locked", "inspect", "loop/v.npy"],
+            ["HOME=locked", "inspect", `${longName}/v.npy`],
+            ["HOME=locked", "show", "locked/g"],
+            ["HOME=locked", "align", "locked/v.npy", "locked/v.npy"],
+            ["HOME=locked", "transport", "v.npy", "--gauge", "g", "-o", "locked/in/out.npy"],
+        ]) {
+            const said = (program) =>
+                run("env", ["-uHF_HOME", "-uXDG_CACHE_HOME", home, ...program, ...args], { cwd: folder, ...user });
+            const node = await said([process.execPath, nodeCommand]);
+            assert.doesNotMatch(node.err, /a defect/, `${home} ${args.join(" ")}`);
+            assert.equal(node.status, args[1] === "sae" ? 0 : 2, node.err);
+            if (!withoutNative) assert.deepEqual(node, await said([nativeCommand]), `${home} ${args.join(" ")}`);
+        }
+    } finally {
+        chmodSync(join(folder, "locked"), 0o700);
+    }
+});
+
+test("a disk that fails under an input is refused in words", async (t) => {
+    const folder = scratch(t);
+    const { DiskFiles } = await inside("host-node.js");
+    for (const [name, expected] of [
+        ["statSync", "cannot be opened: Input/output error"],
+        ["openSync", "cannot be opened: Input/output error"],
+        ["fstatSync", "cannot be opened: Input/output error"],
+        ["readSync", "cannot be read: Input/output error"],
+        ["closeSync", undefined],
+    ]) {
+        const whole = fs[name];
+        fs[name] = () => {
+            throw ioError();
+        };
+        syncBuiltinESMExports();
+        try {
+            const input = new DiskFiles(() => undefined).open(join(folder, "v.npy"));
+            const failed = "failure" in input ? input : input.read(0, new Uint8Array(8));
+            if (!("failure" in input)) input.close();
+            assert.equal(failed?.message, expected, name);
+        } finally {
+            fs[name] = whole;
+            syncBuiltinESMExports();
+        }
+    }
 });
 
 test("a private input comes out private, and links out of a folder do not come out", posix, async (t) => {

@@ -4,7 +4,8 @@ import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 
-import { evidence, repository, run, temporaryFolder } from "./helpers.mjs";
+import { inside } from "./engine.mjs";
+import { evidence, nodeCommand, repository, run, temporaryFolder } from "./helpers.mjs";
 
 /** What align says in a copy of the package that lacks `missing`, run with these flags. */
 async function said(t, missing, flags = []) {
@@ -42,6 +43,19 @@ for (const [what, missing, flags] of [
             assert.doesNotMatch(line, /defect/);
         }
     });
+
+test("in a folder that was removed it works, or says so", { skip: process.platform === "win32" }, async (t) => {
+    const gone = `mkdir gone; cd gone; rmdir ../gone; exec "$0" "$@"`,
+        version = [process.execPath, nodeCommand, "--version"];
+    const { err } = await run("sh", ["-c", gone, ...version], { cwd: temporaryFolder(t) });
+    assert.match(err, /^$|the current directory is not there any more: change to one that is\n$/);
+});
+
+test("where the system gives no more threads, it is not the files that are blamed", async () => {
+    const { cannotStart } = await inside("start.js");
+    const { message } = cannotStart(new Error("EAGAIN"), "its files");
+    assert.match(message, /^regauge cannot start here \(EAGAIN\); the system gives it no more threads/);
+});
 
 test("an untouched copy starts", async (t) => {
     assert.deepEqual(await said(t, []), ["aligned", "aligned"]);

@@ -64,7 +64,10 @@ public:
     // l-1 put out. [tokens, d], which it may change (steering).
     using ResidualHook = std::function<void(std::size_t place, std::span<float> residual)>;
 
-    // Logits [tokens, vocabulary] of one sequence. Throws Error(usage) for a token beyond the vocabulary.
+    // Shows `hook` the residual stream of one sequence. Throws Error(usage) for a token beyond the vocabulary.
+    void read(std::span<const std::int64_t> tokens, const ResidualHook& hook) const;
+    // Logits [tokens, vocabulary] of one sequence. Throws as `read`, and Error(malformed) where the model was saved
+    // without the unembedding that its configuration speaks of.
     std::vector<float> logits(std::span<const std::int64_t> tokens, const ResidualHook& hook = {}) const;
 
     // Keys and values of the tokens that were read, by layer [tokens, kvHeads, headDim], so that those that follow cost
@@ -83,6 +86,7 @@ public:
 private:
     struct Weights;
     explicit Model(std::unique_ptr<Weights> weights);
+    std::vector<float> residualAfter(std::span<const std::int64_t> tokens, Past& past, const ResidualHook& hook) const;
     std::unique_ptr<Weights> weights_;
 };
 

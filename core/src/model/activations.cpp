@@ -21,7 +21,7 @@ void writeActivations(const Model& model, const std::vector<std::vector<std::int
     std::size_t row = 0;
     for (std::size_t k = 0; k < sequences.size(); ++k) {
         progress.report("sampling activations", k, sequences.size());
-        model.logits(sequences[k], [&](std::size_t place, std::span<float> residual) {
+        model.read(sequences[k], [&](std::size_t place, std::span<float> residual) {
             std::ranges::copy(residual, residuals[place].begin() + static_cast<std::ptrdiff_t>(row * config.d));
         });
         row += sequences[k].size();

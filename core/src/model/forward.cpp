@@ -137,7 +137,27 @@ std::vector<float> Model::logits(std::span<const std::int64_t> tokens, const Res
     return logits(tokens, past, hook);
 }
 
+void Model::read(std::span<const std::int64_t> tokens, const ResidualHook& hook) const {
+    Past none;
+    residualAfter(tokens, none, hook);
+}
+
 std::vector<float> Model::logits(std::span<const std::int64_t> tokens, Past& past, const ResidualHook& hook) const {
+    const ModelConfig& config = weights_->config;
+    if (!weights_->head)
+        throw Error(ErrorCode::malformed, weights_->path,
+                    "the tensor 'lm_head.weight' is missing, and config.json says \"tie_word_embeddings\": false");
+    std::vector<float> residual = residualAfter(tokens, past, hook);
+    normalise(residual, weights_->finalNorm, config.normEps);
+    std::vector<float> logits = multiply(residual, *weights_->head);
+    if (config.logitSoftcap > 0)
+        for (float& logit : logits) logit = softcap(logit, config.logitSoftcap);
+    return logits;
+}
+
+// What the last layer put out, and the final norm has yet to read.
+std::vector<float> Model::residualAfter(std::span<const std::int64_t> tokens, Past& past,
+                                        const ResidualHook& hook) const {
     const ModelConfig& config = weights_->config;
     past.keys.resize(config.layers);
     past.values.resize(config.layers);
@@ -164,11 +184,7 @@ std::vector<float> Model::logits(std::span<const std::int64_t> tokens, Past& pas
         if (hook) hook(index + 1, residual);
     }
     past.tokens += tokens.size();
-    normalise(residual, weights_->finalNorm, config.normEps);
-    std::vector<float> logits = multiply(residual, weights_->head);
-    if (config.logitSoftcap > 0)
-        for (float& logit : logits) logit = softcap(logit, config.logitSoftcap);
-    return logits;
+    return residual;
 }
 
 }  // namespace regauge

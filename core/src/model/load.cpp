@@ -185,16 +185,15 @@ ModelConfig readConfig(const Files& files, const std::string& path, const Tensor
     return parseModelConfig(readJsonText(*files.open(configPath), "a configuration"), configPath);
 }
 
-// The unembedding: its own tensor, or the embedding where the two are tied or nobody says that they are not.
-Linear readHead(const Files& files, const std::string& path, const Tensors& tensors, const ModelConfig& config,
-                const std::vector<float>& embedding) {
+// The unembedding: its own tensor, or the embedding where the two are tied or nobody says that they are not. Nothing
+// where it is missing, as of a model that was saved without one.
+std::optional<Linear> readHead(const Files& files, const std::string& path, const Tensors& tensors,
+                               const ModelConfig& config, const std::vector<float>& embedding) {
     if (!config.tiedEmbeddings && tensors.has("lm_head.weight"))
         return readLinear(tensors, "lm_head", config.d, config.vocabulary);
     if (!config.tiedEmbeddings && !tensors.gguf()) {
         const Config said = Config::read(*files.open(joinPath(path, "config.json")));
-        if (said.text("text_config.tie_word_embeddings|tie_word_embeddings") == "false")
-            throw Error(ErrorCode::malformed, path,
-                        "the tensor 'lm_head.weight' is missing, and config.json says \"tie_word_embeddings\": false");
+        if (said.text("text_config.tie_word_embeddings|tie_word_embeddings") == "false") return std::nullopt;
     }
     return transposed(embedding, config.d, 0, config.vocabulary);
 }
@@ -218,6 +217,7 @@ Model Model::load(const Files& files, const std::string& path, const Progress& p
     if (config.gainOffset)
         for (float& gain : weights->finalNorm) gain += 1.0F;
     weights->head = readHead(files, folder, tensors, config, weights->embedding);
+    weights->path = path;
     return Model(std::move(weights));
 }
 

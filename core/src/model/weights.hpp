@@ -1,6 +1,7 @@
 // A model's weights in float32, matrices transposed to [in, out] so that one row of x times a matrix reads it in order.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct Model::Weights {
     std::vector<float> embedding;  // [vocabulary, d]
     std::vector<Layer> layers;
     std::vector<float> finalNorm;
-    Linear head;  // [d, vocabulary]
+    std::optional<Linear> head;  // [d, vocabulary]
+    std::string path;            // for messages
 };
 
 }  // namespace regauge
