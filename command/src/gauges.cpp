@@ -45,7 +45,7 @@ RunJob addCompose(CLI::App& command) {
         requireFree(job.host.files, options->output);
         GaugeFile composed = readGaugeFile(job.host.files, options->paths.front());
         for (std::size_t k = 1; k < options->paths.size(); ++k)
-            composed = then(composed, readGaugeFile(job.host.files, options->paths[k]), options->paths[k]);
+            composed = compose(composed, readGaugeFile(job.host.files, options->paths[k]), options->paths[k]);
         writeText(job.host.files, options->output, toJson(composed));
         if (job.json)
             job.print(summaryJson(composed));

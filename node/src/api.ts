@@ -2,7 +2,7 @@
 
 import { refusal } from "./error.js";
 import type { GaugeJson } from "./gauge-json.js";
-import { Gauge, type Agreement, type GaugeInput } from "./gauge.js";
+import { Gauge, requireFollows, type Agreement, type GaugeInput } from "./gauge.js";
 import { Hidden, type HiddenJson, type HiddenReport } from "./hidden.js";
 import { Inputs, type EvidenceInput, type FileInput, type ObjectInput, type TokensInput } from "./inputs.js";
 import { Maps, type MapsReport } from "./maps.js";
@@ -357,7 +357,10 @@ export function createApi(platform: Platform): Api {
             const list = gauges.flat().map(gaugeFrom);
             const [first, ...others] = list;
             if (!first) throw refusal("usage", "", "compose needs at least one gauge");
-            return others.reduce((composed, next) => composed.andThen(next), first);
+            return others.reduce((composed, next) => {
+                requireFollows(composed, next);
+                return composed.andThen(next);
+            }, first);
         },
 
         invert: (gauge) => gaugeFrom(gauge).inverse(),

@@ -212,12 +212,10 @@ export class Gauge {
 
     /**
      * next * this: first this, then next. (C++ calls it `then`; a JavaScript object with a method of that name would be taken for a promise
-     * by `await`.) Throws RegaugeError: dimensionMismatch where d differs, usage where only one has a hidden part, or where the evidence
-     * of both says that they are in the wrong order, or the same.
+     * by `await`.) Throws RegaugeError: dimensionMismatch where d differs, usage where only one has a hidden part.
      */
     andThen(next: Gauge): Gauge {
         requireSameWidth(this, next);
-        requireFollows(this, next);
         if ((this.hidden === undefined) !== (next.hidden === undefined))
             throw refusal(
                 "usage",
@@ -453,8 +451,8 @@ function requireSameWidth(a: Gauge, b: Gauge): void {
 const weakest = (...words: readonly Verdict[]): Verdict =>
     verdicts[Math.max(...words.map((word) => verdicts.indexOf(word)))]!;
 
-/** Refuses gauges of which the evidence says that they are in the wrong order, or twice the same. */
-function requireFollows(first: Gauge, next: Gauge): void {
+/** Refuses gauges of a chain of models of which the evidence says that they are in the wrong order, or twice the same. */
+export function requireFollows(first: Gauge, next: Gauge): void {
     const same = (a: Side, b: Side): boolean => a.sha256 !== undefined && a.sha256 !== "" && a.sha256 === b.sha256;
     const reversed = same(next.target, first.source),
         twice = same(first.source, next.source) && same(first.target, next.target);

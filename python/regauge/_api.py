@@ -361,12 +361,15 @@ def ceiling(
 
 
 def compose(*gauges: GaugeInput) -> Gauge:
-    """The gauges one after the other, the first one first."""
+    """The gauges of a chain of models one after the other, the first one first.
+
+    Raises Error: dimensionMismatch; usage where their evidence says that they are in the wrong order, or twice the same.
+    """
     if not gauges:
         raise refusal("usage", "gauges", "expected at least one gauge")
     first, *rest = (_gauge(one) for one in gauges)
     for one in rest:
-        first = first.then(one)
+        first = first._composed(one)
     return first
 
 

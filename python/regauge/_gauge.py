@@ -292,6 +292,9 @@ class Gauge:
         has a hidden part)."""
         return Gauge._of(self._native.then(_required(following)._native))
 
+    def _composed(self, following: Gauge) -> Gauge:
+        return Gauge._of(self._native.compose(_required(following)._native))
+
     def compare(self, other: Gauge) -> Agreement:
         """How far it agrees with another. Raises Error(dimensionMismatch)."""
         agreement = Agreement(*self._native.compare(_required(other)._native))

@@ -289,6 +289,8 @@ void bindGauges(nb::module_& module) {
         .def("inverse", [](const GaugeFile& self) { return inverse(self); })
         .def("then", [](const GaugeFile& self,
                         const GaugeFile& next) { return refusing([&] { return then(self, next, "gauge"); }); })
+        .def("compose", [](const GaugeFile& self,
+                           const GaugeFile& next) { return refusing([&] { return compose(self, next, "gauge"); }); })
         .def("compare",
              [](const GaugeFile& self, const GaugeFile& other) {
                  return refusing([&] {

@@ -126,12 +126,13 @@ TEST_CASE("gauges are composed in the order that their evidence says, each once"
     };
     const GaugeFile ab = between("a", "b"), bc = between("b", "c"), ba = between("b", "a"), xy = between("x", "y");
     const GaugeFile hand = between("", "");
-    CHECK(then(ab, bc).residual.target.name == "c");
-    CHECK_NOTHROW(then(ab, ba));
-    CHECK_NOTHROW(then(ab, xy));  // other evidence of the same models, for all that is known
-    CHECK_NOTHROW(then(hand, hand));
-    CHECK_THROWS_WITH(then(bc, ab, "ab.json"),
+    CHECK(compose(ab, bc).residual.target.name == "c");
+    CHECK_NOTHROW(compose(ab, ba));
+    CHECK_NOTHROW(compose(ab, xy));  // other evidence of the same models, for all that is known
+    CHECK_NOTHROW(compose(hand, hand));
+    CHECK_NOTHROW(then(ab, ab));  // the group is closed
+    CHECK_THROWS_WITH(compose(bc, ab, "ab.json"),
                       "ab.json: goes from a to b, and what is before it from b to c; give "
                       "gauges in the order in which they are applied, each once");
-    CHECK_THROWS_WITH(then(ab, ab), ContainsSubstring("each once"));
+    CHECK_THROWS_WITH(compose(ab, ab), ContainsSubstring("each once"));
 }

@@ -194,10 +194,17 @@ test("gauges are composed in the order that their evidence says, and a compositi
     const ab = between("a", "b"),
         bc = between("b", "c");
     assert.deepEqual([ab.andThen(bc).verdict, ab.andThen(Gauge.identity(2)).verdict], ["partial", "aligned"]);
-    assert.equal(ab.andThen(between("b", "a")).target.name, "a");
-    assert.equal(ab.andThen(between("x", "y")).target.name, "y");
-    for (const wrong of [() => bc.andThen(ab), () => ab.andThen(ab)])
-        assert.throws(wrong, (error) => error.code === "usage" && error.message.includes("each once"));
+    assert.equal(compose(ab, between("b", "a")).target.name, "a");
+    assert.equal(compose(ab, between("x", "y")).target.name, "y");
+    assert.equal(ab.andThen(ab).target.name, "b"); // the group is closed
+    for (const wrong of [
+        [bc, ab],
+        [ab, ab],
+    ])
+        assert.throws(
+            () => compose(wrong),
+            (error) => error.code === "usage" && error.message.includes("each once"),
+        );
 });
 
 test("what is no gauge, no list and no vector is refused in words", () => {

@@ -27,9 +27,12 @@ GaugeFile readGaugeFile(const Files& files, const std::string& path);
 std::string toJson(const GaugeFile& gauge);
 
 GaugeFile inverse(const GaugeFile& gauge);
-// First `first`, then `next`. Throws Error: dimensionMismatch; usage where only one has a hidden part, or where the
-// evidence of both says that they are in the wrong order or the same, naming `where`, which is what `next` is called.
+// The group's product: first `first`, then `next`. Throws Error: dimensionMismatch; usage where only one has a hidden
+// part, naming `where`, which is what `next` is called.
 GaugeFile then(const GaugeFile& first, const GaugeFile& next, const std::string& where = "");
+// The same of the gauges of a chain of models. Throws Error(usage) also where their evidence says that they are in the
+// wrong order, or twice the same.
+GaugeFile compose(const GaugeFile& first, const GaugeFile& next, const std::string& where = "");
 
 // Transport by all that the gauge has. site: the hook that OBJECT lives on, where it does not say so itself
 // ("blocks.3.mlp.hook_post"). Throws Error as the calls with and without a hidden gauge do, and usage where a site is

@@ -56,8 +56,12 @@ GaugeFile inverse(const GaugeFile& gauge) {
     return back;
 }
 
-GaugeFile then(const GaugeFile& first, const GaugeFile& next, const std::string& where) {
+GaugeFile compose(const GaugeFile& first, const GaugeFile& next, const std::string& where) {
     requireFollows(first.residual, next.residual, where);
+    return then(first, next, where);
+}
+
+GaugeFile then(const GaugeFile& first, const GaugeFile& next, const std::string& where) {
     GaugeFile both{then(first.residual, next.residual), std::nullopt};
     if (first.hidden.has_value() != next.hidden.has_value())
         throw Error(ErrorCode::usage, where,
