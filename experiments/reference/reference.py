@@ -817,7 +817,7 @@ def align(x_sites, y_sites, x_gains=None, y_gains=None):
     live = of_match != 0    # constant channels are undetermined: sign 0
     prob = np.minimum(np.where(live, state.prob, 0), 1 / np.maximum(1, np.maximum(found.copies[0][perm], found.copies[1])))
     sign = np.where(live, sign, 0)
-    share = float(prob[prob > 0].mean()) if (prob > 0).any() else 0.0
+    share = float(prob.mean()) if len(prob) else 0.0    # a channel of which nothing is known is not right
     margin = (of_match - runner_up) * state.block.unit / state.block.scale
     return dict(perm=perm, sign=sign, prob=prob, margin=margin, share=share,
                 verdict=verdict_of(share, len(perm), found.rows),

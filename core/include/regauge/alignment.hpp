@@ -18,8 +18,7 @@ enum class Group {
 };
 enum class Statistic { automatic, correlation, whitened };
 enum class Verdict { aligned, partial, unrelated };
-// "aligned" says that at least this share of the channels is estimated right: of d = 576 said aligned none was below
-// 85 % right.
+// "aligned" says that at least this share of the channels is estimated right (match/policy.hpp has its origin).
 inline constexpr double leastAligned = 0.90;
 // "signed", "permutation", "layernorm"; "auto", "correlation", "whitened"; "aligned", "partial", "unrelated": the words
 // of flags and files.
