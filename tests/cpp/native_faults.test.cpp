@@ -18,6 +18,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <utility>
 
 #include "native_files.hpp"
 #include "out_of_memory.hpp"
@@ -201,6 +202,21 @@ std::vector<long> tried(long calls, long points) {
     return found;
 }
 
+// For about `points` of each job's system calls, with and without an exchange of names: attempt(job, bench, call,
+// exchanges).
+template <class Attempt>
+void forSystemCalls(long points, Attempt attempt) {
+    for (const bool exchanges : {true, false})
+        for (const FaultJob& job : faultJobs()) {
+            const Bench bench(job);
+            const long calls = bench.callsOf(Fault::error, exchanges);
+            for (const long call : tried(calls, points)) {
+                INFO(job.name << ", call " << call << " of " << calls << ", with renameat2: " << exchanges);
+                attempt(job, bench, call, exchanges);
+            }
+        }
+}
+
 }  // namespace
 
 #ifndef REGAUGE_ADDRESS_SANITIZER  // whose own allocations never fail (failing_system.cpp)
@@ -257,42 +273,31 @@ TEST_CASE("faults: whichever allocation of a gauge file's text fails, that is a 
 
 TEST_CASE("faults: whichever system call fails, a job refuses and leaves nothing, or the call did not matter",
           "[faults]") {
-    for (const bool exchanges : {true, false})
-        for (const FaultJob& job : faultJobs()) {
-            const Bench bench(job);
-            const long calls = bench.callsOf(Fault::error, exchanges);
-            long refusals = 0;
-            for (const long call : tried(calls, 40)) {
-                INFO(job.name << ", call " << call << " of " << calls << ", with renameat2: " << exchanges);
-                std::string deeds;
-                const int status = bench.runWith(Fault::error, call, exchanges, &deeds);
-                INFO(deeds);
-                refusals += status == 2 ? 1 : 0;
-                // Old names that could not be removed any more are the next run's.
-                CHECK((status == 2 ? bench.now() == bench.before()
-                                   : status == 0 && withoutStaged(bench.now()) == bench.done()));
-            }
-            CHECK(refusals > 5);
-        }
+    std::map<std::pair<std::string, bool>, long> refusals;
+    forSystemCalls(40, [&](const FaultJob& job, const Bench& bench, long call, bool exchanges) {
+        std::string deeds;
+        const int status = bench.runWith(Fault::error, call, exchanges, &deeds);
+        INFO(deeds);
+        refusals[{job.name, exchanges}] += status == 2 ? 1 : 0;
+        // Old names that could not be removed any more are the next run's.
+        CHECK(
+            (status == 2 ? bench.now() == bench.before() : status == 0 && withoutStaged(bench.now()) == bench.done()));
+    });
+    CHECK(refusals.size() == 2 * faultJobs().size());
+    for (const auto& [job, count] : refusals) CHECK(count > 5);
 }
 
 TEST_CASE("faults: a disk that fails from some call on loses nothing that was there", "[faults]") {
-    for (const bool exchanges : {true, false})
-        for (const FaultJob& job : faultJobs()) {
-            const Bench bench(job);
-            const long calls = bench.callsOf(Fault::error, exchanges);
-            for (const long call : tried(calls, 8)) {
-                INFO(job.name << ", from call " << call << " of " << calls << ", with renameat2: " << exchanges);
-                const int status = inChild([&] { return bench.runWith(Fault::errorStays, call, exchanges); });
-                const Tree left = bench.now();
-                const auto isLeft = [&](const auto& file) {
-                    return std::ranges::any_of(left, [&](const auto& entry) { return entry.second == file.second; });
-                };
-                const bool written = withoutStaged(left) == bench.done();
-                CHECK((status == 0 ? written : status == 2));
-                CHECK((written || std::ranges::all_of(bench.before(), isLeft)));
-            }
-        }
+    forSystemCalls(8, [](const FaultJob&, const Bench& bench, long call, bool exchanges) {
+        const int status = inChild([&] { return bench.runWith(Fault::errorStays, call, exchanges); });
+        const Tree left = bench.now();
+        const auto isLeft = [&](const auto& file) {
+            return std::ranges::any_of(left, [&](const auto& entry) { return entry.second == file.second; });
+        };
+        const bool written = withoutStaged(left) == bench.done();
+        CHECK((status == 0 ? written : status == 2));
+        CHECK((written || std::ranges::all_of(bench.before(), isLeft)));
+    });
 }
 
 TEST_CASE("faults: what a killed run had moved aside is lost by no fault of the next", "[faults]") {
@@ -331,24 +336,18 @@ TEST_CASE("faults: an interrupted or partial read or write is taken up again", "
 
 TEST_CASE("faults: a job that is killed at any system call leaves the old or the new, and the next one cleans up",
           "[faults]") {
-    for (const bool exchanges : {true, false})
-        for (const FaultJob& job : faultJobs()) {
-            const Bench bench(job);
-            const long calls = bench.callsOf(Fault::error, exchanges);
-            for (const long call : tried(calls, 8)) {
-                INFO(job.name << ", killed at call " << call << " of " << calls << ", with renameat2: " << exchanges);
-                CHECK(inChild([&] { return bench.runWith(Fault::death, call, exchanges); }) == test::died);
-                const Tree left = withoutStaged(bench.now());
-                // Without an exchange there is a moment when the old is aside; whoever comes next puts it back.
-                if (exchanges || !job.replaces) CHECK((left == bench.before() || left == bench.done()));
-                NativeFiles next;
-                try {
-                    next.create(bench / "out", job.name.starts_with("folder") || job.name == "merge", job.replaces);
-                } catch (const Error&) {  // it is there
-                }
-                CHECK((bench.now() == bench.before() || bench.now() == bench.done()));
-            }
+    forSystemCalls(8, [](const FaultJob& job, const Bench& bench, long call, bool exchanges) {
+        CHECK(inChild([&] { return bench.runWith(Fault::death, call, exchanges); }) == test::died);
+        const Tree left = withoutStaged(bench.now());
+        // Without an exchange there is a moment when the old is aside; whoever comes next puts it back.
+        if (exchanges || !job.replaces) CHECK((left == bench.before() || left == bench.done()));
+        NativeFiles next;
+        try {
+            next.create(bench / "out", job.name.starts_with("folder") || job.name == "merge", job.replaces);
+        } catch (const Error&) {  // it is there
         }
+        CHECK((bench.now() == bench.before() || bench.now() == bench.done()));
+    });
 }
 
 TEST_CASE("faults: files reach the disk before they take their place, and the name does before the command ends",
