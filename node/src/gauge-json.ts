@@ -139,7 +139,7 @@ function shown(value: unknown): string {
 }
 
 /** Throws RegaugeError(malformed). */
-export function requireOneOf(key: string, value: unknown, words: readonly string[], where: string): void {
+function requireOneOf(key: string, value: unknown, words: readonly string[], where: string): void {
     if (!words.includes(value as string))
         throw refusal("malformed", where, `"${key}" is ${shown(value)}; it must be ${either(words)}`);
 }

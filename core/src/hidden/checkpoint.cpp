@@ -1,9 +1,9 @@
 #include "hidden/checkpoint.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/all_finite.hpp"
 #include "io/bytes.hpp"
 #include "io/json_text.hpp"
 #include "recipes/recipe_table.hpp"
@@ -66,8 +66,7 @@ std::vector<float> HiddenCheckpoint::read(const std::string& name, const Shape& 
     tensorBytes(file, place->second.tensor)->read(0, bytes);
     std::vector<float> values(static_cast<std::size_t>(*elementCount(shape)));
     convertToFloat(bytes, info.dtype, values);
-    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
-        throw Error(ErrorCode::notFinite, where, "holds NaN or infinity");
+    if (!allFinite(values)) throw Error(ErrorCode::notFinite, where, "holds NaN or infinity");
     return values;
 }
 

@@ -1,12 +1,12 @@
 // The group of hidden gauges: checked construction, inverse, composition, comparison, fingerprint.
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <complex>
 #include <numeric>
 #include <span>
 #include <utility>
 
+#include "base/all_finite.hpp"
 #include "base/sha256.hpp"
 #include "hidden/small_matrix.hpp"
 #include "io/bytes.hpp"
@@ -72,8 +72,7 @@ std::span<const float> block(const std::vector<float>& matrices, std::size_t ind
 std::string fault(const HiddenLayer& layer, const HiddenShape& shape) {
     const std::uint64_t kvHeads = shape.kvHeads;  // so that no product of lengths overflows 32 bits
     const auto lengths = [&](const std::vector<float>& list, std::uint64_t length) {
-        return (list.empty() || list.size() == length) &&
-               std::ranges::all_of(list, [](float value) { return std::isfinite(value); });
+        return (list.empty() || list.size() == length) && allFinite(list);
     };
     const auto invertible = [&](const std::vector<float>& list, std::size_t n) {
         for (std::size_t g = 0; !list.empty() && g < shape.kvHeads; ++g)

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "base/all_finite.hpp"
 #include "io/bytes.hpp"
 #include "io/json_text.hpp"
 #include "regauge/error.hpp"
@@ -75,8 +76,7 @@ std::vector<float> floats(const TensorFile& file, const std::string& tensor, con
     const std::vector<std::byte> bytes = readBytes(*file.source, found->info.offset, found->info.bytes);
     std::vector<float> values(static_cast<std::size_t>(*elementCount(shape)));
     convertToFloat(bytes, found->info.dtype, values);
-    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
-        throw Error(ErrorCode::notFinite, where, "holds NaN or infinity; a map is finite numbers");
+    if (!allFinite(values)) throw Error(ErrorCode::notFinite, where, "holds NaN or infinity; a map is finite numbers");
     return values;
 }
 

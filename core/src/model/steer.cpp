@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/all_finite.hpp"
 #include "claims/claims.hpp"
 #include "model/continue_past.hpp"
 #include "model/log_probabilities.hpp"
@@ -47,10 +48,6 @@ void requireSame(const char* what, std::size_t found, std::size_t expected) {
         throw Error(
             ErrorCode::dimensionMismatch, "",
             std::string(what) + " is " + std::to_string(found) + ", and the source's is " + std::to_string(expected));
-}
-
-bool allFinite(std::span<const float> values) {
-    return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
 }
 
 float strengthOf(double strength) {

@@ -4,16 +4,13 @@
 #include <span>
 #include <vector>
 
+#include "base/all_finite.hpp"
 #include "model/log_probabilities.hpp"
 #include "regauge/error.hpp"
 #include "regauge/model.hpp"
 
 namespace regauge {
 namespace {
-
-bool isFinite(std::span<const float> row) {
-    return std::ranges::all_of(row, [](float logit) { return std::isfinite(logit); });
-}
 
 // KL(a || b) of the distributions that two rows of finite logits stand for, in nats.
 double divergence(std::span<const float> a, std::span<const float> b) {
@@ -49,7 +46,7 @@ FunctionDifference verify(const Model& a, const Model& b, const std::vector<std:
                     std::isfinite(gap) ? std::max(difference.maxLogitDifference, gap) : INFINITY;
             }
             // A row with NaN or infinity stands for no distribution: it agrees with none.
-            const bool finite = isFinite(rowA) && isFinite(rowB);
+            const bool finite = allFinite(rowA) && allFinite(rowB);
             const double kl = finite ? divergence(rowA, rowB) : INFINITY;
             klSum += kl;
             difference.maxKl = std::max(difference.maxKl, kl);

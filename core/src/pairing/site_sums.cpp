@@ -266,7 +266,7 @@ SitePair::SitePair(const Evidence& source, const Evidence& target, const std::st
                         "has sequences of " + std::to_string(siteY.sequence) + " rows, and " + x.where() + " of " +
                             std::to_string(sequence) + "; rows are paired by position, so whose first rows are meant?");
         if (sequence != 0 && options.skipFirst >= sequence)
-            throw Error(ErrorCode::usage, y.where(),
+            throw Error(ErrorCode::usage, (siteX.sequence != 0 ? x : y).where(),
                         "has sequences of " + std::to_string(sequence) + " rows, and without the first " +
                             std::to_string(options.skipFirst) + " of each none is left (--skip-first)");
     }
