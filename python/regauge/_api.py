@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from typing import Any, Literal, Mapping, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
+from . import _native
 from ._arrays import from_bytes, is_array, raw
 from ._error import refusal
 from ._gauge import Agreement, Gauge, Group, TracedGauge
 from ._inputs import Inputs, Path
-from ._job import Progress, Report, listed, output, report, run, words
+from ._job import Files, Progress, Report, listed, output, report, run, words
 
 Statistic = Literal["auto", "correlation", "whitened"]
 #: What quantised weights can be written as.
@@ -29,8 +31,13 @@ class Moved(NamedTuple):
     """A moved object."""
 
     plan: Report  # kind, description, d, tensors, unknown: how each tensor moved
-    files: dict[str, bytes]  # by name inside the folder, a single file as ""; empty where they were written to `out`
-    arrays: Optional[Any] = None  # where arrays were given: the same, moved
+    files: Files  # bytes by name inside the folder, a single file as ""; empty where they were written to `out`
+    arrays: Optional[dict[Any, Any]] = None  # where arrays by name were given: the moved ones
+
+    def __repr__(self) -> str:
+        arrays = {name: f"{one.dtype} {list(one.shape)}" for name, one in (self.arrays or {}).items()}
+        said = f", arrays={{{', '.join(f'{name!r}: {text}' for name, text in arrays.items())}}}" if arrays else ""
+        return f"<Moved {self.plan.get('kind', '')}, files={self.files!r}{said}>"
 
 
 def _gauge(value: GaugeInput) -> Gauge:
@@ -40,7 +47,9 @@ def _gauge(value: GaugeInput) -> Gauge:
         return Gauge.from_json(value)
     if isinstance(value, (str, os.PathLike)):
         return Gauge.from_json(value) if str(value).lstrip().startswith("{") else Gauge.load(value)
-    raise refusal("usage", "gauge", f"expected a Gauge, or the path of a gauge file, and found {type(value).__name__}")
+    advice = "; maps.transport(object) moves an object by maps" if type(value).__name__ == "Maps" else ""
+    sentence = f"expected a Gauge, or the path of a gauge file, and found {type(value).__name__}{advice}"
+    raise refusal("usage", "gauge", sentence)
 
 
 def _gauge_file(inputs: Inputs, value: GaugeInput, role: str = "gauge") -> str:
@@ -70,7 +79,7 @@ def align(
     group: "signed" (RMSNorm; default), "permutation" (the baseline without signs) or "layernorm". statistic: "auto",
     "correlation" or "whitened". sites: default, all that both sides have. rows: only the first of each site.
     skip_first: leave out the first rows of each sequence (BOS). gains: more RMSNorm gains, of the source and of the
-    target. The answer does not depend on threads.
+    target: [d] arrays, alone or by norm, or evidence that has them. The answer does not depend on threads.
 
     hidden: match MLP neurons and attention heads of every layer, too: source and target are checkpoints of one
     architecture (folders with config.json and safetensors). The answer's ``hidden`` has them, and its ``hidden.report``
@@ -89,7 +98,8 @@ def align(
         group=group, statistic=statistic, site=listed(sites, "sites"), rows=rows, skip_first=skip_first, threads=threads
     )
     if more:
-        options += ["--gains", inputs.evidence(more[0], "source gains"), inputs.evidence(more[1], "target gains")]
+        gains_of = partial(inputs.evidence, group="gains")
+        options += ["--gains", gains_of(more[0], "source gains"), gains_of(more[1], "target gains")]
     options += ["--hidden", "--json"] if hidden else ["--quiet"]
     to, memory = output()
     answer = run("align", [*options, *to], places, inputs, progress, memory)
@@ -145,11 +155,13 @@ def transport(
     """Moves an object in source coordinates into the target's.
 
     object: a path (a vector, an SAE, an adapter, optimizer state, a checkpoint), the bytes of a file, files by name, one
-    array [.., d], or arrays by name (a state dict). out: where it goes.
+    array [.., d], or arrays by name (a state dict). out: where it goes, in the object's own format. Arrays are written
+    as safetensors; one array alone as .npy, where ``out`` ends so.
 
-    One array comes back as an array. Anything else comes back as Moved: its plan says how each tensor moved, and where
-    no ``out`` was given its ``files`` are the moved bytes, and its ``arrays``, where arrays by name were given, the
-    moved arrays of the same library and element type.
+    Without ``out`` one array comes back as an array. Anything else comes back as Moved: its plan says how each tensor
+    moved, and where no ``out`` was given its ``files`` are the moved bytes, and its ``arrays``, where arrays by name
+    were given, the moved arrays by the names of the moved file, of the same library (element types: those of the
+    object, or of dequantize).
 
     A gauge with a hidden part (``align(a, b, hidden=True)``) moves the heads and neurons of checkpoints, adapters and
     optimizer state as well, and objects that live on them. site: the hook that such an object lives on, where it does not
@@ -162,12 +174,13 @@ def transport(
     """
     moving = _gauge(gauge)
     alone = is_array(object)
-    if alone and out is None and not dry_run and site is None and kind in (None, "vector", "activations"):
+    plainly = out is None and site is None and dequantize is None and not dry_run
+    if alone and plainly and kind in (None, "vector", "activations"):
         if moving.verdict == "unrelated" and not force:
             raise refusal("unrelated", "gauge", "its verdict is unrelated; force=True uses it anyhow")
         return moving.apply(object)
     inputs = Inputs(object, out)
-    place = inputs.file(object, "object")
+    place = inputs.file(object, "object", out)
     options = words(
         gauge=_gauge_file(inputs, moving),
         site=site,
@@ -180,25 +193,39 @@ def transport(
     )
     to, memory = ([], "") if dry_run else output(out)
     answer = run("transport", [*options, *to], [place], inputs, progress, memory)
-    if alone and site is not None and set(answer.files) == {""}:
-        return _arrays_like({"vector": object}, answer.files[""])["vector"]
+    return _handed_back(object, answer)
+
+
+def _handed_back(object: FileInput, answer: _native.Answer) -> Any:
+    """What a job that moves an object answers: an array for an array, and else Moved."""
+    file = answer.files.get("") if len(answer.files) == 1 else None
+    if file is not None and is_array(object):
+        (moved,) = _arrays_like({"vector": object}, file).values()
+        return moved
     arrays = None
-    if isinstance(object, Mapping) and set(answer.files) == {""} and all(is_array(one) for one in object.values()):
-        arrays = _arrays_like(object, answer.files[""])
-    return Moved(report(answer), dict(answer.files), arrays)
+    if file is not None and isinstance(object, Mapping) and all(is_array(one) for one in object.values()):
+        arrays = _arrays_like(object, file)
+    return Moved(report(answer), Files(answer.files), arrays)
 
 
-def _arrays_like(originals: Mapping[str, Any], file: bytes) -> dict[str, Any]:
-    """The tensors of a safetensors file in the libraries of the originals."""
+def _arrays_like(originals: Mapping[Any, Any], file: bytes) -> dict[Any, Any]:
+    """The tensors of a moved safetensors file in the originals' libraries, by the originals' keys.
+
+    A moved tensor may have another element type than its original, and another name (of another layer).
+    """
     writable = bytearray(file)  # arrays that a caller may change
     start = 8 + int.from_bytes(file[:8], "little")
     header = json.loads(file[8:start])
+    keys = {str(key): key for key in originals}
+    other = next(iter(originals.values()))  # whose library a tensor without an original is of
     moved = {}
-    for name, original in originals.items():
+    header.pop("__metadata__", None)
+    for name in [*(name for name in keys if name in header), *(name for name in header if name not in keys)]:
         entry = header[name]
         begin, end = entry["data_offsets"]
         array = from_bytes(memoryview(writable)[start + begin : start + end], entry["dtype"], tuple(entry["shape"]))
-        moved[name] = raw(original, name).like(array)
+        key = keys.get(name, name)
+        moved[key] = raw(originals.get(key, other), name).like(array, entry["dtype"])
     return moved
 
 
@@ -238,7 +265,7 @@ def merge(
     )
     to, memory = output(out)
     answer = run("merge", [*options, *to], places, inputs, progress, memory)
-    return Report(report(answer), files=dict(answer.files))
+    return Report(report(answer), files=Files(answer.files))
 
 
 def audit(

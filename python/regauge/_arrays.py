@@ -37,7 +37,7 @@ class Raw(NamedTuple):
 
     array: np.ndarray  # of a type that NumPy itself knows; shares the original's memory where that is in C order
     dtype: str  # "F32", "BF16", ...
-    like: Callable[[np.ndarray], Any]  # such an array in the original's library and element type
+    like: Callable[[np.ndarray, str], Any]  # an array of this or another element type in the original's library
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,13 +64,24 @@ def raw(value: Any, where: str) -> Raw:
     dtype = _DTYPES.get(array.dtype.name)
     if dtype is None:
         raise refusal("wrongDtype", where, f"has elements of type {array.dtype}; expected floats (or whole numbers)")
-    original = array.dtype
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     array = np.asarray(array, order="C")
     if dtype in _CARRIERS:
         array = array.view(_CARRIERS[dtype])
-    return Raw(array, dtype, lambda moved: moved.view(original.newbyteorder("=")))
+    return Raw(array, dtype, lambda other, kind: _typed(other, kind, where))
+
+
+def _typed(array: np.ndarray, dtype: str, where: str) -> np.ndarray:
+    """The array in the element type that its carrier stands for. Raises Error(unsupported) where NumPy has none."""
+    if dtype not in _CARRIERS:
+        return array
+    try:
+        import ml_dtypes
+    except ImportError:
+        sentence = f"is of type {_NAMES[dtype]}, which NumPy knows with the package ml_dtypes; install it"
+        raise refusal("unsupported", where, sentence) from None
+    return array.view(getattr(ml_dtypes, _NAMES[dtype]))
 
 
 def numbers(values: Any, where: str, kinds: str = "iuf") -> np.ndarray:
@@ -80,10 +91,22 @@ def numbers(values: Any, where: str, kinds: str = "iuf") -> np.ndarray:
     """
     try:
         array = np.asarray(values)
-    except ValueError:
+    except (RuntimeError, TypeError, ValueError):  # of NumPy, or of a tensor in the list
         raise refusal("malformed", where, "holds lists of different lengths, or what is no number") from None
     if array.dtype.kind not in kinds:
         raise refusal("malformed", where, "expected numbers that float64 or int64 can hold")
+    return array
+
+
+def values(given: Any, where: str) -> np.ndarray:
+    """The numbers of an array or of lists as NumPy calculates with them: bfloat16 as float32."""
+    if not is_array(given):
+        return numbers(given, where)
+    array, dtype, _ = raw(given, where)
+    if dtype == "BF16":
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    if dtype in _CARRIERS:
+        raise refusal("wrongDtype", where, f"has elements of type {_NAMES[dtype]}; convert them to float32 first")
     return array
 
 
@@ -103,6 +126,11 @@ def whole_numbers(values: Any, where: str) -> np.ndarray:
     return whole
 
 
+def name_of(dtype: str) -> str:
+    """NumPy's and PyTorch's name of an element type: "bfloat16" of "BF16"."""
+    return _NAMES[dtype]
+
+
 def empty(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     """An array to fill, of the type that carries ``dtype``."""
     return np.empty(shape, _CARRIERS.get(dtype) or np.dtype(_NAMES[dtype]))
@@ -120,6 +148,16 @@ def is_torch(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def tensor_of(array: np.ndarray, dtype: str) -> Any:
+    """The array, or what it carries, as a PyTorch tensor that shares its memory."""
+    import torch
+
+    if dtype not in _CARRIERS:
+        return torch.from_numpy(array)
+    same_width = np.int16 if dtype == "BF16" else np.uint8  # older PyTorch has no uint16
+    return torch.from_numpy(array.view(same_width)).view(getattr(torch, _NAMES[dtype]))
+
+
 def _raw_torch(tensor: Any, where: str) -> Raw:
     import torch
 
@@ -129,15 +167,9 @@ def _raw_torch(tensor: Any, where: str) -> Raw:
     here = tensor.detach().to("cpu").resolve_neg().contiguous()
     carrier = {"BF16": torch.int16, "F8_E4M3": torch.uint8, "F8_E5M2": torch.uint8}.get(dtype)
     array = (here if carrier is None else here.view(carrier)).numpy()
-    carried = array.dtype  # int16 where Raw's is uint16: older PyTorch has no uint16
     if dtype in _CARRIERS:
         array = array.view(_CARRIERS[dtype])
-
-    def like(moved: np.ndarray) -> Any:
-        values = torch.from_numpy(moved.view(carried))
-        return (values if carrier is None else values.view(tensor.dtype)).to(tensor.device)
-
-    return Raw(array, dtype, like)
+    return Raw(array, dtype, lambda other, kind: tensor_of(other, kind).to(tensor.device))
 
 
 def _as_numpy(value: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import operator
 import os
@@ -11,7 +12,7 @@ import numpy as np
 
 from . import _native
 from ._arrays import empty, is_array, numbers, raw
-from ._error import refusal
+from ._error import in_python, refusal
 from ._hidden import Hidden, HiddenAgreement
 from ._inputs import path_of, text_of
 from ._job import Report
@@ -84,7 +85,7 @@ class Gauge:
     def _found(cls, text: str, report: Report) -> Gauge:
         """From a gauge file with a hidden part, and what was found out about that."""
         gauge = Gauge.from_json(text)
-        gauge._hidden = Hidden(gauge._native.hidden, report)
+        gauge._hidden = Hidden(gauge._native, report)
         return gauge
 
     @classmethod
@@ -107,12 +108,15 @@ class Gauge:
                 text = json.dumps(text)
             except (RecursionError, TypeError, ValueError) as error:
                 raise refusal("malformed", where, f"expected JSON's text or its object: {error}") from None
-        return Gauge._of(_native.Gauge.parse(text_of(text, where), where))
+        with in_python("gauge", where):
+            return Gauge._of(_native.Gauge.parse(text_of(text, where), where))
 
     @classmethod
     def load(cls, path: Union[str, "os.PathLike[str]"]) -> Gauge:
         """From a gauge file. Raises Error: missingFile, and those of from_json."""
-        return Gauge._of(_native.Gauge.load(path_of(path, "path")))
+        name = path_of(path, "path")
+        with in_python("gauge", name):
+            return Gauge._of(_native.Gauge.load(name))
 
     def save(self, path: Union[str, "os.PathLike[str]"], *, force: bool = False) -> None:
         """Writes the gauge file, whole or not at all; the command reads it. Raises Error: outputExists, writeFailed."""
@@ -123,7 +127,11 @@ class Gauge:
         return self._native.to_json()
 
     def to_dict(self) -> Report:
-        """The gauge file's object; its keys are attributes as well."""
+        """The gauge file's object; its keys are attributes as well. It is the caller's own."""
+        return copy.deepcopy(self._said())
+
+    def _said(self) -> Report:
+        """The gauge file's object, not to be changed."""
         if self._file is None:
             self._file = json.loads(self.to_json(), object_hook=Report)
         return self._file
@@ -152,28 +160,28 @@ class Gauge:
 
     @property
     def group(self) -> Group:
-        return self.to_dict()["group"]
+        return self._said()["group"]
 
     @property
     def is_identity(self) -> bool:
-        return self.to_dict()["summary"]["identity"]
+        return self._said()["summary"]["identity"]
 
     @property
     def sign_flips(self) -> int:
         """Channels with sign -1."""
-        return self.to_dict()["summary"]["sign_flips"]
+        return self._said()["summary"]["sign_flips"]
 
     @property
     def undetermined(self) -> int:
         """Channels with sign 0."""
-        return self.to_dict()["summary"]["undetermined"]
+        return self._said()["summary"]["undetermined"]
 
     @property
     def hidden(self) -> Optional[Hidden]:
         """Where heads and MLP neurons went: layers, neurons, heads, fingerprint, and of an alignment its report. None where
         the gauge is of the residual stream alone (``align(a, b, hidden=True)`` matches the rest)."""
         if self._hidden is None and self._native.hidden is not None:
-            self._hidden = Hidden(self._native.hidden)
+            self._hidden = Hidden(self._native)
         return self._hidden
 
     # --- how sure it is
@@ -181,22 +189,22 @@ class Gauge:
     @property
     def verdict(self) -> Verdict:
         """aligned: at least 90 % of the channels are estimated right; partial; unrelated: no basis is shared."""
-        return self.to_dict().get("verdict", "aligned")
+        return self._said().get("verdict", "aligned")
 
     @property
     def judged(self) -> bool:
         """Whether it was matched: false of one made by hand, whose verdict, estimate and agreement say nothing."""
-        return "estimate" in self.to_dict()["summary"]
+        return "estimate" in self._said()["summary"]
 
     @property
     def estimate(self) -> float:
         """Estimated share of right channels, 0 .. 1; 1 where nothing was judged."""
-        return self.to_dict()["summary"].get("estimate", 1.0)
+        return self._said()["summary"].get("estimate", 1.0)
 
     @property
     def agreement(self) -> float:
         """Of the answers of two halves of the rows, 0 .. 1; 1 where nothing was judged."""
-        return self.to_dict()["summary"].get("agreement", 1.0)
+        return self._said()["summary"].get("agreement", 1.0)
 
     @property
     def score(self) -> np.ndarray:
@@ -216,40 +224,41 @@ class Gauge:
     @property
     def summary(self) -> Report:
         """mean_score, sign_flips, undetermined, identity; where it was judged, estimate and agreement."""
-        return self.to_dict()["summary"]
+        return copy.deepcopy(self._said()["summary"])
 
     @property
     def source(self) -> Report:
         """name, sha256."""
-        return self.to_dict()["source"]
+        return copy.deepcopy(self._said()["source"])
 
     @property
     def target(self) -> Report:
         """name, sha256."""
-        return self.to_dict()["target"]
+        return copy.deepcopy(self._said()["target"])
 
     @property
     def statistic(self) -> str:
         """ "correlation", "whitened", "gains", "composed", "none", ..."""
-        return self.to_dict()["method"]["statistic"]
+        return self._said()["method"]["statistic"]
 
     @property
     def rows(self) -> int:
         """Paired rows that were used."""
-        return self.to_dict()["method"]["rows"]
+        return self._said()["method"]["rows"]
 
     @property
     def sites(self) -> list[Report]:
         """What each site said on its own: name, statistic, rows, set_aside, mean_score, agreement, estimate, weight."""
-        return self.to_dict()["method"]["sites"]
+        return copy.deepcopy(self._said()["method"]["sites"])
 
     # --- what it does
 
     def apply(self, x: Array, axis: int = -1) -> Array:
-        """``y[i] = sign[i] * x[perm[i]]`` along one axis; y has x's shape, element type and library.
+        """``y[i] = sign[i] * x[perm[i]]`` along one axis; y has x's shape and element type.
 
-        x: [.., d, ..] floats of NumPy, PyTorch or any library that speaks DLPack (float16, bfloat16, float32, float64,
-        float8), or a list of d numbers, of the residual stream. Only sign bits change: ``g.inverse().apply(g.apply(x))`` is x to the byte. A
+        x: [.., d, ..] floats (float16, bfloat16, float32, float64, float8) of NumPy or PyTorch, as which y comes back;
+        of any other library that speaks DLPack, whose y is NumPy's; or a list of d numbers. Of the residual stream. Only
+        sign bits change: ``g.inverse().apply(g.apply(x))`` is x to the byte. A
         tensor is moved detached from its graph. Raises Error: dimensionMismatch, undeterminedSign, wrongDtype.
         """
         return self._move(x, axis, "odd")
@@ -269,7 +278,7 @@ class Gauge:
             raise refusal("usage", "array", f"has {axes} axes, and axis is {axis}")
         out = empty(one.dtype, one.shape)
         self._native.move(action, one.array, out, one.dtype, one.shape, axis % axes)
-        return one.like(out)
+        return one.like(out, one.dtype)
 
     def apply_to_indices(self, channels: Sequence[int]) -> list[int]:
         """Where channels of the source are in the target: ``j -> perm^-1[j]``."""
@@ -290,10 +299,12 @@ class Gauge:
     def then(self, following: Gauge) -> Gauge:
         """First this, then ``following``; as sure as the weaker of them. Raises Error: dimensionMismatch, usage (only one
         has a hidden part)."""
-        return Gauge._of(self._native.then(_required(following)._native))
+        with in_python("gauge"):
+            return Gauge._of(self._native.then(_required(following)._native))
 
     def _composed(self, following: Gauge) -> Gauge:
-        return Gauge._of(self._native.compose(_required(following)._native))
+        with in_python("gauge"):
+            return Gauge._of(self._native.compose(_required(following)._native))
 
     def compare(self, other: Gauge) -> Agreement:
         """How far it agrees with another. Raises Error(dimensionMismatch)."""

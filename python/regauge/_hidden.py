@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from . import _native
+from ._error import refusal
 from ._job import Report
 
 
@@ -55,7 +56,7 @@ class HiddenLayer(NamedTuple):
 class Hidden:
     """Heads and neurons of every layer of a pair of models. Made by ``align(a, b, hidden=True)``, kept by gauge files."""
 
-    __slots__ = ("_native", "_layers", "report")
+    __slots__ = ("_gauge", "_native", "_layers", "report")
 
     #: What align found out beside the gauge, as ``regauge align --hidden --json`` has it under "hidden": neurons_sure and
     #: heads_sure (shares), explained (the share of the target's squared weights that the source's, moved, explain), the
@@ -64,10 +65,12 @@ class Hidden:
     #: inverted or composed.
     report: Optional[Report]
 
-    def __init__(self, native: _native.HiddenGauge, report: Optional[Report] = None) -> None:
+    def __init__(self, gauge: _native.Gauge, report: Optional[Report] = None) -> None:
         """Made by Gauge.hidden."""
-        self._native = native
-        self._layers: Optional[list[HiddenLayer]] = None
+        assert gauge.hidden is not None
+        self._gauge = gauge
+        self._native = gauge.hidden
+        self._layers: Optional[tuple[HiddenLayer, ...]] = None
         self.report = report
 
     @property
@@ -79,8 +82,8 @@ class Hidden:
     def layers(self) -> list[HiddenLayer]:
         """One HiddenLayer each."""
         if self._layers is None:
-            self._layers = [self._layer(l) for l in range(self._native.shape[0])]
-        return self._layers
+            self._layers = tuple(self._layer(l) for l in range(self._native.shape[0]))
+        return list(self._layers)
 
     def _layer(self, l: int) -> HiddenLayer:
         one = self._native.layer(l)
@@ -128,7 +131,9 @@ class Hidden:
         return self._native.is_identity
 
     def compare(self, other: Hidden) -> HiddenAgreement:
-        """How far it agrees with another. Raises Error(dimensionMismatch)."""
+        """How far it agrees with another. Raises Error: dimensionMismatch, usage (not a Hidden)."""
+        if not isinstance(other, Hidden):
+            raise refusal("usage", "other", f"expected a Hidden, as gauge.hidden is, and found {type(other).__name__}")
         return HiddenAgreement(*self._native.compare(other._native))
 
     def __eq__(self, other: object) -> bool:
@@ -138,6 +143,9 @@ class Hidden:
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
+
+    def __reduce__(self) -> Any:
+        return (_of_text, (self._gauge.to_json(), self.report))
 
     def _words(self) -> str:
         """Sizes, whether it is the identity, and the beginning of its fingerprint: what repr and notebooks show."""
@@ -149,3 +157,8 @@ class Hidden:
 
     def __repr__(self) -> str:
         return f"<Hidden {self._words()}>"
+
+
+def _of_text(text: str, report: Optional[Report]) -> Hidden:
+    """From the text of a gauge file with a hidden part."""
+    return Hidden(_native.Gauge.parse(text, "gauge"), report)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from typing import Any, Iterable, Mapping, Sequence, Union
+from functools import partial
+from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
 from . import _native
-from ._arrays import is_array, numbers, raw, whole_numbers
+from ._arrays import is_array, name_of, numbers, raw, whole_numbers
 from ._error import refusal
 
 Path = Union[str, "os.PathLike[str]"]
@@ -40,9 +42,9 @@ def text_of(text: str, where: str) -> str:
     return text
 
 
-def _by_name(values: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """The values by names of text: a layer's number is one, too."""
-    named = {text_of(str(key), where): value for key, value in values.items()}
+def _by_name(values: Mapping[Any, Any], where: str, full: Callable[[str], str] = str) -> dict[str, Any]:
+    """The values by names of text: a layer's number is one, too. full: the name by which a file has one."""
+    named = {text_of(full(str(key)), where): value for key, value in values.items()}
     if len(named) < len(values):
         raise refusal("usage", where, "has two of one name")
     return named
@@ -63,6 +65,20 @@ def safetensors(tensors: Mapping[str, Any], where: str) -> list[Any]:
     return [len(text).to_bytes(8, "little") + text, *pieces]
 
 
+def npy(value: Any, where: str) -> list[Any]:
+    """A .npy file in pieces: the header, then the array's own memory. Raises Error(wrongDtype): no type of NumPy's."""
+    array, dtype, _ = raw(value, where)
+    if array.dtype.name != name_of(dtype):
+        raise refusal(
+            "wrongDtype",
+            where,
+            f"has elements of type {name_of(dtype)}, which a .npy file cannot hold; let out end in .safetensors",
+        )
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    return [header.getvalue(), array]
+
+
 def _is_contents(value: object) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview))
 
@@ -76,8 +92,17 @@ def _is_evidence(value: Mapping[str, Any]) -> bool:
     return any(key in value and not _is_contents(value[key]) for key in ("activations", "gains"))
 
 
+_GROUPS = ("activations", "gains")
+_WHOLE = ("token_ids", "attention_mask")
+
+
+def _in_group(group: str, name: str) -> str:
+    """A tensor's name in an evidence file: its own, where it was read from one."""
+    return name if name in _WHOLE or name.startswith(tuple(f"{one}/" for one in _GROUPS)) else f"{group}/{name}"
+
+
 def _bundle(evidence: Mapping[str, Any], where: str) -> dict[str, Any]:
-    unknown = set(evidence) - {"activations", "gains", "token_ids", "attention_mask"}
+    unknown = set(evidence) - {*_GROUPS, *_WHOLE}
     if unknown:
         raise refusal(
             "usage",
@@ -85,16 +110,17 @@ def _bundle(evidence: Mapping[str, Any], where: str) -> dict[str, Any]:
             f"has {sorted(unknown)[0]!r}; evidence has activations, gains, token_ids and attention_mask",
         )
     tensors: dict[str, Any] = {}
-    for group in ("activations", "gains"):
+    for group in _GROUPS:
         given = evidence.get(group)
         if given is not None:
             named = given if isinstance(given, Mapping) else {group: given}
-            tensors |= {f"{group}/{name}": value for name, value in _by_name(named, f"{where}: {group}").items()}
-    if evidence.get("token_ids") is not None:
-        tensors["token_ids"] = whole_numbers(evidence["token_ids"], f"{where}: token_ids")
-    if evidence.get("attention_mask") is not None:
-        tensors["attention_mask"] = whole_numbers(evidence["attention_mask"], f"{where}: attention_mask")
-    return tensors
+            tensors |= _by_name(named, f"{where}: {group}", f"{group}/{{}}".format)
+    return tensors | {name: evidence[name] for name in _WHOLE if evidence.get(name) is not None}
+
+
+def _evidence_file(tensors: Mapping[str, Any], where: str) -> list[Any]:
+    whole = {name: whole_numbers(tensors[name], f"{where}: {name}") for name in _WHOLE if name in tensors}
+    return safetensors({**tensors, **whole}, where)
 
 
 class Inputs:
@@ -106,28 +132,41 @@ class Inputs:
         paths = (os.fspath(one) for one in every if isinstance(one, (str, os.PathLike)))
         self._paths = {path for path in paths if isinstance(path, str)}
 
-    def evidence(self, value: Any, role: str) -> str:
-        """The path of one side's evidence; role is what it is called where it has no path."""
+    def evidence(self, value: Any, role: str, group: str = "activations") -> str:
+        """The path of one side's evidence; role is what it is called where it has no path.
+
+        group: what arrays are whose names do not say so, "activations" or "gains".
+        """
         if is_array(value):
-            value = {"activations": value}
-        elif isinstance(value, Mapping) and not _is_evidence(value) and all(is_array(one) for one in value.values()):
-            value = {"activations": value}
+            value = {group: value}
         if isinstance(value, Mapping) and _is_evidence(value):
-            return self._mount(self._fresh(role), safetensors(_bundle(value, role), role))
+            return self._mount(self._fresh(role), _evidence_file(_bundle(value, role), role))
+        if isinstance(value, Mapping) and value and all(is_array(one) for one in value.values()):
+            tensors = _by_name(value, role, partial(_in_group, group))
+            return self._mount(self._fresh(role), _evidence_file(tensors, role))
         return self.file(value, role)
 
-    def file(self, value: Any, role: str) -> str:
-        """The path of a file or folder: a path, one file's contents, contents or arrays by name, or one array."""
+    def file(self, value: Any, role: str, out: Optional[Path] = None) -> str:
+        """The path of a file or folder: a path, one file's contents, contents or arrays by name, or one array.
+
+        out: where arrays go when they are moved, in the format that its name says.
+        Raises Error: usage (several as .npy), wrongDtype (no type of .npy).
+        """
         if isinstance(value, (str, os.PathLike)):
             return path_of(value, role)
         if _is_contents(value):
             return self._mount(self._fresh(role), [_bytes(value)])
+        to_npy = out is not None and path_of(out, "out").endswith(".npy")
         if is_array(value):
-            return self._mount(self._fresh(role), safetensors({"vector": value}, role))
+            pieces = npy(value, role) if to_npy else safetensors({"vector": value}, role)
+            return self._mount(self._fresh(role), pieces)
         if isinstance(value, Mapping):
             if not value:
                 raise refusal("usage", role, "is empty: nothing was given")
             if all(is_array(one) for one in value.values()):
+                if to_npy:
+                    sentence = "a .npy file holds one array, without a name: let it end in .safetensors, or give one"
+                    raise refusal("usage", "out", sentence)
                 return self._mount(self._fresh(role), safetensors(value, role))
             folder = self._fresh(role)
             for name, contents in _by_name(value, role).items():
@@ -142,9 +181,13 @@ class Inputs:
 
     def tokens(self, value: Any, role: str) -> str:
         """The path of token ids: an array, a list, a list of lists, or a file of them."""
-        if is_array(value):
-            return self._json(whole_numbers(value, role).tolist(), role)
-        return self._json(value, role) if isinstance(value, (list, tuple)) else self.file(value, role)
+        if not is_array(value) and not isinstance(value, (list, tuple)):
+            return self.file(value, role)
+        if is_array(value) or not any(hasattr(one, "__len__") for one in value):
+            whole = whole_numbers(value, role).tolist()
+        else:  # sequences, not all of one length
+            whole = [whole_numbers(one, role).tolist() for one in value]
+        return self.text(json.dumps(whole), role)
 
     def vector(self, value: Any, role: str) -> str:
         """The path of a vector: an array, a list of numbers, or a file that transport knows."""
@@ -154,12 +197,6 @@ class Inputs:
 
     def text(self, value: str, role: str) -> str:
         return self._mount(self._fresh(role), [value.encode()])
-
-    def _json(self, value: Any, role: str) -> str:
-        try:
-            return self.text(json.dumps(value), role)
-        except TypeError:
-            raise refusal("usage", role, "expected whole numbers, or lists of them") from None
 
     def _fresh(self, name: str) -> str:
         taken: Iterable[str] = [*self._paths, *(mount.path for mount in self.mounts)]

@@ -6,7 +6,7 @@ import json
 from typing import Any, Callable, Iterable, Mapping, Optional, Union
 
 from . import _native
-from ._error import refusal
+from ._error import in_python, refusal
 from ._inputs import Inputs, Path, path_of, text_of
 
 Progress = Union[bool, Callable[[str, int, int], object], None]
@@ -84,8 +84,10 @@ def run(
     bar: Optional[_Bar] = _Bar() if progress is True else None
     callback = bar if bar is not None else progress or None
     try:
-        said = [text_of(word, command) for word in (command, *options, "--", *places)]
-        return _native.run(said, inputs.mounts, memory_output, callback)
+        named = list(places)
+        said = [text_of(word, command) for word in (command, *options, "--", *named)]
+        with in_python(command, *named):
+            return _native.run(said, inputs.mounts, memory_output, callback)
     finally:
         if bar is not None:
             bar.close()
@@ -102,6 +104,13 @@ class Report(dict):
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
+
+
+class Files(dict):
+    """Contents of files by name; shown as names and sizes."""
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{name!r}: {len(content)} bytes' for name, content in self.items())}}}"
 
 
 def report(answer: _native.Answer) -> Report:

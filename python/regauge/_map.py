@@ -7,8 +7,8 @@ from typing import Any, Literal, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ._api import EvidenceInput, FileInput, Floats, Moved
-from ._arrays import from_bytes, numbers
+from ._api import EvidenceInput, FileInput, Floats, _handed_back
+from ._arrays import from_bytes, values
 from ._error import refusal
 from ._inputs import Inputs, Path, path_of
 from ._job import Progress, Report, listed, output, report, run, words
@@ -19,13 +19,16 @@ Family = Literal["auto", "identity", "gauge", "orthogonal", "affine"]
 SitePair = Union[str, Tuple[str, str]]
 
 
-def _pair(site: SitePair) -> str:
-    """As the command's --site takes it."""
-    return site if isinstance(site, str) else "=".join(site)
+def _pair(site: SitePair, where: str = "site") -> str:
+    """As the command's --site takes it. Raises Error(usage): neither a name nor a pair of them."""
+    names = (site,) if isinstance(site, str) else site
+    if not isinstance(names, (list, tuple)) or len(names) > 2 or not all(isinstance(name, str) for name in names):
+        raise refusal("usage", where, f"expected a site's name, or a pair (source, target) of them, and found {site!r}")
+    return "=".join(names)
 
 
 def _affine(matrix: np.ndarray, bias: np.ndarray, x: Any) -> np.ndarray:
-    rows = numbers(x, "activations")
+    rows = values(x, "activations")
     if rows.shape[-1:] != matrix.shape[1:]:
         raise refusal(
             "dimensionMismatch",
@@ -69,31 +72,29 @@ class Maps:
     def matrices(self, site: Optional[SitePair] = None) -> dict[str, np.ndarray]:
         """forward [target, source], forward_bias, backward [source, target] and backward_bias of one pair of sites.
 
-        site: which of several pairs; not needed where there is one.
+        site: which of several pairs, by both sites or by the source's; not needed where there is one.
         """
-        names = [f"{one['source_site']}={one['target_site']}" for one in self.report["pairs"]]
+        sources = {f"{one['source_site']}={one['target_site']}": one["source_site"] for one in self.report["pairs"]}
         wanted = None if site is None else _pair(site)
-        if wanted is not None and "=" not in wanted:
-            wanted = f"{wanted}={wanted}"
-        if wanted is None and len(names) == 1:
-            wanted = names[0]
-        if wanted not in names:
-            raise refusal("usage", "site", f"expected one of {', '.join(names)}, and found {wanted}")
+        fitting = [name for name, source in sources.items() if wanted in (name, source, None)]
+        if not fitting or (wanted is None and len(fitting) > 1):
+            raise refusal("usage", "site", f"expected one of {', '.join(sources)}, and found {wanted}")
+        pair = fitting[0]
         found = {}
         for name in ("forward", "forward_bias", "backward", "backward_bias"):
-            entry = self._header.get(f"{wanted}/{name}") or self._header[name]
+            entry = self._header.get(f"{pair}/{name}") or self._header[name]
             begin, end = entry["data_offsets"]
             content = memoryview(self.file)[self._start + begin : self._start + end]
             found[name] = from_bytes(content, entry["dtype"], tuple(entry["shape"]))
         return found
 
     def apply(self, x: Any, site: Optional[SitePair] = None) -> np.ndarray:
-        """M x + b of activations [.., source width]."""
+        """M x + b of activations [.., source width], of any library, as a NumPy array of floats."""
         found = self.matrices(site)
         return _affine(found["forward"], found["forward_bias"], x)
 
     def apply_back(self, y: Any, site: Optional[SitePair] = None) -> np.ndarray:
-        """N y + c of activations [.., target width]."""
+        """N y + c of activations [.., target width], of any library, as a NumPy array of floats."""
         found = self.matrices(site)
         return _affine(found["backward"], found["backward_bias"], y)
 
@@ -110,7 +111,7 @@ class Maps:
         force: bool = False,
         dry_run: bool = False,
         progress: Progress = None,
-    ) -> Moved:
+    ) -> Any:
         """Moves directions, probes, SAEs and what else has a meaning under a map.
 
         object, out, kind, copy_unknown, dequantize, dry_run and what comes back: as ``regauge.transport``. site: the
@@ -119,7 +120,7 @@ class Maps:
         Raises Error: usage, unknownTensor, dimensionMismatch, outputExists, ...
         """
         inputs = Inputs(object, out)
-        place = inputs.file(object, "object")
+        place = inputs.file(object, "object", out)
         options = words(
             map=inputs.file(self.file, "map"),
             site=None if site is None else _pair(site),
@@ -133,7 +134,7 @@ class Maps:
         )
         to, memory = ([], "") if dry_run else output(out)
         answer = run("transport", [*options, *to], [place], inputs, progress, memory)
-        return Moved(report(answer), dict(answer.files))
+        return _handed_back(object, answer)
 
 
 def fit_map(
@@ -158,7 +159,7 @@ def fit_map(
     """
     inputs = Inputs(source, target)
     places = [inputs.evidence(source, "source"), inputs.evidence(target, "target")]
-    pairs = [_pair(one) for one in listed(sites, "sites")]
+    pairs = [_pair(one, "sites") for one in listed(sites, "sites")]
     options = words(
         family=family, site=pairs, ridge=ridge, rows=rows, skip_first=skip_first, threads=threads, json=True
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from . import _native
-from ._error import refusal
+from ._error import in_python, refusal
 from ._inputs import Path, path_of
 
 
@@ -14,4 +14,5 @@ def write_whole(path: Path, content: bytes, *, force: bool) -> None:
     name = path_of(path, "path")
     if os.path.lexists(name) and not force:
         raise refusal("outputExists", name, "exists already; force=True overwrites it, or choose another name")
-    _native.write_file(name, content, force)
+    with in_python("gauge", name):
+        _native.write_file(name, content, force)

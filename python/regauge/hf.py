@@ -15,11 +15,13 @@ import copy
 import json
 from typing import Any, Iterator, Mapping, Optional, Sequence
 
+import numpy as np
 import torch
 
 from ._api import GaugeInput, _arrays_like, _gauge, transport
-from ._arrays import is_array, is_torch
+from ._arrays import is_array, is_torch, numbers, raw, tensor_of, whole_numbers
 from ._error import refusal
+from ._job import listed
 
 __all__ = ["evidence", "move_sae", "steering"]
 
@@ -37,7 +39,10 @@ _FINAL_NORMS = ("norm", "final_layernorm", "ln_f", "final_layer_norm")
 
 
 def _decoder(model: Any) -> tuple[Any, Any, int]:
-    """The list of layers, the norm after them, and d."""
+    """The list of layers, the norm after them, and d. Raises Error(unsupported): no such model."""
+    advice = 'collect activations with hooks of your own and give them to align as {"resid.0": rows, ...}'
+    if not isinstance(model, torch.nn.Module) or not hasattr(getattr(model, "config", None), "get_text_config"):
+        raise refusal("unsupported", type(model).__name__, f"is no model of transformers; {advice}")
     config = model.config.get_text_config()
     for module in model.modules():
         for layers in module.children():
@@ -48,8 +53,7 @@ def _decoder(model: Any) -> tuple[Any, Any, int]:
     raise refusal(
         "unsupported",
         type(model).__name__,
-        f"has no list of {config.num_hidden_layers} layers with a norm after it; collect activations with hooks of your "
-        'own and give them to align as {"resid.0": rows, ...}',
+        f"has no list of {config.num_hidden_layers} layers with a norm after it; {advice}",
     )
 
 
@@ -75,33 +79,70 @@ def _gains(layers: Any, final: Any, d: int) -> dict[str, torch.Tensor]:
 
 
 def _place(site: str, layers: int) -> int:
-    name, _, number = site.partition(".")
-    if name != "resid" or not number.isdecimal() or int(number) > layers:
+    places = [f"resid.{place}" for place in range(layers + 1)]
+    if site not in places:
         raise refusal("usage", "site", f"is {site!r}; this model has resid.0 (the embedding) to resid.{layers}")
-    return int(number)
+    return places.index(site)
 
 
-def _tokens(model: Any, tokenizer: Any, texts: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and their mask, [sequences, tokens]."""
-    if is_array(texts) or (isinstance(texts, (list, tuple)) and texts and not isinstance(texts[0], str)):
-        ids = texts.detach() if is_torch(texts) else torch.as_tensor(texts)
-        ids = ids.long().cpu()
-        ids = ids[None] if ids.ndim == 1 else ids
-        return ids, torch.ones_like(ids)
-    if tokenizer is None:
-        raise refusal("usage", "tokenizer", "texts need one; without it give token ids [sequences, tokens]")
-    given = [texts] if isinstance(texts, str) else list(texts)
-    if not given:
+def _at_least_one(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise refusal("usage", where, f"is {value!r}; expected a whole number of at least 1")
+    return int(value)
+
+
+def _sequences(values: Any, where: str) -> list[np.ndarray]:
+    """Whole numbers by sequence: [sequences, tokens], lists of different lengths, or one sequence alone."""
+    if not is_array(values) and any(hasattr(one, "__len__") for one in values):
+        rows = [whole_numbers(one, where) for one in values]
+    else:
+        whole = whole_numbers(values, where)
+        rows = list(whole) if whole.ndim == 2 else [whole]
+    if any(row.ndim != 1 for row in rows):
+        raise refusal("shapeMismatch", where, "expected whole numbers [sequences, tokens]")
+    return rows
+
+
+def _padded(rows: Sequence[np.ndarray]) -> torch.Tensor:
+    """[sequences, tokens], padded with 0 on the right: a causal model's real tokens do not see it."""
+    padded = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    for row, one in zip(padded, rows):
+        row[: len(one)] = torch.from_numpy(one)
+    return padded
+
+
+def _items(texts: Any) -> Any:
+    """Texts as a list; token ids in an array stay one. Raises Error(usage): neither, or none."""
+    if is_array(texts):
+        holds_texts = not is_torch(texts) and np.asarray(texts).dtype.kind in "OTU"
+        return np.ravel(texts).tolist() if holds_texts else texts
+    every = listed(texts, "texts")
+    if not every:
         raise refusal("usage", "texts", "is empty")
-    lists = [ids[:length] for ids in tokenizer(given)["input_ids"]]
-    if not any(lists):
+    return every
+
+
+def _tokens(tokenizer: Any, texts: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and their mask, [sequences, tokens]. Raises Error: usage, malformed, shapeMismatch."""
+    masks = None
+    if isinstance(texts, Mapping):  # a tokenizer's answer
+        if texts.get("input_ids") is None:
+            raise refusal("usage", "texts", "has no input_ids; expected texts, token ids, or what a tokenizer answers")
+        masks, texts = texts.get("attention_mask"), texts["input_ids"]
+    given = _items(texts)
+    if not is_array(given) and any(isinstance(one, str) for one in given):
+        if not all(isinstance(one, str) for one in given):
+            raise refusal("usage", "texts", "holds texts and what is none")
+        if tokenizer is None:
+            raise refusal("usage", "tokenizer", "texts need one; without it give token ids [sequences, tokens]")
+        given = [one[:length] for one in tokenizer(given)["input_ids"]]
+    rows = _sequences(given, "texts")
+    if not any(map(len, rows)):
         raise refusal("usage", "texts", "hold no token")
-    longest = max(map(len, lists))
-    ids, mask = torch.zeros(len(lists), longest, dtype=torch.long), torch.zeros(len(lists), longest, dtype=torch.long)
-    for row, one in enumerate(lists):  # padded on the right: a causal model's real tokens do not see it
-        ids[row, : len(one)] = torch.tensor(one, dtype=torch.long)
-        mask[row, : len(one)] = 1
-    return ids, mask
+    masked = [np.ones_like(row) for row in rows] if masks is None else _sequences(_items(masks), "attention_mask")
+    if [len(row) for row in rows] != [len(row) for row in masked]:
+        raise refusal("shapeMismatch", "attention_mask", "expected one number a token")
+    return _padded(rows), _padded(masked)
 
 
 def evidence(
@@ -115,19 +156,22 @@ def evidence(
 ) -> dict[str, Any]:
     """Evidence of a transformers model, as align takes it: run it on the same texts with both models.
 
-    texts: one text or several (each cut at ``length`` tokens), or token ids [sequences, tokens]. sites: default, every
-    place of the residual stream: "resid.0" is the embedding, "resid.l" what layer l - 1 puts out.
+    texts: one text or several (each cut at ``length`` tokens); token ids [sequences, tokens], of different lengths too;
+    or what a tokenizer answered (input_ids and attention_mask). batch: sequences at a time. sites: default, every place
+    of the residual stream: "resid.0" is the embedding, "resid.l" what layer l - 1 puts out.
 
     The dict has activations by site [sequences, tokens, d] (float32), gains by norm [d], token_ids and attention_mask
-    [sequences, tokens]. A few times d tokens are plenty.
+    [sequences, tokens]. A few times d tokens are plenty. Raises Error: usage, malformed, shapeMismatch, unsupported.
     """
     layers, final, d = _decoder(model)
-    names = [f"resid.{place}" for place in range(len(layers) + 1)] if sites is None else list(sites)
+    names = [f"resid.{place}" for place in range(len(layers) + 1)] if sites is None else listed(sites, "sites")
     places = [_place(site, len(layers)) for site in names]
-    ids, mask = _tokens(model, tokenizer, texts, length)
+    batch = _at_least_one(batch, "batch")
+    ids, mask = _tokens(tokenizer, texts, _at_least_one(length, "length"))
     vocabulary = model.get_input_embeddings().num_embeddings
-    if int(ids.max()) >= vocabulary:
-        raise refusal("usage", "texts", f"token {int(ids.max())} is beyond the model's vocabulary of {vocabulary}")
+    for token in (int(ids.min()), int(ids.max())):
+        if not 0 <= token < vocabulary:
+            raise refusal("usage", "texts", f"token {token} is beyond the model's vocabulary of {vocabulary}")
     rows = {place: torch.empty(*ids.shape, d) for place in places}
     first = 0
 
@@ -144,7 +188,7 @@ def evidence(
         for place in rows
     ]
     device = model.get_input_embeddings().weight.device
-    training = model.training
+    training = [(module, module.training) for module in model.modules()]  # parts of it may be frozen
     model.eval()
     try:
         with torch.inference_mode():
@@ -152,7 +196,8 @@ def evidence(
                 part = slice(first, first + batch)
                 model(input_ids=ids[part].to(device), attention_mask=mask[part].to(device), use_cache=False)
     finally:
-        model.train(training)
+        for module, was in training:
+            module.training = was
         for hook in hooks:
             hook.remove()
     return {
@@ -161,6 +206,14 @@ def evidence(
         "token_ids": ids,
         "attention_mask": mask,
     }
+
+
+def _vector(vector: Any) -> torch.Tensor:
+    """A vector of any library, or a list of numbers, as a tensor. Raises Error: wrongDtype, malformed."""
+    if is_torch(vector):
+        return vector.detach()
+    one = raw(vector if is_array(vector) else numbers(vector, "vector"), "vector")
+    return tensor_of(one.array.copy(), one.dtype)
 
 
 @contextlib.contextmanager
@@ -181,7 +234,8 @@ def steering(
     place = _place(site, len(layers))
     if gauge is not None:
         vector = _gauge(gauge).apply(vector)
-    added = strength * (vector.detach() if is_torch(vector) else torch.as_tensor(vector))
+    given = _vector(vector)
+    added = strength * (given.float() if given.element_size() < 4 else given)
     if tuple(added.shape) != (d,):
         raise refusal("dimensionMismatch", "vector", f"has the shape {list(added.shape)}, and the model needs [{d}]")
 
@@ -208,9 +262,9 @@ def move_sae(sae: Any, gauge: GaugeInput, *, force: bool = False) -> Any:
     be. force: with a gauge whose verdict is "unrelated".
     Raises Error: unknownTensor, unsupported, dimensionMismatch, unrelated, undeterminedSign.
     """
-    state = dict(sae) if isinstance(sae, Mapping) else dict(sae.state_dict())
-    if "W_enc" not in state or "W_dec" not in state:
-        raise refusal("unsupported", type(sae).__name__, "has no W_enc and W_dec; expected an SAE of SAELens")
+    state = dict(sae) if isinstance(sae, Mapping) else dict(sae.state_dict()) if hasattr(sae, "state_dict") else {}
+    if any(len(getattr(state.get(name), "shape", ())) != 2 for name in ("W_enc", "W_dec")):
+        raise refusal("unsupported", type(sae).__name__, "has no matrices W_enc and W_dec; expected an SAE of SAELens")
     d, latents = state["W_enc"].shape
     config = {"d_in": d, "d_sae": latents}
     if not isinstance(sae, Mapping):

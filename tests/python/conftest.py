@@ -29,7 +29,8 @@ def command():
     assert found, "no regauge command: pip install . brings it, or set REGAUGE_COMMAND"
 
     def run(*args, **options):
-        return subprocess.run([found, *map(str, args)], capture_output=True, text=True, **options)
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.run([found, *map(str, args)], text=True, **{**streams, **options})
 
     return run
 

@@ -89,6 +89,25 @@ def test_more_gains_are_taken_from_arrays(planted):
     gain = np.linspace(1, 2, 24)
     gauge = regauge.align(x, y, gains=({"gains": {"final": gain}}, {"gains": {"final": truth.apply_even(gain)}}))
     assert gauge == truth and "gains" in [site.name for site in gauge.sites]
+    moved = truth.apply_even(gain)
+    for gains in ((gain, moved), ({"final": gain}, {"final": moved}), ({"gains/final": gain}, {"gains": {"final": moved}})):
+        (more,) = [site for site in regauge.align(x, y, gains=gains).sites if site.name == "gains"]
+        assert more.rows == 1
+
+
+def test_arrays_by_the_names_of_an_evidence_file_are_that_file(planted):
+    x, y, truth = planted
+    gain, ids = np.linspace(1, 2, 24), np.arange(512)
+    source = {"activations/resid.1": x, "gains/final": gain, "token_ids": ids, "attention_mask": ids < 500}
+    target = {"activations/resid.1": y, "gains/final": truth.apply_even(gain), "token_ids": ids}
+    gauge = regauge.align(source, target)
+    assert gauge == truth and gauge.rows == 500
+    assert [site.name for site in gauge.sites] == ["resid.1", "gains"]
+    with pytest.raises(regauge.Error) as caught:
+        regauge.align({"resid.1": x, "token_ids": ids}, {"resid.1": y, "token_ids": ids[::-1]})
+    assert caught.value.code == "tokensDiffer"
+    with pytest.raises(regauge.Error, match="two of one name"):
+        regauge.align({"resid.1": x, "activations/resid.1": x}, y)
 
 
 def test_unrelated_rows_are_an_answer_and_not_an_error(planted):

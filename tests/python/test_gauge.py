@@ -83,6 +83,18 @@ def test_it_survives_pickling_and_copying(aligned):
         assert again == aligned and hash(again) == hash(aligned) and again.to_json() == aligned.to_json()
 
 
+def test_it_cannot_be_changed_through_what_it_answers(aligned):
+    before = aligned.to_json(), repr(aligned), aligned.verdict
+    file = aligned.to_dict()
+    file["verdict"], file["perm"][0], file["summary"]["sign_flips"] = "unrelated", 63, 0
+    aligned.summary["estimate"], aligned.source["name"], aligned.target["name"] = 0, "x", "x"
+    aligned.sites[0]["name"] = "x"
+    aligned.sites.clear()
+    assert (aligned.to_json(), repr(aligned), aligned.verdict) == before
+    assert aligned.sites[0].name != "x" and "x" not in (aligned.source.name, aligned.target.name)
+    assert aligned.to_dict() == json.loads(aligned.to_json())
+
+
 def test_arrays_outlive_their_gauge():
     perm = Gauge([1, 0], [1, -1]).perm
     assert perm.tolist() == [1, 0]

@@ -46,6 +46,15 @@ def test_tensors_are_aligned(planted, dtype):
     assert regauge.align(torch.from_numpy(x).to(kind), torch.from_numpy(y).to(kind)) == truth
 
 
+@pytest.mark.parametrize("floats", ["bf16", "f16", "f32"])
+def test_quantised_tensors_come_back_in_the_element_type_that_was_asked_for(gauge, floats):
+    kind = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}[floats]
+    vectors = {0: torch.arange(16.0).to(torch.float8_e4m3fn), 1: torch.arange(16.0)}
+    moved = regauge.transport(vectors, gauge, kind="vector", dequantize=floats).arrays
+    assert moved[0].dtype == kind and torch.equal(moved[0].float(), gauge.apply(vectors[0].float()))
+    assert moved[1].dtype == torch.float32 and torch.equal(moved[1], gauge.apply(vectors[1]))
+
+
 # --- models
 
 D, LAYERS, VOCABULARY = 48, 2, 61
@@ -109,6 +118,36 @@ def test_texts_of_different_lengths_are_padded_and_the_padding_is_no_evidence(pa
     assert regauge.align(source, target) == truth
 
 
+def test_what_a_tokenizer_answers_and_lists_of_ids_are_the_same_evidence(pair):
+    from regauge import hf
+
+    model = pair[0]
+    rows = [[3, 4, 5, 6], [7, 8]]
+    mask = [[1, 1, 1, 1], [1, 1, 0, 0]]
+    padded = {"input_ids": torch.tensor([rows[0], [*rows[1], 0, 0]]), "attention_mask": torch.tensor(mask)}
+    answers = [padded, {name: value.tolist() for name, value in padded.items()}, {"input_ids": rows}, rows,
+               [np.array(row) for row in rows], pytest.importorskip("transformers").BatchEncoding(padded)]  # fmt: skip
+    for found in (hf.evidence(model, texts=given) for given in answers):
+        assert torch.equal(found["token_ids"], padded["input_ids"]) and found["attention_mask"].tolist() == mask
+    texts = np.array(["w1 w2 w3", "w4"])
+    assert hf.evidence(model, WordTokenizer(), texts)["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert list(hf.evidence(model, texts=rows, sites="resid.1")["activations"]) == ["resid.1"]
+
+
+def test_evidence_leaves_every_part_of_a_model_in_its_mode(pair):
+    from regauge import hf
+
+    model = pair[0]
+    try:
+        model.train()
+        model.model.layers[0].eval()
+        before = [module.training for module in model.modules()]
+        hf.evidence(model, texts=[[1, 2]])
+        assert [module.training for module in model.modules()] == before and not all(before)
+    finally:
+        model.eval()
+
+
 @pytest.mark.parametrize("kind", ["Llama", "Qwen2", "Mistral", "Gemma2", "Olmo2"])
 def test_families_name_their_norms_as_the_command_does(kind, tmp_path):
     from regauge import hf
@@ -138,10 +177,44 @@ def test_a_moved_vector_steers_the_moved_model_as_the_vector_does_the_first(pair
             assert not torch.allclose(first, a(tokens).logits, atol=1e-3)  # and the hook is gone
 
 
+def test_a_vector_of_any_kind_steers(pair):
+    from regauge import hf
+
+    bfloat16, float8 = (getattr(pytest.importorskip("ml_dtypes"), name) for name in ("bfloat16", "float8_e4m3fn"))
+    plain = np.arange(D, dtype=np.float32) % 8  # whole, so that every kind holds it
+    frozen = plain.copy()
+    frozen.flags.writeable = False
+    kinds = [plain, frozen, plain.astype(">f4"), plain.astype(bfloat16), plain.astype(float8), plain[::-1].copy()[::-1],
+             plain.tolist(), torch.from_numpy(plain).bfloat16(), torch.from_numpy(plain).to(torch.float8_e4m3fn)]  # fmt: skip
+    found = []
+    for vector in kinds:
+        with torch.no_grad(), hf.steering(pair[0], vector, "resid.1", strength=0.5):
+            found.append(pair[0](ids(1, 4)).logits)
+    assert all(torch.equal(one, found[0]) for one in found)
+
+
 @pytest.mark.parametrize("call, code", [
     (lambda hf, a: hf.evidence(a, texts=["no tokenizer"]), "usage"),
     (lambda hf, a: hf.evidence(a, texts=[[VOCABULARY + 3]]), "usage"),
+    (lambda hf, a: hf.evidence(a, texts=[[-1]]), "usage"),
+    (lambda hf, a: hf.evidence(a, texts=torch.tensor([[1.5, 2]])), "malformed"),
+    (lambda hf, a: hf.evidence(a, texts=torch.ones(1, 2, 3)), "shapeMismatch"),
+    (lambda hf, a: hf.evidence(a, texts=torch.zeros(0, 3)), "usage"),
+    (lambda hf, a: hf.evidence(a, texts={"ids": [[1]]}), "usage"),
+    (lambda hf, a: hf.evidence(a, texts={"input_ids": [[1, 2]], "attention_mask": [[1]]}), "shapeMismatch"),
+    (lambda hf, a: hf.evidence(a, texts=np.array(["no tokenizer"])), "usage"),
+    (lambda hf, a: hf.evidence(a, WordTokenizer(), ["a", 1]), "usage"),
+    (lambda hf, a: hf.evidence(a, texts=5), "usage"),
+    (lambda hf, a: hf.evidence(a, texts=[[1]], batch=0), "usage"),
+    (lambda hf, a: hf.evidence(a, WordTokenizer(), "a b", length=-1), "usage"),
+    (lambda hf, a: hf.evidence(torch.nn.Linear(2, 2), texts=[[1]]), "unsupported"),
+    (lambda hf, a: hf.evidence("gpt2", texts=[[1]]), "unsupported"),
     (lambda hf, a: hf.evidence(a, texts=ids(1, 4), sites=["resid.7"]), "usage"),
+    (lambda hf, a: hf.evidence(a, texts=ids(1, 4), sites=[1]), "usage"),
+    (lambda hf, a: hf.steering(a, [1, [2]], "resid.1").__enter__(), "malformed"),
+    (lambda hf, a: hf.steering(a, np.zeros(D, "complex64"), "resid.1").__enter__(), "wrongDtype"),
+    (lambda hf, a: hf.move_sae("folder", regauge.Gauge.identity(2)), "unsupported"),
+    (lambda hf, a: hf.move_sae({"W_enc": torch.zeros(1, 2, 2), "W_dec": torch.zeros(2, 2)}, regauge.Gauge.identity(2)), "unsupported"),
     (lambda hf, a: hf.steering(a, torch.zeros(D + 1), "resid.1").__enter__(), "dimensionMismatch"),
     (lambda hf, a: hf.steering(a, torch.zeros(D), "mlp.1").__enter__(), "usage"),
     (lambda hf, a: hf.move_sae({"weight": torch.zeros(2, 2)}, regauge.Gauge.identity(2)), "unsupported"),

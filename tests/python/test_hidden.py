@@ -196,6 +196,11 @@ def test_files_texts_copies_and_pickles_keep_the_hidden_part(found, command, tmp
         assert same == found and same.hidden.report == found.hidden.report
     assert found != Gauge(found.perm, found.sign) and "heads and neurons" in repr(found)
     assert f">{found.hidden._words()}</td>" in found._repr_html_()
+    for same in (copy.copy(found.hidden), copy.deepcopy(found.hidden), pickle.loads(pickle.dumps(found.hidden))):
+        assert same == found.hidden and same.report == found.hidden.report
+        assert np.array_equal(same.neurons, found.hidden.neurons)
+    found.hidden.layers.clear()
+    assert len(found.hidden.layers) == LAYERS
     assert repr(found.hidden) == f"<Hidden {found.hidden._words()}>"
 
 
@@ -207,6 +212,8 @@ def test_inverse_then_and_compare_act_on_both_parts(found):
         assert np.abs(one.value - np.eye(WIDTH)).max() < 1e-5 and np.abs(one.turn - 1).max() < 1e-5
     agreement = regauge.compare(found, found)
     assert agreement == (1, 1, 1) and agreement.hidden == (1, 1, 1)
+    with pytest.raises(regauge.Error, match="expected a Hidden.*found int"):
+        found.hidden.compare(3)
     residual = Gauge(found.perm, found.sign)
     assert found.compare(residual).hidden is None
     with pytest.raises(regauge.Error, match="no hidden part") as caught:

@@ -50,6 +50,60 @@ def test_a_vector_moves_by_the_map_and_the_file_is_the_commands(pair, tmp_path, 
     assert np.allclose(np.load(tmp_path / "moved.npy"), maps.matrices()["forward"] @ v, atol=1e-3)
 
 
+def test_one_array_moves_to_one_array_and_arrays_by_name_to_arrays_by_name(pair, tmp_path):
+    x, y = pair
+    maps = regauge.fit_map(x, y)
+    vectors = {5: np.arange(12, dtype=np.float32), "b": np.ones(12, np.float64)}
+    moved = maps.transport(vectors, kind="vector")
+    assert set(moved.arrays) == {5, "b"} and moved.arrays["b"].dtype == np.float64 and moved.plan.kind
+    assert np.allclose(moved.arrays[5], maps.matrices()["forward"] @ vectors[5], atol=1e-3)
+    assert np.array_equal(maps.transport(vectors[5]), moved.arrays[5])
+    assert maps.transport(vectors[5], out=tmp_path / "moved.npy").arrays is None
+    assert np.array_equal(np.load(tmp_path / "moved.npy"), moved.arrays[5])
+
+
+def test_activations_of_every_element_type_are_mapped(pair):
+    x, y = pair
+    maps = regauge.fit_map(x, y)
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    rounded = x.astype(bfloat16)
+    assert np.array_equal(maps.apply(rounded), maps.apply(rounded.astype(np.float32)))
+    assert np.array_equal(maps.apply(x.astype(">f4")), maps.apply(x))
+    for given in (x.astype("complex64"), np.array(["a"] * 12)):
+        with pytest.raises(regauge.Error) as caught:
+            maps.apply(given)
+        assert caught.value.code == "wrongDtype"
+
+
+def test_a_map_is_chosen_by_its_sources_site_as_by_both(pair):
+    x, y = pair
+    maps = regauge.fit_map({"a": x, "b": x}, {"c": y, "b": y}, sites=[("a", "c"), "b"])
+    for one in ("a", ("a", "c"), "a=c", "b"):
+        assert maps.apply(x, one).shape == y.shape
+    for none in (None, "c"):
+        with pytest.raises(regauge.Error, match="expected one of a=c, b=b"):
+            maps.apply(x, none)
+
+
+def test_tensors_are_mapped(pair):
+    torch = pytest.importorskip("torch")
+    x, y = pair
+    maps = regauge.fit_map(x, y)
+    tensor = torch.from_numpy(x)
+    assert np.array_equal(maps.apply(tensor.requires_grad_()), maps.apply(x))
+    assert np.array_equal(maps.apply(tensor.bfloat16()), maps.apply(tensor.bfloat16().float()))
+
+
+@pytest.mark.parametrize("site", [5, ("a", 5), ("a", "b", "c"), None])
+def test_a_site_is_a_name_or_a_pair_of_them(pair, site):
+    for call in (lambda: regauge.fit_map(*pair).apply(pair[0], site), lambda: regauge.fit_map(*pair, sites=[site])):
+        if site is None and call() is not None:
+            return
+        with pytest.raises(regauge.Error, match="expected a site's name, or a pair") as caught:
+            call()
+        assert caught.value.code == "usage"
+
+
 def test_rows_that_do_not_belong_together_are_an_answer(pair):
     x, y = pair
     maps = regauge.fit_map(x, np.random.default_rng(1).permutation(y))
