@@ -100,6 +100,17 @@ export function createApi(platform: Platform): Api {
             onProgress: control.onProgress,
             signal: control.signal,
         });
+    const report = async <T>(call: Call, inputs: Inputs, control: JobControl): Promise<T> =>
+        JSON.parse((await run(call, inputs, control)).value) as T;
+    /** Of a call that hands its numbers over beside its report. */
+    const withValues = async <T extends { readonly values: Float32Array }>(
+        call: Call,
+        inputs: Inputs,
+        control: JobControl,
+    ): Promise<Omit<T, "values"> & Pick<T, "values">> => {
+        const answer = await run(call, inputs, control);
+        return { ...(JSON.parse(answer.value) as Omit<T, "values">), values: answer.array! };
+    };
 
     return {
         async align(source, target, options = {}) {
@@ -116,7 +127,7 @@ export function createApi(platform: Platform): Api {
             const roles = ["source gains", "target gains"];
             if (hidden) {
                 const call: Call = { name: "alignHidden", ...paths, options: matchOptions(options) };
-                const found = JSON.parse((await run(call, inputs, options)).value) as HiddenAnswer;
+                const found = await report<HiddenAnswer>(call, inputs, options);
                 return Gauge.from({
                     ...found.gauge,
                     hidden: Hidden.from(found.gauge.hidden, "gauge", found.report.hidden),
@@ -156,15 +167,14 @@ export function createApi(platform: Platform): Api {
                 [object, out, ...(gauge instanceof Maps ? [gauge.file] : [])],
                 options.signal,
             );
-            const path = await inputs.addObject(object, "object");
+            const path = await inputs.addObject(object, "object", out);
             const maps = gauge instanceof Maps ? await inputs.add(gauge.file, "maps") : "";
             const words = JSON.stringify({ kind, copyUnknown, dequantize, force, site, keepStrength });
             if (dryRun) {
                 const plan: Call = moving
                     ? { name: "plan", object: path, gauge: moving.toString(), options: words }
                     : { name: "planMap", object: path, maps, options: words };
-                const answer = await run(plan, inputs, options);
-                return { plan: JSON.parse(answer.value) as Plan, files: [], dispose: async () => undefined };
+                return { plan: await report(plan, inputs, options), files: [], dispose: async () => undefined };
             }
             const goes = {
                 object: path,
@@ -184,12 +194,8 @@ export function createApi(platform: Platform): Api {
             checkOptions("inspect", options);
             const inputs = new Inputs(platform, [object], options.signal);
             const path = await inputs.addObject(object, "object");
-            const answer = await run(
-                { name: "plan", object: path, gauge: "", options: JSON.stringify({ kind: options.kind }) },
-                inputs,
-                options,
-            );
-            return JSON.parse(answer.value) as Plan;
+            const words = JSON.stringify({ kind: options.kind });
+            return report({ name: "plan", object: path, gauge: "", options: words }, inputs, options);
         },
 
         async trace(checkpoints, options = {}) {
@@ -200,13 +206,9 @@ export function createApi(platform: Platform): Api {
             const paths: string[] = [];
             for (const [k, checkpoint] of checkpoints.entries())
                 paths.push(await inputs.add(checkpoint, `checkpoint ${k + 1}`));
-            const answer = await run(
-                { name: "trace", checkpoints: paths, options: matchOptions(options) },
-                inputs,
-                options,
-            );
-            const { gauge, trace } = JSON.parse(answer.value) as { gauge: GaugeJson; trace: TraceReport };
-            return new TracedGauge(gauge, trace);
+            const call: Call = { name: "trace", checkpoints: paths, options: matchOptions(options) };
+            const found = await report<{ gauge: GaugeJson; trace: TraceReport }>(call, inputs, options);
+            return new TracedGauge(found.gauge, found.trace);
         },
 
         async correlation(source, target, options = {}) {
@@ -215,8 +217,7 @@ export function createApi(platform: Platform): Api {
             const paths = { source: await inputs.add(source, "source"), target: await inputs.add(target, "target") };
             const { site, ...others } = options;
             const words = matchOptions({ ...others, ...(site === undefined ? {} : { sites: [site] }) });
-            const answer = await run({ name: "correlation", ...paths, options: words }, inputs, options);
-            return { ...(JSON.parse(answer.value) as Omit<Correlation, "values">), values: answer.array! };
+            return withValues<Correlation>({ name: "correlation", ...paths, options: words }, inputs, options);
         },
 
         async firstRow(file, options = {}) {
@@ -227,8 +228,7 @@ export function createApi(platform: Platform): Api {
                 file: await inputs.add(file, "file"),
                 tensor: options.tensor ?? "",
             };
-            const answer = await run(call, inputs, options);
-            return { ...(JSON.parse(answer.value) as Omit<FirstRow, "values">), values: answer.array! };
+            return withValues<FirstRow>(call, inputs, options);
         },
 
         async gains(evidence, options = {}) {
@@ -276,15 +276,15 @@ export function createApi(platform: Platform): Api {
                 options: JSON.stringify({ kind, k, gauges, seed, d }),
             };
             const answer = await run(call, inputs, options);
-            const report = JSON.parse(answer.value) as Omit<Audit, "drawn">;
-            return { ...report, drawn: drawnOf(answer.array!, report.not_moved) };
+            const found = JSON.parse(answer.value) as Omit<Audit, "drawn">;
+            return { ...found, drawn: drawnOf(answer.array!, found.not_moved) };
         },
 
         async ceiling(options = {}) {
             checkOptions("ceiling", options);
             const { d, rows, noise, steps, seed, threads } = options;
             const call: Call = { name: "ceiling", options: JSON.stringify({ d, rows, noise, steps, seed, threads }) };
-            return JSON.parse((await run(call, new Inputs(platform, []), options)).value) as Ceiling;
+            return report(call, new Inputs(platform, []), options);
         },
 
         async verify(model, moved, tokens, options = {}) {
@@ -298,7 +298,7 @@ export function createApi(platform: Platform): Api {
                 tokens: await inputs.addTokens(tokens, "tokens"),
                 options: JSON.stringify({ sequences, tolerance }),
             };
-            return JSON.parse((await run(call, inputs, options)).value) as Verification;
+            return report(call, inputs, options);
         },
 
         async activations(model, tokens, options = {}) {
@@ -323,8 +323,7 @@ export function createApi(platform: Platform): Api {
                 tokens: await inputs.addTokens(tokens, "tokens"),
                 options: JSON.stringify(await steeringWords(inputs, options)),
             };
-            const answer = await run(call, inputs, options);
-            return { ...(JSON.parse(answer.value) as Omit<Logits, "values">), values: answer.array! };
+            return withValues<Logits>(call, inputs, options);
         },
 
         async generate(model, prompt, options = {}) {
@@ -336,7 +335,7 @@ export function createApi(platform: Platform): Api {
                 prompt: await inputs.addTokens(prompt, "prompt"),
                 options: JSON.stringify(await steeringWords(inputs, options)),
             };
-            return JSON.parse((await run(call, inputs, options)).value) as Continuation;
+            return report(call, inputs, options);
         },
 
         async steer(source, target, options) {
@@ -350,7 +349,7 @@ export function createApi(platform: Platform): Api {
                 prompt: await inputs.addTokens(options.prompt, "prompt"),
                 options: JSON.stringify({ ...(await steeringWords(inputs, options)), promoted: options.promoted }),
             };
-            return JSON.parse((await run(call, inputs, options)).value) as SteerReport;
+            return report(call, inputs, options);
         },
 
         compose(...gauges) {

@@ -42,6 +42,17 @@ export class RegaugeError extends Error {
     }
 }
 
+/** A value as a message shows it. */
+export function shown(value: unknown): string {
+    let text: string;
+    try {
+        text = JSON.stringify(value) ?? String(value);
+    } catch {
+        text = typeof value === "object" ? "an object" : String(value); // in a circle; a bigint
+    }
+    return text.length > 40 ? `${text.slice(0, 40)}...` : text;
+}
+
 /** A refusal from its place and its sentence. */
 export function refusal(code: ErrorCode, where: string, sentence: string): RegaugeError {
     return new RegaugeError(code, where, where === "" ? sentence : `${where}: ${sentence}`);

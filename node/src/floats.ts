@@ -1,5 +1,7 @@
 // Floating-point numbers in memory: typed arrays of every kind, and tensors of other libraries.
 
+import { refusal } from "./error.js";
+
 /** A Float16Array, by what is needed of it: neither every runtime nor every version of TypeScript has one. */
 export interface Float16Numbers extends ArrayLike<number> {
     readonly buffer: ArrayBufferLike;
@@ -65,9 +67,18 @@ function halfToNumber(bits: number): number {
     return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-/** The bytes of elements. */
-export function bytesOf({ data }: Elements): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+/** The same memory as bytes. Throws RegaugeError(usage) where another thread has it; `where` names the input. */
+export function bytesOf(
+    memory: ArrayBuffer | ArrayBufferView | Float16Numbers,
+    where: string,
+): Uint8Array<ArrayBuffer> {
+    try {
+        return "buffer" in memory
+            ? new Uint8Array(memory.buffer as ArrayBuffer, memory.byteOffset, memory.byteLength)
+            : new Uint8Array(memory);
+    } catch {
+        throw refusal("usage", where, "has no memory any more, which was transferred to another thread; give a copy");
+    }
 }
 
 /** The bits of floats of 16 or 32 bits. */

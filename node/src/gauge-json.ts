@@ -1,7 +1,9 @@
 // The gauge file: its JSON object and its checks, as core/src/gauge_file/gauge_json.cpp has them.
 
-import { refusal } from "./error.js";
+import { refusal, shown } from "./error.js";
 import type { Hidden, HiddenJson } from "./hidden.js";
+import { isList } from "./lists.js";
+import { whyNotGauge } from "./not-files.js";
 
 export const groups = ["signed", "permutation", "layernorm"] as const;
 /** signed: B_d, what RMSNorm leaves free; permutation: S_d, the baseline; layernorm: S_d and one global sign. */
@@ -128,16 +130,6 @@ const parts: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
     typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** A list of anything: an Array or a typed array. */
-export const isList = (value: unknown): value is ArrayLike<unknown> =>
-    typeof value === "object" && value !== null && "length" in value && Number.isSafeInteger(value.length);
-
-/** A value as a message shows it. */
-function shown(value: unknown): string {
-    const text = JSON.stringify(value) ?? String(value);
-    return text.length > 40 ? `${text.slice(0, 40)}...` : text;
-}
-
 /** Throws RegaugeError(malformed). */
 function requireOneOf(key: string, value: unknown, words: readonly string[], where: string): void {
     if (!words.includes(value as string))
@@ -181,7 +173,7 @@ export function requireParts(gauge: Readonly<Record<string, unknown>>, d: number
     }
 }
 
-/** Checks everything but the entries of perm and sign and the hidden part, which a Gauge checks. Throws RegaugeError: malformed, unsupported, invalidGauge. */
+/** Checks everything but the entries of perm and sign and the hidden part, which a Gauge checks. Throws RegaugeError: usage (a file's contents), malformed, unsupported, invalidGauge. */
 export function parseGauge(json: string | object, where: string): GaugeJson {
     const malformed = (sentence: string): never => {
         throw refusal("malformed", where, sentence);
@@ -194,6 +186,8 @@ export function parseGauge(json: string | object, where: string): GaugeJson {
             malformed("a gauge file is JSON, and this is not");
         }
     }
+    const why = whyNotGauge(parsed);
+    if (why !== undefined) throw refusal("usage", where, why);
     if (typeof parsed !== "object" || parsed === null || !("format" in parsed) || parsed.format !== "regauge-gauge")
         malformed('not a gauge file: expected a JSON object with "format": "regauge-gauge"');
     const file = parsed as Readonly<Record<string, unknown>>;

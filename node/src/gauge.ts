@@ -3,7 +3,6 @@
 import { refusal } from "./error.js";
 import { bitsOf, isFloats, isTensor, type Bits, type Floats, type Tensor } from "./floats.js";
 import {
-    isList,
     leastAligned,
     parseGauge,
     requireParts,
@@ -16,7 +15,7 @@ import {
     type Verdict,
 } from "./gauge-json.js";
 import { Hidden, type HiddenAgreement, type HiddenJson } from "./hidden.js";
-import { gathered, inverted, rounded, weaker } from "./lists.js";
+import { gathered, inverted, isList, requireNumbers, rounded, weaker } from "./lists.js";
 import { sha256 } from "./sha256.js";
 import { version } from "./version.js";
 
@@ -33,7 +32,7 @@ export interface Agreement {
 }
 
 /** A gauge, a gauge file's object or text, or the path of a gauge file (Node). */
-export type GaugeInput = Gauge | string | URL | object;
+export type GaugeInput = Gauge | GaugeJson | string | URL;
 
 /** What a gauge says beyond its permutation and signs, all of it optional. */
 export interface GaugeDetails {
@@ -45,12 +44,7 @@ export interface GaugeDetails {
     readonly summary?: { readonly estimate?: number; readonly agreement?: number };
     readonly source?: Side;
     readonly target?: Side;
-    readonly method?: {
-        readonly statistic?: string;
-        readonly lambda?: number;
-        readonly rows?: number;
-        readonly sites?: readonly SiteSummary[];
-    };
+    readonly method?: Omit<NonNullable<GaugeJson["method"]>, "version">;
     /** Heads and neurons. */
     readonly hidden?: Hidden | HiddenJson;
 }
@@ -125,12 +119,12 @@ export class Gauge {
         this.score = Float64Array.from(details.score ?? []);
         this.margin = Float64Array.from(details.margin ?? []);
         this.confidence = Float64Array.from(details.confidence ?? []);
-        this.source = Object.freeze({ ...(details.source ?? { name: "" }) });
-        this.target = Object.freeze({ ...(details.target ?? { name: "" }) });
+        this.source = sideOf(details.source);
+        this.target = sideOf(details.target);
         this.statistic = details.method?.statistic ?? "none";
         this.lambda = details.method?.lambda ?? 0;
         this.rows = details.method?.rows ?? 0;
-        this.sites = Object.freeze([...(details.method?.sites ?? [])]);
+        this.sites = Object.freeze((details.method?.sites ?? []).map(siteOf));
         this.hidden = details.hidden === undefined ? undefined : Hidden.from(details.hidden, where);
         let signFlips = 0,
             undetermined = 0,
@@ -141,8 +135,8 @@ export class Gauge {
             identity &&= this.perm[i] === i && this.sign[i] === 1;
         }
         this.summary = Object.freeze({
-            estimate: rounded(details.summary?.estimate ?? 1),
-            agreement: rounded(details.summary?.agreement ?? 1),
+            estimate: rounded((this.judged ? details.summary?.estimate : undefined) ?? 1),
+            agreement: rounded((this.judged ? details.summary?.agreement : undefined) ?? 1),
             mean_score: rounded(mean(this.score)),
             sign_flips: signFlips,
             undetermined,
@@ -162,16 +156,16 @@ export class Gauge {
 
     /**
      * A gauge from a gauge file's text, its parsed JSON, or another gauge. Only format, version, d, group, perm and sign are required.
-     * `where` names the file in messages. Throws RegaugeError: malformed, unsupported (a later version), invalidGauge (also when the
+     * `where` names the file in messages. Throws RegaugeError: usage (a promise, a file's bytes), malformed, unsupported (a later version), invalidGauge (also when the
      * fingerprint disagrees).
      */
     static from(json: string | object, where = "gauge"): Gauge {
         if (json instanceof Gauge) return json;
         const file = parseGauge(json, where);
-        const isSigned = file.fingerprint !== undefined;
+        const hasFingerprint = file.fingerprint !== undefined;
         // Without its fingerprint, the verdict need not be of this perm and sign.
-        const gauge = new Gauge(file.perm, file.sign, isSigned ? file : { ...file, summary: {} }, where);
-        if (isSigned && file.fingerprint !== gauge.fingerprint)
+        const gauge = new Gauge(file.perm, file.sign, hasFingerprint ? file : { ...file, summary: {} }, where);
+        if (hasFingerprint && file.fingerprint !== gauge.fingerprint)
             throw refusal(
                 "invalidGauge",
                 where,
@@ -265,7 +259,7 @@ export class Gauge {
         const rows = expected / (this.d || 1);
         return {
             ...(type === undefined ? {} : { type }),
-            data: half ? this.#movedBits(data, rows) : this.#moved(data as ArrayLike<number>, rows),
+            data: half ? this.#movedBits(data) : this.#moved(data as ArrayLike<number>, rows),
             dims: [...dims],
         };
     }
@@ -278,11 +272,8 @@ export class Gauge {
     }
 
     #moved(x: ArrayLike<number>, rows: number): Vector {
-        if (typeof x !== "string" && !isList(x))
-            throw refusal("usage", "vector", `expected a list of numbers, and found ${String(x)}`);
-        this.#requireMovable(x, rows);
-        if (x.length > 0 && typeof x[0] !== "number")
-            throw refusal("wrongDtype", "vector", `holds ${typeof x[0]}s; expected numbers`);
+        requireNumbers(x, rows * this.d, `the gauge moves ${rows === 1 ? "" : `${rows} rows of `}${this.d}`);
+        this.#requireSigns();
         const y = emptyLike(x),
             from = bitsOf(x),
             to = bitsOf(y);
@@ -292,20 +283,14 @@ export class Gauge {
     }
 
     /** Of float16 as bits. */
-    #movedBits(x: Uint16Array, rows: number): Uint16Array {
-        this.#requireMovable(x, rows);
+    #movedBits(x: Uint16Array): Uint16Array {
+        this.#requireSigns();
         const y = new Uint16Array(x.length);
         this.#gatherBits(x, y);
         return y;
     }
 
-    #requireMovable(x: ArrayLike<number>, rows: number): void {
-        if (x.length !== rows * this.d)
-            throw refusal(
-                "dimensionMismatch",
-                "vector",
-                `has ${x.length} elements, and the gauge moves ${rows === 1 ? "" : `${rows} rows of `}${this.d}`,
-            );
+    #requireSigns(): void {
         const unknown = this.sign.indexOf(0);
         if (unknown >= 0)
             throw refusal(
@@ -420,6 +405,23 @@ function emptyLike(x: ArrayLike<number>): Float64Array | number[] {
     if (isFloats(x)) return new (x.constructor as Float64ArrayConstructor)(x.length);
     return new Float64Array(x.length);
 }
+
+/** What a gauge file says of a side. */
+const sideOf = ({ name = "", sha256 }: Partial<Side> = {}): Side =>
+    Object.freeze({ name, ...(sha256 ? { sha256 } : {}) });
+
+/** What it says of a site. */
+const siteOf = (site: Partial<SiteSummary>): SiteSummary =>
+    Object.freeze({
+        name: site.name ?? "",
+        statistic: site.statistic ?? "",
+        rows: site.rows ?? 0,
+        set_aside: site.set_aside ?? 0,
+        mean_score: rounded(site.mean_score ?? 0),
+        agreement: rounded(site.agreement ?? 0),
+        estimate: rounded(site.estimate ?? 0),
+        weight: rounded(site.weight ?? 0),
+    });
 
 function checkEntries(perm: ArrayLike<number>, sign: ArrayLike<number>, where: string): void {
     const refuse = (sentence: string): never => {

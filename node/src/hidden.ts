@@ -80,6 +80,15 @@ export interface IdentityAgreement {
 export interface HiddenReport {
     readonly fingerprint: string;
     readonly identity: boolean;
+    /** The sizes of HiddenShape. */
+    readonly shape: {
+        readonly layers: number;
+        readonly neurons: number;
+        readonly heads: number;
+        readonly kv_heads: number;
+        readonly head_dim: number;
+        readonly rope_pairs: number;
+    };
     /** Rounds of matching hidden units. */
     readonly rounds: number;
     /** Mean score before the first round of fresh evidence, and of the answer. */

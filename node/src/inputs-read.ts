@@ -19,7 +19,7 @@ interface Input {
 const identity = (stat: fs.BigIntStats): string => `${stat.dev}:${stat.ino}`;
 
 /** Of what the path leads to, through links; undefined where that is not there. */
-export function identityAt(file: string): string | undefined {
+function identityAt(file: string): string | undefined {
     try {
         return identity(fs.statSync(file, { bigint: true }));
     } catch {

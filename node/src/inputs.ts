@@ -1,24 +1,28 @@
 // Inputs of every kind under the paths by which a job knows them.
 
 import { refusal } from "./error.js";
-import { floatElements, isTensor, numbersOf, type Floats, type Tensor } from "./floats.js";
-import { isMemoryEvidence, toSafetensors, type MemoryEvidence } from "./memory-evidence.js";
+import { bytesOf, floatElements, isTensor, numbersOf, type Floats, type Tensor } from "./floats.js";
+import { evidenceFile, isMemoryEvidence, type MemoryEvidence } from "./memory-evidence.js";
 import { sizeOf, type Mount } from "./memory-files.js";
 import { isServed, isWebAddress, notFetched, whyNotFile } from "./not-files.js";
 import { toNpy } from "./npy.js";
 import type { Platform } from "./platform.js";
+import { toSafetensors } from "./safetensors.js";
 import { tokenIds, type IdArray } from "./token-ids.js";
 import { isUrlFile, modelName, openUrl, type UrlFile } from "./url-files.js";
 
 /** The contents of one file, or what `openUrl` found behind an address. */
 export type Bytes = Blob | Uint8Array | ArrayBuffer | DataView | UrlFile;
 
+/** A folder's contents by name. */
+type Folder = Readonly<Record<string, Bytes>> | ReadonlyMap<string, Bytes>;
+
 /**
  * A file or folder: a path or a file: URL (Node); an https: address of a file, or of a model (a hub's page of it, or a folder that ends with "/"),
  * whose header is read first and then only the ranges that are needed; one file's contents, the answer of fetch, a folder's File objects (as an
  * <input webkitdirectory> or a drop gives them), or a folder's contents by name.
  */
-export type FileInput = string | URL | Bytes | Response | readonly File[] | Readonly<Record<string, Bytes>>;
+export type FileInput = string | URL | Bytes | Response | readonly File[] | Folder;
 
 /** Files, or what a program holds: rows and gains, or one site's rows as a tensor [..., d]. */
 export type EvidenceInput = FileInput | MemoryEvidence | Tensor;
@@ -98,9 +102,10 @@ export class Inputs {
         if (isTensor(input)) return this.add({ activations: input }, role);
         const why = whyNotFile(input);
         if (why !== undefined) throw refusal("usage", role, why);
+        if (input instanceof Map) return this.add(Object.fromEntries(input) as Readonly<Record<string, Bytes>>, role);
         if (Symbol.iterator in input) return this.#addFolder([...(input as Iterable<File>)], role);
         if (isMemoryEvidence(input)) {
-            const bundle = toSafetensors(input, role);
+            const bundle = evidenceFile(input, role);
             this.transfer.push(bundle.buffer);
             return this.#mount(this.#fresh(role), bundle);
         }
@@ -115,8 +120,8 @@ export class Inputs {
         return folder;
     }
 
-    /** The path of what moves: vectors in memory become a .npy file. */
-    async addObject(input: ObjectInput, role: string): Promise<string> {
+    /** The path of what moves: vectors in memory become a .npy file, or one of safetensors where that is what `out` says. */
+    async addObject(input: ObjectInput, role: string, out?: string | URL): Promise<string> {
         const elements = floatElements(input);
         if (!elements) return this.add(input as FileInput, role);
         const shape = isTensor(input) ? input.dims : [elements.data.length];
@@ -127,7 +132,11 @@ export class Inputs {
                 role,
                 `has ${elements.data.length} elements, and its shape [${shape.join(", ")}] needs ${expected}`,
             );
-        return this.#mount(this.#fresh(`${role}.npy`), toNpy(elements, shape));
+        if (String(out).endsWith(".safetensors")) {
+            const file = toSafetensors([{ name: "vector", shape, ...elements }], role);
+            return this.#mount(this.#fresh(`${role}.safetensors`), file);
+        }
+        return this.#mount(this.#fresh(`${role}.npy`), toNpy(elements, shape, role));
     }
 
     /** The path of token ids. */
@@ -202,11 +211,9 @@ export class Inputs {
         const content =
             bytes instanceof Blob
                 ? await this.#platform.readable(bytes)
-                : bytes instanceof ArrayBuffer
-                  ? new Uint8Array(bytes)
-                  : bytes instanceof DataView
-                    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-                    : bytes;
+                : isUrlFile(bytes)
+                  ? bytes
+                  : bytesOf(bytes, path);
         this.mounts.push({ path, content });
         return path;
     }

@@ -1,6 +1,7 @@
 // Maps between two models' sites: what fitMap gives and a map file keeps.
 
 import { refusal } from "./error.js";
+import { requireNumbers } from "./lists.js";
 
 /** The ladder, lowest rung first; "none" where no map helps. */
 export type MapFamily = "identity" | "gauge" | "orthogonal" | "affine";
@@ -126,7 +127,7 @@ export class Maps {
         return this.report.fingerprint;
     }
 
-    /** M x + b in the target's coordinates, sums in float64. site: "resid.8=resid.12", where there are several. */
+    /** M x + b in the target's coordinates, sums in float64. site: "resid.8=resid.12" or the source's "resid.8", where there are several. */
     apply(x: ArrayLike<number>, site?: string): Float32Array {
         const { forward, forward_bias } = this.#numbers[this.#place(site)]!;
         return affine(forward, forward_bias, x);
@@ -138,11 +139,12 @@ export class Maps {
         return affine(backward, backward_bias, y);
     }
 
+    /** As `transport` chooses: by the source's site, or by both. */
     #place(site?: string): number {
         const { pairs } = this.report;
         if (site === undefined && pairs.length === 1) return 0;
         const names = pairs.map(({ source_site, target_site }) => `${source_site}=${target_site}`);
-        const found = names.indexOf(site ?? "");
+        const found = pairs.findIndex(({ source_site }, k) => site === source_site || site === names[k]);
         if (found < 0)
             throw refusal(
                 "usage",
@@ -155,12 +157,7 @@ export class Maps {
 
 function affine(matrix: Float32Array, bias: Float32Array, x: ArrayLike<number>): Float32Array {
     const width = matrix.length / bias.length;
-    if (x.length !== width)
-        throw refusal(
-            "dimensionMismatch",
-            "vector",
-            `has ${x.length} numbers; this side of the map has ${width} channels`,
-        );
+    requireNumbers(x, width, `this side of the map has ${width} channels`);
     return Float32Array.from(bias, (offset, row) => {
         let sum = 0;
         for (let k = 0; k < width; ++k) sum += matrix[row * width + k]! * x[k]!;

@@ -1,6 +1,6 @@
 // The options of every call, by name: what is misspelt is refused instead of ignored.
 
-import { refusal } from "./error.js";
+import { refusal, shown } from "./error.js";
 import type {
     AuditOptions,
     CeilingOptions,
@@ -105,12 +105,27 @@ const known = {
     runCommand: { signal: true, errIsTerminal: true },
 };
 
-const has = (value: unknown, method: string): boolean => typeof value === "object" && value !== null && method in value;
+/** Options without which a call has nothing to do; of a vector without a site steeringWords says more. */
+const needed: Partial<Readonly<Record<keyof typeof known, readonly string[]>>> = {
+    merge: ["gauge"],
+    steer: ["vector", "gauge", "prompt"],
+};
+
+/** An AbortSignal, be it another library's. */
+const isSignal = (value: unknown): boolean => {
+    if (typeof value !== "object" || value === null) return false;
+    const { aborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
+    return (
+        typeof aborted === "boolean" &&
+        typeof addEventListener === "function" &&
+        typeof removeEventListener === "function"
+    );
+};
 
 /** What an option should be, where it is something else. */
 const kinds: Readonly<Record<string, (value: unknown) => string | undefined>> = {
-    // Another library's signals, too; null as fetch takes it.
-    signal: (value) => (value === null || has(value, "addEventListener") ? undefined : "an AbortSignal"),
+    // null as fetch takes it
+    signal: (value) => (value === null || isSignal(value) ? undefined : "an AbortSignal"),
     onProgress: (value) => (value === null || typeof value === "function" ? undefined : "a function"),
     gains: (value) => (Array.isArray(value) ? undefined : "a list of evidence"),
     out: (value) => (typeof value === "string" || value instanceof URL ? undefined : "a path or a file: URL"),
@@ -119,7 +134,7 @@ const kinds: Readonly<Record<string, (value: unknown) => string | undefined>> = 
 /** Throws RegaugeError(usage) where `options` is no object, or has one that the call does not know. */
 export function checkOptions(call: keyof typeof known, options: unknown): void {
     if (typeof options !== "object" || options === null || Array.isArray(options))
-        throw refusal("usage", call, `expected an object of options, and found ${String(options)}`);
+        throw refusal("usage", call, `expected an object of options, and found ${shown(options)}`);
     for (const [name, value] of Object.entries(options)) {
         if (value === undefined) continue;
         if (!Object.hasOwn(known[call], name))
@@ -127,6 +142,9 @@ export function checkOptions(call: keyof typeof known, options: unknown): void {
         // The rest is checked where it is read, as JSON, which these are not.
         const expected = kinds[name]?.(value) ?? (typeof value === "bigint" ? "a number" : undefined);
         if (expected !== undefined)
-            throw refusal("usage", call, `option ${name} is ${String(value)}; expected ${expected}`);
+            throw refusal("usage", call, `option ${name} is ${shown(value)}; expected ${expected}`);
     }
+    for (const name of needed[call] ?? [])
+        if ((options as Readonly<Record<string, unknown>>)[name] === undefined)
+            throw refusal("usage", call, `needs option ${name}`);
 }

@@ -32,18 +32,18 @@ export const nodePlatform: Platform = {
     },
 
     path(input) {
-        if (typeof input === "string" && !/^file:\/\//i.test(input)) return input;
-        const { protocol, href } = new URL(input);
-        if (protocol !== "file:") throw refusal("usage", href, "only file: URLs can be read");
+        if (typeof input === "string" && !/^file:/i.test(input)) return input;
         try {
-            return fileURLToPath(input);
+            const url = new URL(input);
+            if (url.protocol === "file:") return fileURLToPath(url);
         } catch (error) {
             throw refusal(
                 "usage",
-                href,
+                String(input),
                 `names no file of this machine: ${error instanceof Error ? error.message : ""}`,
             );
         }
+        throw refusal("usage", String(input), "only file: URLs can be read");
     },
 
     readText(path) {

@@ -21,44 +21,8 @@ export { Maps, type MapDepth, type MapFamily, type MapReport, type MapRung, type
 export type { MemoryEvidence, Rows } from "./memory-evidence.js";
 export type { OutputFile } from "./memory-files.js";
 export type { ProgressReport } from "./protocol.js";
-export type {
-    Audit,
-    AuditedGauge,
-    AuditOptions,
-    Ceiling,
-    CeilingOptions,
-    CeilingPoint,
-    Continuation,
-    GenerateOptions,
-    Logits,
-    Merged,
-    MergeOptions,
-    Spread,
-    SteerArm,
-    SteeringOptions,
-    SteerOptions,
-    SteerReport,
-    Survival,
-    Verification,
-    VerifyOptions,
-} from "./reports.js";
-export type {
-    Action,
-    AlignOptions,
-    Correlation,
-    CorrelationOptions,
-    FirstRow,
-    FirstRowOptions,
-    InspectOptions,
-    JobControl,
-    MapOptions,
-    MatchOptions,
-    Moved,
-    Plan,
-    TensorMove,
-    TraceOptions,
-    TransportOptions,
-} from "./types.js";
+export type * from "./reports.js";
+export type * from "./types.js";
 export type { IdArray } from "./token-ids.js";
 export { TracedGauge, type Hop, type TraceReport } from "./traced-gauge.js";
 export { addressesAsked, isUrlFile, modelName, openUrl, type UrlFile, type UrlFolder } from "./url-files.js";

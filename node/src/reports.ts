@@ -55,6 +55,8 @@ export interface Merged {
     readonly averaged: number;
     /** Tensors that are no floats, or that no recipe names: equal in all, kept as they are. */
     readonly equal: number;
+    /** Rows of the vocabulary that were merged, where one checkpoint's is longer; 0 where they are alike. */
+    readonly shared_rows: number;
     /** Of all tensors. */
     readonly bytes: number;
     /** Fingerprint. */

@@ -12,12 +12,12 @@ const isIds = (input: unknown): input is IdArray =>
     input instanceof BigInt64Array ||
     input instanceof BigUint64Array;
 
-/** Ids as whole numbers. Throws RegaugeError(malformed), naming the first that is none. `where` names the input. */
-export function wholeNumbers(ids: ArrayLike<unknown>, where: string): number[] {
+/** What is one a row (ids, a mask) as whole numbers. Throws RegaugeError(malformed), naming the first that is none. `where` names the input. */
+function wholeNumbers(ids: ArrayLike<unknown>, where: string): number[] {
     return Array.from(ids, (id, at) => {
         const number = typeof id === "bigint" ? Number(id) : id;
         if (typeof number !== "number" || !Number.isSafeInteger(number))
-            throw refusal("malformed", where, `has ${String(id)} at place ${at}; token ids are whole numbers`);
+            throw refusal("malformed", where, `has ${String(id)} at place ${at}; expected whole numbers`);
         return number;
     });
 }
@@ -42,7 +42,7 @@ function sequencesOf({ data, dims }: Tensor, where: string): number[] | number[]
         throw refusal(
             "shapeMismatch",
             where,
-            `has ${ids.length} token ids and shape [${dims.join(", ")}]; expected [n] or [sequences, n]`,
+            `has ${ids.length} numbers and shape [${dims.join(", ")}]; expected [n] or [sequences, n]`,
         );
     if (dims.length < 2) return ids;
     return Array.from({ length: dims[0]! }, (_, k) => ids.slice(k * n, (k + 1) * n));

@@ -94,7 +94,12 @@ export interface TensorMove {
     readonly dtype: string;
     readonly shape: readonly number[];
     /** Empty for a tensor that is copied. */
-    readonly moves: readonly { readonly axis: number; readonly action: Action }[];
+    readonly moves: readonly {
+        readonly axis: number;
+        readonly action: Action;
+        /** Residual streams that the axis holds, one after the other, each of which moves; absent where it is one. */
+        readonly blocks?: number;
+    }[];
     /** "reads the residual stream". */
     readonly why: string;
 }

@@ -27,7 +27,7 @@ export type UrlFolder = Readonly<Record<string, UrlFile | Uint8Array>>;
 export type ReadUrl = (file: UrlFile, offset: number, into: Uint8Array) => Failure | undefined;
 
 /** The part of an answer that tells what it is. */
-export interface AnswerHead {
+interface AnswerHead {
     readonly status: number;
     /** Where it came from, after all redirections. */
     readonly url: string;
@@ -148,7 +148,7 @@ export function modelName(address: string): string {
  * Where a model's files lie. "https://hub/who/model" is a hub's page of a model and "https://hub/who/model/tree/v2" of a revision: their files
  * are under /resolve/main/ and /resolve/v2/. An address that ends with "/" is a folder as it is.
  */
-export function folderAddress(address: string): string {
+function folderAddress(address: string): string {
     const url = new URL(address);
     url.search = url.hash = "";
     const tree = /^(\/[^/]+\/[^/]+)\/tree\/([^/]+)\/?$/.exec(url.pathname);

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 
-import { compare, compose, Gauge, invert, RegaugeError } from "regauge";
+import { compare, compose, Gauge, invert, RegaugeError, transport } from "regauge";
 
 import { randomGauge, randomNumbers, runNode, temporaryFolder, truth } from "./helpers.mjs";
 
@@ -136,6 +136,41 @@ test("a gauge survives its file, and its file's numbers are checked", () => {
             JSON.stringify(change),
         );
     assert.throws(() => Gauge.from("{", "g.json"), { code: "malformed", where: "g.json" });
+});
+
+test("what is given in place of a gauge file is said to be what it is", async () => {
+    const gauge = new Gauge([1, 0], [1, -1]);
+    const text = new TextEncoder().encode(String(gauge));
+    for (const [given, sentence] of [
+        [Promise.resolve(gauge), /is a promise; await it/],
+        [text, /give its text, new TextDecoder/],
+        [text.buffer, /give its text, new TextDecoder/],
+        [new Blob([text]), /give its text, await file\.text\(\)/],
+        [new Response(text), /give its text, await file\.text\(\)/],
+        [structuredClone(gauge), /send gauge\.toJSON\(\)/],
+    ])
+        for (const call of [() => Gauge.from(given), () => compose(given), () => transport("x.npy", given)])
+            await assert.rejects(async () => call(), { name: "RegaugeError", code: "usage", message: sentence });
+    assert.equal(Gauge.from(structuredClone(gauge.toJSON())).fingerprint, gauge.fingerprint);
+    assert.throws(() => Gauge.from({ ...gauge.toJSON(), group: 5n }), { name: "RegaugeError", code: "malformed" });
+});
+
+test("a gauge file that was read is written as the core writes it", async (t) => {
+    const site = { name: "resid.1", statistic: "correlation", rows: 4, mean_score: 0.12345678, weight: 1 / 3, more: 1 };
+    const given = {
+        ...Gauge.identity(2).toJSON(),
+        source: { name: "a", sha256: "", more: 1 },
+        target: {},
+        summary: { estimate: 0.5, agreement: 0.25 },
+        method: { sites: [site] },
+    };
+    const gauge = Gauge.from(given);
+    assert.deepEqual([gauge.judged, gauge.summary.estimate, gauge.summary.agreement], [false, 1, 1]);
+    const path = join(temporaryFolder(t), "given.json"),
+        out = join(temporaryFolder(t), "inverse.json");
+    writeFileSync(path, JSON.stringify(given));
+    assert.equal((await runNode(["invert", path, "-o", out])).status, 0);
+    assert.deepEqual(gauge.inverse().toJSON(), JSON.parse(readFileSync(out, "utf8")));
 });
 
 const changes = JSON.parse(readFileSync(new URL("../fixtures/gauge_changes.json", import.meta.url), "utf8"));

@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 import { activations, align, Gauge, inspect, logits, transport } from "regauge";
 
 import { inside } from "./engine.mjs";
-import { evidence, npy, plantedPair, sample, shipped, truth } from "./helpers.mjs";
+import { evidence, npy, plantedPair, readTensor, sample, shipped, temporaryFolder, truth } from "./helpers.mjs";
 
 const vector = join(sample, "source/steering_resid2.npy");
 const gauge = truth("target");
@@ -50,7 +50,10 @@ test("apply gives the type that it gets", () => {
     assert.deepEqual(small.apply([1, 2, 3]), [3, -1, 2]);
     for (const type of [Int8Array, Uint8Array, Int16Array, Uint32Array])
         assert.deepEqual(small.apply(type.from([1, 2, 3])), Float64Array.from([3, -1, 2]), type.name);
-    assert.throws(() => small.apply(BigInt64Array.from([1n, 2n, 3n])), { code: "wrongDtype" });
+    for (const wrong of [BigInt64Array.from([1n, 2n, 3n]), [1, "2", 3], [1, 2, 3n], new Array(3), "123"])
+        assert.throws(() => small.apply(wrong), { name: "RegaugeError", code: "wrongDtype" });
+    for (const wrong of [undefined, 3, Object.create(null)])
+        assert.throws(() => small.apply(wrong), { name: "RegaugeError", code: "usage" });
 });
 
 test("apply moves the rows of a tensor, float16 as bits too", () => {
@@ -104,6 +107,39 @@ test("a vector in memory moves as its file does", async () => {
     await assert.rejects(transport(new Tensor("float32", random, [2, 128]), gauge), { code: "shapeMismatch" });
 });
 
+test("a vector in memory is written in the format that its output's name says", async (t) => {
+    const folder = temporaryFolder(t);
+    const random = Float32Array.from({ length: 128 }, (_, k) => Math.sin(k + 1));
+    const out = join(folder, "moved.safetensors");
+    await transport(random, gauge, { out });
+    const { shape, dtype, tensor } = readTensor(out, "vector");
+    assert.deepEqual([shape, dtype], [[128], "F32"]);
+    assert.deepEqual(new Float32Array(tensor.buffer), gauge.apply(random));
+    const rows = new Tensor("float32", new Float32Array(256).fill(1), [2, 128]);
+    await transport(rows, gauge, { out: pathToFileURL(out), force: true });
+    assert.deepEqual(readTensor(out, "vector").shape, [2, 128]);
+    await transport(random, gauge, { out: join(folder, "moved.npy") });
+    assert.equal(readFileSync(join(folder, "moved.npy")).toString("latin1", 1, 6), "NUMPY");
+});
+
+test("memory that another thread has is refused in words", async () => {
+    const gone = (view) => {
+        structuredClone(view, { transfer: [view.buffer ?? view] });
+        return view;
+    };
+    for (const given of [
+        gone(new Uint8Array(8)),
+        gone(new ArrayBuffer(8)),
+        gone(new DataView(new ArrayBuffer(8))),
+        gone(new Float32Array(128)),
+    ])
+        await assert.rejects(transport(given, gauge), (error) => {
+            assert.equal(error.code, "usage", String(error));
+            assert.match(error.message, /^object.*: has no memory any more/);
+            return true;
+        });
+});
+
 test("views, answers of fetch and file: URLs as text are files", async () => {
     const source = readFileSync(vector);
     const expected = await bytesOf(await transport(vector, gauge));
@@ -113,12 +149,14 @@ test("views, answers of fetch and file: URLs as text are files", async () => {
         new DataView(around.buffer, 8, source.length),
         new Response(source),
         pathToFileURL(vector).href,
+        pathToFileURL(vector).href.replace("file://", "file:"),
     ])
         assert.deepEqual(await bytesOf(await transport(given, gauge)), expected);
     const folder = join(sample, "source/sae_resid2");
     const whole = (name) => new DataView(Uint8Array.from(readFileSync(join(folder, name))).buffer);
     const views = Object.fromEntries(["cfg.json", "sae_weights.safetensors"].map((name) => [name, whole(name)]));
     assert.equal((await inspect(views)).kind, "saelens");
+    assert.equal((await inspect(new Map(Object.entries(views)))).kind, "saelens");
     const fetched = await transport(
         await fetch(`data:application/octet-stream;base64,${source.toString("base64")}`),
         gauge,
@@ -176,7 +214,7 @@ test("token ids are whole numbers, in lists, typed arrays and tensors", async ()
         [1, "2"],
     ])
         await assert.rejects(logits(model, given), { code: "malformed" });
-    await assert.rejects(activations(model, [1, 2.5]), /has 2\.5 at place 1; token ids are whole numbers/);
+    await assert.rejects(activations(model, [1, 2.5]), /has 2\.5 at place 1; expected whole numbers/);
 });
 
 test("a steering vector may be a tensor or of float16", async () => {

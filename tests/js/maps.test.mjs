@@ -52,10 +52,24 @@ test("what is wrong is refused in words", async () => {
         () => maps.apply([1, 2]),
         (error) => error instanceof RegaugeError && error.code === "dimensionMismatch",
     );
+    const point = x.subarray(0, from);
     assert.throws(
-        () => maps.apply(x.subarray(0, from), "a=c"),
+        () => maps.apply(point, "a=c"),
         (error) => error.code === "usage",
     );
+    // As transport takes it: by the source's site alone, too.
+    assert.deepEqual(maps.apply(point, "a"), maps.apply(point, "a=b"));
+    assert.deepEqual(maps.applyBack(y.subarray(0, to), "a"), maps.applyBack(y.subarray(0, to)));
+    await transport(npy(point), maps, { site: "a" });
+    for (const [given, code] of [
+        [new Array(from).fill("1"), "wrongDtype"],
+        [[...point.subarray(1), "1"], "wrongDtype"],
+        [new BigInt64Array(from), "wrongDtype"],
+        [{ data: point, dims: [from] }, "usage"],
+        [undefined, "usage"],
+        [Object.create(null), "usage"],
+    ])
+        assert.throws(() => maps.apply(given), { name: "RegaugeError", code });
     await assert.rejects(
         fitMap(evidence(x, from, "a"), evidence(y, to, "b"), { sites: [["a", "b"]], family: "gauge" }),
         (error) => error instanceof RegaugeError && /width|channels/.test(error.message),

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 
-import { align, audit, ceiling, Gauge, inspect, merge, transport } from "regauge";
+import { align, audit, ceiling, Gauge, inspect, merge, steer, transport } from "regauge";
 
 import { inside } from "./engine.mjs";
 import { evidence, npy, sample, temporaryFolder, truth } from "./helpers.mjs";
@@ -30,6 +30,25 @@ test("what is no object of options is refused", async () => {
     for (const options of ["signed", null, [1], 3])
         await assert.rejects(align(evidence("source"), evidence("target"), options), { code: "usage" });
     await assert.rejects(merge("a", "b"), { code: "usage" });
+});
+
+test("what is no signal is refused before the job begins", async () => {
+    const listens = { addEventListener() {} };
+    for (const signal of [{}, listens, { ...listens, removeEventListener() {} }, { ...listens, aborted: false }])
+        await assert.rejects(align(evidence("source"), evidence("target"), { signal }), {
+            code: "usage",
+            message: /option signal.*AbortSignal/,
+        });
+});
+
+test("an option that a call cannot do without is asked for", async () => {
+    const steering = { vector: [1], site: "resid.1", gauge: truth("target"), prompt: [1] };
+    for (const name of ["vector", "gauge", "prompt"])
+        await assert.rejects(steer("a", "b", { ...steering, [name]: undefined }), {
+            code: "usage",
+            message: `steer: needs option ${name}`,
+        });
+    await assert.rejects(merge("a", "b", {}), { code: "usage", message: "merge: needs option gauge" });
 });
 
 test("messages advise options and not flags", async (t) => {

@@ -129,7 +129,7 @@ test("the README's snippet runs as it is", async () => {
 });
 
 const usesTypes = `
-import { align, compare, compose, correlation, errorCodes, Gauge, inspect, invert, RegaugeError, trace, transport, dispose } from "regauge";
+import { align, compare, compose, correlation, errorCodes, gains, Gauge, inspect, invert, RegaugeError, trace, transport, dispose } from "regauge";
 import type { AlignOptions, Agreement, ErrorCode, EvidenceInput, GaugeJson, Moved, Plan, ProgressReport, Tensor } from "regauge";
 
 const stop = new AbortController();
@@ -156,6 +156,11 @@ await dispose();
 console.log(floats, doubles, numbers, whole, agreement.both, moved.files, plan.tensors[0]?.moves, verdict, values.length);
 // @ts-expect-error a group that there is not
 await align("a", "b", { group: "unsigned" });
+// @ts-expect-error nobody awaits it
+transport(floats, align("a", "b"));
+await align({ activations: tensor, gains: await gains("a"), tokenIds: [[1, 2]], attentionMask: new Uint8Array(2) }, "b");
+// @ts-expect-error a key that evidence has not
+await align({ activations: tensor, token_ids: [1, 2] }, "b");
 // @ts-expect-error strings do not move
 gauge.apply("vector");
 `;
