@@ -58,7 +58,7 @@ Correlations coarseCorrelations(Fusion& fusion, const SumsOf& sumsOf, const std:
 // Of a block's answer, from nothing but the block.
 std::vector<double> ownProbabilities(std::string_view statistic, const Block& block, Group group, unsigned threads) {
     const auto& [first, second] = block.ofHalf;
-    if (statistic == "correlation") return plainProbabilities(block.margins, block.answer.gauge, first, second);
+    if (statistic == "correlation") return plainProbabilities(block, block.answer.gauge, block.margins, group, threads);
     return channelProbabilities(
         {block.answer.gauge, block.margins, nullptr, first, second, block.advantage, block.sure()}, group, threads);
 }

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ranges>
 
 #include "match/calibration.hpp"
 #include "match/policy.hpp"
+#include "match/posterior.hpp"
 
 namespace regauge {
 namespace {
@@ -12,6 +14,13 @@ namespace {
 double logistic(double x) { return 1 / (1 + std::exp(-std::clamp(x, -40.0, 40.0))); }
 double channelMargin(const Margins& margin, std::size_t i) {
     return std::clamp(margin.matched[i] - margin.runnerUp[i], policy::leastMargin, policy::mostMargin);
+}
+
+std::vector<double> beyondDoubt(const Margins& margins) {
+    std::vector<double> probability(margins.matched.size());
+    for (std::size_t i = 0; i < probability.size(); ++i)
+        probability[i] = logistic(policy::beyondDoubt + policy::beyondDoubtByMargin * channelMargin(margins, i));
+    return probability;
 }
 
 // Spreads by which mean margins of so few channels are too large (policy.hpp).
@@ -37,11 +46,7 @@ std::vector<double> channelProbabilities(const Findings& findings, Group group, 
     const Gauge& answer = findings.answer;
     const Margins& fused = findings.fused;
     std::vector<double> probability(answer.d());
-    if (findings.beyondDoubt) {
-        for (std::size_t i = 0; i < probability.size(); ++i)
-            probability[i] = logistic(policy::beyondDoubt + policy::beyondDoubtByMargin * channelMargin(fused, i));
-        return probability;
-    }
+    if (findings.beyondDoubt) return beyondDoubt(fused);
     const bool refined = findings.refined != nullptr;
     const Margins combined = refined ? margins(findings.refined->combined, answer, group, threads) : fused;
     const Margins fitted = refined && !findings.refined->fitted.value.empty()
@@ -64,21 +69,15 @@ std::vector<double> channelProbabilities(const Findings& findings, Group group, 
     return probability;
 }
 
-std::vector<double> probabilitiesFromMargins(const Margins& margin) {
-    std::vector<double> probability(margin.matched.size());
-    for (std::size_t i = 0; i < probability.size(); ++i)
-        probability[i] =
-            logistic(policy::plainMargin * (margin.matched[i] - margin.runnerUp[i] - policy::plainMarginAtHalf));
-    return probability;
-}
-
-std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answer, const Gauge& firstHalf,
-                                       const Gauge& secondHalf) {
-    std::vector<double> probability = probabilitiesFromMargins(margins);
-    const double agreed = agreement(firstHalf, secondHalf);
-    for (std::size_t i = 0; i < probability.size(); ++i)
-        if (sameAt(i, firstHalf, answer) && sameAt(i, secondHalf, answer))
-            probability[i] = std::max(probability[i], agreed);
+std::vector<double> plainProbabilities(const Block& rows, const Gauge& gauge, const Margins& margins, Group group,
+                                       unsigned threads) {
+    const auto inDoubt = [&](std::size_t i) { return channelMargin(margins, i) < policy::plainMargin; };
+    const auto channels = std::views::iota(std::size_t{0}, gauge.d());
+    if (rows.sure() && gauge.d() >= policy::fewestInNull && std::ranges::none_of(channels, inDoubt))
+        return beyondDoubt(margins);
+    std::vector<double> probability = posterior(inSpreads(rows), gauge, group, threads);
+    if (gauge.d() < policy::fewestInNull)
+        for (double& one : probability) one = std::min(one, policy::even);
     return probability;
 }
 

@@ -23,16 +23,13 @@ struct Findings {
 // Probability that a target channel's partner and sign are right.
 std::vector<double> channelProbabilities(const Findings& findings, Group group, unsigned threads);
 
-// A plainer estimate of a single site's answer, from margins alone.
-std::vector<double> probabilitiesFromMargins(const Margins& margins);
+// The same where nothing was whitened, of the rows' own scores: their posterior, unless all is beyond doubt. Of fewer
+// than policy::fewestInNull channels no more than even.
+std::vector<double> plainProbabilities(const Block& rows, const Gauge& gauge, const Margins& margins, Group group,
+                                       unsigned threads);
 
-// The same where nothing was whitened: plain margins are small even where they are right, because all channels share a
-// few common directions, so agreement of the halves counts too, squared (plain answers can be reproducible and wrong).
-std::vector<double> plainProbabilities(const Margins& margins, const Gauge& answer, const Gauge& firstHalf,
-                                       const Gauge& secondHalf);
-
-// The same from the halves alone: all rows are right more often than half of them. All 0 where the answer is not
-// `credible`: halves may agree on what is reproducible and wrong.
+// The same of plain correlation, from the halves alone: all rows are right more often than half of them. All 0 where
+// the answer is not `credible`: halves may agree on what is reproducible and wrong.
 std::vector<double> confidenceFromHalves(const Gauge& answer, const Gauge& firstHalf, const Gauge& secondHalf,
                                          bool credible);
 

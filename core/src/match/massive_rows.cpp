@@ -6,13 +6,13 @@
 #include <functional>
 
 #include "match/confidence.hpp"
+#include "match/normal.hpp"
 #include "match/policy.hpp"
 #include "scores/row_tasks.hpp"
 
 namespace regauge {
 namespace {
 
-constexpr double medianOfSquare = 0.4549;  // of a standard normal number
 constexpr double log2e = 1.4426950408889634;
 
 // The upper median.

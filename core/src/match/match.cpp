@@ -38,7 +38,7 @@ Alignment matchGains(const Evidence& source, const Evidence& target, const Match
         gains.agreement < policy::unconfirmedGains ? Verdict::unrelated : verdictOf(placed, source.d, UINT64_MAX);
     alignment.estimate = placed;
     alignment.verdict = ofPlaces;
-    if (options.group == Group::signedPermutation) {  // a place without its sign is not a channel matched right
+    if (options.group != Group::permutation) {  // a place without its sign is not a channel matched right
         alignment.estimate = 0;
         alignment.confidence.assign(source.d, 0.0);
         alignment.verdict = std::max(ofPlaces, Verdict::partial);

@@ -33,8 +33,8 @@ inline constexpr double fewChannels = 2, manyChannels = 64, veryFewChannels = 16
 inline constexpr double beyondDoubt = 5, beyondDoubtByMargin = 2;
 // logistic(first + second margin in spreads): of 230 704 channels beyond doubt 4 were wrong, all below a margin
 // of 1.01; the common fit said 0.9995 a hop at most, so that sixty right hops made 0.97.
-inline constexpr double plainMargin = 3, plainMarginAtHalf = 0.5;  // a spread, spreads: logistic(3 (margin - 0.5)) for
-                                                                   // a site's own estimate and for plain answers
+inline constexpr double plainMargin = 1;  // spreads; a plain answer is beyond doubt where every channel has as much, as
+                                          // copies of a channel, which nothing else finds there, have none
 
 // ---- Fusion (fusion.cpp)
 inline constexpr double usefulStructure = 0.10;  // of the largest squared advantage: sites with less mislead refinement
@@ -54,9 +54,11 @@ inline constexpr double keepRefined = 0.30;  // estimate from which the refined 
 // ---- The rotation null (rotation_null.cpp)
 inline constexpr int rotationRounds = 3;  // of signs, permutation and transforms: after one, rows outside the first
                                           // transform are hardly mixed
-inline constexpr std::uint64_t rotationSeed = 1;      // any
-inline constexpr int nullRounds = 4;                  // times that the channels in doubt are asked among themselves
-inline constexpr std::size_t fewestInNull = 8;        // channels; fewer say nothing of each other
+inline constexpr std::uint64_t rotationSeed = 1;  // any
+inline constexpr int nullRounds = 4;              // times that the channels in doubt are asked among themselves
+inline constexpr std::size_t fewestInNull = 8;    // channels; fewer say nothing of each other, nor of a plain answer,
+inline constexpr double even = 0.5;               // which is then no likelier than this: unrelated pairs of 2 and 4
+                                                  // channels came to 0.9 and 1 (docs/confidence.md)
 inline constexpr std::size_t fewestNullScores = 600;  // so that a rank is known to a few in a thousand
 inline constexpr std::size_t nullSolutions = 3;       // rotations at least, whatever d
 inline constexpr double nullTail = 0.5;               // ranks above it are those of wrong channels only

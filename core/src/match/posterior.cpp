@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "match/confidence.hpp"
+#include "match/normal.hpp"
 #include "match/policy.hpp"
 #include "numeric/portable_exp.hpp"
 #include "scores/row_tasks.hpp"
@@ -92,7 +93,6 @@ double noiseOf(const ScoreRows& scores, const Gauge& gauge) {
             sum += static_cast<double>(squares.back());
         }
     }
-    constexpr double medianOfSquare = 0.4549;  // of a normal number
     constexpr double smallest = 1e-6;
     const double mean = sum / static_cast<double>(squares.size());
     const auto middle = squares.begin() + static_cast<std::ptrdiff_t>(squares.size() / 2);

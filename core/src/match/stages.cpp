@@ -15,7 +15,7 @@ namespace {
 std::vector<double> probabilities(const Clues& clues, const Gauge& gauge, const Margins& margins,
                                   const Refined* refined) {
     const auto& [first, second] = clues.rows->ofHalf;
-    if (!clues.whitened) return plainProbabilities(margins, gauge, first, second);
+    if (!clues.whitened) return plainProbabilities(*clues.rows, gauge, margins, clues.group, clues.threads);
     return channelProbabilities({gauge, margins, refined, first, second, clues.advantage, clues.rows->sure()},
                                 clues.group, clues.threads);
 }

@@ -38,8 +38,9 @@ std::uint64_t memoryNeeded(const MemoryPlan& plan) {
     const std::uint64_t solving = plan.withGram ? 2 * matrix + 4 * triangle + 3 * matrix : 3 * matrix;
     const std::uint64_t earlier = plan.sites > 1 ? 2 * matrix : 0;  // the halves of other sites
     // An answer in doubt: fused, plain and soft scores, both Gram matrices, structures of one site, and what the
-    // posterior of the scores takes.
-    const std::uint64_t doubts = plan.inDoubt && plan.withGram ? 5 * matrix + 6 * triangle + 6 * matrix : 0;
+    // posterior of the scores takes; of plain correlation both halves, and the posterior.
+    const std::uint64_t whitened = 5 * matrix + 6 * triangle + 6 * matrix, plain = 4 * matrix + 2;
+    const std::uint64_t doubts = !plan.inDoubt ? 0 : plan.withGram ? whitened : plain;
     const std::uint64_t quarters =
         plan.sumsOnly ? sums * plan.sites : std::max({correlating, solving, doubts}) + earlier;
     const std::uint64_t blocks = plan.withGram && !plan.sumsOnly ? blockRows * plan.d * 4 : 0;
