@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "host.hpp"
+#include "io/json_text.hpp"
 #include "options.hpp"
 #include "regauge/error.hpp"
 #include "regauge/first_row.hpp"
@@ -69,10 +70,7 @@ Outcome align(JsHost host, std::string source, std::string target, std::string o
         const AlignOptions given = alignOptions(options, hostThreads(host));
         Evidence from = openEvidence(files, source, given.match.sites),
                  to = openEvidence(files, target, given.match.sites);
-        if (!given.gains.empty()) {
-            from.gains = openEvidence(files, given.gains[0]).gains;
-            to.gains = openEvidence(files, given.gains[1]).gains;
-        }
+        if (!given.gains.empty()) addGains(from, files, given.gains[0]), addGains(to, files, given.gains[1]);
         return toJson(match(from, to, given.match, hostProgress(host)));
     });
 }
@@ -109,11 +107,12 @@ Outcome transportObject(JsHost host, std::string object, std::string gauge, std:
 // gauge: a gauge file's text, or "" where there is none.
 Outcome plan(JsHost host, std::string object, std::string gauge, std::string options) {
     return answer([&] {
-        const HostFiles files(host);
-        const GaugeTransportOptions given = transportOptions(options);
+        HostFiles files(host);
+        GaugeTransportOptions given = transportOptions(options);
+        given.object.dryRun = true;
         return planJson(gauge.empty()
                             ? planTransport(files, object, given.object)
-                            : planTransport(files, object, parseGaugeFile(gauge, "gauge"), given.site, given.object));
+                            : transport(files, object, parseGaugeFile(gauge, "gauge"), "", given.site, given.object));
     });
 }
 
@@ -124,7 +123,7 @@ Outcome correlation(JsHost host, std::string source, std::string target, std::st
             correlateSite(openEvidence(files, source), openEvidence(files, target),
                           alignOptions(options, hostThreads(host)).match, hostProgress(host));
         give(host, found.r);
-        return nlohmann::ordered_json{{"d", found.d}, {"site", found.site}, {"rows", found.rows}}.dump();
+        return jsonText({{"d", found.d}, {"site", found.site}, {"rows", found.rows}});
     });
 }
 
@@ -133,7 +132,7 @@ Outcome readFirstRow(JsHost host, std::string file, std::string tensor) {
     return answer([&] {
         const FirstRow row = firstRow(HostFiles(host), file, tensor);
         give(host, row.values);
-        return nlohmann::ordered_json{{"tensor", row.tensor}, {"shape", row.shape}}.dump();
+        return jsonText({{"tensor", row.tensor}, {"shape", row.shape}});
     });
 }
 
@@ -147,7 +146,7 @@ Outcome readGains(JsHost host, std::string evidence) {
             for (const double gain : gains.values) values.push_back(static_cast<float>(gain));
         }
         give(host, values);
-        return nlohmann::ordered_json{{"names", names}}.dump();
+        return jsonText(nlohmann::ordered_json{{"names", names}});
     });
 }
 
@@ -238,14 +237,6 @@ Outcome sampleActivations(JsHost host, std::string model, std::string tokens, st
     });
 }
 
-// The first sequence of a file of tokens.
-std::vector<std::int64_t> readPrompt(const Files& files, const std::string& path) {
-    std::vector<std::vector<std::int64_t>> sequences = readTokens(files, path);
-    if (sequences.empty() || sequences[0].empty())
-        throw Error(ErrorCode::usage, path, "holds no token; a prompt needs at least one");
-    return std::move(sequences[0]);
-}
-
 Model::ResidualHook steeringHook(const Files& files, const Model& model, const SteeringOptions& given) {
     if (given.vector.empty()) return {};
     const ModelConfig& config = model.config();
@@ -259,7 +250,7 @@ Outcome modelLogits(JsHost host, std::string model, std::string tokens, std::str
     return answer([&] {
         const HostFiles files(host);
         const SteeringOptions given = steeringOptions(options);
-        const std::vector<std::int64_t> prompt = readPrompt(files, tokens);
+        const std::vector<std::int64_t> prompt = readTokens(files, tokens).front();
         const Model loaded = Model::load(files, model, hostProgress(host));
         give(host, loaded.logits(prompt, steeringHook(files, loaded, given)));
         return "{\"tokens\":" + std::to_string(prompt.size()) +
@@ -271,7 +262,7 @@ Outcome continuePrompt(JsHost host, std::string model, std::string prompt, std::
     return answer([&] {
         const HostFiles files(host);
         const SteeringOptions given = steeringOptions(options);
-        const std::vector<std::int64_t> tokens = readPrompt(files, prompt);
+        const std::vector<std::int64_t> tokens = readTokens(files, prompt).front();
         const Progress progress = hostProgress(host);
         const Model loaded = Model::load(files, model, progress);
         std::string unread;
@@ -287,7 +278,7 @@ Outcome steerModels(JsHost host, std::string source, std::string target, std::st
         const HostFiles files(host);
         const SteeringOptions given = steeringOptions(options);
         const Alignment alignment = parseGauge(gauge, "gauge");
-        const std::vector<std::int64_t> tokens = readPrompt(files, prompt);
+        const std::vector<std::int64_t> tokens = readTokens(files, prompt).front();
         const Progress progress = hostProgress(host);
         const Model from = Model::load(files, source, progress), to = Model::load(files, target, progress);
         const std::vector<float> vector = readSteeringVector(files, given.vector, from.config().d, given.row);
@@ -300,11 +291,10 @@ Outcome steerModels(JsHost host, std::string source, std::string target, std::st
 // {"groups", "statistics", "verdicts", "errorCodes"}: the words that TypeScript repeats as types, for the test that
 // compares them.
 std::string words() {
-    return nlohmann::ordered_json{{"groups", groupWords()},
-                                  {"statistics", statisticWords()},
-                                  {"verdicts", verdictWords()},
-                                  {"errorCodes", errorCodeWords()}}
-        .dump();
+    return jsonText({{"groups", groupWords()},
+                     {"statistics", statisticWords()},
+                     {"verdicts", verdictWords()},
+                     {"errorCodes", errorCodeWords()}});
 }
 
 // Threads' workers start only while this thread is idle (browsers): asked for before a job, and awaited.

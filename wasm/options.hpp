@@ -35,7 +35,7 @@ GaugeTransportOptions transportOptions(const std::string& json);
 // {"family", "sites" (pairs), "ridge", "rows", "skipFirst", "threads"}, each optional.
 MapOptions mapOptions(const std::string& json, unsigned threads);
 
-// {"kind", "copyUnknown", "force", "site", "keepStrength"}, each optional.
+// {"kind", "copyUnknown", "dequantize", "force", "site", "keepStrength"}, each optional.
 MapTransportOptions mapTransportOptions(const std::string& json, unsigned threads);
 
 // {"weight", "form" ("linear" or "task-vector"), "base", "baseGauge" (a gauge file's text), "force"}, each optional; a
@@ -55,14 +55,14 @@ CeilingOptions ceilingOptions(const std::string& json);
 // {"sequences", "tolerance"}, each optional.
 struct VerifyOptions {
     std::size_t sequences = 0;  // 0: all
-    double tolerance = 1e-3;
+    double tolerance = sameFunction;
 };
 VerifyOptions verifyOptions(const std::string& json);
 
 // {"vector", "row", "site", "strength", "promoted", "length", "temperature", "seed"}, each optional.
 struct SteeringOptions {
-    std::string vector;  // a path; empty: no steering
-    std::size_t row = onlyRow;
+    std::string vector;              // a path; empty: no steering
+    std::optional<std::size_t> row;  // which of its vectors
     SteerOptions steer;
 };
 SteeringOptions steeringOptions(const std::string& json);

@@ -87,10 +87,8 @@ std::optional<Alignment> matchEvidence(const AlignOptions& options, const Job& j
         requireRows(files, options.source, options.target);
         source = openEvidence(files, options.source, options.match.sites);
         target = openEvidence(files, options.target, options.match.sites);
-        if (!options.gains.empty()) {
-            source.gains = openEvidence(files, options.gains[0]).gains;
-            target.gains = openEvidence(files, options.gains[1]).gains;
-        }
+        if (!options.gains.empty())
+            addGains(source, files, options.gains[0]), addGains(target, files, options.gains[1]);
         if (leads(job)) {
             output = claim(files, options.output);
             sayShared(source, target, job);

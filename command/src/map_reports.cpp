@@ -1,9 +1,11 @@
 #include "regauge/map_reports.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "io/json_text.hpp"
 #include "summary.hpp"
 
 namespace regauge {
@@ -64,7 +66,11 @@ std::string line(const std::vector<std::pair<std::string, std::string>>& cells) 
     return text;
 }
 
-std::string shortNumber(double value) { return Json(static_cast<float>(value)).dump(); }
+std::string shortNumber(double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.6g", value);
+    return text;
+}
 
 // A share of each pair of sites, a row for each source site and a column for each target site.
 std::string depthsText(const std::vector<MapDepth>& depths, const std::string& title, double MapDepth::*share) {
@@ -172,7 +178,7 @@ std::string mapsJson(const MapSet& set) {
                           {"target_site", depth.targetSite},
                           {"r2", depth.r2},
                           {"r2_known", depth.r2Known}});
-    return result.dump() + "\n";
+    return jsonText(result) + "\n";
 }
 
 }  // namespace regauge

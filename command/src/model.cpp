@@ -17,7 +17,7 @@ RunJob addVerify(CLI::App& command) {
     struct Options {
         std::string model, moved, tokens;
         std::size_t sequences = 0;
-        double tolerance = 1e-3;
+        double tolerance = sameFunction;
     };
     auto options = std::make_shared<Options>();
     command.add_option("MODEL", options->model, "a checkpoint folder or GGUF file")->required();

@@ -191,10 +191,8 @@ RunJob addStats(CLI::App& command) {
         }
         Evidence source = openEvidence(files, options->source, sourceSites),
                  target = openEvidence(files, options->target, targetSites);
-        if (!options->gains.empty()) {
-            source.gains = openEvidence(files, options->gains[0]).gains;
-            target.gains = openEvidence(files, options->gains[1]).gains;
-        }
+        if (!options->gains.empty())
+            addGains(source, files, options->gains[0]), addGains(target, files, options->gains[1]);
         return writeAndTell(job, options->output, [&](ByteSink& out) {
             return writeStatistics(source, target, wanted, out, job.progress());
         });

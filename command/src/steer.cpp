@@ -54,7 +54,8 @@ std::string reportText(const SteerReport& report, const std::optional<Vocabulary
 RunJob addSteer(CLI::App& command) {
     struct Options {
         std::string source, target, vector, gauge, tokens;
-        std::size_t row = onlyRow, promptLength = 0;
+        std::optional<std::size_t> row;
+        std::size_t promptLength = 0;
         bool bytes = false;
         SteerOptions steer;
     };

@@ -55,6 +55,7 @@ struct TransportWords {
         options.copyUnknown = unknown == "copy";
         options.force = output.force;
         options.dequantize = dequantizedFromName(dequantize);
+        options.dryRun = dryRun;
         return options;
     }
 };
@@ -73,10 +74,8 @@ Plan moveByGauge(const Job& job, const TransportWords& words) {
     if (gauge.residual.verdict == Verdict::partial)
         job.say("warning: the gauge is partial: about " + percent(gauge.residual.estimate) +
                 " of its channels are estimated right, and what the others carry is moved to wrong places");
-    const TransportOptions options = words.options();
-    Files& files = job.host.files;
-    return words.dryRun ? planTransport(files, words.object, gauge, words.site, options)
-                        : transport(files, words.object, gauge, words.output.path, words.site, options, job.progress());
+    return transport(job.host.files, words.object, gauge, words.output.path, words.site, words.options(),
+                     job.progress());
 }
 
 }  // namespace

@@ -21,8 +21,8 @@ namespace regauge {
     X(shapeMismatch)     /* a tensor's shape does not fit its role */           \
     X(rowsMismatch)      /* rows of source and target do not pair */            \
     X(tokensDiffer)      /* rows pair by position but not by token */           \
-    X(notFinite)         /* NaN or infinity in evidence */                      \
-    X(dimensionMismatch) /* the object's d is not the gauge's d */              \
+    X(notFinite)         /* NaN or infinity where numbers are needed */         \
+    X(dimensionMismatch) /* widths or models do not fit together */             \
     X(invalidGauge)      /* no signed permutation, or not what it says it is */ \
     X(undeterminedSign)  /* signs are needed, and the gauge has none */         \
     X(unknownTensor)     /* no recipe says how a tensor moves */                \

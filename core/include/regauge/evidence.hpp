@@ -69,10 +69,15 @@ struct Evidence {
 // (each column of lists of floats a site); a Hugging Face checkpoint (folder, file or shards): sites "embedding",
 // "unembedding" and "weights.<layer>.<module>" (rows of reading weights, columns of writing ones), gains
 // "input_layernorm.<layer>" and the like, and "final". Headers are read now, rows later.
-// Throws Error: missingFile, truncated, malformed, wrongDtype, shapeMismatch, notFinite (gains), unsupported.
+// Throws Error: missingFile, truncated, malformed, wrongDtype, shapeMismatch, notFinite (gains), ambiguous, tooLarge,
+// unsupported.
 Evidence openEvidence(const Files& files, const std::string& path);
 // The same with these sites only (all, where none is named): what is about others, their widths and numbers of rows, is
 // no obstacle. Gains of another length than the sites' are left out.
 Evidence openEvidence(const Files& files, const std::string& path, const std::vector<std::string>& sites);
+
+// Adds the gains that another file or folder holds, such as the checkpoint that the activations come from; of a name
+// that both have, the other's. Throws Error: usage (it holds none), dimensionMismatch, and those of openEvidence.
+void addGains(Evidence& evidence, const Files& files, const std::string& path);
 
 }  // namespace regauge

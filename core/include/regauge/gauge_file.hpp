@@ -39,8 +39,6 @@ GaugeFile compose(const GaugeFile& first, const GaugeFile& next, const std::stri
 // given and the gauge has no hidden part.
 Plan transport(Files& files, const std::string& object, const GaugeFile& gauge, const std::string& out,
                const std::string& site = "", const TransportOptions& options = {}, const Progress& progress = {});
-Plan planTransport(const Files& files, const std::string& object, const GaugeFile& gauge, const std::string& site = "",
-                   const TransportOptions& options = {});
 
 // Merging with B, and the base where baseGauge is given (instead of options.baseGauge), moved by all that their gauges
 // have: heads and neurons, too. Throws as merge and movedHidden do.

@@ -137,25 +137,29 @@ struct HiddenAlignment {
 // The residual gauge and the hidden gauge between two Hugging Face checkpoints (safetensors: a folder, a file or
 // shards, with config.json) of one architecture: residual first, then hidden units by what is invariant under their
 // freedom, then round again with the rows of sure neurons as evidence, while the measure does not fall. Throws Error:
-// unsupported (a family whose hidden freedom is not known here, by name), dimensionMismatch (another architecture), and
+// unsupported (a family whose hidden freedom is not known here, by name; other formats; layers that turn other shares
+// of their heads), missingFile (config.json), malformed (a tensor or setting is missing), shapeMismatch, wrongDtype,
+// notFinite (weights), dimensionMismatch (another architecture), tooLarge (more numbers than gauge files hold), and
 // those of openEvidence and match.
 HiddenAlignment matchHidden(const Files& files, const std::string& source, const std::string& target,
                             const MatchOptions& options = {}, const Progress& progress = {});
 
-// The hidden gauge alone, the residual gauge being known.
+// The hidden gauge alone, the residual gauge being known (source to target; an open sign counts as plus). Throws as
+// above, but for openEvidence and match.
 HiddenGauge matchHidden(const Files& files, const std::string& source, const std::string& target, const Gauge& residual,
                         unsigned threads, HiddenReport* report = nullptr, const Progress& progress = {});
 
 // The hidden part of a gauge file (docs/gauge-format.md), which stands under "hidden"; nothing where there is none.
-// Throws Error: malformed, unsupported (a later version), invalidGauge (also where its fingerprint disagrees).
-// (gauge_file.hpp reads and writes both parts.)
+// Throws Error: malformed, unsupported (a later version), invalidGauge (also where its fingerprint disagrees),
+// tooLarge. (gauge_file.hpp reads and writes both parts.)
 std::optional<HiddenGauge> parseHidden(std::string_view text, const std::string& where);
 
 // The files as they are after the hidden axes of the model's tensors moved by `hidden`: names, headers and all other
 // bytes as they were, tensors computed as they are read, in every .safetensors file of `object` (those that lie in a
 // folder, the shards that an index lists, or one file): checkpoints, shards, LoRA adapters. Permutations and signs are
 // exact to the bit; scales, turns and matrices are computed in double and rounded once to the tensor's own type.
-// `files` and `hidden` must outlive it. Opening a file throws Error: unsupported (a tensor with a hidden axis that is
+// `files` and `hidden` must outlive it. Throws Error: missingFile, dimensionMismatch (a config.json of other layers,
+// heads or head_dim than the gauge's). Opening a file throws Error: unsupported (a tensor with a hidden axis that is
 // not known to move, by name; such tensors in other formats), wrongDtype, shapeMismatch. Throws for an index as
 // openCheckpointFiles does.
 std::unique_ptr<Files> movedHidden(Files& files, const HiddenGauge& hidden, const std::string& object);
@@ -165,14 +169,12 @@ std::unique_ptr<Files> movedHidden(Files& files, const HiddenGauge& hidden, cons
 // moves their weights by M), squares of gradients where channels change places, signs and scales and do not mix. The
 // hidden gauge's fingerprint is recorded beside the residual one's.
 // Lists, vectors, probes and SAEs on MLP neurons or on heads move with the neurons or heads of their layer: those that
-// name their hook, and those whose `hook` ("blocks.3.mlp.hook_post", "blocks.3.attn.hook_z") is given; "": as the
-// object says, or in the residual stream. Throws Error as `transport`, and unsupported: a tensor with a hidden axis
-// that is not known to move, by name; an object on units that the gauge scales or whose channels it mixes.
+// name their hook, and those whose `site` ("blocks.3.mlp.hook_post", "blocks.3.attn.hook_z") is given; "": as the
+// object says, or in the residual stream. Throws Error as `transport`, dimensionMismatch also where config.json is of
+// another shape than the gauge, and unsupported: a tensor with a hidden axis that is not known to move, by name; an
+// object on units that the gauge scales or whose channels it mixes, or at a place that is none of these.
 Plan transport(Files& files, const std::string& object, const Alignment& residual, const HiddenGauge& hidden,
-               const std::string& out, const std::string& hook = "", const TransportOptions& options = {},
+               const std::string& out, const std::string& site = "", const TransportOptions& options = {},
                const Progress& progress = {});
-// What it would do, as planTransport says it, hidden axes included.
-Plan planTransport(const Files& files, const std::string& object, const Gauge& residual, const HiddenGauge& hidden,
-                   const std::string& hook = "", const TransportOptions& options = {});
 
 }  // namespace regauge

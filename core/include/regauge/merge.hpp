@@ -22,8 +22,8 @@ struct MergeOptions {
 
 // What was merged.
 struct MergeReport {
-    std::uint64_t sharedRows = 0;  // rows of the vocabulary that were merged, where one is longer than the other; A's
-                                   // other rows are kept, B's left out
+    std::uint64_t sharedRows = 0;  // rows of the vocabulary that were merged, where one of A, B and BASE is longer than
+                                   // another; A's other rows are kept, B's left out
     std::string kind;              // the model family
     bool taskVector = false;
     double weight = 0;
@@ -44,10 +44,13 @@ struct MergeReport {
 // a weight of 0 gives A, file for file.
 // OUT has A's names, order, shards and companion files, and in its metadata "regauge.merge": form, weight, names and
 // fingerprints.
-// It is meaningful for models of one base: attention heads and MLP neurons are averaged by position, not aligned.
-// Throws Error: usage (the gauge goes the other way; the weight is not finite), shapeMismatch (with the list of what
-// does not agree between A, B and BASE), unknownTensor (tensors that must be equal and are not), outputExists,
-// writeFailed, cancelled, and those of planTransport and of moving B.
+// It is meaningful for models of one base: attention heads and MLP neurons are averaged by position, not aligned
+// (gauge_file.hpp's merge moves them where the gauge has a hidden part).
+// Throws Error: usage (the gauge goes the other way; the weight is not finite, or carries weights beyond their dtype;
+// baseGauge without base; OUT is an input), unsupported (quantised blocks; no checkpoint that a recipe knows),
+// shapeMismatch (with the list of what does not agree between A, B and BASE; configurations that compute differently,
+// by the setting), unknownTensor (tensors that must be equal and are not), outputExists, writeFailed, cancelled, and
+// those of planTransport and of moving B.
 // Streams: memory O(one tensor's slab, at most 128 MiB, for each moved input).
 MergeReport merge(Files& files, const std::string& a, const std::string& b, const Alignment& gauge,
                   const std::string& out, const MergeOptions& options = {}, const Progress& progress = {});

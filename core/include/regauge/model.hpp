@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "regauge/io/byte_source.hpp"
@@ -19,7 +20,9 @@ namespace regauge {
 // What the forward pass needs of a Hugging Face config.json (text_config where the model is multimodal).
 struct ModelConfig {
     std::string modelType;  // llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3_text, olmo2, phi3
-    std::size_t d = 0, layers = 0, heads = 0, kvHeads = 0, headDim = 0, hidden = 0, vocabulary = 0;
+    std::size_t d = 0, layers = 0, heads = 0, kvHeads = 0, headDim = 0;
+    std::size_t neurons = 0;  // of each MLP
+    std::size_t vocabulary = 0;
     double normEps = 1e-6;
     bool tiedEmbeddings = false;
 
@@ -51,9 +54,10 @@ ModelConfig parseModelConfig(std::string_view json, const std::string& where);
 class Model {
 public:
     // A folder with config.json and model.safetensors (or shards), or a GGUF file; quantised GGUF and FP8 weights are
-    // computed. Throws also Error(tooLarge) where the weights would
-    // not fit.
-    static Model load(const Files& files, const std::string& folder, const Progress& progress = {});
+    // computed. Throws Error: missingFile, malformed (a tensor is missing), shapeMismatch (not what the configuration
+    // says), wrongDtype, unsupported (as parseModelConfig), tooLarge (more than 3 GiB as float32), cancelled, and those
+    // of openCheckpointFiles.
+    static Model load(const Files& files, const std::string& path, const Progress& progress = {});
     ~Model();
     Model(Model&&) noexcept;
     Model& operator=(Model&&) noexcept;
@@ -98,17 +102,24 @@ struct FunctionDifference {
     double topAgreement = 0;  // share of positions with the same most likely token
     std::uint64_t positions = 0;
 };
+// The largest |a - b| of logits that counts as the same function, unless another is given. A choice: room for float32
+// sums in another order, and little against the logits themselves, which are of the order of ten.
+inline constexpr double sameFunction = 1e-3;
+// Where a logit is NaN or infinite, the largest difference and the KLs are infinite, and the position agrees with none.
+// Throws Error: dimensionMismatch (vocabularies differ), cancelled, and those of Model::logits.
 FunctionDifference verify(const Model& a, const Model& b, const std::vector<std::vector<std::int64_t>>& sequences,
                           const Progress& progress = {});
 
 // Activation evidence of a model over sequences: activations/resid.<place> [tokens, d] F32 for every place,
-// gains/<norm>.<layer> and gains/final [d], and token_ids [tokens]; what `align` reads. Throws Error(tooLarge) where it
-// would not fit in memory.
+// gains/<norm>.<layer> and gains/final [d], and token_ids [tokens]; what `align` reads. Throws Error: tooLarge (more
+// than 2^29 numbers), cancelled, and those of Model::read.
 void writeActivations(const Model& model, const std::vector<std::vector<std::int64_t>>& sequences, ByteSink& out,
                       const Progress& progress = {});
 
-// Token ids from a file: .npy or .safetensors (token_ids) integers [tokens] or [sequences, tokens], or a JSON array of
-// either.
+// Token ids from a file: .npy or .safetensors (token_ids, input_ids or the only tensor) integers [tokens] or
+// [sequences, tokens], or a JSON array of either. At least one sequence, each of at least one token. Throws Error:
+// malformed (no token, no such tensor, JSON of anything else), wrongDtype, shapeMismatch, tooLarge (more than 2^24),
+// and those of openTensorFile.
 std::vector<std::vector<std::int64_t>> readTokens(const Files& files, const std::string& path);
 
 }  // namespace regauge

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,18 +22,18 @@ struct Steering {
     std::vector<float> vector;  // [d]; empty: no steering
     double strength = 1;
 };
-// The hook that does it. Throws Error(dimensionMismatch) where the vector is not of the model's width.
+// The hook that does it. Throws Error: dimensionMismatch (the vector is not of the model's width), usage (the strength,
+// or the vector times it, is beyond float32).
 Model::ResidualHook hookOf(const Steering& steering, const ModelConfig& config);
 
 // "resid.2" -> 2. Throws Error(usage) where it is no place of the model.
 std::size_t placeOf(std::string_view site, const ModelConfig& config);
 
-// One vector of an object, in any container that transport knows. row: which, in the file's own order.
-// Throws Error: usage (there are several, and no row says which; there is no such row), dimensionMismatch, and those of
-// audit.
-inline constexpr std::size_t onlyRow = ~std::size_t{0};
+// One vector of an object, in any container that transport knows. row: which, in the file's own order; needed where
+// there are several. Throws Error: usage (there are several, and no row says which; there is no such row),
+// dimensionMismatch, and those of audit.
 std::vector<float> readSteeringVector(const Files& files, const std::string& object, std::size_t d,
-                                      std::size_t row = onlyRow);
+                                      std::optional<std::size_t> row = {});
 
 struct GenerateOptions {
     std::size_t length = 40;  // tokens to add
@@ -46,7 +47,7 @@ struct Continuation {
 };
 
 // Continues the prompt; every token, those of the prompt too, passes the hook. Throws Error: usage (an empty prompt, a
-// token beyond the vocabulary, a temperature that is negative or not finite), cancelled.
+// token beyond the vocabulary, a temperature that is negative or not finite), cancelled, and those of Model::logits.
 Continuation generate(const Model& model, std::span<const std::int64_t> prompt, const Model::ResidualHook& hook = {},
                       const GenerateOptions& options = {}, const Progress& progress = {});
 
@@ -82,7 +83,8 @@ struct SteerReport {
 // Adds strength * vector at the site of the source, and of the target: moved by the gauge, y[i] = sign[i] * x[perm[i]];
 // moved by the permutation alone, y[i] = x[perm[i]]; and not moved, y = x. Effects are means over all positions of the
 // prompt.
-// Throws Error: dimensionMismatch (vector, gauge, models, vocabularies), undeterminedSign, and those of generate.
+// Throws Error: usage (a site that either model has not), dimensionMismatch (vector, gauge, models, vocabularies),
+// undeterminedSign, notFinite (logits: a smaller strength may do), and those of hookOf and generate.
 SteerReport steer(const Model& source, const Model& target, std::span<const float> vector, const Gauge& gauge,
                   std::span<const std::int64_t> prompt, const SteerOptions& options = {},
                   const Progress& progress = {});

@@ -37,7 +37,8 @@ struct Trace {
 // Matches neighbours, the two ends, and pairs that skip over weak hops; composes along the surest path. Other paths
 // that share no weak hop with it have a vote on every channel, by their confidence, and where they agree it is surer.
 // Checkpoints are evidence paths, in order; they are opened a pair at a time. Memory O(d^2).
-// Throws Error(usage) for fewer than two checkpoints, and as openEvidence and match do.
+// Throws Error(usage) for fewer than two checkpoints or such as are out of step order, and as openEvidence and match
+// do.
 Trace trace(const Files& files, const std::vector<std::string>& checkpoints, const MatchOptions& options = {},
             const Progress& progress = {});
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string>
 
 #include "regauge/error.hpp"
@@ -99,6 +100,16 @@ void storeNarrow(std::span<const double> values, const Narrow& format, std::byte
 
 bool isArithmetic(Dtype dtype) {
     return dtype == Dtype::F16 || dtype == Dtype::BF16 || dtype == Dtype::F32 || dtype == Dtype::F64;
+}
+
+double largestOf(Dtype dtype) {
+    check(0, dtype, 0);
+    switch (dtype) {
+        case Dtype::F16: return 65504;
+        case Dtype::BF16: return 0x1.FEp127;
+        case Dtype::F32: return std::numeric_limits<float>::max();
+        default: return std::numeric_limits<double>::max();
+    }
 }
 
 void loadDoubles(std::span<const std::byte> bytes, Dtype dtype, std::span<double> out) {

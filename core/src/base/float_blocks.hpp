@@ -18,4 +18,7 @@ void loadDoubles(std::span<const std::byte> bytes, Dtype dtype, std::span<double
 // loadDoubles does.
 void storeDoubles(std::span<const double> values, Dtype dtype, std::span<std::byte> bytes);
 
+// The largest finite number of an arithmetic dtype. Throws Error(internal) as loadDoubles does.
+double largestOf(Dtype dtype);
+
 }  // namespace regauge

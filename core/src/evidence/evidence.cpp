@@ -95,4 +95,22 @@ Evidence openEvidence(const Files& files, const std::string& given, const std::v
     return evidence;
 }
 
+void addGains(Evidence& evidence, const Files& files, const std::string& path) {
+    Evidence other = openEvidence(files, path);
+    if (other.gains.empty())
+        throw Error(ErrorCode::usage, path,
+                    "holds no gains; expected tensors called gains/<norm> of d numbers each, or a checkpoint");
+    for (Gains& gains : other.gains) {
+        if (gains.values.size() != evidence.d)
+            throw Error(ErrorCode::dimensionMismatch, path,
+                        "has " + std::to_string(gains.values.size()) + " gains of '" + gains.name +
+                            "', and the evidence has d = " + std::to_string(evidence.d));
+        const auto same = std::ranges::find(evidence.gains, gains.name, &Gains::name);
+        if (same == evidence.gains.end())
+            evidence.gains.push_back(std::move(gains));
+        else
+            *same = std::move(gains);
+    }
+}
+
 }  // namespace regauge

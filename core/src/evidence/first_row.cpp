@@ -1,5 +1,6 @@
 #include "regauge/first_row.hpp"
 
+#include "base/short_list.hpp"
 #include "evidence/readers.hpp"
 #include "regauge/error.hpp"
 
@@ -9,7 +10,13 @@ FirstRow firstRow(const Files& files, const std::string& path, const std::string
     const auto file = std::make_shared<const TensorFile>(openTensorFile(files.open(path)));
     const StoredTensor* found = file->find(tensor);
     if (found == nullptr && file->tensors.size() == 1) found = &file->tensors.front();
-    if (found == nullptr) throw Error(ErrorCode::usage, path, "there is no tensor '" + tensor + "'");
+    if (found == nullptr) {
+        std::vector<std::string> names;
+        for (const StoredTensor& one : file->tensors) names.push_back(one.info.name);
+        throw Error(ErrorCode::usage, path,
+                    (tensor.empty() ? "say which tensor" : "there is no tensor '" + tensor + "'") + "; it has " +
+                        shortList(names));
+    }
     const TensorRef ref{file, static_cast<std::size_t>(found - file->tensors.data())};
     const std::shared_ptr<const RowReader> rows = rowsOf(ref);
     std::vector<std::byte> bytes(rows->d() * byteSize(rows->dtype()));

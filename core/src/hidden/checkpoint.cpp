@@ -5,6 +5,7 @@
 
 #include "base/all_finite.hpp"
 #include "io/bytes.hpp"
+#include "io/float_tensor.hpp"
 #include "io/json_text.hpp"
 #include "recipes/recipe_table.hpp"
 #include "recipes/stream_roles.hpp"
@@ -46,7 +47,7 @@ HiddenCheckpoint::HiddenCheckpoint(const Files& files, const std::string& path) 
     for (const ModelConfig::Rotary& rotary : config_.rotary)
         if (rotary.inverseFrequency.size() != pairs)
             throw Error(ErrorCode::unsupported, configPath, "turns other shares of its heads in other layers");
-    shape_ = {config_.layers, config_.hidden, config_.heads, config_.kvHeads, config_.headDim, pairs};
+    shape_ = {config_.layers, config_.neurons, config_.heads, config_.kvHeads, config_.headDim, pairs};
     for (std::size_t file = 0; file < files_.shards.size(); ++file)
         for (std::size_t k = 0; k < files_.shards[file].tensors.size(); ++k)
             if (const std::string& stored = files_.shards[file].tensors[k].info.name; !ofOtherStream(stored))
@@ -57,16 +58,10 @@ std::vector<float> HiddenCheckpoint::read(const std::string& name, const Shape& 
     const auto place = places_.find(name);
     if (place == places_.end()) throw Error(ErrorCode::malformed, path_, "the tensor '" + name + "' is missing");
     const TensorFile& file = files_.shards[place->second.file];
-    const TensorInfo& info = file.tensors[place->second.tensor].info;
-    const std::string where = placeOf(file.source->name(), info.name);
-    if (info.shape != shape)
-        throw Error(ErrorCode::shapeMismatch, where,
-                    "has shape " + toString(info.shape) + "; the configuration says " + toString(shape));
-    std::vector<std::byte> bytes(static_cast<std::size_t>(info.bytes));
-    tensorBytes(file, place->second.tensor)->read(0, bytes);
-    std::vector<float> values(static_cast<std::size_t>(*elementCount(shape)));
-    convertToFloat(bytes, info.dtype, values);
-    if (!allFinite(values)) throw Error(ErrorCode::notFinite, where, "holds NaN or infinity");
+    std::vector<float> values = readFloats(file, place->second.tensor, shape);
+    if (!allFinite(values))
+        throw Error(ErrorCode::notFinite, placeOf(file.source->name(), file.tensors[place->second.tensor].info.name),
+                    "holds NaN or infinity");
     return values;
 }
 

@@ -79,13 +79,6 @@ Plan transport(Files& files, const std::string& object, const GaugeFile& gauge, 
                         : transport(files, object, gauge.residual, out, options, progress);
 }
 
-Plan planTransport(const Files& files, const std::string& object, const GaugeFile& gauge, const std::string& site,
-                   const TransportOptions& options) {
-    requireHidden(gauge, object, site);
-    return gauge.hidden ? planTransport(files, object, gauge.residual.gauge, *gauge.hidden, site, options)
-                        : planTransport(files, object, options, gauge.residual.gauge.d());
-}
-
 MergeReport merge(Files& files, const std::string& a, const std::string& b, const GaugeFile& gauge,
                   const std::optional<GaugeFile>& baseGauge, const std::string& out, MergeOptions options,
                   const Progress& progress) {

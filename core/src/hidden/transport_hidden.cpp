@@ -57,29 +57,6 @@ std::string sentence(const HiddenSpace& space) {
 
 }  // namespace
 
-Plan planTransport(const Files& files, const std::string& object, const Gauge& residual, const HiddenGauge& hidden,
-                   const std::string& hook, const TransportOptions& options) {
-    const ObjectPath path(files, object);
-    if (const auto space = spaceOf(path, hook, options)) {
-        const Gauge own = spaceGauge(hidden, *space, object);
-        if (const auto list = openChannelList(path, options, own.d())) {
-            requirePlace(*list, space->hook, object);
-            Plan plan = list->plan;
-            plan.description += sentence(*space);
-            return plan;
-        }
-        PlannedObject planned = planObject(path, options, own.d(), space->hook);
-        if (planned.blocks) throw *planned.blocks;
-        planned.plan.description += sentence(*space);
-        return std::move(planned.plan);
-    }
-    if (openChannelList(path, options, residual.d())) return planTransport(files, object, options, residual.d());
-    PlannedObject planned = planObject(path, options, residual.d());
-    if (planned.blocks) throw *planned.blocks;
-    addHidden(path, planned, hidden, HiddenMoves(hidden));
-    return std::move(planned.plan);
-}
-
 Plan transport(Files& files, const std::string& object, const Alignment& residual, const HiddenGauge& hidden,
                const std::string& out, const std::string& hook, const TransportOptions& options,
                const Progress& progress) {

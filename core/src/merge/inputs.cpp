@@ -5,6 +5,7 @@
 #include <map>
 #include <string_view>
 
+#include "base/short_list.hpp"
 #include "recipes/stream_roles.hpp"
 #include "regauge/error.hpp"
 #include "transport/move_checks.hpp"
@@ -107,13 +108,6 @@ void requireSameSettings(const MergeInput& a, const MergeInput& other) {
 }
 
 }  // namespace
-
-std::string shortList(const std::vector<std::string>& words) {
-    constexpr std::size_t shown = 8;
-    std::string text;
-    for (std::size_t i = 0; i < std::min(words.size(), shown); ++i) text += (i ? ", " : "") + words[i];
-    return words.size() > shown ? text + " and " + std::to_string(words.size() - shown) + " more" : text;
-}
 
 bool MergeInput::unknown(const Place& place) const {
     const auto& names = planned.plan.unknown;

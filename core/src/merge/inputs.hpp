@@ -44,7 +44,4 @@ MergeInput openMergeInput(const Files& files, const std::string& path, const std
 // weights.
 std::vector<MergeInput::Place> pairTensors(const MergeInput& a, const MergeInput& other);
 
-// "a, b, c and 7 more".
-std::string shortList(const std::vector<std::string>& words);
-
 }  // namespace regauge

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/float_blocks.hpp"
+#include "base/short_list.hpp"
 #include "io/bytes.hpp"
 #include "io/json_text.hpp"
 #include "merge/direction.hpp"
@@ -35,8 +36,9 @@ class Average {
 public:
     Average(double weight, bool taskVector) : weight_(weight), taskVector_(taskVector) {}
 
-    void write(Dtype dtype, const ByteSource& a, const ByteSource& b, const ByteSource* base, std::uint64_t bytes,
-               ByteSink& out, const std::function<void(std::uint64_t)>& done) {
+    void write(const TensorInfo& info, const ByteSource& a, const ByteSource& b, const ByteSource* base,
+               std::uint64_t bytes, ByteSink& out, const std::function<void(std::uint64_t)>& done) {
+        const Dtype dtype = info.dtype;
         forEachBlock(bytes, [&](std::uint64_t at, std::size_t count) {
             read(a, at, count, dtype, a_);
             result_ = bytes_;  // what is equal stays as it is, to the byte
@@ -45,6 +47,7 @@ public:
             if (base) read(*base, at, count, dtype, base_);
             if (!same) {
                 combine();
+                requireHeld(dtype, info.name);
                 storeDoubles(a_, dtype, result_);
             }
             out.write(result_);
@@ -73,6 +76,21 @@ private:
             for (std::size_t i = 0; i < count; ++i) a[i] = a[i] == b[i] ? a[i] : b[i];
         else
             for (std::size_t i = 0; i < count; ++i) a[i] = a[i] == b[i] ? a[i] : rest * a[i] + w * b[i];
+    }
+
+    // Finite weights stay finite. Throws Error(usage).
+    void requireHeld(Dtype dtype, const std::string& where) {
+        const double largest = largestOf(dtype);
+        const auto beyond = [largest](double value) { return !(std::fabs(value) <= largest); };
+        if (std::ranges::none_of(a_, beyond)) return;
+        std::vector<double> before(a_.size());
+        loadDoubles(result_, dtype, before);  // what a_ was
+        for (std::size_t i = 0; i < a_.size(); ++i)
+            if (beyond(a_[i]) && std::isfinite(before[i]) && std::isfinite(b_[i]) &&
+                (!taskVector_ || std::isfinite(base_[i])))
+                throw Error(ErrorCode::usage, where,
+                            "would have a weight beyond what " + std::string(name(dtype)) +
+                                " holds; take a --weight nearer to 0");
     }
 
     double weight_;
@@ -141,8 +159,11 @@ private:
         for (std::size_t i = 0; i < a_.places.size(); ++i) {
             const TensorInfo& info = a_.info(a_.places[i]);
             report_.bytes += info.bytes;
-            const TensorInfo& other = b_.info(pairB_[i]);
-            if (info.shape != other.shape) report_.sharedRows = std::min(info.shape[0], other.shape[0]);
+            std::uint64_t rows = info.shape.empty() ? 0 : info.shape[0], longest = rows;
+            for (const TensorInfo* other : {&b_.info(pairB_[i]), base_ ? &base_->info(pairBase_[i]) : nullptr})
+                if (other != nullptr && other->shape != info.shape)
+                    rows = std::min(rows, other->shape[0]), longest = std::max(longest, other->shape[0]);
+            if (rows != longest) report_.sharedRows = rows;
             const bool averages = isArithmetic(info.dtype) && !a_.unknown(a_.places[i]) && !b_.unknown(pairB_[i]);
             averaged_.push_back(averages);
             ++(averages ? report_.averaged : report_.equal);
@@ -172,8 +193,7 @@ private:
         // Of a vocabulary that is longer on one side the shared rows are averaged; A's others stay, and those of the
         // others are left out.
         const std::uint64_t shared = std::min({in.size(), b->size(), base ? base->size() : UINT64_MAX});
-        Average(options_.weight, report_.taskVector)
-            .write(a_.info(a_.places[i]).dtype, in, *b, base.get(), shared, to, done);
+        Average(options_.weight, report_.taskVector).write(a_.info(a_.places[i]), in, *b, base.get(), shared, to, done);
         copyBytes(in, shared, in.size() - shared, to);
         if (shared < in.size()) done(in.size() - shared);
     }

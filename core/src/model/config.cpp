@@ -174,7 +174,7 @@ ModelConfig parseModelConfig(std::string_view text, const std::string& where) {
     config.layers = json.size("num_hidden_layers");
     config.heads = json.size("num_attention_heads");
     config.kvHeads = json.size("num_key_value_heads", config.heads);
-    config.hidden = json.size("intermediate_size");
+    config.neurons = json.size("intermediate_size");
     config.vocabulary = json.size("vocab_size");
     if (config.d == 0 || config.heads == 0 || config.kvHeads == 0 || config.heads % config.kvHeads != 0)
         throw Error(ErrorCode::malformed, where,
@@ -184,6 +184,10 @@ ModelConfig parseModelConfig(std::string_view text, const std::string& where) {
                     "\"num_hidden_layers\" is " + std::to_string(config.layers) + ", and no model has more than " +
                         std::to_string(mostLayers));
     config.headDim = json.size("head_dim", gemma ? 256 : config.d / config.heads);
+    if (config.headDim == 0 || config.neurons == 0 || config.vocabulary == 0)
+        throw Error(ErrorCode::malformed, where,
+                    "says 0 where heads, neurons or tokens are counted (head_dim, "
+                    "intermediate_size, vocab_size)");
     if (config.headDim > mostHeadDim)
         throw Error(ErrorCode::malformed, where,
                     "\"head_dim\" is " + std::to_string(config.headDim) + ", and no model's heads are wider than " +

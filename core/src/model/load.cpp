@@ -2,7 +2,9 @@
 #include <map>
 #include <optional>
 
+#include "io/bytes.hpp"
 #include "io/dequantized.hpp"
+#include "io/float_tensor.hpp"
 #include "io/json_text.hpp"
 #include "model/gguf_config.hpp"
 #include "model/weights.hpp"
@@ -57,21 +59,11 @@ public:
     std::vector<float> read(const std::string& name, const Shape& shape) const {
         const StoredTensor& stored = at(name);
         const auto [file, index] = places_.at(name);
-        const TensorInfo& info = stored.info;
-        const std::string where = files_[file].source->name() + ": " + info.name;
-        if (info.shape != shape)
-            throw Error(ErrorCode::shapeMismatch, where,
-                        "has shape " + toString(info.shape) + "; the configuration says " + toString(shape));
-        if (!isFloat(info.dtype) || !stored.quantized.empty())
-            throw Error(ErrorCode::wrongDtype, where,
-                        "is " + (stored.quantized.empty() ? std::string(regauge::name(info.dtype)) : stored.quantized) +
-                            ", and a float is needed, or a quantised type that regauge computes");
-        std::vector<std::byte> bytes(static_cast<std::size_t>(info.bytes));
-        tensorBytes(files_[file], index)->read(0, bytes);
-        std::vector<float> values(static_cast<std::size_t>(*elementCount(shape)));
-        convertToFloat(bytes, info.dtype, values);
-        const std::uint64_t heads = gguf_ ? gguf_->interleavedHeads(info.name) : 0;
-        return heads == 0 ? values : inHalves(values, static_cast<std::size_t>(shape[0]), heads, where);
+        std::vector<float> values = readFloats(files_[file], index, shape);
+        const std::uint64_t heads = gguf_ ? gguf_->interleavedHeads(stored.info.name) : 0;
+        if (heads == 0) return values;
+        return inHalves(values, static_cast<std::size_t>(shape[0]), heads,
+                        placeOf(files_[file].source->name(), stored.info.name));
     }
 
 private:
@@ -146,18 +138,18 @@ Layer readLayer(const Tensors& tensors, const ModelConfig& config, std::size_t i
         layer.query = transposed(qkv, d, 0, queries);
         layer.key = transposed(qkv, d, queries, keys);
         layer.value = transposed(qkv, d, queries + keys, keys);
-        const std::vector<float> gateUp = tensors.read(mlp + "gate_up_proj.weight", {2 * config.hidden, d});
-        layer.gate = transposed(gateUp, d, 0, config.hidden);
-        layer.up = transposed(gateUp, d, config.hidden, config.hidden);
+        const std::vector<float> gateUp = tensors.read(mlp + "gate_up_proj.weight", {2 * config.neurons, d});
+        layer.gate = transposed(gateUp, d, 0, config.neurons);
+        layer.up = transposed(gateUp, d, config.neurons, config.neurons);
     } else {
         layer.query = readLinear(tensors, attention + "q_proj", d, queries);
         layer.key = readLinear(tensors, attention + "k_proj", d, keys);
         layer.value = readLinear(tensors, attention + "v_proj", d, keys);
-        layer.gate = readLinear(tensors, mlp + "gate_proj", d, config.hidden);
-        layer.up = readLinear(tensors, mlp + "up_proj", d, config.hidden);
+        layer.gate = readLinear(tensors, mlp + "gate_proj", d, config.neurons);
+        layer.up = readLinear(tensors, mlp + "up_proj", d, config.neurons);
     }
     layer.output = readLinear(tensors, attention + "o_proj", queries, d);
-    layer.down = readLinear(tensors, mlp + "down_proj", config.hidden, d);
+    layer.down = readLinear(tensors, mlp + "down_proj", config.neurons, d);
     return layer;
 }
 

@@ -90,20 +90,21 @@ std::size_t placeOf(std::string_view site, const ModelConfig& config) {
     return place;
 }
 
-std::vector<float> readSteeringVector(const Files& files, const std::string& object, std::size_t d, std::size_t row) {
+std::vector<float> readSteeringVector(const Files& files, const std::string& object, std::size_t d,
+                                      std::optional<std::size_t> row) {
     const std::unique_ptr<Claims> claims = openVectors(files, object, std::nullopt, d);
     if (claims->d() != d)
         throw Error(ErrorCode::dimensionMismatch, object,
                     "has d = " + std::to_string(claims->d()) + ", and the model has d = " + std::to_string(d));
     const std::vector<Claim> vectors = claims->stated();
-    if (row == onlyRow && vectors.size() == 1) row = 0;
-    if (row >= vectors.size())
+    if (!row && vectors.size() == 1) row = 0;
+    if (!row || *row >= vectors.size())
         throw Error(ErrorCode::usage, object,
                     "holds " + std::to_string(vectors.size()) + " vectors; choose one by its row, 0 to " +
                         std::to_string(vectors.size() - 1));
     std::vector<float> vector(d);
     for (std::size_t k = 0; k < d; ++k)
-        vector[k] = static_cast<float>(vectors[row].magnitude[k] * vectors[row].sign[k]);
+        vector[k] = static_cast<float>(vectors[*row].magnitude[k] * vectors[*row].sign[k]);
     return vector;
 }
 

@@ -100,6 +100,7 @@ struct Scalar {
     std::size_t object = 0;  // number of the object or list that holds it: parallel lists share that of their parent
     std::size_t at = 0;      // place in its list
     bool inList = false;
+    bool polar = false;  // below a key that says "positive" or "negative"
 };
 
 // Reads valid JSON once, left to right, without recursion. Nothing where it holds more than mostScalars.
@@ -108,6 +109,7 @@ std::optional<std::vector<Scalar>> scalarsOf(std::string_view text) {
         bool list = false;
         std::string_view key;
         std::size_t object = 0, count = 0;
+        bool polar = false;  // as the keys around it say
     };
     std::vector<Scalar> scalars;
     std::vector<Level> levels;
@@ -119,7 +121,8 @@ std::optional<std::vector<Scalar>> scalarsOf(std::string_view text) {
             // A list belongs to its object: its values run parallel to those of the object's other lists.
             const bool list = c == '[';
             const bool parallel = list && !levels.empty() && !levels.back().list;
-            levels.push_back({list, key, parallel ? levels.back().object : ++serial, 0});
+            const bool polar = !levels.empty() && (levels.back().polar || isPolarKey(levels.back().key));
+            levels.push_back({list, key, parallel ? levels.back().object : ++serial, 0, polar});
             ++at;
         } else if (c == '}' || c == ']') {
             levels.pop_back();
@@ -145,7 +148,7 @@ std::optional<std::vector<Scalar>> scalarsOf(std::string_view text) {
                 if (scalars.size() == mostScalars) return std::nullopt;
                 scalars.push_back({begin, end, levels.empty() ? std::string_view() : levels.back().key,
                                    levels.empty() ? 0 : levels.back().object, levels.empty() ? 0 : levels.back().count,
-                                   inList});
+                                   inList, !levels.empty() && (levels.back().polar || isPolarKey(levels.back().key))});
             }
             at = after;
         }
@@ -199,6 +202,7 @@ std::optional<ChannelList> jsonList(std::string text, bool bare, bool layers) {
     list.text = std::move(text);
     Summary summary;
     std::map<std::pair<std::size_t, std::size_t>, std::size_t> channels;  // (object, place) -> entry
+    std::set<std::size_t> ofOneSign;  // objects of which one value says the sign of all their channels
     const auto scalars = scalarsOf(list.text);
     if (!scalars) return std::nullopt;
     const auto roleOfScalar = [&](const Scalar& scalar) {
@@ -217,19 +221,25 @@ std::optional<ChannelList> jsonList(std::string text, bool bare, bool layers) {
                     summary.add(scalar.key.empty() ? std::string_view("channels") : scalar.key, role);
                 if (role != Role::index) continue;
                 channels[place] = list.entries.size();
-                list.entries.push_back({scalar.begin, scalar.end, true, 0, isPolarKey(scalar.key)});
+                list.entries.push_back({scalar.begin, scalar.end, true, 0, scalar.polar});
             } else if (role == Role::odd) {
                 const auto channel = channels.find(place);
                 if (channels.empty()) continue;  // not a list at all
                 if (channel == channels.end())
                     throw Error(ErrorCode::malformed, "",
                                 "'" + std::string(scalar.key) + "' has a value that belongs to no channel");
+                if (!scalar.inList && channels.contains({scalar.object, 1})) {
+                    ofOneSign.insert(scalar.object);
+                    continue;
+                }
                 list.entries.push_back({scalar.begin, scalar.end, false, channel->second, false});
             } else if (role == Role::even) {
                 if (const auto channel = channels.find(place); channel != channels.end())
                     list.even.push_back({scalar.begin, scalar.end, ranksBy(scalar.key), channel->second});
             }
         }
+    for (const auto& [place, entry] : channels)
+        if (ofOneSign.contains(place.first)) list.entries[entry].polar = true;
     list.plan = summary.plan("list of " + std::to_string(channels.size()) + " channels, JSON");
     return list;
 }
@@ -378,21 +388,35 @@ std::string negated(std::string_view value, const std::string& where) {
     return value[0] == '-' ? std::string(value.substr(1)) : "-" + std::string(value);
 }
 
-}  // namespace
+Error undetermined(const std::string& where) {
+    return Error(ErrorCode::undeterminedSign, where,
+                 "needs the sign of a channel that the gauge leaves undetermined; align with activations or embedding "
+                 "rows, not gains alone");
+}
 
-std::optional<ChannelList> openChannelList(const ObjectPath& object, const TransportOptions& options, std::size_t d) {
-    const bool asked = options.kind && *options.kind == listRecipe().kind;
-    if (object.isFolder() || (options.kind && !asked)) return std::nullopt;
+// A file's text; nothing where it is none, or more than lists are read of.
+std::optional<std::string> textOf(const ObjectPath& object) {
+    if (object.isFolder()) return std::nullopt;
     const std::unique_ptr<ByteSource> source = object.open(object.names().front());
     if (source->size() == 0 || source->size() > largestJsonFile) return std::nullopt;
     const std::vector<std::byte> head = readBytes(*source, 0, std::min<std::uint64_t>(source->size(), 4096));
     const bool isText = std::none_of(head.begin(), head.end(), [](std::byte b) { return std::to_integer<int>(b) < 9; });
     if (!isText) return std::nullopt;
-    const std::vector<std::byte> bytes = readBytes(*source, 0, source->size());
-    std::optional<ChannelList> list = parseChannelList(std::string(asText(bytes)), options, d, source->name());
+    return std::string(asText(readBytes(*source, 0, source->size())));
+}
+
+}  // namespace
+
+std::optional<ChannelList> openChannelList(const ObjectPath& object, const TransportOptions& options, std::size_t d) {
+    const bool asked = options.kind && *options.kind == listRecipe().kind;
+    if (options.kind && !asked) return std::nullopt;
+    std::optional<ChannelList> list;
+    if (const std::optional<std::string> text = textOf(object))
+        list = parseChannelList(*text, options, d, object.path());
     if (!list && asked)
-        throw Error(ErrorCode::malformed, source->name(),
-                    "has no channel numbers: a JSON key or a CSV column called neuron, channel or index is expected");
+        throw Error(ErrorCode::malformed, object.path(),
+                    "has no channel numbers: a JSON list such as [3, 7], or a JSON key or a CSV column called neuron, "
+                    "channel or index is expected");
     return list;
 }
 
@@ -459,6 +483,7 @@ std::string movedList(const ChannelList& list, const Gauge& gauge, const std::st
                             ", and the gauge has d = " + std::to_string(gauge.d()) + " (counted from 0)");
         const std::uint32_t to = back.perm()[static_cast<std::size_t>(*channel)];
         signs[i] = gauge.sign()[to];
+        if (entry.polar && signs[i] == 0) throw undetermined(where);
         if (entry.polar && signs[i] < 0)
             throw Error(ErrorCode::unsupported, where,
                         "holds a set of one polarity, and channel " + std::to_string(*channel) +
@@ -471,10 +496,7 @@ std::string movedList(const ChannelList& list, const Gauge& gauge, const std::st
         if (entry.isIndex) continue;
         const std::string_view written = std::string_view(list.text).substr(entry.begin, entry.end - entry.begin);
         const std::int8_t sign = signs[entry.channel];
-        if (sign == 0)
-            throw Error(ErrorCode::undeterminedSign, where,
-                        "needs the sign of a channel that the gauge leaves undetermined; align with activations or "
-                        "embedding rows, not gains alone");
+        if (sign == 0) throw undetermined(where);
         moved[i] = sign < 0 ? negated(written, where) : std::string(written);
     }
     std::vector<std::size_t> order(list.entries.size());

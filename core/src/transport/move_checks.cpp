@@ -20,6 +20,11 @@ void checkGauge(const Plan& plan, const Alignment& alignment, const std::string&
         // All signs alike is the one sign that a subtracted mean leaves free.
         const bool uniform = std::all_of(gauge.sign().begin(), gauge.sign().end(),
                                          [&](std::int8_t sign) { return sign != 0 && sign == gauge.sign().front(); });
+        if (!uniform && gauge.undetermined() > 0)
+            throw Error(ErrorCode::undeterminedSign, object,
+                        plan.permutationOnlyReason + ", so all signs must be one, and the gauge leaves " +
+                            std::to_string(gauge.undetermined()) + " of " + std::to_string(gauge.d()) +
+                            " undetermined; align with activations or embedding rows, not gains alone");
         if (!uniform)
             throw Error(ErrorCode::unsupported, object,
                         plan.permutationOnlyReason +
@@ -46,7 +51,7 @@ void checkTensors(const Plan& plan, const Gauge& gauge, const std::string& objec
             if (!isFloat(move.tensor.dtype))
                 throw Error(ErrorCode::wrongDtype, object + (move.tensor.name.empty() ? "" : ": " + move.tensor.name),
                             "holds " + std::string(name(move.tensor.dtype)) +
-                                ", which has no sign bit; residual coordinates are floats (quantised tensors must be "
+                                ", which is no float; residual coordinates are floats (quantised tensors must be "
                                 "dequantized first)");
             if (gauge.undetermined() > 0)
                 throw Error(ErrorCode::undeterminedSign,

@@ -25,7 +25,8 @@ std::vector<std::string> fitting(const ObjectPath& object, const std::string& pa
     return found;
 }
 
-std::vector<Member> tensorFilesOf(const ObjectPath& object, const Recipe& recipe) {
+// index: the one that they were opened by, if any.
+std::vector<Member> tensorFilesOf(const ObjectPath& object, const Recipe& recipe, std::string& index) {
     for (const std::string& pattern : recipe.files) {
         std::vector<std::string> found = fitting(object, pattern);
         std::vector<TensorFile> opened;
@@ -35,7 +36,8 @@ std::vector<Member> tensorFilesOf(const ObjectPath& object, const Recipe& recipe
         if (pattern.find("-of-") != std::string::npos) {
             opened = openNumbered(object.files(), object.path(), found);
         } else if (pattern.ends_with(".index.json")) {
-            CheckpointFiles checkpoint = openCheckpointFiles(object.files(), object.pathOf(found.front()));
+            index = found.front();
+            CheckpointFiles checkpoint = openCheckpointFiles(object.files(), object.pathOf(index));
             found = checkpoint.names;
             opened = std::move(checkpoint.shards);
         }
@@ -122,16 +124,16 @@ Members membersOf(const ObjectPath& object, const Recipe& recipe, std::optional<
         nameTensors(result.members, "", false);
         return result;
     }
-    result.members = tensorFilesOf(object, recipe);
+    std::string index;
+    result.members = tensorFilesOf(object, recipe, index);
     if (dequantize) seeAsFloats(result.members, *dequantize);
     nameTensors(result.members, object.path(), recipe.namedByFolder);
     for (const std::string& name : object.names()) {
         if (std::any_of(result.members.begin(), result.members.end(),
                         [&](const Member& member) { return member.name == name; }))
             continue;
-        // An index is the model's only where its shards are; the other one is of an older save.
-        const bool stale = name.ends_with(".index.json") && recipe.model &&
-                           (result.members.size() == 1 || !name.starts_with(result.members.front().name.substr(0, 5)));
+        // An index is the model's only where the model was opened by it; another one is of an older save.
+        const bool stale = name.ends_with(".index.json") && recipe.model && name != index;
         const bool copied = std::any_of(recipe.copyFiles.begin(), recipe.copyFiles.end(),
                                         [&](const auto& p) { return matchName(p, name); });
         (!stale && (copied || !holdsTensors(name)) ? result.copies : result.left).push_back(name);

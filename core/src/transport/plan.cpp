@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/short_list.hpp"
 #include "io/foreign.hpp"
 #include "recipes/name_pattern.hpp"
 #include "recipes/quantisation.hpp"
@@ -198,8 +199,9 @@ std::vector<Candidate> candidatesFor(const ObjectPath& object, const TransportOp
     Members single;  // a single file is opened once, whatever the recipe
     if (!object.isFolder()) single = membersOf(object, Recipe{}, options.dequantize);
     for (const Recipe& recipe : recipes()) {
-        if (recipe.isList() || (options.kind && recipe.kind != *options.kind)) continue;
+        if (options.kind && recipe.kind != *options.kind) continue;
         known = true;
+        if (recipe.isList()) continue;
         const std::optional<int> sure = options.kind ? 2 : recipe.asked ? std::nullopt : certaintyOf(recipe, object);
         if (!sure || *sure < certainty) continue;
         Members ofFolder;
@@ -332,17 +334,16 @@ void addOptimizer(PlannedObject& model, const ObjectPath& object, const Transpor
     for (const std::string& name : names)
         if (const auto packed = packedWeight(name))
             throw Error(ErrorCode::unsupported, object.path() + ": " + name, *packed);
-    std::string missing, found;
+    std::string missing;
     for (const TensorRule& rule : recipe.tensors) {
         const auto fits = [&](const std::string& name) { return matchName(rule.name, name).has_value(); };
         if (rule.required && missing.size() < 200 && std::none_of(names.begin(), names.end(), fits))
             missing += (missing.empty() ? "" : ", ") + rule.name;
     }
-    for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 3); ++i) found += (i ? ", " : "") + names[i];
     throw Error(ErrorCode::unsupported, object.path(),
                 "goes by its config.json as " + recipe.title +
-                    ", but its tensors are not named as that family's are: it has no " + missing + "; it has " + found +
-                    (names.size() > 3 ? ", ..." : "") +
+                    ", but its tensors are not named as that family's are: it has no " + missing + "; it has " +
+                    shortList(names, 3) +
                     ". Save the model with transformers (save_pretrained), and move that; or move this file with "
                     "--kind of the family whose names it has");
 }
@@ -386,13 +387,11 @@ void refuseFamily(const ObjectPath& object) {
     }
     std::string text = "config.json says model_type = " + *family +
                        ", a family that regauge has no table for, so it does not know how its channels move";
-    for (std::size_t i = 0; i < std::min<std::size_t>(strange.size(), 8); ++i)
-        text += (i == 0 ? "; no family has " : ", ") + strange[i];
+    if (!strange.empty()) text += "; no family has " + shortList(strange);
     if (const std::string alike = familiesNaming(files); !alike.empty())
         text += "; all its tensors are named as in " + alike +
                 ": where it computes as one of these does, --kind with that name moves it";
-    throw Error(ErrorCode::unsupported, object.path(),
-                text + (strange.size() > 8 ? " and " + std::to_string(strange.size() - 8) + " more" : ""));
+    throw Error(ErrorCode::unsupported, object.path(), text);
 }
 
 // PyTorch's distributed checkpoints: a folder of .distcp files with .metadata.

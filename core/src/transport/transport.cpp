@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/short_list.hpp"
 #include "io/bytes.hpp"
 #include "io/json_edit.hpp"
 #include "io/json_text.hpp"
@@ -40,12 +41,8 @@ std::string wayOut(const Plan& plan) {
 
 void checkUnknown(const Plan& plan, const std::string& object, const TransportOptions& options) {
     if (!plan.unknown.empty() && !options.copyUnknown) {
-        std::string list;
-        const std::size_t shown = std::min<std::size_t>(plan.unknown.size(), 12);
-        for (std::size_t i = 0; i < shown; ++i) list += (i ? ", " : "") + plan.unknown[i];
-        if (shown < plan.unknown.size()) list += " and " + std::to_string(plan.unknown.size() - shown) + " more";
         throw Error(ErrorCode::unknownTensor, object,
-                    "no recipe says how these move: " + list +
+                    "no recipe says how these move: " + shortList(plan.unknown, 12) +
                         (plan.kind == "unknown"
                              ? "; give --kind, or --kind vector where every tensor's last axis is the residual one"
                              : wayOut(plan)));
@@ -144,6 +141,7 @@ Plan transportAlong(Files& files, const std::string& object, const Alignment& al
         checkGauge(list->plan, alignment, object, options);
         checkUnknown(list->plan, object, options);
         const std::string moved = movedList(*list, gauge, object);
+        if (options.dryRun) return std::move(list->plan);
         const std::unique_ptr<Output> output = files.create(out, false, options.force);
         output->file("").write(asBytes(moved));
         output->commit();
@@ -155,6 +153,7 @@ Plan transportAlong(Files& files, const std::string& object, const Alignment& al
     if (planned.blocks) throw *planned.blocks;
     checkTensors(planned.plan, gauge, object);
     if (along.planned) along.planned(planned);
+    if (options.dryRun) return std::move(planned.plan);
 
     std::uint64_t total = 0;
     for (const TensorMove& move : planned.plan.moves) total += move.tensor.bytes;
