@@ -183,31 +183,31 @@ TEST_CASE("arrow: a file with a footer is read as a stream is, and both are refu
     const std::string text = fixture("arrow/file.arrow"), stream = fixture("arrow/kinds.arrow");
     CHECK(valuesOf(openText(text), hook) == counted(24));
     for (std::size_t length = 8; length < text.size(); ++length)
-        CHECK(refusalOf(text.substr(0, length)).code == ErrorCode::truncated);
+        CHECK(openRefusal(text.substr(0, length)).code == ErrorCode::truncated);
     // A stream may end without its last 8 bytes, at the end of a message.
-    CHECK(refusalOf(stream.substr(0, stream.size() - 8)).message == "it was read");
-    CHECK(refusalOf(stream.substr(0, stream.size() - 9)).code == ErrorCode::truncated);
-    CHECK_THAT(refusalOf(stream + stream).message, ContainsSubstring("follow the end of this Arrow stream"));
+    CHECK_NOTHROW(openText(stream.substr(0, stream.size() - 8)));
+    CHECK(openRefusal(stream.substr(0, stream.size() - 9)).code == ErrorCode::truncated);
+    CHECK_THAT(openRefusal(stream + stream).message, ContainsSubstring("follow the end of this Arrow stream"));
 }
 
 TEST_CASE("arrow: what is not read is refused with its reason and a way out") {
     for (const char* codec : {"lz4", "zstd"}) {
-        const Refusal refusal = refusalOf(fixture(std::string("arrow/") + codec + ".arrow"));
+        const Refusal refusal = openRefusal(fixture(std::string("arrow/") + codec + ".arrow"));
         CHECK(refusal.code == ErrorCode::unsupported);
         CHECK_THAT(refusal.message,
                    ContainsSubstring(codec[0] == 'l' ? "LZ4" : "ZSTD") && ContainsSubstring("pyarrow.ipc.open_stream"));
     }
-    CHECK_THAT(refusalOf(fixture("arrow/none.arrow")).message,
+    CHECK_THAT(openRefusal(fixture("arrow/none.arrow")).message,
                ContainsSubstring("ragged (lists of different lengths), nulls (has nulls)"));
     const std::string kinds = fixture("arrow/kinds.arrow");
     // A message's length beyond the file, one without its mark, and a name that two columns share.
-    CHECK(refusalOf(kinds.substr(0, 4) + "\xff\xff\xff\x7f" + kinds.substr(8)).code == ErrorCode::truncated);
+    CHECK(openRefusal(kinds.substr(0, 4) + "\xff\xff\xff\x7f" + kinds.substr(8)).code == ErrorCode::truncated);
     const std::size_t second = kinds.find("\xff\xff\xff\xff", 8);
-    CHECK_THAT(refusalOf(kinds.substr(0, second) + "\x10" + kinds.substr(second + 1)).message,
+    CHECK_THAT(openRefusal(kinds.substr(0, second) + "\x10" + kinds.substr(second + 1)).message,
                ContainsSubstring("before 0.15"));
     std::string twice = kinds;
     twice.replace(twice.find("ragged"), 6, "number");
-    CHECK_THAT(refusalOf(twice).message, ContainsSubstring("two columns called 'number'"));
+    CHECK_THAT(openRefusal(twice).message, ContainsSubstring("two columns called 'number'"));
 }
 
 TEST_CASE("arrow: a table is inspected and taken as evidence, and never moved") {
@@ -229,9 +229,9 @@ TEST_CASE("arrow: a table is inspected and taken as evidence, and never moved") 
 
 TEST_CASE("arrow: fields that share one name or one list of metadata do not grow beyond the file that they are in") {
     // One column is read as far as it goes: a structure, which is left out.
-    CHECK_THAT(refusalOf(sharedSchema(1, 3000, 700)).message, ContainsSubstring("nnn (structures)"));
+    CHECK_THAT(openRefusal(sharedSchema(1, 3000, 700)).message, ContainsSubstring("nnn (structures)"));
     for (const std::string& text : {sharedSchema(3, 3000, 0), sharedSchema(3, 1, 3000)}) {
-        const Refusal refusal = refusalOf(text);
+        const Refusal refusal = openRefusal(text);
         CHECK(refusal.code == ErrorCode::malformed);
         CHECK_THAT(refusal.message, ContainsSubstring("has names longer than itself"));
     }
@@ -242,19 +242,19 @@ TEST_CASE("arrow: a batch whose buffers overlap or are not what its columns take
     const std::size_t values = text.find(little(std::uint64_t{0}, std::uint64_t{64}));  // 4 rows of 4 float32
     REQUIRE(values != std::string::npos);
     text.replace(values - 8, 8, little(std::uint64_t{8}));
-    CHECK_THAT(refusalOf(text).message, ContainsSubstring("buffers overlap"));
+    CHECK_THAT(openRefusal(text).message, ContainsSubstring("buffers overlap"));
     // How many buffers a column of views has beside its own; on 32 bits large ones would add up to small ones.
     for (const std::uint64_t more : {std::uint64_t{0}, std::uint64_t{2}, std::uint64_t{40}, std::uint64_t{1} << 32}) {
         std::string kinds = fixture("arrow/kinds.arrow");
         const std::size_t count = kinds.find(little(std::uint32_t{1}, std::uint64_t{1}));
         REQUIRE(count != std::string::npos);
         kinds.replace(count + 4, 8, little(more));
-        CHECK_THAT(refusalOf(kinds).message, ContainsSubstring("buffers, which is not what the columns"));
+        CHECK_THAT(openRefusal(kinds).message, ContainsSubstring("buffers, which is not what the columns"));
     }
 }
 
 TEST_CASE("arrow: tensors of a fixed shape are no rows as long as all their axes together") {
-    const Refusal refusal = refusalOf(fixture("arrow/tensors.arrow"));
+    const Refusal refusal = openRefusal(fixture("arrow/tensors.arrow"));
     CHECK(refusal.code == ErrorCode::unsupported);
     CHECK_THAT(refusal.message,
                ContainsSubstring("tensors (tensors of a fixed shape)") && ContainsSubstring("c.to_numpy_ndarray()"));
@@ -263,7 +263,7 @@ TEST_CASE("arrow: tensors of a fixed shape are no rows as long as all their axes
 TEST_CASE("arrow: a file with a footer that is damaged is said to end where it ends") {
     std::string text = fixture("arrow/file.arrow");
     text.replace(text.rfind("\xff\xff\xff\xff") + 4, 4, little(std::uint32_t{1} << 20));
-    const Refusal refusal = refusalOf(text);
+    const Refusal refusal = openRefusal(text);
     CHECK(refusal.code == ErrorCode::truncated);
     CHECK_THAT(refusal.message, ContainsSubstring("ends after " + std::to_string(text.size()) + " bytes"));
 }

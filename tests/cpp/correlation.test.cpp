@@ -5,12 +5,12 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <numeric>
 #include <string>
 
 #include "base/sha256.hpp"
+#include "refusal.hpp"
 #include "regauge/correlation.hpp"
 #include "regauge/error.hpp"
 #include "rows_fixture.hpp"
@@ -20,6 +20,9 @@ using regauge::testing::Numbers;
 using regauge::testing::onEveryInstructionSet;
 using regauge::testing::RowPair;
 using regauge::testing::Rows;
+using test::codeOf;
+using test::Refusal;
+using test::requireRefusal;
 
 namespace {
 
@@ -48,16 +51,6 @@ double pearson(const Rows& a, std::size_t i, const Rows& b, std::size_t j) {
         bb += fromB * fromB;
     }
     return ab / std::sqrt(aa * bb);
-}
-
-ErrorCode codeOf(const std::function<void()>& fn, std::string* message = nullptr) {
-    try {
-        fn();
-    } catch (const Error& error) {
-        if (message != nullptr) *message = error.what();
-        return error.code();
-    }
-    return ErrorCode::internal;
 }
 
 // The checksum's digits put right, so that what lies behind it is tested.
@@ -436,18 +429,15 @@ TEST_CASE("NaN and infinity are refused by file, row and column: the first row, 
     pair.x.at(777, 2) = std::numeric_limits<float>::quiet_NaN();
     for (const unsigned threads : {1u, 4u}) {
         for (const Dtype dtype : {Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64}) {
-            std::string message;
-            const auto code = codeOf(
-                [&] { sums.add(pair.x.as(dtype), pair.y.as(dtype), 5000, "left.npy", "right.npy", {}, threads); },
-                &message);
-            CHECK(code == ErrorCode::notFinite);
-            CHECK(message.find("right.npy: row 5601, column 7 (from 0) is infinity") == 0);
+            const Refusal refusal = requireRefusal(
+                [&] { sums.add(pair.x.as(dtype), pair.y.as(dtype), 5000, "left.npy", "right.npy", {}, threads); });
+            CHECK(refusal.code == ErrorCode::notFinite);
+            CHECK(refusal.message.starts_with("right.npy: row 5601, column 7 (from 0) is infinity"));
         }
     }
     pair.y.at(601, 7) = 0;
-    std::string message;
-    codeOf([&] { sums.add(pair.x.view(), pair.y.view(), 0, "left.npy", "right.npy"); }, &message);
-    CHECK(message.find("left.npy: row 777, column 2 (from 0) is NaN") == 0);
+    const Refusal refusal = requireRefusal([&] { sums.add(pair.x.view(), pair.y.view(), 0, "left.npy", "right.npy"); });
+    CHECK(refusal.message.starts_with("left.npy: row 777, column 2 (from 0) is NaN"));
 }
 
 TEST_CASE("very large finite values are massive rows, not errors") {
@@ -527,7 +517,7 @@ TEST_CASE("an image of sums comes back whole") {
 TEST_CASE("a damaged image of sums is refused, wherever the damage is") {
     const auto image = sum(RowPair(30, 3)).serialize();
     const auto refused = [](const std::vector<std::byte>& bytes) {
-        const ErrorCode code = codeOf([&] { CorrelationSums::deserialize(bytes, "image"); });
+        const auto code = codeOf([&] { CorrelationSums::deserialize(bytes, "image"); });
         return code == ErrorCode::malformed || code == ErrorCode::truncated || code == ErrorCode::unsupported;
     };
     for (std::size_t i = 0; i < image.size(); ++i) {

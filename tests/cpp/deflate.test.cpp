@@ -5,6 +5,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "codec/crc32.hpp"
+#include "refusal.hpp"
 #include "tensor_files.hpp"
 
 using namespace regauge;
@@ -95,17 +96,19 @@ TEST_CASE("inflate: as much as is wanted comes back") {
 }
 
 TEST_CASE("inflate: a wrong length, a cut and bytes behind the end are refused") {
+    const auto code = [](const std::string& packed, std::uint64_t size) {
+        return codeOf([&] { inflatedText(packed, size, size); });
+    };
     for (const std::string& text : texts()) {
         CAPTURE(text.size());
         const std::string packed = packedText(text);
         const std::uint64_t size = text.size();
-        CHECK_THROWS_AS(inflatedText(packed, size + 1, size + 1), Error);
-        if (size > 0) CHECK_THROWS_AS(inflatedText(packed, size - 1, size - 1), Error);
-        CHECK_THROWS_AS(inflatedText(packed + '\0', size, size), Error);
-        for (std::size_t cut = 0; cut < packed.size(); ++cut)
-            CHECK_THROWS_AS(inflatedText(packed.substr(0, cut), size, size), Error);
+        CHECK(code(packed, size + 1) == ErrorCode::malformed);
+        if (size > 0) CHECK(code(packed, size - 1) == ErrorCode::malformed);
+        CHECK(code(packed + '\0', size) == ErrorCode::malformed);
+        for (std::size_t cut = 0; cut < packed.size(); ++cut) CHECK(code(packed.substr(0, cut), size));
     }
-    CHECK_THROWS_AS(inflatedText("\3", 1 << 20, 1 << 20), Error);  // more than DEFLATE can expand to
+    CHECK(code("\3", 1 << 20) == ErrorCode::malformed);  // more than DEFLATE can expand to
 }
 
 TEST_CASE("inflate: changed streams decode to something or are refused, and never to more than was promised") {
@@ -113,12 +116,10 @@ TEST_CASE("inflate: changed streams decode to something or are refused, and neve
     for (const std::string& text : texts()) {
         const std::string packed = packedText(text);
         for (int i = 0; i < 2000; ++i) {
-            try {
+            refusalOf([&] {
                 const std::string back = inflatedText(mutate(packed, random), text.size(), text.size());
                 CHECK(back.size() == text.size());
-            } catch (const Error& error) {
-                CHECK(error.code() != ErrorCode::internal);
-            }
+            });
         }
     }
 }

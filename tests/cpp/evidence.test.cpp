@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "io/bytes.hpp"
+#include "refusal.hpp"
 #include "regauge/first_row.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 #include "tensor_files.hpp"
@@ -55,12 +56,7 @@ std::string rawSafetensors(const std::vector<Raw>& tensors) {
 }
 
 Refusal evidenceRefusal(const MemoryFiles& files, const std::string& path) {
-    try {
-        openEvidence(files, path);
-    } catch (const Error& error) {
-        return {error.code(), error.what()};
-    }
-    return {ErrorCode::internal, "it was read"};
+    return requireRefusal([&] { openEvidence(files, path); });
 }
 
 std::vector<Array> tinyLlama(bool tied) {
@@ -268,7 +264,9 @@ TEST_CASE("the first row of a tensor is read as numbers, in every order and form
     }
     files.put("two.safetensors", safetensors({randomArray("a", {2, 4}, 1), randomArray("b", {4}, 2)}));
     CHECK(firstRow(files, "two.safetensors", "b").values == randomArray("b", {4}, 2).values);
-    CHECK_THROWS_AS(firstRow(files, "two.safetensors", "c"), Error);
+    const Refusal refusal = requireRefusal([&] { firstRow(files, "two.safetensors", "c"); });
+    CHECK(refusal.code == ErrorCode::usage);
+    CHECK_THAT(refusal.message, ContainsSubstring("a, b"));
 }
 
 TEST_CASE("checkpoint files: shards are read by their index, and checked against it") {
@@ -346,4 +344,25 @@ TEST_CASE("evidence: what does not fit is refused with file, tensor and what was
     refused("other.safetensors",
             rawSafetensors({{"activations/x", "F16", "[1,2]", "abcd"}, {"what", "F16", "[1]", "ab"}}),
             ErrorCode::unsupported, "what: not understood");
+}
+
+TEST_CASE("more gains join those of the evidence; a file without any, or of another width, is refused") {
+    MemoryFiles files;
+    files.put("rows", safetensors({randomArray("activations/resid.1", {9, 4}, 1), randomArray("gains/final", {4}, 2),
+                                   randomArray("gains/attn.0", {4}, 3)}));
+    const Array final = randomArray("gains/final", {4}, 4), mlp = randomArray("gains/mlp.0", {4}, 5);
+    files.put("gains", safetensors({final, mlp}));
+    Evidence evidence = openEvidence(files, "rows");
+    addGains(evidence, files, "gains");
+    REQUIRE(evidence.gains.size() == 3);
+    CHECK(gainsOf(evidence, "attn.0"));
+    for (const Array& array : {final, mlp}) {
+        const Gains* gains = gainsOf(evidence, array.name.substr(6));
+        REQUIRE(gains);
+        CHECK(std::equal(array.values.begin(), array.values.end(), gains->values.begin(), gains->values.end()));
+    }
+    files.put("none", safetensors({randomArray("w", {4}, 6)}));
+    CHECK(codeOf([&] { addGains(evidence, files, "none"); }) == ErrorCode::usage);
+    files.put("wide", safetensors({randomArray("gains/final", {5}, 7)}));
+    CHECK(codeOf([&] { addGains(evidence, files, "wide"); }) == ErrorCode::dimensionMismatch);
 }

@@ -171,7 +171,7 @@ TEST_CASE("gguf: bad files are refused with one clear line") {
         {gguf({}, {info("t", {4}, 0, ~std::uint64_t{31})}, 64), ErrorCode::truncated, "beyond the end"},
     };
     for (const Case& bad : cases) {
-        const Refusal refusal = refusalOf(bad.text, "bad.gguf");
+        const Refusal refusal = openRefusal(bad.text, "bad.gguf");
         INFO(refusal);
         CHECK(refusal.code == bad.code);
         CHECK_THAT(refusal.message, ContainsSubstring("bad.gguf: ") && ContainsSubstring(bad.says));

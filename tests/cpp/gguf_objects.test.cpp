@@ -3,6 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "refusal.hpp"
 #include "regauge/transport.hpp"
 #include "written_files.hpp"
 
@@ -29,12 +30,8 @@ std::string model(const std::string& architecture, const std::vector<Row>& rows)
 std::string said(const std::string& file, const Gauge& gauge) {
     MemoryFiles files;
     files.put("m.gguf", file);
-    try {
-        transport(files, "m.gguf", alignmentOf(gauge), "moved.gguf");
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "";
+    const auto refusal = refusalOf([&] { transport(files, "m.gguf", alignmentOf(gauge), "moved.gguf"); });
+    return refusal ? refusal->message : "";
 }
 
 void checkMoves(const std::string& architecture, const std::vector<Row>& rows, const Gauge& gauge) {

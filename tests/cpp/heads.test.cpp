@@ -3,6 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "refusal.hpp"
 #include "regauge/transport.hpp"
 #include "written_files.hpp"
 
@@ -39,12 +40,9 @@ const std::vector<std::string> deberta{
 
 std::string moved(MemoryFiles files, std::int8_t sign) {
     const Gauge gauge = randomGauge(d, 5);
-    try {
-        transport(files, "m", alignmentOf(Gauge(gauge.perm(), std::vector<std::int8_t>(d, sign))), "out");
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "";
+    const auto refusal = refusalOf(
+        [&] { transport(files, "m", alignmentOf(Gauge(gauge.perm(), std::vector<std::int8_t>(d, sign))), "out"); });
+    return refusal ? refusal->message : "";
 }
 
 }  // namespace

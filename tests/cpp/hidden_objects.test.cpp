@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "refusal.hpp"
 #include "regauge/error.hpp"
 #include "regauge/hidden.hpp"
 #include "regauge/transport.hpp"
@@ -61,14 +62,19 @@ void putSae(MemoryFiles& files, const std::string& folder, const std::string& ho
 
 std::string refusal(MemoryFiles& files, const std::string& object, const HiddenGauge& hidden,
                     const std::string& hook = "") {
-    try {
-        transport(files, object, alignmentOf(Gauge::identity(d)), hidden, "never", hook);
-    } catch (const Error& error) {
-        CHECK(error.code() == ErrorCode::unsupported);
-        CHECK_THROWS_AS(planTransport(files, object, Gauge::identity(d), hidden, hook), Error);
-        return error.what();
-    }
-    return "moved";
+    const auto attempt = [&](bool dryRun) {
+        TransportOptions options;
+        options.dryRun = dryRun;
+        return refusalOf(
+            [&] { transport(files, object, alignmentOf(Gauge::identity(d)), hidden, "never", hook, options); });
+    };
+    const auto found = attempt(false);
+    if (!found) return "moved";
+    CHECK(found->code == ErrorCode::unsupported);
+    const auto dry = attempt(true);
+    REQUIRE(dry);
+    CHECK(dry->code == ErrorCode::unsupported);
+    return found->message;
 }
 
 }  // namespace
@@ -254,17 +260,15 @@ TEST_CASE("a hidden gauge moves a model of its own layers and heads, and no othe
         files.put("m/config.json", R"({"model_type": "llama")" + config + "}");
         std::string said;
         const auto attempt = [&](const auto& call) {
-            try {
-                call();
-                said += "moved";
-            } catch (const Error& error) {
-                CHECK(error.code() == ErrorCode::dimensionMismatch);
-                said += error.what();
-            }
+            const auto refusal = refusalOf(call);
+            if (refusal) CHECK(refusal->code == ErrorCode::dimensionMismatch);
+            said += refusal ? refusal->message : "moved";
         };
         attempt([&] { transport(files, "m", residual, hidden, "out"); });
         for (const auto& [name, bytes] : files.below("out")) files.contents.erase("out" + name);
-        attempt([&] { planTransport(files, "m", Gauge::identity(d), hidden); });
+        TransportOptions dry;
+        dry.dryRun = true;
+        attempt([&] { transport(files, "m", residual, hidden, "out", "", dry); });
         attempt([&] { movedHidden(files, hidden, "m"); });
         return said;
     };

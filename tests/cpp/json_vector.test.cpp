@@ -43,7 +43,7 @@ TEST_CASE("json: what is no rectangular array of numbers is refused") {
          {"[", "[]", "[1,]", "[1 2]", "[1]x", "[[1],[2,3]]", "[1,[2]]", "[[1],2]", "[\"a\"]", "[null]", "[01]",
           "[1e999]", "[--1]", "[+1]", "[1", "[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]"}) {
         INFO(bad);
-        CHECK(refusalOf(bad).code == ErrorCode::malformed);
+        CHECK(openRefusal(bad).code == ErrorCode::malformed);
     }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "io/dequantized.hpp"
+#include "refusal.hpp"
 #include "regauge/evidence.hpp"
 #include "regauge/transport.hpp"
 #include "tensor_files.hpp"
@@ -59,7 +60,7 @@ inline std::vector<Seed> mutationSeeds() {
 inline bool readsAsEvidence(const std::string& text) {
     MemoryFiles files;
     files.put("f", text);
-    try {
+    return !refusalOf([&] {
         const Evidence evidence = openEvidence(files, "f");
         for (const Site& site : evidence.sites) {
             std::vector<std::byte> row(site.rows->d() * byteSize(site.rows->dtype()));
@@ -67,23 +68,15 @@ inline bool readsAsEvidence(const std::string& text) {
             site.rows->read(0, 1, row);
             site.rows->read(site.rows->rows() - 1, 1, row);
         }
-        return true;
-    } catch (const Error& error) {
-        if (error.code() == ErrorCode::internal) throw;
-        return false;
-    }
+    });
 }
 
 // Reads a file's quantised tensors as floats. Either all are read, or an Error says why not.
 inline bool readsAsFloats(const std::string& text) {
-    try {
+    return !refusalOf([&] {
         const TensorFile file = dequantized(openText(text), Dtype::BF16);
         for (std::size_t i = 0; i < file.tensors.size(); ++i) storedBytes(file, i);
-        return true;
-    } catch (const Error& error) {
-        if (error.code() == ErrorCode::internal) throw;
-        return false;
-    }
+    });
 }
 
 // Moves a file by a gauge. Either it is moved, or an Error says why not and nothing is left behind; anything else

@@ -22,6 +22,7 @@
 
 #include "native_files.hpp"
 #include "out_of_memory.hpp"
+#include "refusal.hpp"
 #include "regauge/command.hpp"
 #include "regauge/error.hpp"
 #include "regauge/gauge_file.hpp"
@@ -311,10 +312,7 @@ TEST_CASE("faults: what a killed run had moved aside is lost by no fault of the 
         {
             NativeFiles next;
             const FailingSystem system(Fault::error, call);
-            try {
-                next.create(folder / "out", true, true);
-            } catch (const Error&) {
-            }
+            test::refusalOf([&] { next.create(folder / "out", true, true); });
             came = system.left() < 0;
         }
         CHECK(fs::exists(folder / "out/weights") != fs::exists(old + "/weights"));
@@ -342,10 +340,9 @@ TEST_CASE("faults: a job that is killed at any system call leaves the old or the
         // Without an exchange there is a moment when the old is aside; whoever comes next puts it back.
         if (exchanges || !job.replaces) CHECK((left == bench.before() || left == bench.done()));
         NativeFiles next;
-        try {
+        test::refusalOf([&] {  // it is there
             next.create(bench / "out", job.name.starts_with("folder") || job.name == "merge", job.replaces);
-        } catch (const Error&) {  // it is there
-        }
+        });
         CHECK((bench.now() == bench.before() || bench.now() == bench.done()));
     });
 }

@@ -120,7 +120,7 @@ TEST_CASE("npy: bad files are refused with what to do") {
         {descr("[('a', '<f4')]"), ErrorCode::unsupported, "structured"},
     };
     for (const Case& bad : cases) {
-        const Refusal refusal = refusalOf(bad.text, "bad.npy");
+        const Refusal refusal = openRefusal(bad.text, "bad.npy");
         INFO(refusal);
         CHECK(refusal.code == bad.code);
         CHECK_THAT(refusal.message, ContainsSubstring("bad.npy: ") && ContainsSubstring(bad.says));

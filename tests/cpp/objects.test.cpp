@@ -5,6 +5,7 @@
 #include <catch2/generators/catch_generators_range.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "refusal.hpp"
 #include "regauge/io/checkpoint_files.hpp"
 #include "regauge/transport.hpp"
 #include "written_files.hpp"
@@ -401,15 +402,11 @@ Array expectedOf(const Array& array, const std::string& actions, const Gauge& ga
 }
 
 ErrorCode refused(MemoryFiles& files, const std::string& object, const Gauge& gauge, const std::string& part) {
-    try {
-        transport(files, object, alignmentOf(gauge), "refused");
-    } catch (const Error& error) {
-        CHECK_THAT(error.what(), ContainsSubstring(part));
-        CHECK_FALSE(files.exists("refused"));
-        return error.code();
-    }
-    FAIL("it was moved: " + object);
-    return ErrorCode::internal;
+    INFO(object);
+    const Refusal refusal = requireRefusal([&] { transport(files, object, alignmentOf(gauge), "refused"); });
+    CHECK_THAT(refusal.message, ContainsSubstring(part));
+    CHECK_FALSE(files.exists("refused"));
+    return refusal.code;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "correlation/float_rows.hpp"
+#include "refusal.hpp"
 #include "regauge/correlation.hpp"
 #include "regauge/error.hpp"
 #include "rows_fixture.hpp"
@@ -15,6 +16,9 @@ using namespace regauge;
 using regauge::testing::Numbers;
 using regauge::testing::RowPair;
 using regauge::testing::Rows;
+using test::codeOf;
+using test::Refusal;
+using test::requireRefusal;
 
 namespace {
 
@@ -222,19 +226,10 @@ TEST_CASE("a fit is the same from F32 and from F64") {
 TEST_CASE("a fit refuses NaN, naming the row and the column, and rows that are not floats") {
     Rows rows = RowPair(30, 7).x;
     rows.at(21, 5) = std::numeric_limits<float>::quiet_NaN();
-    try {
-        fitQuantizer(rows.view(), "a.safetensors: activations/resid.3");
-        FAIL("not refused");
-    } catch (const Error& error) {
-        CHECK(error.code() == ErrorCode::notFinite);
-        CHECK(error.where() == "a.safetensors: activations/resid.3");
-        CHECK(std::string(error.what()).find("row 21, column 5") != std::string::npos);
-    }
+    const Refusal refusal = requireRefusal([&] { fitQuantizer(rows.view(), "a.safetensors: activations/resid.3"); });
+    CHECK(refusal.code == ErrorCode::notFinite);
+    CHECK(refusal.where == "a.safetensors: activations/resid.3");
+    CHECK(refusal.message.find("row 21, column 5") != std::string::npos);
     const RowsView integers{rows.view().data, Dtype::I32, 30, 7};
-    try {
-        fitQuantizer(integers, "x");
-        FAIL("not refused");
-    } catch (const Error& error) {
-        CHECK(error.code() == ErrorCode::wrongDtype);
-    }
+    CHECK(codeOf([&] { fitQuantizer(integers, "x"); }) == ErrorCode::wrongDtype);
 }

@@ -11,12 +11,14 @@
 #include "machine.hpp"
 #include "native_files.hpp"
 #include "os.hpp"
+#include "refusal.hpp"
 #include "regauge/error.hpp"
 #include "regauge/gauge.hpp"
 #include "scratch.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
+using test::codeOf;
 using test::Ran;
 namespace fs = std::filesystem;
 
@@ -161,7 +163,7 @@ TEST_CASE("a file or folder that appears between the check and the rename is not
             fs::create_directories(out + "/theirs");
         else
             write(out, "theirs");
-        CHECK_THROWS_AS(output->commit(), Error);
+        CHECK(codeOf([&] { output->commit(); }) == ErrorCode::outputExists);
         CHECK((folder ? fs::exists(out + "/theirs") : bytesOf(out) == "theirs"));
     }
 }
@@ -200,23 +202,23 @@ TEST_CASE("an input that is written to while it is read, its size kept, is notic
     const std::unique_ptr<Output> output = files.create(scratch / "out", false, false);
     output->file("").write(std::as_bytes(std::span("text")));
     fs::last_write_time(scratch / "v.npy", fs::last_write_time(scratch / "v.npy") + std::chrono::seconds(1));
-    CHECK_THROWS_AS(output->commit(), Error);
+    CHECK(codeOf([&] { output->commit(); }) == ErrorCode::truncated);
     CHECK_FALSE(fs::exists(scratch / "out"));
 }
 
 #ifdef _WIN32
 TEST_CASE("only regular files are opened: no console, no device", "[outputs]") {
     NativeFiles files;
-    CHECK_THROWS_AS(files.open("NUL"), Error);
-    CHECK_THROWS_AS(files.open("CON"), Error);
+    CHECK(codeOf([&] { files.open("NUL"); }) == ErrorCode::missingFile);
+    CHECK(codeOf([&] { files.open("CON"); }) == ErrorCode::missingFile);
 }
 #else  // what Windows has none of: pipes among files, permissions for owner, group and others, links for everyone
 TEST_CASE("only regular files are opened, and nothing is waited for", "[outputs]") {
     const Scratch scratch;
     REQUIRE(::mkfifo((scratch / "pipe").c_str(), 0600) == 0);
     NativeFiles files;
-    CHECK_THROWS_AS(files.open(scratch / "pipe"), Error);
-    CHECK_THROWS_AS(files.open("/dev/zero"), Error);
+    CHECK(codeOf([&] { files.open(scratch / "pipe"); }) == ErrorCode::missingFile);
+    CHECK(codeOf([&] { files.open("/dev/zero"); }) == ErrorCode::missingFile);
     const Ran ran = run({"inspect", scratch / "pipe"});
     CHECK(ran.status == 2);
     CHECK_THAT(ran.err, ContainsSubstring("regular file"));
@@ -289,10 +291,11 @@ TEST_CASE("a name with a NUL in it is that of no file, and not of the one before
     NativeFiles files;
     CHECK_FALSE(files.exists(name));
     CHECK_FALSE(files.isFolder(scratch / std::string("sae\0x", 5)));
-    CHECK_THROWS_AS(files.open(name), Error);
-    CHECK_THROWS_AS(files.list(scratch / std::string("sae\0x", 5)), Error);
-    CHECK_THROWS_AS(files.create(scratch / std::string("new\0x", 5), false, false), Error);
-    CHECK_THROWS_AS(files.create(scratch / "new", true, false)->file(std::string("a\0b", 3)), Error);
+    CHECK(codeOf([&] { files.open(name); }) == ErrorCode::usage);
+    CHECK(codeOf([&] { files.list(scratch / std::string("sae\0x", 5)); }) == ErrorCode::usage);
+    CHECK(codeOf([&] { files.create(scratch / std::string("new\0x", 5), false, false); }) == ErrorCode::usage);
+    CHECK(codeOf([&] { files.create(scratch / "new", true, false)->file(std::string("a\0b", 3)); }) ==
+          ErrorCode::usage);
     CHECK_FALSE(fs::exists(scratch / "new"));
 }
 

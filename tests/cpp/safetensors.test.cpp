@@ -134,7 +134,7 @@ TEST_CASE("safetensors: bad files are refused with one clear line") {
         {file(R"({"t":5})", 0), ErrorCode::malformed, "the number 5"},
     };
     for (const Case& bad : cases) {
-        const Refusal refusal = refusalOf(bad.text, "bad.safetensors");
+        const Refusal refusal = openRefusal(bad.text, "bad.safetensors");
         INFO(refusal);
         CHECK(refusal.code == bad.code);
         CHECK_THAT(refusal.message, ContainsSubstring("bad.safetensors: ") && ContainsSubstring(bad.says));

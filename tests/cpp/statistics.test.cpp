@@ -13,6 +13,7 @@
 #include "io/bytes.hpp"
 #include "memory_files.hpp"
 #include "pairing/memory.hpp"
+#include "refusal.hpp"
 #include "regauge/io/gauge_json.hpp"
 #include "rows_fixture.hpp"
 #include "thread_team.hpp"
@@ -141,15 +142,6 @@ StatisticsOptions partOf(std::uint64_t part, std::uint64_t parts) {
     return options;
 }
 
-std::string refusal(const std::function<void()>& work) {
-    try {
-        work();
-    } catch (const Error& error) {
-        return std::string(name(error.code())) + " " + error.what();
-    }
-    return "nothing was refused";
-}
-
 std::string withoutSides(const Alignment& alignment) {
     Alignment copy = alignment;
     copy.source = copy.target = {};
@@ -220,12 +212,12 @@ TEST_CASE("statistics: rows in files of their own, numbered and with one scale, 
     files.erase(files.begin() + 1);  // rows 4317 to 4499
     CHECK(fileOf(merged(files), "gap")->missing() == "rows 4317 to 4499 of site 'resid.0'");
     // Its own scale, or its rows taken for others: told, not added.
-    CHECK_THAT(refusal([&] {
+    CHECK_THAT(outcomeOf([&] {
                    merged({files.back(), cut(2, {})});
                }),
                ContainsSubstring("usage part-2: site 'resid.0' was quantized otherwise than in part-0") &&
                    ContainsSubstring("--like fit.stats"));
-    CHECK_THAT(refusal([&] {
+    CHECK_THAT(outcomeOf([&] {
                    merged({cut(3, like), cut(3, like)});
                }),
                ContainsSubstring("rows 4500 to 4699 of site 'resid.0' are in another of these files too"));
@@ -247,9 +239,9 @@ TEST_CASE("statistics: files that do not belong together are refused") {
     const StatisticsOptions half = partOf(0, 2), otherHalf = partOf(1, 2);
     const File first = summed(pair.source, pair.target, half, "first");
     const auto refused = [&](const Pair& other, const StatisticsOptions& options) {
-        return refusal([&] { merged({first, summed(other.source, other.target, options, "second")}); });
+        return outcomeOf([&] { merged({first, summed(other.source, other.target, options, "second")}); });
     };
-    CHECK(refused(pair, otherHalf) == "nothing was refused");
+    CHECK(refused(pair, otherHalf) == "done");
     StatisticsOptions changed = otherHalf;
     changed.match.statistic = Statistic::correlation;
     CHECK_THAT(refused(pair, changed), ContainsSubstring("it has no Gram matrices, unlike first"));
@@ -262,7 +254,7 @@ TEST_CASE("statistics: files that do not belong together are refused") {
     gains.source.gains[1].values[3] += 1;
     CHECK_THAT(refused(gains, otherHalf), ContainsSubstring("its gains are not those of first"));
     gains.source.gains.clear(), gains.target.gains.clear();
-    CHECK(refused(gains, otherHalf) == "nothing was refused");
+    CHECK(refused(gains, otherHalf) == "done");
     CHECK_THAT(refused(Pair(1.5f, 2), otherHalf),
                ContainsSubstring("quantized otherwise") || ContainsSubstring("gains"));
 
@@ -270,11 +262,11 @@ TEST_CASE("statistics: files that do not belong together are refused") {
     unknownSite.sites = {"resid.9"}, baseline.group = Group::permutation;
     changed = half, changed.match.statistic = Statistic::correlation;
     const File plain = summed(pair.source, pair.target, changed, "plain");
-    CHECK_THAT(refusal([&] { match(*plain); }),
+    CHECK_THAT(outcomeOf([&] { match(*plain); }),
                ContainsSubstring("usage plain: these statistics have no Gram matrices"));
-    CHECK_THAT(refusal([&] { match(*first, baseline); }),
+    CHECK_THAT(outcomeOf([&] { match(*first, baseline); }),
                ContainsSubstring("usage first: these statistics have Gram matrices"));
-    CHECK_THAT(refusal([&] { match(*first, unknownSite); }), ContainsSubstring("there is no site 'resid.9'"));
+    CHECK_THAT(outcomeOf([&] { match(*first, unknownSite); }), ContainsSubstring("there is no site 'resid.9'"));
     Pair tokens = pair;
     (*tokens.target.tokenIds)[40] = -1;
     CHECK_THAT(refused(tokens, otherHalf), ContainsSubstring("tokensDiffer"));
@@ -285,7 +277,7 @@ TEST_CASE("statistics: gains alone are kept too") {
     pair.source.sites.clear(), pair.target.sites.clear();
     CHECK(toJson(match(*summed(pair.source, pair.target, {}))) == toJson(match(pair.source, pair.target)));
     pair.target.gains.clear();
-    CHECK_THAT(refusal([&] { summed(pair.source, pair.target, {}); }),
+    CHECK_THAT(outcomeOf([&] { summed(pair.source, pair.target, {}); }),
                ContainsSubstring("no site and no gains in common"));
 }
 
@@ -297,22 +289,19 @@ TEST_CASE("statistics: damaged and hostile files are refused, or read") {
     const std::size_t jsonBytes = loadLittle<std::uint32_t>(&whole[16]),
                       digest = 20 + jsonBytes + 4 * d * sizeof(double);
     const auto outcome = [](std::vector<std::byte> bytes) {
-        return refusal([&] {
+        return outcomeOf([&] {
             const File file = fileOf(std::move(bytes), "file");
             merged({file});
             match(*file);
         });
     };
-    CHECK(outcome(whole) == "nothing was refused");
+    CHECK(outcome(whole) == "done");
     for (std::size_t i = 0; i < whole.size(); i += i < 2000 ? 7 : 131) {
         auto flipped = whole;
         flipped[i] ^= std::byte{0x20};
-        const std::string damaged = outcome(flipped),
-                          cut = outcome({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(i)});
-        if (damaged == "nothing was refused" || damaged.starts_with("internal"))
-            FAIL_CHECK("byte " << i << " flipped: " << damaged);
-        if (cut == "nothing was refused" || cut.starts_with("internal"))
-            FAIL_CHECK("cut to " << i << " bytes: " << cut);
+        INFO("byte " << i);
+        if (outcome(flipped) == "done") FAIL_CHECK("flipped");
+        if (outcome({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(i)}) == "done") FAIL_CHECK("cut");
     }
     // Headings with a right checksum and anything in them.
     const std::string json(asText(std::span(whole).subspan(20, jsonBytes)));
@@ -336,8 +325,8 @@ TEST_CASE("statistics: damaged and hostile files are refused, or read") {
         hash.update(forged);
         append(asBytes(hash.hex()));
         append(std::span(whole).subspan(digest + 64));
-        const std::string found = outcome(forged);
-        if (found.starts_with("internal")) FAIL_CHECK(text << "\n" << found);
+        INFO(text);
+        outcome(forged);  // no defect
     }
     auto version = whole;
     version[14] = std::byte{4};

@@ -10,11 +10,14 @@
 #include <nlohmann/json.hpp>
 
 #include "native_files.hpp"
+#include "refusal.hpp"
 #include "regauge/error.hpp"
 
 using namespace regauge;
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::WithinAbs;
+using test::codeOf;
+using test::refusalOf;
 
 namespace {
 
@@ -122,17 +125,21 @@ TEST_CASE("steering refuses what does not fit") {
     const Sample s;
     SteerOptions options;
     options.site = "resid.5";
-    CHECK_THROWS_AS(steer(s.source, s.target, s.vector, planted(), s.prompt, options), Error);
+    CHECK(codeOf([&] { steer(s.source, s.target, s.vector, planted(), s.prompt, options); }) == ErrorCode::usage);
     options.site = "mlp.1";
-    CHECK_THROWS_AS(steer(s.source, s.target, s.vector, planted(), s.prompt, options), Error);
+    CHECK(codeOf([&] { steer(s.source, s.target, s.vector, planted(), s.prompt, options); }) == ErrorCode::usage);
     options.site = "resid.4";
-    CHECK_THROWS_AS(steer(s.source, s.target, s.vector, Gauge::identity(64), s.prompt, options), Error);
-    CHECK_THROWS_AS(steer(s.source, s.target, std::span(s.vector).first(64), planted(), s.prompt, options), Error);
-    CHECK_THROWS_AS(steer(s.source, s.target, s.vector, planted(), {}, options), Error);
-    CHECK_THROWS_AS(generate(s.source, s.prompt, {}, {.temperature = -1}), Error);
-    CHECK_THROWS_AS(readSteeringVector(s.files, sample + "source/steering_resid2.npy", 64), Error);
-    CHECK_THROWS_AS(readSteeringVector(s.files, sample + "source/steering_resid2.npy", 128, 1), Error);
-    CHECK_THROWS_AS(readSteeringVector(s.files, sample + "source/sae_resid2", 128), Error);
+    CHECK(codeOf([&] { steer(s.source, s.target, s.vector, Gauge::identity(64), s.prompt, options); }) ==
+          ErrorCode::dimensionMismatch);
+    CHECK(codeOf([&] { steer(s.source, s.target, std::span(s.vector).first(64), planted(), s.prompt, options); }) ==
+          ErrorCode::dimensionMismatch);
+    CHECK(codeOf([&] { steer(s.source, s.target, s.vector, planted(), {}, options); }) == ErrorCode::usage);
+    CHECK(codeOf([&] { generate(s.source, s.prompt, {}, {.temperature = -1}); }) == ErrorCode::usage);
+    CHECK(codeOf([&] { readSteeringVector(s.files, sample + "source/steering_resid2.npy", 64); }) ==
+          ErrorCode::dimensionMismatch);
+    CHECK(codeOf([&] { readSteeringVector(s.files, sample + "source/steering_resid2.npy", 128, 1); }) ==
+          ErrorCode::usage);
+    CHECK(codeOf([&] { readSteeringVector(s.files, sample + "source/sae_resid2", 128); }) == ErrorCode::unsupported);
 }
 
 TEST_CASE("a strength is a number that single precision holds, and what it makes of the vector too") {
@@ -141,13 +148,9 @@ TEST_CASE("a strength is a number that single precision holds, and what it makes
     options.site = "resid.2";
     options.generate.length = 0;
     const auto refusal = [](const auto& call) -> std::string {
-        try {
-            call();
-        } catch (const Error& error) {
-            CHECK(error.code() == ErrorCode::usage);
-            return error.what();
-        }
-        return "steered";
+        const auto found = refusalOf(call);
+        if (found) CHECK(found->code == ErrorCode::usage);
+        return found ? found->message : "steered";
     };
     for (const double strength : {std::nan(""), double(INFINITY), -double(INFINITY), 1e300, -1e39}) {
         options.strength = strength;

@@ -5,6 +5,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "recipes/recipe_table.hpp"
+#include "refusal.hpp"
 #include "regauge/transport.hpp"
 #include "written_files.hpp"
 
@@ -25,12 +26,8 @@ bool isPermutationOnly(const char* name) {
 
 std::string said(const MemoryFiles& files, const std::string& object, const Gauge& gauge) {
     MemoryFiles copy = files;
-    try {
-        transport(copy, object, alignmentOf(gauge), "moved");
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "";
+    const auto refusal = refusalOf([&] { transport(copy, object, alignmentOf(gauge), "moved"); });
+    return refusal ? refusal->message : "";
 }
 
 // An adapter of one layer whose configuration says this of its model.
@@ -48,6 +45,9 @@ TEST_CASE("a model's name says whether single signs are its symmetry, exceptions
                              "gpt2-small",
                              "openai-community/gpt2-xl",
                              "distilgpt2",
+                             "THUDM/chatglm-6b",
+                             "ibm-granite/granite-20b-code-base-8k",
+                             "ibm-granite/granite-34b-code-instruct",
                              "EleutherAI/pythia-70m-deduped",
                              "pythia-2.8b",
                              "gpt-j-6B",
@@ -81,13 +81,28 @@ TEST_CASE("a model's name says whether single signs are its symmetry, exceptions
         INFO(name);
         CHECK(isPermutationOnly(name));
     }
-    for (const char* name :
-         {"meta-llama/Llama-3.2-1B", "google/gemma-2-2b", "gemma-2-2b-it", "microsoft/Phi-3.5-mini-instruct",
-          "microsoft/phi-4", "allenai/OLMo-2-1124-7B", "allenai/OLMoE-1B-7B-0924", "tiiuae/Falcon3-7B-Base",
-          "tiiuae/Falcon-H1-1B-Base", "openai/gpt-oss-20b", "nvidia/Llama-3.1-Minitron-4B-Width-Base",
-          "nvidia/NVIDIA-Nemotron-Nano-9B-v2", "Qwen/Qwen3-8B", "google/flan-t5-base", "CohereLabs/aya-101",
-          "mistralai/Mistral-7B-v0.1", "qwen2moe", "transformers.models.phi3.modeling_phi3",
-          "transformers.models.olmo2.modeling_olmo2"}) {
+    for (const char* name : {"THUDM/chatglm2-6b",
+                             "ibm-granite/granite-3.1-2b-base",
+                             "ibm-granite/granite-8b-code-base",
+                             "meta-llama/Llama-3.2-1B",
+                             "google/gemma-2-2b",
+                             "gemma-2-2b-it",
+                             "microsoft/Phi-3.5-mini-instruct",
+                             "microsoft/phi-4",
+                             "allenai/OLMo-2-1124-7B",
+                             "allenai/OLMoE-1B-7B-0924",
+                             "tiiuae/Falcon3-7B-Base",
+                             "tiiuae/Falcon-H1-1B-Base",
+                             "openai/gpt-oss-20b",
+                             "nvidia/Llama-3.1-Minitron-4B-Width-Base",
+                             "nvidia/NVIDIA-Nemotron-Nano-9B-v2",
+                             "Qwen/Qwen3-8B",
+                             "google/flan-t5-base",
+                             "CohereLabs/aya-101",
+                             "mistralai/Mistral-7B-v0.1",
+                             "qwen2moe",
+                             "transformers.models.phi3.modeling_phi3",
+                             "transformers.models.olmo2.modeling_olmo2"}) {
         INFO(name);
         CHECK_FALSE(isPermutationOnly(name));
     }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "memory_files.hpp"
+#include "refusal.hpp"
 #include "regauge/error.hpp"
 #include "regauge/io/tensor_file.hpp"
 
@@ -141,21 +142,8 @@ inline void checkComplementRoundTrip(const std::string& text) {
     CHECK(rewrite(moved, complementTensor) == text);
 }
 
-struct Refusal {
-    ErrorCode code = ErrorCode::internal;
-    std::string message;
-};
-inline std::ostream& operator<<(std::ostream& out, const Refusal& refusal) {
-    return out << name(refusal.code) << " " << refusal.message;
-}
-
-inline Refusal refusalOf(const std::string& text, const std::string& name = "file") {
-    try {
-        openText(text, name);
-    } catch (const Error& error) {
-        return {error.code(), error.what()};
-    }
-    return {ErrorCode::internal, "it was read"};
+inline Refusal openRefusal(const std::string& text, const std::string& name = "file") {
+    return requireRefusal([&] { openText(text, name); });
 }
 
 // Bytes changed, cut, repeated, moved: what damage and malice do to files.
@@ -194,16 +182,12 @@ inline std::string mutate(std::string text, std::mt19937& random) {
 
 // Reads and rewrites everything. Either it works, or an Error says why not; anything else escapes and fails the test.
 inline bool survives(const std::string& text) {
-    try {
+    return !refusalOf([&] {
         const TensorFile file = openText(text);
         for (std::size_t i = 0; i < file.tensors.size(); ++i) storedBytes(file, i);
         rewrite(file, copyTensor, {{"regauge.fingerprint", "0123"}});
         rewrite(file);
-        return true;
-    } catch (const Error& error) {
-        if (error.code() == ErrorCode::internal) throw;
-        return false;
-    }
+    });
 }
 
 }  // namespace regauge::test

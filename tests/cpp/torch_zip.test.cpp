@@ -34,12 +34,7 @@ void checkCrcs(const std::string& text) {
 }
 
 Refusal pickleRefusal(const std::string& opcodes) {
-    try {
-        readPickle(std::as_bytes(std::span(opcodes)), "p.pt");
-    } catch (const Error& error) {
-        return {error.code(), error.what()};
-    }
-    return {ErrorCode::internal, "it was read"};
+    return requireRefusal([&] { readPickle(std::as_bytes(std::span(opcodes)), "p.pt"); });
 }
 
 }  // namespace
@@ -162,7 +157,7 @@ TEST_CASE("torch: hostile and damaged files are refused, and nothing in them is 
         {"short_storage.pt", ErrorCode::malformed, "should hold 16 elements"},
     };
     for (const Case& bad : cases) {
-        const Refusal refusal = refusalOf(fixture(bad.name), bad.name);
+        const Refusal refusal = openRefusal(fixture(bad.name), bad.name);
         INFO(refusal);
         CHECK(refusal.code == bad.code);
         CHECK_THAT(refusal.message, ContainsSubstring(bad.name) && ContainsSubstring(bad.says));

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "refusal.hpp"
 #include "transport_objects.hpp"
 
 using namespace regauge;
@@ -22,15 +23,10 @@ void load(MemoryFiles& files, const std::string& path, const std::string& as) {
 
 ErrorCode codeOf(MemoryFiles& files, const std::string& object, const Alignment& gauge,
                  const TransportOptions& options = {}) {
-    try {
-        transport(files, object, gauge, "refused", options);
-    } catch (const Error& error) {
-        INFO(error.what());
-        CHECK_FALSE(files.exists("refused"));
-        return error.code();
-    }
-    FAIL("it was moved");
-    return ErrorCode::internal;
+    const Refusal refusal = requireRefusal([&] { transport(files, object, gauge, "refused", options); });
+    INFO(refusal);
+    CHECK_FALSE(files.exists("refused"));
+    return refusal.code;
 }
 
 // Moves there and back; the input must come back byte for byte, and the way there must not be the identity.
@@ -221,9 +217,9 @@ TEST_CASE("what cannot be moved is refused by its own code, and nothing is left 
     putSae(files, "sae", "topk");
     CHECK(refused("sae/cfg.json") == ErrorCode::malformed);
     files.put("taken", "something");
-    CHECK_THROWS_AS(transport(files, "sae", gauge, "taken"), Error);
+    CHECK(codeOf([&] { transport(files, "sae", gauge, "taken"); }) == ErrorCode::outputExists);
     CHECK(files.text("taken") == "something");
-    CHECK_THROWS_AS(transport(files, "sae", gauge, "sae/"), Error);
+    CHECK(codeOf([&] { transport(files, "sae", gauge, "sae/"); }) == ErrorCode::usage);
     files.writableBytes = 100;
     CHECK(refused("sae") == ErrorCode::writeFailed);
     files.writableBytes = SIZE_MAX;
@@ -251,7 +247,34 @@ TEST_CASE("where a mean is subtracted, a permutation and the one global sign sti
     };
     CHECK(transport(files, "norm", uniform(1), "plus").permutationOnly);
     CHECK_NOTHROW(transport(files, "norm", uniform(-1), "minus"));
-    CHECK_THROWS_AS(transport(files, "norm", uniform(0), "none"), Error);
+    CHECK(codeOf(files, "norm", uniform(0)) == ErrorCode::undeterminedSign);
+}
+
+TEST_CASE("a dry run refuses what the run refuses, says what it would do, and writes nothing") {
+    MemoryFiles files;
+    putSae(files, "norm", "topk", ", \"normalize_activations\": \"layer_norm\"");
+    putSae(files, "sae", "topk", "");
+    files.put("list", R"({"top_positive": [1, 2, 3]})");
+    const Alignment gauge = alignmentOf(randomGauge(d, 12));
+    Alignment unrelated = gauge;
+    unrelated.verdict = Verdict::unrelated;
+    TransportOptions dry;
+    dry.dryRun = true;
+    const auto before = files.contents;
+    for (const auto& [object, by] : {std::pair<std::string, Alignment>("norm", gauge),
+                                     {"list", gauge},
+                                     {"sae", gauge},
+                                     {"sae", unrelated},
+                                     {"sae", alignmentOf(randomGauge(d + 1, 1))}}) {
+        INFO(object);
+        const auto run = [&](const TransportOptions& options) {
+            MemoryFiles copy = files;
+            return outcomeOf([&] { transport(copy, object, by, "moved", options); });
+        };
+        CHECK(run(dry) == run({}));
+    }
+    CHECK(transport(files, "sae", gauge, "", dry).moves.size() == 4);
+    CHECK(files.contents == before);
 }
 
 TEST_CASE("the sample's SAE and vector move into the target's coordinates and back") {
@@ -337,12 +360,26 @@ TEST_CASE("lists of channels move by j -> perm^-1[j], and values turn with their
     CHECK(moved("neuron,value,label\n1,0.5,\"a,b\"\r\n2,-1,c\n") == "neuron,value,label\n0,-0.5,\"a,b\"\r\n1,-1,c\n");
     CHECK(moved("layer\tchannel\n3\t0\n") == "layer\tchannel\n3\t3\n");
     CHECK(moved(R"({"top_positive": [2, 3]})") == R"({"top_positive": [1, 2]})");
+    CHECK(moved(R"({"positive": {"neurons": [2, 3]}})") == R"({"positive": {"neurons": [1, 2]}})");
+    CHECK(moved(R"({"polarity": "+", "neurons": [0]})") == R"({"polarity": "-", "neurons": [3]})");
+    CHECK(moved(R"({"polarity": "+", "neurons": [2, 3]})") == R"({"polarity": "+", "neurons": [1, 2]})");
 
     const auto refused = [&](const std::string& text) {
         files.put("list", text);
         return codeOf(files, "list", alignmentOf(gauge));
     };
     CHECK(refused(R"({"top_positive": [1]})") == ErrorCode::unsupported);
+    CHECK(refused(R"({"positive": {"neurons": [2, 1]}, "negative": {"neurons": [3]}})") == ErrorCode::unsupported);
+    for (const std::string one : {R"("polarity": "positive")", R"("sign": "+")", R"("value": 0.5)"}) {
+        INFO(one);  // of all channels, of which one changes sign
+        CHECK(refused("{" + one + R"(, "neurons": [2, 1]})") == ErrorCode::unsupported);
+    }
+    const Gauge open({1, 2, 3, 0}, {1, 0, 1, 1});  // the sign of channel 2 is not known
+    for (const std::string text : {R"({"top_positive": [2]})", R"({"value": 0.5, "neurons": [2, 3]})"}) {
+        INFO(text);
+        files.put("list", text);
+        CHECK(codeOf(files, "list", alignmentOf(open)) == ErrorCode::undeterminedSign);
+    }
     CHECK(refused(R"({"neurons": [1], "score": [2]})") == ErrorCode::unknownTensor);
     CHECK(refused(R"({"neurons": [4]})") == ErrorCode::dimensionMismatch);
     CHECK(refused(R"({"neurons": [-1]})") == ErrorCode::malformed);
