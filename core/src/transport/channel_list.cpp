@@ -113,6 +113,7 @@ std::optional<std::vector<Scalar>> scalarsOf(std::string_view text) {
     };
     std::vector<Scalar> scalars;
     std::vector<Level> levels;
+    const auto isPolar = [&] { return !levels.empty() && (levels.back().polar || isPolarKey(levels.back().key)); };
     std::string_view key;
     std::size_t serial = 0;  // 0: none
     for (std::size_t at = byteOrderMark(text); at < text.size();) {
@@ -121,8 +122,7 @@ std::optional<std::vector<Scalar>> scalarsOf(std::string_view text) {
             // A list belongs to its object: its values run parallel to those of the object's other lists.
             const bool list = c == '[';
             const bool parallel = list && !levels.empty() && !levels.back().list;
-            const bool polar = !levels.empty() && (levels.back().polar || isPolarKey(levels.back().key));
-            levels.push_back({list, key, parallel ? levels.back().object : ++serial, 0, polar});
+            levels.push_back({list, key, parallel ? levels.back().object : ++serial, 0, isPolar()});
             ++at;
         } else if (c == '}' || c == ']') {
             levels.pop_back();
@@ -148,7 +148,7 @@ std::optional<std::vector<Scalar>> scalarsOf(std::string_view text) {
                 if (scalars.size() == mostScalars) return std::nullopt;
                 scalars.push_back({begin, end, levels.empty() ? std::string_view() : levels.back().key,
                                    levels.empty() ? 0 : levels.back().object, levels.empty() ? 0 : levels.back().count,
-                                   inList, !levels.empty() && (levels.back().polar || isPolarKey(levels.back().key))});
+                                   inList, isPolar()});
             }
             at = after;
         }
